@@ -1,0 +1,61 @@
+package io.graft.ops;
+
+import static io.graft.binding.Native.graft_adamw_squared_norm;
+import static io.graft.binding.Native.graft_adamw_step;
+
+import io.graft.binding.Status;
+import io.graft.tensor.Context;
+import io.graft.tensor.Tensor;
+
+/** AdamW with decoupled weight decay (arXiv 1711.05101, algorithm 2) and clipping by the global norm. */
+public final class AdamWStep {
+    private AdamWStep() {}
+
+    /** sum [1] f64 += Σ g²; call once for each gradient, from a zeroed sum. */
+    public static void squaredNorm(Context context, Tensor g, Tensor sum) {
+        synchronized (context) {
+            Status.check(graft_adamw_squared_norm(
+                    context.pointer(),
+                    Tensor.pointer(context, g),
+                    Tensor.pointer(context, sum)));
+        }
+    }
+
+    /**
+     * One step of one parameter: p, g, m, v f32 of one shape; output is the parameter in its compute type or null;
+     * squaredNorm null or maxNorm 0 means no clipping; step counts from 1.
+     */
+    public static void step(
+            Context context,
+            Tensor g,
+            double learningRate,
+            double beta1,
+            double beta2,
+            double epsilon,
+            double weightDecay,
+            long step,
+            double maxNorm,
+            Tensor squaredNorm,
+            Tensor p,
+            Tensor m,
+            Tensor v,
+            Tensor output) {
+        synchronized (context) {
+            Status.check(graft_adamw_step(
+                    context.pointer(),
+                    Tensor.pointer(context, g),
+                    learningRate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    weightDecay,
+                    step,
+                    maxNorm,
+                    Tensor.pointer(context, squaredNorm),
+                    Tensor.pointer(context, p),
+                    Tensor.pointer(context, m),
+                    Tensor.pointer(context, v),
+                    Tensor.pointer(context, output)));
+        }
+    }
+}

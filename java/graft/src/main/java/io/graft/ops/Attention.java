@@ -1,0 +1,78 @@
+package io.graft.ops;
+
+import static io.graft.binding.Native.graft_attention_backward;
+import static io.graft.binding.Native.graft_attention_forward;
+
+import io.graft.binding.Status;
+import io.graft.tensor.Context;
+import io.graft.tensor.Tensor;
+
+/** Causal softmax attention by tiles (arXiv 2205.14135, 2307.08691): no T×S matrix in memory. */
+public final class Attention {
+    private Attention() {}
+
+    /**
+     * q, o [B, T, Hq, D]; k, v [B, S, Hk, D]; lengths [B] i32 or null; lse [B, Hq, T] f32, kept for backward, null in
+     * inference. Query i stands at position past + i; window 0 means none.
+     */
+    public static void forward(
+            Context context,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor lengths,
+            double scale,
+            long past,
+            long window,
+            Tensor o,
+            Tensor lse) {
+        synchronized (context) {
+            Status.check(graft_attention_forward(
+                    context.pointer(),
+                    Tensor.pointer(context, q),
+                    Tensor.pointer(context, k),
+                    Tensor.pointer(context, v),
+                    Tensor.pointer(context, lengths),
+                    scale,
+                    past,
+                    window,
+                    Tensor.pointer(context, o),
+                    Tensor.pointer(context, lse)));
+        }
+    }
+
+    /** dq, dk, dv are overwritten; all three are wanted. */
+    public static void backward(
+            Context context,
+            Tensor dout,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor o,
+            Tensor lse,
+            Tensor lengths,
+            double scale,
+            long past,
+            long window,
+            Tensor dq,
+            Tensor dk,
+            Tensor dv) {
+        synchronized (context) {
+            Status.check(graft_attention_backward(
+                    context.pointer(),
+                    Tensor.pointer(context, dout),
+                    Tensor.pointer(context, q),
+                    Tensor.pointer(context, k),
+                    Tensor.pointer(context, v),
+                    Tensor.pointer(context, o),
+                    Tensor.pointer(context, lse),
+                    Tensor.pointer(context, lengths),
+                    scale,
+                    past,
+                    window,
+                    Tensor.pointer(context, dq),
+                    Tensor.pointer(context, dk),
+                    Tensor.pointer(context, dv)));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package io.graft.ops;
+
+import static io.graft.binding.Native.graft_swiglu_backward;
+import static io.graft.binding.Native.graft_swiglu_forward;
+
+import io.graft.binding.Status;
+import io.graft.tensor.Context;
+import io.graft.tensor.Tensor;
+
+/** SwiGLU: {@code y = gate · sigmoid(gate) · up} (arXiv 2002.05202). */
+public final class SwiGlu {
+    private SwiGlu() {}
+
+    /** gate, up, y [T, F]; y may be gate or up. */
+    public static void forward(Context context, Tensor gate, Tensor up, Tensor y) {
+        synchronized (context) {
+            Status.check(graft_swiglu_forward(
+                    context.pointer(),
+                    Tensor.pointer(context, gate),
+                    Tensor.pointer(context, up),
+                    Tensor.pointer(context, y)));
+        }
+    }
+
+    /** dgate, dup [T, F] are overwritten and may be gate and up themselves; either may be null. */
+    public static void backward(Context context, Tensor dy, Tensor gate, Tensor up, Tensor dgate, Tensor dup) {
+        synchronized (context) {
+            Status.check(graft_swiglu_backward(
+                    context.pointer(),
+                    Tensor.pointer(context, dy),
+                    Tensor.pointer(context, gate),
+                    Tensor.pointer(context, up),
+                    Tensor.pointer(context, dgate),
+                    Tensor.pointer(context, dup)));
+        }
+    }
+}

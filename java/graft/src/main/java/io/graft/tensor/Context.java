@@ -1,0 +1,138 @@
+package io.graft.tensor;
+
+import static io.graft.binding.Native.GRAFT_DEVICE_CPU;
+import static io.graft.binding.Native.GRAFT_MEMORY_CATEGORIES;
+import static io.graft.binding.Native.graft_context_create;
+import static io.graft.binding.Native.graft_context_destroy;
+import static io.graft.binding.Native.graft_context_last_dispatch;
+import static io.graft.binding.Native.graft_context_memory;
+import static io.graft.binding.Native.graft_context_reset_peak;
+import static io.graft.binding.Native.graft_context_synchronize;
+import static io.graft.binding.Native.graft_context_threads;
+import static io.graft.binding.Native.graft_live_handles;
+
+import io.graft.binding.Status;
+import io.graft.binding.graft_context;
+
+/**
+ * A device with its threads, scratch memory and byte counters; the root of everything that Graft owns. The tree of
+ * ownership is {@code Context → Scope → Tensor, Weight}: closing a node closes what hangs below it, newest first.
+ *
+ * <p>One context serves one call at a time: its monitor guards every native call on it, so that closing waits for an op
+ * that runs on another thread. For parallel work make several contexts.
+ */
+public final class Context implements AutoCloseable {
+    static {
+        Settings.apply();
+    }
+
+    private final graft_context handle;
+    private final Children children = new Children();
+    private final LeakReport leakReport;
+    private final int threads;
+    private boolean closed;
+
+    private Context(graft_context handle, int threads) {
+        this.handle = handle;
+        this.threads = threads;
+        this.leakReport = LeakReport.watch(this, "Context");
+    }
+
+    /** A context of the CPU with one thread for each processor that the process may use. */
+    public static Context cpu() {
+        return cpu(0);
+    }
+
+    /** A context of the CPU with so many threads; 0 takes all processors that the process may use. */
+    public static Context cpu(int threads) {
+        graft_context handle = new graft_context();
+        Status.check(graft_context_create(GRAFT_DEVICE_CPU, threads, handle));
+        int[] count = new int[1];
+        Status.check(graft_context_threads(handle, count));
+        return new Context(handle, count[0]);
+    }
+
+    /** A new scope, which closes with this context at the latest. */
+    public synchronized Scope scope() {
+        pointer();
+        return new Scope(this, children);
+    }
+
+    /** Number of threads that the context computes with. */
+    public int threads() {
+        return threads;
+    }
+
+    /** Waits until all work given to the context is done. */
+    public synchronized void synchronize() {
+        Status.check(graft_context_synchronize(pointer()));
+    }
+
+    /** Bytes now held for one purpose. */
+    public long memory(Memory category) {
+        return bytes(category.ordinal(), false);
+    }
+
+    /** Bytes now held, all together. */
+    public long memory() {
+        return bytes(GRAFT_MEMORY_CATEGORIES, false);
+    }
+
+    /** The most bytes ever held for one purpose since the last {@link #resetPeak()}. */
+    public long peakMemory(Memory category) {
+        return bytes(category.ordinal(), true);
+    }
+
+    /** The most bytes ever held at once since the last {@link #resetPeak()}. */
+    public long peakMemory() {
+        return bytes(GRAFT_MEMORY_CATEGORIES, true);
+    }
+
+    /** Sets every peak back to what is held now. */
+    public synchronized void resetPeak() {
+        Status.check(graft_context_reset_peak(pointer()));
+    }
+
+    /** The implementation that ran the last op, such as {@code lora_forward:cpu/bordered}; empty before the first. */
+    public synchronized String lastDispatch() {
+        return graft_context_last_dispatch(pointer()).getString();
+    }
+
+    /** Contexts, tensors and weights that live in the whole process. */
+    public static long liveHandles() {
+        return graft_live_handles();
+    }
+
+    /** The C handle, for the packages above. Throws {@link IllegalStateException} after close. */
+    public graft_context pointer() {
+        if (closed) {
+            throw new IllegalStateException("Context is closed");
+        }
+        return handle;
+    }
+
+    /** Closes all scopes of the context, then the context. Closing twice is allowed. */
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        children.close();
+        // why: should the library refuse because handles live that no scope knows, the context must stay open.
+        Status.check(graft_context_destroy(handle));
+        closed = true;
+        leakReport.closed();
+    }
+
+    @Override
+    public String toString() {
+        return "Context cpu, " + threads + " threads" + (closed ? ", closed" : "");
+    }
+
+    private synchronized long bytes(int category, boolean peak) {
+        long[] current = new long[1];
+        long[] highest = new long[1];
+        Status.check(graft_context_memory(pointer(), category, current, highest));
+        return peak ? highest[0] : current[0];
+    }
+}

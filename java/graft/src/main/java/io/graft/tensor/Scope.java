@@ -1,0 +1,136 @@
+package io.graft.tensor;
+
+import static io.graft.binding.Native.graft_tensor_create;
+import static io.graft.binding.Native.graft_tensor_view;
+import static io.graft.binding.Native.graft_tensor_wrap;
+import static io.graft.binding.Native.graft_weight_create_dense;
+import static io.graft.binding.Native.graft_weight_wrap_dense;
+
+import io.graft.binding.Address;
+import io.graft.binding.Status;
+import io.graft.binding.graft_tensor;
+import io.graft.binding.graft_weight;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * A stretch of life: what is made in a scope closes with it, newest first. Take one scope for a model, a child scope for
+ * each training step.
+ */
+public final class Scope implements AutoCloseable {
+    private final Context context;
+    private final Children siblings;
+    private final Children children = new Children();
+    private boolean closed;
+
+    Scope(Context context, Children siblings) {
+        this.context = context;
+        this.siblings = siblings;
+        siblings.add(this);
+    }
+
+    /** The context that the scope belongs to. */
+    public Context context() {
+        return context;
+    }
+
+    /** A child, which closes with this scope at the latest. */
+    public Scope scope() {
+        synchronized (context) {
+            checkOpen();
+            return new Scope(context, children);
+        }
+    }
+
+    /** A zeroed row-major tensor. */
+    public Tensor tensor(Memory memory, DType dtype, long... shape) {
+        return create(memory, dtype, shape, null);
+    }
+
+    /** A zeroed matrix whose rows start {@code pitch >= columns} elements apart. */
+    public Tensor matrix(Memory memory, DType dtype, long rows, long columns, long pitch) {
+        return create(memory, dtype, new long[] {rows, columns}, new long[] {pitch, 1});
+    }
+
+    /** A row-major tensor over the caller's memory, which is never freed here and must outlive the tensor. */
+    public Tensor wrap(long address, DType dtype, long... shape) {
+        synchronized (context) {
+            checkOpen();
+            graft_tensor handle = new graft_tensor((Pointer) null);
+            Status.check(graft_tensor_wrap(
+                    context.pointer(), new Address(address), dtype.code(), shape.length, shape, null, handle));
+            return new Tensor(this, handle, null);
+        }
+    }
+
+    /** A part of a tensor that lives in any scope of this context; the view itself lives in this scope. */
+    public Tensor view(Tensor parent, long offset, long[] shape, long[] strides) {
+        synchronized (context) {
+            return view(Tensor.pointer(context, parent), parent.owner(), offset, shape, strides);
+        }
+    }
+
+    Tensor view(graft_tensor parent, Owner owner, long offset, long[] shape, long[] strides) {
+        checkOpen();
+        if (strides.length != shape.length) {
+            throw new IllegalArgumentException(
+                    "view: " + shape.length + " sizes but " + strides.length + " strides");
+        }
+        graft_tensor handle = new graft_tensor((Pointer) null);
+        Status.check(graft_tensor_view(context.pointer(), parent, offset, shape.length, shape, strides, handle));
+        return new Tensor(this, handle, owner);
+    }
+
+    /** A zeroed dense weight [n, k] with room for adapters of rank up to {@code border}. */
+    public Weight weight(Memory memory, DType dtype, long n, long k, int border) {
+        synchronized (context) {
+            checkOpen();
+            graft_weight handle = new graft_weight((Pointer) null);
+            Status.check(graft_weight_create_dense(
+                    context.pointer(), memory.ordinal(), dtype.code(), n, k, border, handle));
+            return new Weight(this, handle, null);
+        }
+    }
+
+    /** A weight over a matrix [n, k] without a border; the matrix must outlive it. */
+    public Weight weight(Tensor matrix) {
+        synchronized (context) {
+            checkOpen();
+            graft_weight handle = new graft_weight((Pointer) null);
+            Status.check(graft_weight_wrap_dense(context.pointer(), Tensor.pointer(context, matrix), handle));
+            return new Weight(this, handle, matrix.owner());
+        }
+    }
+
+    /** Closes all that was made here, newest first. Closing twice is allowed. */
+    @Override
+    public void close() {
+        synchronized (context) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            siblings.remove(this);
+            children.close();
+        }
+    }
+
+    Children children() {
+        return children;
+    }
+
+    private Tensor create(Memory memory, DType dtype, long[] shape, long[] strides) {
+        synchronized (context) {
+            checkOpen();
+            graft_tensor handle = new graft_tensor((Pointer) null);
+            Status.check(graft_tensor_create(
+                    context.pointer(), memory.ordinal(), dtype.code(), shape.length, shape, strides, handle));
+            return new Tensor(this, handle, null);
+        }
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IllegalStateException("Scope is closed");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+package io.graft.tensor;
+
+import static io.graft.binding.Native.graft_weight_destroy;
+
+import io.graft.binding.Status;
+import io.graft.binding.graft_tensor;
+import io.graft.binding.graft_weight;
+import java.util.Arrays;
+
+/**
+ * The weight W [n, k] (out, in) of a linear layer. A border of R leaves room behind the columns and below the rows, where
+ * an adapter of rank up to R is packed, so that layer and adapter are one matrix product.
+ */
+public final class Weight implements AutoCloseable, Owner {
+    private final Scope scope;
+    private final graft_weight handle;
+    private final Owner root;
+    private final DType dtype;
+    private final long n;
+    private final long k;
+    private final int border;
+    private Tensor matrix;
+    private boolean closed;
+
+    Weight(Scope scope, graft_weight handle, Owner root) {
+        this.scope = scope;
+        this.handle = handle;
+        this.root = root;
+        this.dtype = DType.of(handle.storage().dtype());
+        this.n = handle.n();
+        this.k = handle.k();
+        this.border = handle.border();
+        scope.children().add(this);
+    }
+
+    /** Where the weight lives. */
+    public Scope scope() {
+        return scope;
+    }
+
+    /** How an element is stored. */
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** Out features. */
+    public long n() {
+        return n;
+    }
+
+    /** In features. */
+    public long k() {
+        return k;
+    }
+
+    /** The highest rank that the border has room for. */
+    public int border() {
+        return border;
+    }
+
+    /** W itself [n, k], without the border: one view, made on first use, which closes with the weight. */
+    public Tensor matrix() {
+        synchronized (scope.context()) {
+            checkOpen();
+            if (matrix == null) {
+                graft_tensor storage = handle.storage();
+                Owner owner = root == null ? this : root;
+                matrix = scope.view(storage, owner, 0, new long[] {n, k}, new long[] {storage.stride(0), 1});
+            }
+            return matrix;
+        }
+    }
+
+    /** The C handle for a call on this context, null for null: the library refuses a null in its own words. */
+    public static graft_weight pointer(Context context, Weight weight) {
+        if (weight == null) {
+            return null;
+        }
+        weight.checkOpen();
+        if (weight.scope.context() != context) {
+            throw new IllegalArgumentException(weight + " belongs to another context");
+        }
+        return weight.handle;
+    }
+
+    @Override
+    public void checkOpen() {
+        if (closed) {
+            throw new IllegalStateException(this + " is closed");
+        }
+        if (root != null) {
+            root.checkOpen();
+        }
+    }
+
+    @Override
+    public void close() {
+        synchronized (scope.context()) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            scope.children().remove(this);
+            if (matrix != null) {
+                matrix.close();
+            }
+            Status.check(graft_weight_destroy(scope.context().pointer(), handle));
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "Weight " + Arrays.toString(new long[] {n, k}) + " " + dtype;
+    }
+}
