@@ -1,0 +1,88 @@
+package io.graft.cli;
+
+import io.graft.tensor.Context;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** What every command shares: {@code --help}, {@code --json}, {@code --threads}, and how it complains. */
+abstract class GraftCommand implements Callable<Integer> {
+    @Spec
+    CommandSpec spec;
+
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Show this help and exit.")
+    boolean help;
+
+    @Option(names = "--json", description = "Write one JSON object per line on stdout, for programs.")
+    boolean json;
+
+    @Option(names = "--threads", paramLabel = "N", description = "Threads of the native library (default: one per core).")
+    Integer threads;
+
+    @Option(names = "--stack-trace", description = "On failure also print the Java stack trace.")
+    boolean stackTrace;
+
+    private Output output;
+
+    /** The work; a return value other than 0 is the exit status. */
+    abstract int execute() throws Exception;
+
+    @Override
+    public final Integer call() throws Exception {
+        positive("--threads", threads);
+        return execute();
+    }
+
+    final Output out() {
+        if (output == null) {
+            output = new Output(
+                    spec.commandLine().getOut(), spec.commandLine().getErr(), json);
+        }
+        return output;
+    }
+
+    final Context openContext() {
+        return threads == null ? Context.cpu() : Context.cpu(threads);
+    }
+
+    final ParameterException usage(String message) {
+        return new ParameterException(spec.commandLine(), message);
+    }
+
+    final void positive(String option, Number value) {
+        if (value != null && !(value.doubleValue() > 0)) {
+            throw usage(option + " must be positive, got " + value);
+        }
+    }
+
+    final void notNegative(String option, Number value) {
+        if (value != null && !(value.doubleValue() >= 0)) {
+            throw usage(option + " must not be negative, got " + value);
+        }
+    }
+
+    /** A folder that must exist; a missing input is a failure of the run, not of the usage. */
+    static Path existingFolder(String what, Path path) {
+        if (!Files.exists(path)) {
+            throw new InputException(what + " does not exist: " + path);
+        }
+        if (!Files.isDirectory(path)) {
+            throw new InputException(what + " is not a directory: " + path);
+        }
+        return path;
+    }
+
+    static Path existing(String what, Path path) {
+        if (!Files.exists(path)) {
+            throw new InputException(what + " does not exist: " + path);
+        }
+        return path;
+    }
+}
