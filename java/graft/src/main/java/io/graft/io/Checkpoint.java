@@ -1,0 +1,145 @@
+package io.graft.io;
+
+import io.graft.tensor.DType;
+import io.graft.tensor.Tensor;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The weights of a model's directory: {@code model.safetensors}, or the shards that {@code model.safetensors.index.json}
+ * names.
+ *
+ * <p>Opening checks that every shard exists and holds what the index says it does.
+ */
+public final class Checkpoint implements TensorSource {
+    private static final String SINGLE = "model.safetensors";
+    private static final String INDEX = "model.safetensors.index.json";
+
+    private final Path directory;
+    private final Map<String, SafetensorsFile> shards;
+    private final Map<String, SafetensorsFile> byTensor;
+
+    private Checkpoint(Path directory, Map<String, SafetensorsFile> shards, Map<String, SafetensorsFile> byTensor) {
+        this.directory = directory;
+        this.shards = shards;
+        this.byTensor = Collections.unmodifiableMap(byTensor);
+    }
+
+    /**
+     * Opens the weights of {@code directory}. Where it has both forms the single file counts, as for transformers.
+     *
+     * @throws FormatException if there are none, or the index and its shards contradict each other
+     */
+    public static Checkpoint open(Path directory) {
+        Map<String, SafetensorsFile> shards = new LinkedHashMap<>();
+        try {
+            Map<String, SafetensorsFile> byTensor = new LinkedHashMap<>();
+            if (Files.exists(directory.resolve(SINGLE))) {
+                SafetensorsFile file = SafetensorsFile.open(directory.resolve(SINGLE));
+                shards.put(SINGLE, file);
+                file.names().forEach(name -> byTensor.put(name, file));
+            } else if (Files.exists(directory.resolve(INDEX))) {
+                openShards(directory.resolve(INDEX), shards, byTensor);
+            } else {
+                throw new FormatException(directory, "holds neither " + SINGLE + " nor " + INDEX);
+            }
+            return new Checkpoint(directory, shards, byTensor);
+        } catch (RuntimeException e) {
+            shards.values().forEach(SafetensorsFile::close);
+            throw e;
+        }
+    }
+
+    private static void openShards(
+            Path index, Map<String, SafetensorsFile> shards, Map<String, SafetensorsFile> byTensor) {
+        JsonFields weightMap =
+                new JsonFields(index.toString(), Json.readObject(index)).child("weight_map");
+        if (weightMap == null) {
+            throw new FormatException(index, "field 'weight_map' is missing");
+        }
+        for (String tensor : weightMap.names()) {
+            String shard = weightMap.text(tensor);
+            SafetensorsFile file = shards.get(shard);
+            if (file == null) {
+                file = SafetensorsFile.open(shardPath(index, tensor, shard));
+                shards.put(shard, file);
+            }
+            if (!file.contains(tensor)) {
+                throw new FormatException(index, "tensor '" + tensor + "' is not in its shard " + shard);
+            }
+            byTensor.put(tensor, file);
+        }
+    }
+
+    /** why: an index is data from elsewhere; a shard called ../x or /x would read outside the directory. */
+    private static Path shardPath(Path index, String tensor, String shard) {
+        boolean plain = !shard.isEmpty() && !shard.contains("/") && !shard.contains("\\") && !shard.startsWith(".");
+        if (!plain || shard.indexOf('\0') >= 0) {
+            throw new FormatException(
+                    index, "tensor '" + tensor + "' names the shard '" + shard + "', which is not a plain file name");
+        }
+        return index.resolveSibling(shard);
+    }
+
+    /** The directory that was opened. */
+    public Path directory() {
+        return directory;
+    }
+
+    /** The names of the files that hold the weights. */
+    public Set<String> files() {
+        return new LinkedHashSet<>(shards.keySet());
+    }
+
+    @Override
+    public Set<String> names() {
+        return byTensor.keySet();
+    }
+
+    @Override
+    public DType dtype(String name) {
+        return holder(name).dtype(name);
+    }
+
+    @Override
+    public long[] shape(String name) {
+        return holder(name).shape(name);
+    }
+
+    @Override
+    public Map<String, String> metadata() {
+        return shards.values().stream()
+                .map(SafetensorsFile::metadata)
+                .filter(metadata -> !metadata.isEmpty())
+                .findFirst()
+                .orElse(Map.of());
+    }
+
+    @Override
+    public void read(String name, Tensor into) {
+        holder(name).read(name, into);
+    }
+
+    @Override
+    public void close() {
+        shards.values().forEach(SafetensorsFile::close);
+    }
+
+    @Override
+    public String toString() {
+        return "Checkpoint[" + directory + ", " + names().size() + " tensors in " + shards.size() + " files]";
+    }
+
+    private SafetensorsFile holder(String name) {
+        SafetensorsFile file = byTensor.get(name);
+        if (file == null) {
+            throw new SafetensorsException(directory.toString(), "no tensor '" + name + "'");
+        }
+        return file;
+    }
+}

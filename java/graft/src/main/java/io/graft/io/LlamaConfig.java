@@ -1,0 +1,116 @@
+package io.graft.io;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.graft.tensor.DType;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalInt;
+
+/**
+ * What {@code config.json} says of a Llama model, in the form of transformers 4 ({@code rope_theta},
+ * {@code rope_scaling}, {@code torch_dtype}) or 5 ({@code rope_parameters}, {@code dtype}).
+ *
+ * <p>What Graft does not compute is refused by name, never ignored.
+ *
+ * @param vocabularySize rows of the embedding and of the head
+ * @param hiddenSize width of the residual stream
+ * @param intermediateSize width inside the MLP
+ * @param layers number of decoder layers
+ * @param heads query heads
+ * @param kvHeads key and value heads; divides {@code heads}
+ * @param headDim width of a head; {@code hiddenSize / heads} unless said
+ * @param maxPositions longest sequence the model was made for
+ * @param rmsNormEps epsilon of the norms
+ * @param ropeTheta base of the rotary embedding
+ * @param ropeScaling llama3 scaling of its frequencies, or null
+ * @param tiedEmbeddings whether the head is the embedding
+ * @param dtype type of the stored weights
+ * @param bosId begin-of-text token, if any
+ * @param eosIds end-of-text tokens; may be empty
+ */
+public record LlamaConfig(
+        int vocabularySize,
+        int hiddenSize,
+        int intermediateSize,
+        int layers,
+        int heads,
+        int kvHeads,
+        int headDim,
+        int maxPositions,
+        double rmsNormEps,
+        double ropeTheta,
+        RopeScaling ropeScaling,
+        boolean tiedEmbeddings,
+        DType dtype,
+        OptionalInt bosId,
+        List<Integer> eosIds) {
+
+    /**
+     * The llama3 scaling: wavelengths longer than originalPositions / low are divided by factor, those shorter than
+     * originalPositions / high kept, and those between interpolated.
+     */
+    public record RopeScaling(double factor, double low, double high, int originalPositions) {}
+
+    /** Checks that the numbers fit each other. */
+    public LlamaConfig {
+        eosIds = List.copyOf(eosIds);
+        check(vocabularySize > 0 && hiddenSize > 0 && intermediateSize > 0 && maxPositions > 0, "sizes must be positive");
+        check(layers > 0 && heads > 0 && kvHeads > 0 && headDim > 0, "numbers of layers and heads must be positive");
+        check(heads % kvHeads == 0, "num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
+        check(headDim % 2 == 0, "head_dim " + headDim + " is odd, so that rotary embedding has no pairs");
+        check(rmsNormEps > 0 && ropeTheta > 0, "rms_norm_eps and rope_theta must be positive");
+        if (ropeScaling != null) {
+            check(
+                    ropeScaling.factor() > 0
+                            && ropeScaling.low() > 0
+                            && ropeScaling.high() > ropeScaling.low()
+                            && ropeScaling.originalPositions() > 0,
+                    "llama3 scaling needs factor > 0, 0 < low < high and original positions > 0, not " + ropeScaling);
+        }
+    }
+
+    /**
+     * Reads a {@code config.json}, or that of a directory.
+     *
+     * @throws FormatException if a field is missing, contradicts another, or asks for what Graft does not compute
+     */
+    public static LlamaConfig read(Path path) {
+        Path file = Files.isDirectory(path) ? path.resolve("config.json") : path;
+        return new LlamaConfigReader(file.toString(), Json.readObject(file)).read();
+    }
+
+    /** The same as transformers 5 writes it; {@link #read} gives this configuration back. */
+    public String toJson() {
+        ObjectNode json = Json.newObject();
+        json.putArray("architectures").add("LlamaForCausalLM");
+        json.put("attention_bias", false).put("attention_dropout", 0.0);
+        bosId.ifPresentOrElse(id -> json.put("bos_token_id", id), () -> json.putNull("bos_token_id"));
+        json.put("dtype", LlamaConfigReader.dtypeName(dtype));
+        if (eosIds.size() == 1) {
+            json.put("eos_token_id", eosIds.get(0));
+        } else {
+            json.set("eos_token_id", eosIds.isEmpty() ? json.nullNode() : Json.toNode(eosIds));
+        }
+        json.put("head_dim", headDim).put("hidden_act", "silu").put("hidden_size", hiddenSize);
+        json.put("initializer_range", 0.02).put("intermediate_size", intermediateSize);
+        json.put("max_position_embeddings", maxPositions).put("mlp_bias", false).put("model_type", "llama");
+        json.put("num_attention_heads", heads).put("num_hidden_layers", layers).put("num_key_value_heads", kvHeads);
+        json.putNull("pad_token_id").put("pretraining_tp", 1).put("rms_norm_eps", rmsNormEps);
+        ObjectNode rope = json.putObject("rope_parameters");
+        rope.put("rope_theta", ropeTheta).put("rope_type", ropeScaling == null ? "default" : "llama3");
+        if (ropeScaling != null) {
+            rope.put("factor", ropeScaling.factor());
+            rope.put("low_freq_factor", ropeScaling.low()).put("high_freq_factor", ropeScaling.high());
+            rope.put("original_max_position_embeddings", ropeScaling.originalPositions());
+        }
+        json.put("tie_word_embeddings", tiedEmbeddings).put("use_cache", true).put("vocab_size", vocabularySize);
+        return PythonJson.write(json);
+    }
+
+    private static void check(boolean holds, String problem) {
+        if (!holds) {
+            throw new IllegalArgumentException(problem);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+package io.graft.io;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+import io.graft.tensor.Tensor;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.WritableByteChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Writes safetensors files, byte for byte as the format's Python library does: tensors by falling width of their type,
+ * then by name; the header padded with spaces so that the data start at a multiple of eight.
+ */
+public final class SafetensorsWriter {
+    /** What the libraries for PyTorch put into every file. */
+    public static final Map<String, String> PYTORCH = Map.of("format", "pt");
+
+    private SafetensorsWriter() {}
+
+    /**
+     * Writes the tensors, streaming from their own memory; tensors of any strides are written row-major. The file
+     * appears whole or not at all, see {@link AtomicFiles}.
+     *
+     * @throws java.io.UncheckedIOException if the file cannot be written; an older one is then untouched
+     */
+    public static void write(Path file, Map<String, Tensor> tensors, Map<String, String> metadata) {
+        AtomicFiles.write(file, channel -> writeTo(channel, tensors, metadata));
+    }
+
+    static void writeTo(WritableByteChannel channel, Map<String, Tensor> tensors, Map<String, String> metadata)
+            throws IOException {
+        List<Map.Entry<String, Tensor>> ordered = new ArrayList<>(tensors.entrySet());
+        ordered.sort(Comparator.comparing((Map.Entry<String, Tensor> entry) -> typeOf(entry.getValue()))
+                .reversed()
+                .thenComparing(entry -> entry.getKey(), SafetensorsWriter::compareUtf8));
+        writeFully(channel, header(ordered, metadata));
+        TensorTransfer transfer = new TensorTransfer(false);
+        for (Map.Entry<String, Tensor> entry : ordered) {
+            Tensor tensor = entry.getValue();
+            transfer.move(tensor, tensor.dtype(), buffer -> writeFully(channel, buffer));
+        }
+    }
+
+    private static ByteBuffer header(List<Map.Entry<String, Tensor>> tensors, Map<String, String> metadata)
+            throws IOException {
+        ByteArrayOutputStream json = new ByteArrayOutputStream();
+        try (JsonGenerator out = new JsonFactory().createGenerator(json)) {
+            out.writeStartObject();
+            if (!metadata.isEmpty()) {
+                out.writeObjectFieldStart("__metadata__");
+                for (Map.Entry<String, String> entry : metadata.entrySet()) {
+                    out.writeStringField(entry.getKey(), entry.getValue());
+                }
+                out.writeEndObject();
+            }
+            long offset = 0;
+            for (Map.Entry<String, Tensor> entry : tensors) {
+                offset = describe(out, entry.getKey(), entry.getValue(), offset);
+            }
+            out.writeEndObject();
+        }
+        while (json.size() % Long.BYTES != 0) {
+            json.write(' ');
+        }
+        if (json.size() > SafetensorsHeader.MAX_HEADER_BYTES) {
+            throw new IOException("the header would take " + json.size() + " bytes, more than "
+                    + SafetensorsHeader.MAX_HEADER_BYTES);
+        }
+        return ByteBuffer.allocate(Long.BYTES + json.size())
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(json.size())
+                .put(json.toByteArray())
+                .flip();
+    }
+
+    private static long describe(JsonGenerator out, String name, Tensor tensor, long offset) throws IOException {
+        if (name.equals("__metadata__")) {
+            throw new IllegalArgumentException("a tensor cannot be called __metadata__");
+        }
+        long end = offset + tensor.elements() * tensor.dtype().bytes();
+        out.writeObjectFieldStart(name);
+        out.writeStringField("dtype", typeOf(tensor).name());
+        out.writeFieldName("shape");
+        out.writeArray(tensor.shape(), 0, tensor.rank());
+        out.writeFieldName("data_offsets");
+        out.writeArray(new long[] {offset, end}, 0, 2);
+        out.writeEndObject();
+        return end;
+    }
+
+    private static SafetensorsType typeOf(Tensor tensor) {
+        return SafetensorsType.of(tensor.dtype());
+    }
+
+    /** The order of UTF-8 bytes, which is that of code points and not of Java's chars. */
+    private static int compareUtf8(String a, String b) {
+        return Arrays.compareUnsigned(
+                a.getBytes(StandardCharsets.UTF_8),
+                b.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static void writeFully(WritableByteChannel channel, ByteBuffer buffer) throws IOException {
+        while (buffer.hasRemaining()) {
+            channel.write(buffer);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+package io.graft.io;
+
+import io.graft.binding.Address;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * Moves a tensor between memory and a stream of bytes in row-major order.
+ *
+ * <p>Contiguous memory of the stream's own type is transferred in place. Anything else passes block by block through
+ * one small staging buffer, where the native copy converts types and gathers or scatters strides; a whole second copy
+ * never exists.
+ */
+final class TensorTransfer {
+    /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
+    interface Bytes {
+        void transfer(ByteBuffer buffer) throws IOException;
+    }
+
+    private static final int STAGING_BYTES = 4 << 20;
+    private static final int DIRECT_BYTES = 16 << 20;
+
+    private final boolean reading;
+    private ByteBuffer staging;
+
+    /** A transfer into tensors ({@code reading}) or out of them. */
+    TensorTransfer(boolean reading) {
+        if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
+            throw new UnsupportedOperationException("safetensors files need a little-endian machine");
+        }
+        this.reading = reading;
+    }
+
+    /** Moves the whole of {@code tensor}, whose elements have type {@code streamType} in the stream. */
+    void move(Tensor tensor, DType streamType, Bytes bytes) throws IOException {
+        if (tensor.elements() == 0) {
+            return;
+        }
+        long length = tensor.elements() * streamType.bytes();
+        if (tensor.dtype() == streamType && tensor.isContiguous()) {
+            moveDirectly(tensor, length, bytes);
+        } else if (length <= STAGING_BYTES) {
+            moveStaged(tensor, streamType, (int) length, bytes);
+        } else {
+            moveParts(tensor, streamType, bytes);
+        }
+    }
+
+    /** Splits the first dimension so that a part fits the staging buffer, or drops it where a single row does not. */
+    private void moveParts(Tensor tensor, DType streamType, Bytes bytes) throws IOException {
+        long rows = tensor.size(0);
+        long[] shape = tensor.shape();
+        long[] strides = tensor.strides();
+        long rowBytes = tensor.elements() / rows * streamType.bytes();
+        boolean single = rowBytes > STAGING_BYTES;
+        long step = single ? 1 : STAGING_BYTES / rowBytes;
+        for (long from = 0; from < rows; from += step) {
+            shape[0] = Math.min(step, rows - from);
+            long[] partShape = single ? Arrays.copyOfRange(shape, 1, shape.length) : shape;
+            long[] partStrides = single ? Arrays.copyOfRange(strides, 1, shape.length) : strides;
+            try (Scope scope = tensor.scope().scope()) {
+                move(scope.view(tensor, from * strides[0], partShape, partStrides), streamType, bytes);
+            }
+        }
+    }
+
+    private void moveStaged(Tensor tensor, DType streamType, int length, Bytes bytes) throws IOException {
+        if (staging == null || staging.capacity() < length) {
+            staging = ByteBuffer.allocateDirect(length);
+        }
+        ByteBuffer buffer = staging.clear().limit(length);
+        try (Scope scope = tensor.scope().scope();
+                BytePointer pointer = new BytePointer(buffer)) {
+            Tensor staged = scope.wrap(pointer.address(), streamType, tensor.shape());
+            if (reading) {
+                bytes.transfer(buffer);
+                TensorOps.copy(scope.context(), staged, tensor);
+            } else {
+                TensorOps.copy(scope.context(), tensor, staged);
+                bytes.transfer(buffer);
+            }
+        }
+    }
+
+    private static void moveDirectly(Tensor tensor, long length, Bytes bytes) throws IOException {
+        for (long from = 0; from < length; from += DIRECT_BYTES) {
+            long part = Math.min(DIRECT_BYTES, length - from);
+            // why: the monitor keeps another thread from closing the tensor while its memory is in use here.
+            synchronized (tensor.scope().context()) {
+                Pointer region = new Address(tensor.address() + from).capacity(part);
+                bytes.transfer(region.asByteBuffer());
+            }
+        }
+    }
+}
