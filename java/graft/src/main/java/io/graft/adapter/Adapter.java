@@ -1,0 +1,32 @@
+package io.graft.adapter;
+
+import io.graft.nn.Adaptable;
+import io.graft.nn.Parameter;
+import java.nio.file.Path;
+import java.util.List;
+
+/** A way to train a model: says which weights need a border, attaches to the model, and owns what is trained. */
+public interface Adapter {
+    /** The border that a projection's weight needs, before it is allocated; 0 for none. */
+    int border(String module);
+
+    /** Makes the trained parameters. Called once, when the base model's weights are in place. */
+    void attach(Adaptable model);
+
+    /** What the adapter consists of, in a fixed order; empty before {@link #attach}. */
+    List<Parameter> parameters();
+
+    /** Whether the parameters have gradients. */
+    default boolean trained() {
+        return true;
+    }
+
+    /** To be called after trained parameters changed. */
+    void changed();
+
+    /** Folds everything into the base model's weights. */
+    void merge();
+
+    /** Writes the adapter into a directory. */
+    void save(Path directory);
+}

@@ -1,0 +1,133 @@
+package io.graft.model;
+
+import java.util.Arrays;
+
+/**
+ * Token ids and labels of some sequences, padded on the right to one length. Labels stand at the position of their own
+ * token (the model shifts them, as Hugging Face does) and are {@link #IGNORED} where no loss is wanted. A batch may be
+ * refilled in place, so that training makes no garbage.
+ */
+public final class Batch {
+    /** The label that takes no part in the loss. */
+    public static final int IGNORED = -100;
+
+    private int batch;
+    private int length;
+    private int[] ids = {};
+    private int[] labels = {};
+    private int[] lengths = {};
+
+    /** An empty batch, to be filled after {@link #resize}. */
+    public Batch() {}
+
+    /** A batch [batch, length] without padding. The arrays are used as they are; labels null: the ids themselves. */
+    public static Batch of(int batch, int length, int[] ids, int[] labels) {
+        Batch result = new Batch();
+        check("ids", ids, batch * length);
+        result.batch = batch;
+        result.length = length;
+        result.ids = ids;
+        result.labels = labels == null ? ids.clone() : labels;
+        check("labels", result.labels, batch * length);
+        result.lengths = new int[batch];
+        Arrays.fill(result.lengths, length);
+        return result;
+    }
+
+    /** A batch with the attention mask of Hugging Face: 1 for real tokens, 0 for padding, which must be on the right. */
+    public static Batch of(int batch, int length, int[] ids, int[] attentionMask, int[] labels) {
+        check("attention_mask", attentionMask, batch * length);
+        Batch result = of(batch, length, ids, labels);
+        for (int row = 0; row < batch; row++) {
+            result.lengths[row] = length(row, length, attentionMask);
+        }
+        return result;
+    }
+
+    private static int length(int row, int length, int[] mask) {
+        int real = 0;
+        while (real < length && mask[row * length + real] != 0) {
+            real++;
+        }
+        for (int i = real; i < length; i++) {
+            if (mask[row * length + i] != 0) {
+                throw new IllegalArgumentException("attention_mask, row " + row + ": token " + i
+                        + " is real but token " + real + " is padding; only padding on the right is supported");
+            }
+        }
+        return real;
+    }
+
+    private static void check(String name, int[] values, int expected) {
+        if (values.length != expected) {
+            throw new IllegalArgumentException(name + " has " + values.length + " elements, expected " + expected);
+        }
+    }
+
+    /** Makes room for [batch, length]: no padding, ids 0, all labels ignored. Keeps the arrays where they fit. */
+    public void resize(int newBatch, int newLength) {
+        int tokens = newBatch * newLength;
+        if (ids.length != tokens) {
+            ids = new int[tokens];
+            labels = new int[tokens];
+        }
+        if (lengths.length != newBatch) {
+            lengths = new int[newBatch];
+        }
+        batch = newBatch;
+        length = newLength;
+        Arrays.fill(ids, 0);
+        Arrays.fill(labels, IGNORED);
+        Arrays.fill(lengths, newLength);
+    }
+
+    public int batch() {
+        return batch;
+    }
+
+    public int length() {
+        return length;
+    }
+
+    /** Token ids [batch, length]; may be written. */
+    public int[] ids() {
+        return ids;
+    }
+
+    /** Labels [batch, length]; may be written. */
+    public int[] labels() {
+        return labels;
+    }
+
+    /** Number of real tokens of each row; may be written. */
+    public int[] lengths() {
+        return lengths;
+    }
+
+    /** Number of real tokens. */
+    public long tokens() {
+        long sum = 0;
+        for (int value : lengths) {
+            sum += value;
+        }
+        return sum;
+    }
+
+    /** Number of predictions that count in the loss: labels that are not ignored, but for the first of a row. */
+    public long targets() {
+        long count = 0;
+        for (int i = 0; i < labels.length; i++) {
+            if (i % length != 0 && labels[i] != IGNORED) {
+                count++;
+            }
+        }
+        return count;
+    }
+
+    /** Writes for each position the label of the next one; ignored at the end of a row. */
+    void shiftLabels(int[] into) {
+        for (int i = 0; i < labels.length; i++) {
+            into[i] = i % length == length - 1 ? IGNORED : labels[i + 1];
+        }
+    }
+}

@@ -1,0 +1,371 @@
+package io.graft.model;
+
+import io.graft.adapter.Adapter;
+import io.graft.io.AtomicFiles;
+import io.graft.io.Checkpoint;
+import io.graft.io.LlamaConfig;
+import io.graft.io.SafetensorsWriter;
+import io.graft.nn.Adaptable;
+import io.graft.nn.Block;
+import io.graft.nn.BlockStack;
+import io.graft.nn.KvCache;
+import io.graft.nn.Parameter;
+import io.graft.nn.Projection;
+import io.graft.ops.Linear;
+import io.graft.ops.LinearCrossEntropy;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+
+/**
+ * A Llama: token embedding, decoder blocks, norm, head. The loss never makes the logits of a whole batch; backward is
+ * explicit and goes down only as far as something is trained. All buffers belong to the current (batch, length): a batch
+ * of another shape closes the old ones and makes new ones.
+ *
+ * <p>Not for use by two threads at once.
+ */
+public final class Llama implements Adaptable, AutoCloseable {
+    /**
+     * How a model is set up.
+     *
+     * @param adapter what is trained and how; null: nothing, the model is for inference
+     * @param gradientCheckpointing keep only each block's input for backward and run its forward once more
+     */
+    public record Options(Adapter adapter, boolean gradientCheckpointing) {
+        public static Options inference() {
+            return new Options(null, false);
+        }
+
+        public static Options training(Adapter adapter) {
+            return new Options(adapter, false);
+        }
+
+        public Options withGradientCheckpointing(boolean on) {
+            return new Options(adapter, on);
+        }
+    }
+
+    private final Scope scope;
+    private final LlamaConfig config;
+    private final DType dtype;
+    private final Options options;
+    private final LlamaLayers layers;
+    private final List<Parameter> trainable;
+    private Workspace training;
+    private Workspace inference;
+
+    private Llama(Scope scope, LlamaConfig config, DType dtype, Options options, LlamaLayers layers) {
+        this.scope = scope;
+        this.config = config;
+        this.dtype = dtype;
+        this.options = options;
+        this.layers = layers;
+        if (options.adapter() != null) {
+            options.adapter().attach(this);
+        }
+        boolean trained = options.adapter() != null && options.adapter().trained();
+        trainable = trained ? options.adapter().parameters() : List.of();
+    }
+
+    /** A model from a Hugging Face checkpoint, its weights converted to the compute dtype. */
+    public static Llama load(Scope parent, Checkpoint checkpoint, LlamaConfig config, DType compute, Options options) {
+        return build(parent, config, compute, options, layers -> layers.load(checkpoint));
+    }
+
+    /** A model from random numbers: weights N(0, 0.02²), norms 1. */
+    public static Llama create(Scope parent, LlamaConfig config, DType compute, long seed, Options options) {
+        return build(parent, config, compute, options, layers -> layers.initialise(seed));
+    }
+
+    private static Llama build(
+            Scope parent,
+            LlamaConfig config,
+            DType compute,
+            Options options,
+            Consumer<LlamaLayers> fill) {
+        Scope scope = parent.scope();
+        try {
+            LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter());
+            fill.accept(layers);
+            return new Llama(scope, config, compute, options, layers);
+        } catch (RuntimeException | Error e) {
+            scope.close();
+            throw e;
+        }
+    }
+
+    /** Mean loss over the targets of a batch, without gradients and without dropout. */
+    public float loss(Batch batch) {
+        Workspace work = inference(batch.batch(), batch.length());
+        work.pass.evaluating();
+        forward(work, batch);
+        LinearCrossEntropy.forward(context(), work.hidden, layers.head(), labels(work, batch), Batch.IGNORED, 0, 1,
+                work.loss, null, null, null);
+        return work.loss.item();
+    }
+
+    /** {@link #lossAndGradients(Batch, double, long, long)} for a batch on its own: the mean over its targets. */
+    public float lossAndGradients(Batch batch) {
+        return lossAndGradients(batch, 0, 0, 0);
+    }
+
+    /**
+     * Loss of a batch; adds its gradients to those of the trained parameters.
+     *
+     * @param normalizer what the summed loss is divided by: 0 for the number of targets of this batch, or, where
+     *     gradients of several batches accumulate, the number of targets of all of them
+     * @param dropoutSeed with dropoutOffset the counter of dropout masks: take another offset for each batch
+     */
+    public float lossAndGradients(Batch batch, double normalizer, long dropoutSeed, long dropoutOffset) {
+        if (trainable.isEmpty()) {
+            throw new IllegalStateException("lossAndGradients: nothing is trained; load the model with an adapter");
+        }
+        Workspace work = training(batch.batch(), batch.length());
+        work.pass.training(dropoutSeed, dropoutOffset);
+        forward(work, batch);
+        boolean below = work.stack.wantsGradient();
+        boolean wantHidden = below || layers.norm().weight().trainable();
+        LinearCrossEntropy.forward(context(), work.hidden, layers.head(), labels(work, batch), Batch.IGNORED,
+                normalizer, 1, work.loss, null, wantHidden ? work.dhidden : null, layers.headParameter().gradient());
+        if (wantHidden) {
+            layers.norm().backward(work.pass, work.dhidden, work.stack.output(), work.rstd, false,
+                    below ? work.stack.gradient() : null);
+        }
+        if (below) {
+            work.stack.backward(work.pass);
+            layers.embedding().backward(work.pass, work.ids, work.stack.gradient());
+        }
+        return work.loss.item();
+    }
+
+    /** Logits [batch, length, vocabulary] of a batch, row-major. */
+    public float[] logits(Batch batch) {
+        return logitsTensor(batch).floats();
+    }
+
+    /** Logits [batch · length, vocabulary]: a buffer of the model, good until its next use. */
+    public Tensor logitsTensor(Batch batch) {
+        Workspace work = inference(batch.batch(), batch.length());
+        work.pass.evaluating();
+        forward(work, batch);
+        return logits(work);
+    }
+
+    /**
+     * Shows every stage of a forward pass: {@code model.embed_tokens}, {@code model.layers.0} …, {@code model.norm},
+     * {@code lm_head}, each a matrix [batch · length, width] that is good only inside the call.
+     */
+    public void trace(Batch batch, BiConsumer<String, Tensor> stage) {
+        Workspace work = inference(batch.batch(), batch.length());
+        work.pass.evaluating();
+        embed(work, batch);
+        stage.accept("model.embed_tokens", work.stack.input());
+        work.stack.forward(work.pass, null, (block, output) -> stage.accept("model.layers." + block, output));
+        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
+        stage.accept("model.norm", work.hidden);
+        stage.accept("lm_head", logits(work));
+    }
+
+    private Tensor logits(Workspace work) {
+        Tensor logits = work.logits(dtype, config.vocabularySize());
+        Linear.forward(context(), work.hidden, layers.head(), null, false, logits);
+        return logits;
+    }
+
+    private void embed(Workspace work, Batch batch) {
+        work.ids.set(batch.ids());
+        work.pass.lengths(batch.lengths());
+        layers.embedding().forward(work.pass, work.ids, work.stack.input());
+    }
+
+    private void forward(Workspace work, Batch batch) {
+        embed(work, batch);
+        work.stack.forward(work.pass, null, null);
+        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
+    }
+
+    private Tensor labels(Workspace work, Batch batch) {
+        batch.shiftLabels(work.shifted);
+        return work.labels.set(work.shifted);
+    }
+
+    /** Runs new tokens [1, n] behind those of the cache; the logits [1, vocabulary] of the last one. */
+    Tensor decode(Workspace work, Scope step, int[] ids, KvCache cache) {
+        work.pass.evaluating();
+        work.pass.positions(cache.length());
+        work.ids.set(ids);
+        layers.embedding().forward(work.pass, work.ids, work.stack.input());
+        work.stack.forward(work.pass, cache.views(step, ids.length), null);
+        cache.advance(ids.length);
+        layers.norm().forward(work.pass, work.stack.output(), work.hidden, null);
+        Tensor last = step.view(work.hidden, (ids.length - 1) * work.hidden.stride(0),
+                new long[] {1, config.hiddenSize()}, work.hidden.strides());
+        Tensor logits = step.view(work.logits(dtype, config.vocabularySize()), 0, new long[] {1, config.vocabularySize()},
+                new long[] {config.vocabularySize(), 1});
+        Linear.forward(context(), last, layers.head(), null, false, logits);
+        return logits;
+    }
+
+    /** A cache for one sequence of at most {@code capacity} tokens. */
+    public KvCache cache(int capacity) {
+        return new KvCache(scope, dtype, layers.shape(), config.layers(), 1, capacity);
+    }
+
+    Workspace workspace(int batch, int length) {
+        return new Workspace(this, batch, length, BlockStack.Mode.INFERENCE);
+    }
+
+    private Workspace training(int batch, int length) {
+        BlockStack.Mode mode =
+                options.gradientCheckpointing() ? BlockStack.Mode.CHECKPOINT : BlockStack.Mode.KEEP;
+        if (training == null || !training.serves(batch, length, mode)) {
+            release();
+            training = new Workspace(this, batch, length, mode);
+        }
+        return training;
+    }
+
+    private Workspace inference(int batch, int length) {
+        if (inference == null || !inference.serves(batch, length, BlockStack.Mode.INFERENCE)) {
+            if (inference != null) {
+                inference.close();
+            }
+            inference = workspace(batch, length);
+        }
+        return inference;
+    }
+
+    /** Frees all activations; the next pass makes them again. */
+    public void release() {
+        if (training != null) {
+            training.close();
+            training = null;
+        }
+        if (inference != null) {
+            inference.close();
+            inference = null;
+        }
+    }
+
+    /** Sets the gradients of all trained parameters to zero. */
+    public void zeroGradients() {
+        for (int i = 0; i < trainable.size(); i++) {
+            trainable.get(i).zeroGradient();
+        }
+    }
+
+    /** To be called after trained parameters changed: packs adapters into the weights' borders again. */
+    public void parametersChanged() {
+        if (options.adapter() != null) {
+            options.adapter().changed();
+        }
+    }
+
+    /** Folds the adapter into the weights: the model then is a plain one, which nothing of is trained any more. */
+    public void merge() {
+        if (options.adapter() != null) {
+            release();
+            options.adapter().merge();
+        }
+    }
+
+    /** Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. */
+    public void save(Path directory) {
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        for (Parameter parameter : parameters()) {
+            tensors.put(parameter.name(), parameter.value());
+        }
+        try {
+            Files.createDirectories(directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
+        }
+        SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
+        AtomicFiles.write(directory.resolve("config.json"), stored().toJson());
+    }
+
+    /** The configuration with the dtype that the weights have here. */
+    private LlamaConfig stored() {
+        return new LlamaConfig(config.vocabularySize(), config.hiddenSize(), config.intermediateSize(),
+                config.layers(), config.heads(), config.kvHeads(), config.headDim(), config.maxPositions(),
+                config.rmsNormEps(), config.ropeTheta(), config.ropeScaling(), config.tiedEmbeddings(), dtype,
+                config.bosId(), config.eosIds());
+    }
+
+    BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode) {
+        boolean embeddings = layers.embedding().table().trainable();
+        return new BlockStack(where, dtype, layers.shape(), layers.blocks(), batch, length, mode, embeddings);
+    }
+
+    Tensor inverseFrequencies() {
+        return layers.inverseFrequencies();
+    }
+
+    @Override
+    public Scope scope() {
+        return scope;
+    }
+
+    public Context context() {
+        return scope.context();
+    }
+
+    public LlamaConfig config() {
+        return config;
+    }
+
+    /** The compute dtype. */
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** The adapter that the model was loaded with, or null. */
+    public Adapter adapter() {
+        return options.adapter();
+    }
+
+    @Override
+    public List<Projection> projections() {
+        List<Projection> all = new ArrayList<>();
+        for (Block block : layers.blocks()) {
+            all.addAll(block.projections());
+        }
+        return all;
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        return layers.parameters();
+    }
+
+    /** The parameters that are trained, in a fixed order. */
+    public List<Parameter> trainable() {
+        return trainable;
+    }
+
+    /** A parameter of the base model by its name in the checkpoint. */
+    public Parameter parameter(String name) {
+        for (Parameter parameter : parameters()) {
+            if (parameter.name().equals(name)) {
+                return parameter;
+            }
+        }
+        throw new IllegalArgumentException("the model has no parameter " + name);
+    }
+
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

@@ -1,0 +1,67 @@
+package io.graft.model;
+
+import io.graft.nn.BlockStack;
+import io.graft.nn.Pass;
+import io.graft.nn.Precision;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/** All buffers and views of one (batch, length): made once, so that a training step makes no tensor and no garbage. */
+final class Workspace implements AutoCloseable {
+    final Pass pass;
+    final BlockStack stack;
+    final Tensor ids;
+    final Tensor labels;
+    final int[] shifted;
+    /** Output of the last norm [T, hidden], and what its backward needs. */
+    final Tensor hidden;
+
+    final Tensor rstd;
+    final Tensor dhidden;
+    final Tensor loss;
+
+    private final Scope scope;
+    private final BlockStack.Mode mode;
+    private Tensor logits;
+
+    Workspace(Llama model, int batch, int length, BlockStack.Mode mode) {
+        this.scope = model.scope().scope();
+        this.mode = mode;
+        DType dtype = model.dtype();
+        boolean training = mode != BlockStack.Mode.INFERENCE;
+        int width = model.config().hiddenSize();
+        long rows = (long) batch * length;
+        pass = new Pass(scope, batch, length, model.inverseFrequencies());
+        stack = model.stack(scope, batch, length, mode);
+        ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
+        labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
+        shifted = new int[(int) rows];
+        hidden = Precision.activation(scope, dtype, rows, width, 0);
+        loss = scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), 1);
+        rstd = training ? scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), rows) : null;
+        dhidden = training ? Precision.activation(scope, dtype, rows, width, 0) : null;
+    }
+
+    boolean serves(int batch, int length, BlockStack.Mode wanted) {
+        return pass.batch() == batch && pass.length() == length && mode == wanted;
+    }
+
+    /** Logits [T, vocabulary], made when first asked for. */
+    Tensor logits(DType dtype, long vocabulary) {
+        if (logits == null) {
+            logits = scope.tensor(Memory.ACTIVATION, dtype, pass.tokens(), vocabulary);
+        }
+        return logits;
+    }
+
+    Scope scope() {
+        return scope;
+    }
+
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

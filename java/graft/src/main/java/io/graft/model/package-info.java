@@ -1,0 +1,2 @@
+/** Whole models: loading, loss with gradients, logits and generation. */
+package io.graft.model;

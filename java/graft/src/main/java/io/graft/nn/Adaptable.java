@@ -1,0 +1,15 @@
+package io.graft.nn;
+
+import io.graft.tensor.Scope;
+import java.util.List;
+
+/** What an adapter sees of a model: its named linear layers and parameters, and the scope that lives as long. */
+public interface Adaptable {
+    Scope scope();
+
+    /** The linear layers that an adapter may attach to, in the order of the forward pass. */
+    List<Projection> projections();
+
+    /** All parameters of the base model, in the order of the checkpoint format. */
+    List<Parameter> parameters();
+}

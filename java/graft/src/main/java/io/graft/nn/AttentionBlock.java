@@ -1,0 +1,165 @@
+package io.graft.nn;
+
+import io.graft.ops.Attention;
+import io.graft.ops.Rope;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/**
+ * The attention half of a block: {@code y = x + o(attention(rope(q), rope(k), v))} with q, k, v projections of norm(x).
+ * The projections write straight into views that attention reads, and o adds straight into the residual stream.
+ */
+public final class AttentionBlock {
+    private final BlockShape shape;
+    private final RmsNormLayer norm;
+    private final Projection q;
+    private final Projection k;
+    private final Projection v;
+    private final Projection o;
+
+    AttentionBlock(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
+        String attention = path + ".self_attn";
+        this.shape = shape;
+        this.norm = new RmsNormLayer(scope, path + ".input_layernorm", dtype, shape.hidden(), shape.epsilon());
+        this.q = make.projection(attention + ".q_proj", shape.queryWidth(), shape.hidden());
+        this.k = make.projection(attention + ".k_proj", shape.keyWidth(), shape.hidden());
+        this.v = make.projection(attention + ".v_proj", shape.keyWidth(), shape.hidden());
+        this.o = make.projection(attention + ".o_proj", shape.hidden(), shape.queryWidth());
+    }
+
+    /** What backward needs of one forward. */
+    static final class Tape {
+        final Tensor rstd;
+        final Tensor q;
+        final Tensor qHeads;
+        final Tensor k;
+        final Tensor kHeads;
+        final Tensor v;
+        final Tensor vHeads;
+        final Tensor out;
+        final Tensor outHeads;
+        final Tensor lse;
+        final Tensor sq;
+        final Tensor sk;
+        final Tensor sv;
+        final Tensor so;
+
+        Tape(Scope scope, DType dtype, AttentionBlock layer, int batch, int length, int border, boolean training) {
+            BlockShape shape = layer.shape;
+            long rows = (long) batch * length;
+            q = Precision.activation(scope, dtype, rows, shape.queryWidth(), 0);
+            qHeads = Scratch.heads(q, batch, length, shape.heads(), shape.headDim());
+            k = Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
+            kHeads = Scratch.heads(k, batch, length, shape.kvHeads(), shape.headDim());
+            v = Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
+            vHeads = Scratch.heads(v, batch, length, shape.kvHeads(), shape.headDim());
+            out = Precision.activation(scope, dtype, rows, shape.queryWidth(), border);
+            outHeads = Scratch.heads(out, batch, length, shape.heads(), shape.headDim());
+            rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
+            lse = training ? Scratch.statistics(scope, dtype, batch, shape.heads(), length) : null;
+            sq = training ? Scratch.lowRankState(scope, dtype, layer.q, rows) : null;
+            sk = training ? Scratch.lowRankState(scope, dtype, layer.k, rows) : null;
+            sv = training ? Scratch.lowRankState(scope, dtype, layer.v, rows) : null;
+            so = training ? Scratch.lowRankState(scope, dtype, layer.o, rows) : null;
+        }
+
+        /** The buffers of another block's tape, with low-rank states of this layer's own widths. */
+        Tape(Scope scope, DType dtype, AttentionBlock layer, Tape shared) {
+            boolean training = shared.rstd != null;
+            long rows = shared.q.size(0);
+            rstd = shared.rstd;
+            q = shared.q;
+            qHeads = shared.qHeads;
+            k = shared.k;
+            kHeads = shared.kHeads;
+            v = shared.v;
+            vHeads = shared.vHeads;
+            out = shared.out;
+            outHeads = shared.outHeads;
+            lse = shared.lse;
+            sq = training ? Scratch.lowRankState(scope, dtype, layer.q, rows) : null;
+            sk = training ? Scratch.lowRankState(scope, dtype, layer.k, rows) : null;
+            sv = training ? Scratch.lowRankState(scope, dtype, layer.v, rows) : null;
+            so = training ? Scratch.lowRankState(scope, dtype, layer.o, rows) : null;
+        }
+    }
+
+    /** y, which holds x on entry, gains the attention output. cache: null outside generation. */
+    void forward(Pass pass, Tensor x, Tensor y, Tape tape, Scratch scratch, KvCache.Layer cache) {
+        Context context = pass.context();
+        norm.forward(pass, x, scratch.h, tape.rstd);
+        q.forward(pass, scratch.h, false, tape.q, tape.sq);
+        k.forward(pass, scratch.h, false, tape.k, tape.sk);
+        v.forward(pass, scratch.h, false, tape.v, tape.sv);
+        Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
+        Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, tape.kHeads);
+        Tensor keys = tape.kHeads;
+        Tensor values = tape.vHeads;
+        if (cache != null) {
+            TensorOps.copy(context, tape.kHeads, cache.newKeys());
+            TensorOps.copy(context, tape.vHeads, cache.newValues());
+            keys = cache.keys();
+            values = cache.values();
+        }
+        Attention.forward(context, tape.qHeads, keys, values, pass.lengths(), shape.attentionScale(), pass.past(), 0,
+                tape.outHeads, tape.lse);
+        o.forward(pass, tape.out, true, y, tape.so);
+    }
+
+    /**
+     * dy is the gradient of the residual stream behind this half and becomes the one before it; wantInput false: nothing
+     * before it is trained, and whatever only the input's gradient needs is left out.
+     */
+    void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Scratch scratch, boolean wantInput) {
+        Context context = pass.context();
+        boolean wantNorm = wantInput || norm.weight().trainable();
+        boolean wantHeads = wantNorm || q.trainable() || k.trainable() || v.trainable();
+        if (!wantHeads) {
+            o.backward(pass, dy, tape.out, tape.so, false, null);
+            return;
+        }
+        o.backward(pass, dy, tape.out, tape.so, false, scratch.dout);
+        Attention.backward(context, scratch.doutHeads, tape.qHeads, tape.kHeads, tape.vHeads, tape.outHeads, tape.lse,
+                pass.lengths(), shape.attentionScale(), pass.past(), 0, scratch.dqHeads, scratch.dkHeads,
+                scratch.dvHeads);
+        Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
+        Rope.backward(context, scratch.dkHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
+        if (q.trainable() || k.trainable() || v.trainable()) {
+            norm.forward(pass, x, scratch.h, null);
+        }
+        Tensor dh = wantNorm ? scratch.dh : null;
+        q.backward(pass, scratch.dq, scratch.h, tape.sq, false, dh);
+        k.backward(pass, scratch.dk, scratch.h, tape.sk, true, dh);
+        v.backward(pass, scratch.dv, scratch.h, tape.sv, true, dh);
+        if (wantNorm) {
+            norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
+        }
+    }
+
+    boolean trainable() {
+        return norm.weight().trainable() || q.trainable() || k.trainable() || v.trainable() || o.trainable();
+    }
+
+    public RmsNormLayer norm() {
+        return norm;
+    }
+
+    public Projection q() {
+        return q;
+    }
+
+    public Projection k() {
+        return k;
+    }
+
+    public Projection v() {
+        return v;
+    }
+
+    public Projection o() {
+        return o;
+    }
+}

@@ -1,0 +1,34 @@
+package io.graft.nn;
+
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import java.util.List;
+
+/** A decoder block: attention, then MLP, each added to the residual stream. {@link BlockStack} runs them. */
+public final class Block {
+    private final AttentionBlock attention;
+    private final Mlp mlp;
+
+    /** @param path module path of the block, e.g. {@code model.layers.0} */
+    public Block(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
+        this.attention = new AttentionBlock(scope, path, dtype, shape, make);
+        this.mlp = new Mlp(scope, path, dtype, shape, make);
+    }
+
+    public AttentionBlock attention() {
+        return attention;
+    }
+
+    public Mlp mlp() {
+        return mlp;
+    }
+
+    /** The seven linear layers, in the order of the forward pass. */
+    public List<Projection> projections() {
+        return List.of(attention.q(), attention.k(), attention.v(), attention.o(), mlp.gate(), mlp.up(), mlp.down());
+    }
+
+    public boolean trainable() {
+        return attention.trainable() || mlp.trainable();
+    }
+}

@@ -1,0 +1,152 @@
+package io.graft.nn;
+
+import io.graft.ops.TensorOps;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/**
+ * The buffers of all blocks for one (batch, length), and the passes over them. What is kept for backward depends on the
+ * mode: everything but what is cheap to remake ({@link Mode#KEEP}), only each block's input ({@link Mode#CHECKPOINT}:
+ * backward runs each block's forward once more), or nothing ({@link Mode#INFERENCE}).
+ *
+ * <p>The residual stream is one matrix for each block border. A half-block first copies its input, then the last
+ * projection adds into the copy, so that both sides stay for the norms' backward.
+ */
+public final class BlockStack {
+    /** What a forward pass keeps. */
+    public enum Mode {
+        KEEP,
+        CHECKPOINT,
+        INFERENCE
+    }
+
+    private final Block[] blocks;
+    private final Mode mode;
+    private final Tensor[] residual;
+    private final Tensor[] middle;
+    private final AttentionBlock.Tape[] attention;
+    private final Mlp.Tape[] mlp;
+    private final Tensor[] sdown;
+    private final Scratch scratch;
+    private final Tensor gradient;
+    private final int lowestTrained;
+
+    /** @param embeddingsTrained whether the gradient is wanted down to the first block's input */
+    public BlockStack(
+            Scope scope,
+            DType dtype,
+            BlockShape shape,
+            Block[] blocks,
+            int batch,
+            int length,
+            Mode mode,
+            boolean embeddingsTrained) {
+        int border = 0;
+        for (Block block : blocks) {
+            for (Projection projection : block.projections()) {
+                border = Math.max(border, projection.border());
+            }
+        }
+        boolean training = mode != Mode.INFERENCE;
+        lowestTrained = embeddingsTrained ? -1 : lowestTrained(blocks);
+        long rows = (long) batch * length;
+        this.blocks = blocks;
+        this.mode = mode;
+        int count = blocks.length;
+        residual = new Tensor[count + 1];
+        middle = new Tensor[count];
+        attention = new AttentionBlock.Tape[count];
+        mlp = new Mlp.Tape[count];
+        sdown = new Tensor[count];
+        for (int i = 0; i <= count; i++) {
+            boolean shared = mode == Mode.INFERENCE && i >= 2;
+            residual[i] = shared ? residual[i - 2] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);
+        }
+        for (int i = 0; i < count; i++) {
+            Block block = blocks[i];
+            // why: tapes differ only in the widths of their low-rank states. Blocks that keep nothing, or that lie below
+            // all that is trained, share one; the states are made for each.
+            boolean shared = i > 0 && (mode != Mode.KEEP || i < lowestTrained);
+            middle[i] = shared ? middle[0] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);
+            attention[i] = shared
+                    ? new AttentionBlock.Tape(scope, dtype, block.attention(), attention[0])
+                    : new AttentionBlock.Tape(scope, dtype, block.attention(), batch, length, border, training);
+            mlp[i] = shared
+                    ? new Mlp.Tape(scope, dtype, block.mlp(), mlp[0])
+                    : new Mlp.Tape(scope, dtype, block.mlp(), rows, border, training);
+            sdown[i] = training ? Scratch.lowRankState(scope, dtype, block.mlp().down(), rows) : null;
+        }
+        scratch = new Scratch(scope, dtype, shape, batch, length, border, training);
+        gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
+    }
+
+    private static int lowestTrained(Block[] blocks) {
+        for (int i = 0; i < blocks.length; i++) {
+            if (blocks[i].trainable()) {
+                return i;
+            }
+        }
+        return blocks.length;
+    }
+
+    /** The first block's input, to be filled before {@link #forward}. */
+    public Tensor input() {
+        return residual[0];
+    }
+
+    /** The last block's output. */
+    public Tensor output() {
+        return residual[blocks.length];
+    }
+
+    /** The gradient of the residual stream: of the output before {@link #backward}, of the input after it. */
+    public Tensor gradient() {
+        return gradient;
+    }
+
+    /** Whether backward has anything to do below the last norm. */
+    public boolean wantsGradient() {
+        return lowestTrained < blocks.length;
+    }
+
+    /** Sees the output of each block during a forward pass. */
+    @FunctionalInterface
+    public interface Observer {
+        void output(int block, Tensor residual);
+    }
+
+    /** cache: null outside generation; observer: null where nobody looks. */
+    public void forward(Pass pass, KvCache.Views cache, Observer observer) {
+        for (int i = 0; i < blocks.length; i++) {
+            attend(pass, i, cache);
+            TensorOps.copy(pass.context(), middle[i], residual[i + 1]);
+            blocks[i].mlp().forward(pass, middle[i], residual[i + 1], mlp[i], sdown[i], scratch);
+            if (observer != null) {
+                observer.output(i, residual[i + 1]);
+            }
+        }
+    }
+
+    private void attend(Pass pass, int i, KvCache.Views cache) {
+        TensorOps.copy(pass.context(), residual[i], middle[i]);
+        KvCache.Layer views = cache == null ? null : cache.layer(i);
+        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], scratch, views);
+    }
+
+    /** Adds the parameter gradients; goes down as far as something is trained. */
+    public void backward(Pass pass) {
+        for (int i = blocks.length - 1; i >= Math.max(lowestTrained, 0); i--) {
+            boolean wantInput = i > lowestTrained;
+            boolean wantMiddle = wantInput || blocks[i].attention().trainable();
+            if (mode == Mode.CHECKPOINT) {
+                attend(pass, i, null);
+                blocks[i].mlp().expand(pass, middle[i], mlp[i], scratch);
+            }
+            blocks[i].mlp().backward(pass, gradient, middle[i], mlp[i], sdown[i], scratch, wantMiddle);
+            if (wantMiddle) {
+                blocks[i].attention().backward(pass, gradient, residual[i], attention[i], scratch, wantInput);
+            }
+        }
+    }
+}

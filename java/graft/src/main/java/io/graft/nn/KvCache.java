@@ -1,0 +1,93 @@
+package io.graft.nn;
+
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/** Keys (already rotated) and values of all earlier tokens, [B, capacity, Hk, D] for each layer. */
+public final class KvCache implements AutoCloseable {
+    private final Scope scope;
+    private final Tensor[] keys;
+    private final Tensor[] values;
+    private final int batch;
+    private final int capacity;
+    private int length;
+
+    public KvCache(Scope parent, DType dtype, BlockShape shape, int layers, int batch, int capacity) {
+        this.scope = parent.scope();
+        this.batch = batch;
+        this.capacity = capacity;
+        this.keys = new Tensor[layers];
+        this.values = new Tensor[layers];
+        for (int i = 0; i < layers; i++) {
+            keys[i] = scope.tensor(Memory.ACTIVATION, dtype, batch, capacity, shape.kvHeads(), shape.headDim());
+            values[i] = scope.tensor(Memory.ACTIVATION, dtype, batch, capacity, shape.kvHeads(), shape.headDim());
+        }
+    }
+
+    /** One layer as attention reads it, and the place of the new tokens. */
+    record Layer(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues) {}
+
+    /** All layers with the new tokens included; lives as long as the scope it was made in. */
+    public static final class Views {
+        private final Layer[] layers;
+
+        private Views(Layer[] layers) {
+            this.layers = layers;
+        }
+
+        Layer layer(int index) {
+            return layers[index];
+        }
+    }
+
+    /** Makes room for {@code added} tokens behind those held; call {@link #advance} when they are written. */
+    public Views views(Scope step, int added) {
+        if (length + added > capacity) {
+            throw new IllegalArgumentException(
+                    "KvCache.views: " + length + " + " + added + " tokens exceed the capacity " + capacity);
+        }
+        Layer[] layers = new Layer[keys.length];
+        for (int i = 0; i < layers.length; i++) {
+            layers[i] = new Layer(
+                    part(step, keys[i], 0, length + added),
+                    part(step, values[i], 0, length + added),
+                    part(step, keys[i], length, added),
+                    part(step, values[i], length, added));
+        }
+        return new Views(layers);
+    }
+
+    private Tensor part(Scope step, Tensor whole, int from, int count) {
+        long[] shape = {batch, count, whole.size(2), whole.size(3)};
+        return step.view(whole, from * whole.stride(1), shape, whole.strides());
+    }
+
+    public void advance(int added) {
+        length += added;
+    }
+
+    /** Tokens held of each row. */
+    public int length() {
+        return length;
+    }
+
+    public int capacity() {
+        return capacity;
+    }
+
+    public int batch() {
+        return batch;
+    }
+
+    /** Forgets all tokens. */
+    public void clear() {
+        length = 0;
+    }
+
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

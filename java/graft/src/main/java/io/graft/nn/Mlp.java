@@ -1,0 +1,111 @@
+package io.graft.nn;
+
+import io.graft.ops.SwiGlu;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/** The MLP half of a block: {@code y = x + down(silu(gate) · up)} with gate and up projections of norm(x). */
+public final class Mlp {
+    private final BlockShape shape;
+    private final RmsNormLayer norm;
+    private final Projection gate;
+    private final Projection up;
+    private final Projection down;
+
+    Mlp(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
+        String mlp = path + ".mlp";
+        this.shape = shape;
+        this.norm = new RmsNormLayer(scope, path + ".post_attention_layernorm", dtype, shape.hidden(), shape.epsilon());
+        this.gate = make.projection(mlp + ".gate_proj", shape.intermediate(), shape.hidden());
+        this.up = make.projection(mlp + ".up_proj", shape.intermediate(), shape.hidden());
+        this.down = make.projection(mlp + ".down_proj", shape.hidden(), shape.intermediate());
+    }
+
+    /** What backward needs of one forward. Backward leaves the gradients of gate and up in their place. */
+    static final class Tape {
+        final Tensor rstd;
+        final Tensor gate;
+        final Tensor up;
+        final Tensor sgate;
+        final Tensor sup;
+
+        Tape(Scope scope, DType dtype, Mlp layer, long rows, int border, boolean training) {
+            gate = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
+            up = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
+            rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
+            sgate = training ? Scratch.lowRankState(scope, dtype, layer.gate, rows) : null;
+            sup = training ? Scratch.lowRankState(scope, dtype, layer.up, rows) : null;
+        }
+
+        /** The buffers of another block's tape, with low-rank states of this layer's own widths. */
+        Tape(Scope scope, DType dtype, Mlp layer, Tape shared) {
+            boolean training = shared.rstd != null;
+            long rows = shared.gate.size(0);
+            rstd = shared.rstd;
+            gate = shared.gate;
+            up = shared.up;
+            sgate = training ? Scratch.lowRankState(scope, dtype, layer.gate, rows) : null;
+            sup = training ? Scratch.lowRankState(scope, dtype, layer.up, rows) : null;
+        }
+    }
+
+    /** Fills the tape up to gate and up: all that backward needs to be made again when a block keeps only its input. */
+    void expand(Pass pass, Tensor x, Tape tape, Scratch scratch) {
+        norm.forward(pass, x, scratch.h, tape.rstd);
+        gate.forward(pass, scratch.h, false, tape.gate, tape.sgate);
+        up.forward(pass, scratch.h, false, tape.up, tape.sup);
+    }
+
+    /** y, which holds x on entry, gains the MLP's output. sdown is kept beside the tape: backward cannot remake it. */
+    void forward(Pass pass, Tensor x, Tensor y, Tape tape, Tensor sdown, Scratch scratch) {
+        expand(pass, x, tape, scratch);
+        SwiGlu.forward(pass.context(), tape.gate, tape.up, scratch.act);
+        down.forward(pass, scratch.act, true, y, sdown);
+    }
+
+    /** dy is the gradient of the residual stream behind this half and becomes the one before it. */
+    void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Tensor sdown, Scratch scratch, boolean wantInput) {
+        Context context = pass.context();
+        boolean wantNorm = wantInput || norm.weight().trainable();
+        boolean wantInner = wantNorm || gate.trainable() || up.trainable();
+        if (down.trainable()) {
+            SwiGlu.forward(context, tape.gate, tape.up, scratch.act);
+        }
+        down.backward(pass, dy, scratch.act, sdown, false, wantInner ? scratch.dact : null);
+        if (!wantInner) {
+            return;
+        }
+        SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
+        if (gate.trainable() || up.trainable()) {
+            norm.forward(pass, x, scratch.h, null);
+        }
+        Tensor dh = wantNorm ? scratch.dh : null;
+        gate.backward(pass, tape.gate, scratch.h, tape.sgate, false, dh);
+        up.backward(pass, tape.up, scratch.h, tape.sup, true, dh);
+        if (wantNorm) {
+            norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
+        }
+    }
+
+    boolean trainable() {
+        return norm.weight().trainable() || gate.trainable() || up.trainable() || down.trainable();
+    }
+
+    public RmsNormLayer norm() {
+        return norm;
+    }
+
+    public Projection gate() {
+        return gate;
+    }
+
+    public Projection up() {
+        return up;
+    }
+
+    public Projection down() {
+        return down;
+    }
+}

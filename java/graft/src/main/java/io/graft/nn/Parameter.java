@@ -1,0 +1,93 @@
+package io.graft.nn;
+
+import io.graft.ops.TensorOps;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/**
+ * A named tensor of a model or an adapter. Frozen, it is only its value in the compute dtype; trained, it also has a
+ * gradient and a master in fp32 (the value itself where that is fp32 already), which is what the optimiser moves.
+ */
+public final class Parameter {
+    private final String name;
+    private final Tensor value;
+    private Tensor master;
+    private Tensor gradient;
+
+    /** A frozen parameter. The name is the one of the checkpoint, e.g. {@code model.norm.weight}. */
+    public Parameter(String name, Tensor value) {
+        this.name = name;
+        this.value = value;
+    }
+
+    /** Makes it trained: allocates gradient and, where the compute dtype is narrow, the master. Idempotent. */
+    public Parameter train(Scope scope) {
+        if (gradient == null) {
+            DType wide = Precision.accumulator(value.dtype());
+            gradient = scope.tensor(Memory.GRADIENT, wide, value.shape());
+            master = value.dtype() == wide ? value : scope.tensor(Memory.ADAPTER, wide, value.shape());
+            refreshMaster();
+        }
+        return this;
+    }
+
+    /** Copies the value into the master, after the value was loaded or initialised. */
+    public void refreshMaster() {
+        if (master != null && master != value) {
+            TensorOps.copy(value.scope().context(), value, master);
+        }
+    }
+
+    /** Copies the master into the value, after the master was loaded. */
+    public void refreshValue() {
+        if (master != null && master != value) {
+            TensorOps.copy(value.scope().context(), master, value);
+        }
+    }
+
+    public String name() {
+        return name;
+    }
+
+    /** What the forward pass reads, in the compute dtype. */
+    public Tensor value() {
+        return value;
+    }
+
+    /** What the optimiser moves; null when frozen. */
+    public Tensor master() {
+        return master;
+    }
+
+    /** The copy in the compute dtype that the optimiser writes beside the master; null when they are the same. */
+    public Tensor computeCopy() {
+        return master == value ? null : value;
+    }
+
+    /** The most exact form there is: the master of a trained parameter, else the value. */
+    public Tensor best() {
+        return master == null ? value : master;
+    }
+
+    /** Sum of gradients since {@link #zeroGradient()}; null when frozen. */
+    public Tensor gradient() {
+        return gradient;
+    }
+
+    public boolean trainable() {
+        return gradient != null;
+    }
+
+    public void zeroGradient() {
+        if (gradient != null) {
+            TensorOps.fill(gradient.scope().context(), 0, gradient);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return name + (trainable() ? " (trained)" : " (frozen)");
+    }
+}

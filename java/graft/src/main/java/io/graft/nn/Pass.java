@@ -1,0 +1,116 @@
+package io.graft.nn;
+
+import io.graft.tensor.Context;
+import io.graft.tensor.Memory;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/**
+ * What all layers of one pass share: the shape of the batch, its positions and lengths, and the dropout counter. The
+ * tensors live as long as the scope they were made in; the settings change from one pass to the next.
+ */
+public final class Pass {
+    private final Context context;
+    private final int batch;
+    private final int length;
+    private final Tensor positions;
+    private final Tensor inverseFrequencies;
+    private final Tensor lengths;
+    private boolean padded;
+    private boolean training;
+    private long past;
+    private long dropoutSeed;
+    private long dropoutOffset;
+
+    public Pass(Scope scope, int batch, int length, Tensor inverseFrequencies) {
+        this.context = scope.context();
+        this.batch = batch;
+        this.length = length;
+        this.inverseFrequencies = inverseFrequencies;
+        this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
+        this.lengths = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
+        positions(0);
+    }
+
+    /** Sets the position of the first token: 0, or how many tokens the cache already holds. */
+    public void positions(long past) {
+        this.past = past;
+        int[] values = new int[batch * length];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (int) (past + i % length);
+        }
+        positions.set(values);
+    }
+
+    /** Sets the number of real tokens of each row; null: all are real. */
+    public void lengths(int[] values) {
+        padded = false;
+        if (values != null) {
+            for (int value : values) {
+                padded |= value < length;
+            }
+        }
+        if (padded) {
+            lengths.set(values);
+        }
+    }
+
+    /** Turns dropout on, with the counter of this step; the same pair gives the same masks. */
+    public void training(long seed, long offset) {
+        training = true;
+        dropoutSeed = seed;
+        dropoutOffset = offset;
+    }
+
+    /** Turns dropout off. */
+    public void evaluating() {
+        training = false;
+    }
+
+    public Context context() {
+        return context;
+    }
+
+    public int batch() {
+        return batch;
+    }
+
+    public int length() {
+        return length;
+    }
+
+    /** batch · length: the rows of every activation. */
+    public long tokens() {
+        return (long) batch * length;
+    }
+
+    public Tensor positions() {
+        return positions;
+    }
+
+    public Tensor inverseFrequencies() {
+        return inverseFrequencies;
+    }
+
+    /** The lengths tensor, or null when no row is padded. */
+    public Tensor lengths() {
+        return padded ? lengths : null;
+    }
+
+    public long past() {
+        return past;
+    }
+
+    boolean training() {
+        return training;
+    }
+
+    long dropoutSeed() {
+        return dropoutSeed;
+    }
+
+    long dropoutOffset() {
+        return dropoutOffset;
+    }
+}

@@ -1,0 +1,29 @@
+package io.graft.nn;
+
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/** Which dtype goes where, and how wide a row of an activation is laid out. */
+public final class Precision {
+    /** why: 32 elements are 64 bytes in bf16, so that each row of every dtype starts on a cache line. */
+    private static final long ALIGNMENT = 32;
+
+    private Precision() {}
+
+    /** The dtype of gradients, statistics and losses: fp64 for fp64, else fp32. */
+    public static DType accumulator(DType compute) {
+        return compute == DType.F64 ? DType.F64 : DType.F32;
+    }
+
+    /** The number of elements from one row to the next, for rows of this width with a border behind them. */
+    public static long pitch(long width, int border) {
+        return (width + border + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+
+    /** An activation [rows, width] whose rows have room for a border, as the bordered LoRA path wants. */
+    public static Tensor activation(Scope scope, DType dtype, long rows, long width, int border) {
+        return scope.matrix(Memory.ACTIVATION, dtype, rows, width, pitch(width, border));
+    }
+}

@@ -1,0 +1,71 @@
+package io.graft.nn;
+
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/**
+ * Buffers that all blocks share in turn: nothing in them outlives one block. The norm output h and the MLP's inner
+ * activation are made again in backward rather than kept for each block: a pass over memory each, against the largest
+ * activations of a layer.
+ */
+final class Scratch {
+    /** Output of a norm [T, hidden], input of the projections behind it. */
+    final Tensor h;
+    /** silu(gate) · up [T, intermediate], input of the down-projection. */
+    final Tensor act;
+
+    /** Gradient of h. */
+    final Tensor dh;
+    /** Gradient of act. */
+    final Tensor dact;
+    /** Gradient of the attention output, [T, heads · headDim] and as heads. */
+    final Tensor dout;
+
+    final Tensor doutHeads;
+    final Tensor dq;
+    final Tensor dqHeads;
+    final Tensor dk;
+    final Tensor dkHeads;
+    final Tensor dv;
+    final Tensor dvHeads;
+
+    Scratch(Scope scope, DType dtype, BlockShape shape, int batch, int length, int border, boolean training) {
+        long rows = (long) batch * length;
+        h = Precision.activation(scope, dtype, rows, shape.hidden(), border);
+        act = Precision.activation(scope, dtype, rows, shape.intermediate(), border);
+        if (training) {
+            dh = Precision.activation(scope, dtype, rows, shape.hidden(), 0);
+            dact = Precision.activation(scope, dtype, rows, shape.intermediate(), 0);
+            dout = Precision.activation(scope, dtype, rows, shape.queryWidth(), 0);
+            doutHeads = heads(dout, batch, length, shape.heads(), shape.headDim());
+            dq = Precision.activation(scope, dtype, rows, shape.queryWidth(), border);
+            dqHeads = heads(dq, batch, length, shape.heads(), shape.headDim());
+            dk = Precision.activation(scope, dtype, rows, shape.keyWidth(), border);
+            dkHeads = heads(dk, batch, length, shape.kvHeads(), shape.headDim());
+            dv = Precision.activation(scope, dtype, rows, shape.keyWidth(), border);
+            dvHeads = heads(dv, batch, length, shape.kvHeads(), shape.headDim());
+        } else {
+            dh = dact = dout = doutHeads = dq = dqHeads = dk = dkHeads = dv = dvHeads = null;
+        }
+    }
+
+    /** The view [B, T, H, D] of rows [B·T, H·D]. */
+    static Tensor heads(Tensor rows, int batch, int length, int heads, int headDim) {
+        long pitch = rows.stride(0);
+        return rows.view(
+                0, new long[] {batch, length, heads, headDim}, new long[] {length * pitch, pitch, headDim, 1});
+    }
+
+    /** Statistics in the accumulator's dtype. */
+    static Tensor statistics(Scope scope, DType dtype, long... dims) {
+        return scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), dims);
+    }
+
+    /** S of a low-rank part, kept for its backward; null where there is none. */
+    static Tensor lowRankState(Scope scope, DType dtype, Projection projection, long rows) {
+        LowRank part = projection.lowRank();
+        return part == null ? null : scope.tensor(Memory.ACTIVATION, dtype, rows, part.rank());
+    }
+}

@@ -1,0 +1,28 @@
+package io.graft.nn;
+
+import io.graft.ops.Embedding;
+import io.graft.tensor.Tensor;
+
+/** The first layer: a row of the table for each token id. A tied head shares the table and its gradient. */
+public final class TokenEmbedding {
+    private final Parameter table;
+
+    public TokenEmbedding(Parameter table) {
+        this.table = table;
+    }
+
+    public void forward(Pass pass, Tensor ids, Tensor y) {
+        Embedding.forward(pass.context(), table.value(), ids, y);
+    }
+
+    /** Adds dy to the rows of the table's gradient, when the table is trained. */
+    public void backward(Pass pass, Tensor ids, Tensor dy) {
+        if (table.trainable()) {
+            Embedding.backward(pass.context(), ids, dy, table.gradient());
+        }
+    }
+
+    public Parameter table() {
+        return table;
+    }
+}

@@ -1,0 +1,104 @@
+package io.graft.train;
+
+import io.graft.nn.Parameter;
+import io.graft.ops.AdamWStep;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.util.List;
+
+/** AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are. */
+public final class AdamW implements AutoCloseable {
+    /**
+     * @param weightDecay decoupled; applies to every trained parameter
+     * @param maxNorm gradients are scaled down to this global norm; 0: never
+     */
+    public record Settings(double beta1, double beta2, double epsilon, double weightDecay, double maxNorm) {
+        public static Settings defaults() {
+            return new Settings(0.9, 0.999, 1e-8, 0.01, 1.0);
+        }
+
+        public Settings withWeightDecay(double value) {
+            return new Settings(beta1, beta2, epsilon, value, maxNorm);
+        }
+
+        public Settings withMaxNorm(double value) {
+            return new Settings(beta1, beta2, epsilon, weightDecay, value);
+        }
+    }
+
+    private final Scope scope;
+    private final Settings settings;
+    private final Parameter[] parameters;
+    private final Tensor[] m;
+    private final Tensor[] v;
+    private final Tensor squaredNorm;
+    private long step;
+
+    public AdamW(Scope parent, List<Parameter> trained, Settings settings) {
+        this.scope = parent.scope();
+        this.settings = settings;
+        this.parameters = trained.toArray(new Parameter[0]);
+        this.m = new Tensor[parameters.length];
+        this.v = new Tensor[parameters.length];
+        this.squaredNorm = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
+        for (int i = 0; i < parameters.length; i++) {
+            Tensor master = parameters[i].master();
+            if (master == null) {
+                throw new IllegalArgumentException("AdamW: " + parameters[i] + " has no gradient");
+            }
+            m[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), master.shape());
+            v[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), master.shape());
+        }
+    }
+
+    /** Moves all parameters by their gradients, which stay as they are. Returns the norm before clipping. */
+    public double step(double rate) {
+        step++;
+        TensorOps.fill(scope.context(), 0, squaredNorm);
+        for (Parameter parameter : parameters) {
+            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm);
+        }
+        for (int i = 0; i < parameters.length; i++) {
+            Parameter p = parameters[i];
+            AdamWStep.step(scope.context(), p.gradient(), rate, settings.beta1(), settings.beta2(), settings.epsilon(),
+                    settings.weightDecay(), step, settings.maxNorm(), squaredNorm, p.master(), m[i], v[i],
+                    p.computeCopy());
+        }
+        return Math.sqrt(squaredNorm.item());
+    }
+
+    /** Steps made so far. */
+    public long steps() {
+        return step;
+    }
+
+    void restore(long steps) {
+        step = steps;
+    }
+
+    int size() {
+        return parameters.length;
+    }
+
+    Parameter parameter(int index) {
+        return parameters[index];
+    }
+
+    /** Running mean of the gradient. */
+    Tensor m(int index) {
+        return m[index];
+    }
+
+    /** Running mean of the squared gradient. */
+    Tensor v(int index) {
+        return v[index];
+    }
+
+    @Override
+    public void close() {
+        scope.close();
+    }
+}

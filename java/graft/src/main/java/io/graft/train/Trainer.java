@@ -1,0 +1,160 @@
+package io.graft.train;
+
+import io.graft.model.Batch;
+import io.graft.model.Llama;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * The training loop: batches, gradients, optimiser step, schedule. A step makes no tensors and no garbage once the
+ * batches have settled on a shape. The loss of a step is the mean over the targets of all its batches, so that
+ * accumulation does not change the result.
+ */
+public final class Trainer implements AutoCloseable {
+    /**
+     * @param steps optimiser steps until {@link #run()} ends
+     * @param accumulation batches for each optimiser step
+     * @param dropoutSeed seed of the dropout masks
+     */
+    public record Options(long steps, int accumulation, Schedule schedule, AdamW.Settings optimiser, long dropoutSeed) {
+        public Options {
+            if (steps < 0 || accumulation < 1) {
+                throw new IllegalArgumentException("Trainer: " + steps + " steps, accumulation " + accumulation);
+            }
+        }
+
+        public static Options of(long steps, double rate) {
+            return new Options(steps, 1, Schedule.constant(rate), AdamW.Settings.defaults(), 0);
+        }
+
+        public Options withAccumulation(int batches) {
+            return new Options(steps, batches, schedule, optimiser, dropoutSeed);
+        }
+
+        public Options withSchedule(Schedule value) {
+            return new Options(steps, accumulation, value, optimiser, dropoutSeed);
+        }
+
+        public Options withOptimiser(AdamW.Settings value) {
+            return new Options(steps, accumulation, schedule, value, dropoutSeed);
+        }
+
+        public Options withDropoutSeed(long value) {
+            return new Options(steps, accumulation, schedule, optimiser, value);
+        }
+    }
+
+    /** Sees each step when it is done. */
+    @FunctionalInterface
+    public interface Listener {
+        /**
+         * @param step optimiser steps done, this one included
+         * @param loss mean loss before the step
+         * @param gradientNorm global norm before clipping
+         * @param tokensPerSecond real tokens, over the whole step
+         */
+        void onStep(long step, float loss, double rate, double gradientNorm, double tokensPerSecond);
+    }
+
+    /** why: no batch has as many (token, feature) pairs, so that no two batches share a dropout counter. */
+    private static final int DROPOUT_COUNTERS_PER_BATCH = 40;
+
+    private final Llama model;
+    private final Options options;
+    private final BatchSource source;
+    private final AdamW optimiser;
+    private final Batch[] batches;
+    private Listener listener = (step, loss, rate, norm, speed) -> {};
+    private volatile boolean stopping;
+
+    public Trainer(Llama model, Options options, BatchSource source) {
+        this.model = model;
+        this.options = options;
+        this.source = source;
+        this.optimiser = new AdamW(model.scope(), model.trainable(), options.optimiser());
+        this.batches = new Batch[options.accumulation()];
+        for (int i = 0; i < batches.length; i++) {
+            batches[i] = new Batch();
+        }
+    }
+
+    public Trainer onStep(Listener value) {
+        listener = value;
+        return this;
+    }
+
+    /** Trains until the number of steps is reached or {@link #stop()} is called. */
+    public void run() {
+        while (optimiser.steps() < options.steps() && !stopping) {
+            step();
+        }
+    }
+
+    /** Ends {@link #run()} after the step in progress; may be called from another thread. */
+    public void stop() {
+        stopping = true;
+    }
+
+    /** One optimiser step; returns its loss. */
+    public float step() {
+        long start = System.nanoTime();
+        long targets = 0;
+        long tokens = 0;
+        for (Batch batch : batches) {
+            source.next(batch);
+            targets += batch.targets();
+            tokens += batch.tokens();
+        }
+        model.zeroGradients();
+        float loss = 0;
+        for (int i = 0; i < batches.length; i++) {
+            long counter = optimiser.steps() * batches.length + i;
+            // why: without targets there is no loss; the op's own normaliser then gives 0 instead of 0/0.
+            loss += model.lossAndGradients(
+                    batches[i], targets, options.dropoutSeed(), counter << DROPOUT_COUNTERS_PER_BATCH);
+        }
+        double rate = options.schedule().rate(optimiser.steps());
+        double norm = optimiser.step(rate);
+        model.parametersChanged();
+        double seconds = (System.nanoTime() - start) * 1e-9;
+        listener.onStep(optimiser.steps(), loss, rate, norm, tokens / seconds);
+        return loss;
+    }
+
+    /** Mean loss over the targets of some batches, without dropout. */
+    public static double evaluate(Llama model, List<Batch> batches) {
+        double sum = 0;
+        long targets = 0;
+        for (Batch batch : batches) {
+            long count = batch.targets();
+            sum += model.loss(batch) * (double) count;
+            targets += count;
+        }
+        return targets == 0 ? 0 : sum / targets;
+    }
+
+    /** Optimiser steps done. */
+    public long steps() {
+        return optimiser.steps();
+    }
+
+    public AdamW optimiser() {
+        return optimiser;
+    }
+
+    /** Writes all that a resume needs into one file, atomically: it is either the old or the new one. */
+    public void save(Path file) {
+        TrainingCheckpoint.save(file, optimiser, source.position(), options.dropoutSeed());
+    }
+
+    /** Continues from such a file: from then on every bit is what it would have been without the interruption. */
+    public void resume(Path file) {
+        source.seek(TrainingCheckpoint.restore(file, optimiser, options.dropoutSeed()));
+        model.parametersChanged();
+    }
+
+    @Override
+    public void close() {
+        optimiser.close();
+    }
+}
