@@ -1,0 +1,57 @@
+// Matrix products by oneDNN, the only place that knows it. C is cut into fixed panels that do not depend on the number
+// of threads; the context's threads share the panels, and each panel is one single-threaded oneDNN matmul. So results
+// are the same bits for any number of threads, and other work can run on a panel while it is still in cache.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/context.h"
+#include "graft/tensor.h"
+
+namespace graft::cpu {
+
+/** A strided matrix: element (i, j) lies i·row_stride + j·column_stride elements in; one of the strides is 1. */
+struct Matrix {
+  void* data;
+  graft_dtype dtype;
+  std::int64_t rows, columns, row_stride, column_stride;
+
+  Matrix transposed() const { return {data, dtype, columns, rows, column_stride, row_stride}; }
+  Matrix part(std::int64_t row, std::int64_t column, std::int64_t row_count, std::int64_t column_count) const;
+};
+
+/** A row-major matrix of the caller's memory. */
+Matrix row_major(const void* data, graft_dtype dtype, std::int64_t rows, std::int64_t columns, std::int64_t pitch);
+
+/** A tensor [rows, columns]. */
+Matrix matrix_of(const graft_tensor& tensor);
+
+/** Why gemm cannot serve these types on this machine; "" when it can. a and b have the type `input`. */
+std::string gemm_refuse(graft_dtype input, graft_dtype output);
+
+/** C [m, n] = A [m, k] · B [k, n] (+ bias [n] on each row) (+ C when beta is 1; beta is 0 or 1). A and B have one type
+ * of f32, bf16, f16; C is row-major, of that type or f32; bias is f32 or NULL. Any size may be 0. */
+void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix& c, float beta,
+          const float* bias = nullptr);
+
+struct Matmul;  // a oneDNN primitive
+
+/** One shape of product, run serially on the calling worker: for use inside a parallel_for. Made on the calling thread
+ * before the parallel part, with scratch for each worker. The operands of each run have the shapes, types and strides
+ * of the examples; only their memory differs. */
+class GemmPanel {
+ public:
+  GemmPanel(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
+            float beta, bool with_bias = false);
+  void run(int worker, const void* a, const void* b, void* c, const float* bias = nullptr) const;
+
+ private:
+  std::shared_ptr<const Matmul> matmul_;
+  char* scratch_ = nullptr;
+  Matrix c_;
+  float beta_;
+};
+
+}  // namespace graft::cpu
