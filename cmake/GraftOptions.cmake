@@ -1,0 +1,25 @@
+# Options and compiler flags that every target shares.
+option(GRAFT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(GRAFT_WERROR "Treat warnings as errors" ON)
+option(GRAFT_TESTS "Build the native tests" ON)
+option(GRAFT_BENCHMARKS "Build the native benchmarks" ON)
+set(GRAFT_DNNL_ROOT "" CACHE PATH "Folder with oneDNN's include/ and libdnnl.so")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library(graft_flags INTERFACE)
+target_compile_options(graft_flags INTERFACE -Wall -Wextra $<$<BOOL:${GRAFT_WERROR}>:-Werror>)
+# why: contraction into FMA would make the reference's bits depend on the compiler's mood.
+target_compile_options(graft_flags INTERFACE -ffp-contract=off)
+if(GRAFT_SANITIZE)
+  target_compile_options(graft_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+                                               -fno-omit-frame-pointer)
+  target_link_options(graft_flags INTERFACE -fsanitize=address,undefined)
+endif()

@@ -1,0 +1,27 @@
+/** Graft: fused kernels for parameter-efficient fine-tuning. The whole C ABI.
+ *
+ * Conventions of all ops: tensors of one call share a device; compute is in fp32 (fp64 when the tensors are fp64) and
+ * results are stored in the tensor's dtype; activation outputs are overwritten unless a parameter `accumulate` says
+ * otherwise; parameter gradients are accumulated (+=); a NULL output is not wanted and not computed; outputs may not
+ * overlap inputs unless the contract says so; every reduction has a fixed order, so results are the same bits for any
+ * number of threads. "float" below means f32, bf16, f16 or f64. */
+#ifndef GRAFT_GRAFT_H
+#define GRAFT_GRAFT_H
+
+#include "graft/context.h"
+#include "graft/ops/adamw.h"
+#include "graft/ops/attention.h"
+#include "graft/ops/embedding.h"
+#include "graft/ops/linear.h"
+#include "graft/ops/linear_cross_entropy.h"
+#include "graft/ops/lora.h"
+#include "graft/ops/random.h"
+#include "graft/ops/rms_norm.h"
+#include "graft/ops/rope.h"
+#include "graft/ops/swiglu.h"
+#include "graft/ops/tensor_copy.h"
+#include "graft/status.h"
+#include "graft/tensor.h"
+#include "graft/weight.h"
+
+#endif

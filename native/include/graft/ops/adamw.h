@@ -1,0 +1,29 @@
+/** AdamW with decoupled weight decay (arXiv 1711.05101, algorithm 2) and clipping by the global norm. */
+#ifndef GRAFT_OPS_ADAMW_H
+#define GRAFT_OPS_ADAMW_H
+
+#include "graft/weight.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** sum [1] f64 += Σ g² over one gradient (f32 or f64), in a fixed order. Start from a zeroed sum and call once for each
+ * gradient to get the squared global norm. */
+GRAFT_API graft_status graft_adamw_squared_norm(graft_context* context, const graft_tensor* g, graft_tensor* sum);
+
+/** One step of one parameter. With c = 1, or min(1, max_norm / (sqrt(squared_norm) + 1e-6)) when squared_norm [1] f64
+ * is not NULL and max_norm > 0: g ← c·g; p ← p(1 − lr·weight_decay); m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − lr
+ * · (m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + eps), t = step >= 1.
+ *
+ * p, g, m, v: f32 (or all f64), one shape, matrices may have a pitch; p_out: the parameter in its compute dtype (any
+ * float, same shape), written from p, or NULL. */
+GRAFT_API graft_status graft_adamw_step(graft_context* context, const graft_tensor* g, double lr, double beta1,
+                                        double beta2, double eps, double weight_decay, int64_t step, double max_norm,
+                                        const graft_tensor* squared_norm, graft_tensor* p, graft_tensor* m,
+                                        graft_tensor* v, graft_tensor* p_out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

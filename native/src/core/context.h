@@ -1,0 +1,42 @@
+// The context behind graft_context: device, threads, arena, counters, and which implementation ran last.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "core/arena.h"
+#include "core/memory.h"
+#include "core/thread_pool.h"
+#include "graft/context.h"
+
+namespace graft::core {
+
+struct Context {
+  Context(graft_device device, int threads) : device(device), pool(threads) {}
+
+  graft_device device;
+  MemoryCounters memory;
+  Arena arena{memory};
+  ThreadPool pool;
+  std::atomic<std::int64_t> handles{0};  // tensors and weights made from this context
+  std::string preferred;                 // "": all implementations
+  const char* last_op = nullptr;
+  const char* last_implementation = nullptr;
+  mutable std::string last_dispatch;
+};
+
+/** The context behind a handle; throws INVALID_ARGUMENT for NULL. */
+Context& context_of(graft_context* handle);
+const Context& context_of(const graft_context* handle);
+
+/** Calls body(chunk, worker) for each chunk; see ThreadPool::run. */
+template <class Body>
+void parallel_for(Context& context, std::int64_t chunks, Body&& body) {
+  context.pool.run(chunks, body);
+}
+
+}  // namespace graft::core
+
+struct graft_context : graft::core::Context {
+  using Context::Context;
+};

@@ -1,0 +1,234 @@
+// Descriptors and memory of tensors and weights: make, wrap, view, destroy.
+#include "graft/tensor.h"
+
+#include <memory>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "core/tensor_check.h"
+#include "graft/weight.h"
+
+namespace graft::core {
+namespace {
+
+/** What the library must remember about a tensor it made; the descriptor comes first, so that the handle is its
+ * address. */
+struct OwnedTensor {
+  graft_tensor descriptor;
+  std::int64_t bytes;  // 0: the memory is somebody else's
+  graft_memory_category category;
+};
+
+struct OwnedWeight {
+  graft_weight descriptor;
+  std::int64_t bytes;
+  graft_memory_category category;
+};
+
+std::int64_t checked_multiply(std::int64_t a, std::int64_t b) {
+  std::int64_t product;
+  if (__builtin_mul_overflow(a, b, &product)) fail(GRAFT_INVALID_ARGUMENT, "the size overflows 64 bits");
+  return product;
+}
+
+/** A descriptor of the given geometry without memory. */
+graft_tensor make_descriptor(graft_dtype dtype, std::int32_t rank, const std::int64_t* shape,
+                             const std::int64_t* stride) {
+  if (graft_dtype_bytes(dtype) == 0) fail(GRAFT_INVALID_ARGUMENT, "dtype is %d, which is unknown", dtype);
+  if (rank < 1 || rank > GRAFT_MAX_RANK)
+    fail(GRAFT_INVALID_ARGUMENT, "rank is %d, must be in 1..%d", rank, GRAFT_MAX_RANK);
+  if (shape == nullptr) fail(GRAFT_INVALID_ARGUMENT, "shape is NULL");
+  graft_tensor tensor{};
+  tensor.dtype = dtype;
+  tensor.rank = rank;
+  std::int64_t row_major = 1;
+  for (int i = rank - 1; i >= 0; --i) {
+    if (shape[i] < 0)
+      fail(GRAFT_INVALID_ARGUMENT, "shape[%d] is %lld, must be >= 0", i, static_cast<long long>(shape[i]));
+    if (stride != nullptr && stride[i] < 0)
+      fail(GRAFT_INVALID_ARGUMENT, "stride[%d] is %lld, must be >= 0", i, static_cast<long long>(stride[i]));
+    tensor.shape[i] = shape[i];
+    tensor.stride[i] = stride != nullptr ? stride[i] : row_major;
+    row_major = checked_multiply(row_major, shape[i]);
+  }
+  if (shape[rank - 1] > 1 && tensor.stride[rank - 1] != 1)
+    fail(GRAFT_INVALID_ARGUMENT, "stride[%d] is %lld, the last dimension needs 1", rank - 1,
+         static_cast<long long>(tensor.stride[rank - 1]));
+  return tensor;
+}
+
+/** Elements from the first to one past the last, with the last row's pitch when `whole_rows`. */
+std::int64_t span(const graft_tensor& tensor, bool whole_rows) {
+  std::int64_t last = 0;
+  for (int i = 0; i < tensor.rank; ++i) {
+    if (tensor.shape[i] == 0) return 0;
+    std::int64_t step = checked_multiply(tensor.shape[i] - 1, tensor.stride[i]);
+    if (__builtin_add_overflow(last, step, &last)) fail(GRAFT_INVALID_ARGUMENT, "the size overflows 64 bits");
+  }
+  if (!whole_rows) return last + 1;
+  const std::int64_t packed = checked_multiply(tensor.shape[0], tensor.stride[0]);
+  return packed > last + 1 ? packed : last + 1;
+}
+
+void register_handle(Context& context) {
+  context.handles.fetch_add(1);
+  live_handles.fetch_add(1);
+}
+
+void forget_handle(Context& context) {
+  context.handles.fetch_sub(1);
+  live_handles.fetch_sub(1);
+}
+
+std::int64_t allocate_into(Context& context, graft_memory_category category, graft_tensor& tensor) {
+  if (category < 0 || category >= GRAFT_MEMORY_CATEGORIES)
+    fail(GRAFT_INVALID_ARGUMENT, "category is %d, must be in 0..%d", category, GRAFT_MEMORY_CATEGORIES - 1);
+  const std::int64_t bytes = checked_multiply(span(tensor, true), graft_dtype_bytes(tensor.dtype));
+  tensor.device = context.device;
+  // why: one byte at least, so that bytes > 0 says "owned" for empty tensors too.
+  tensor.data = allocate_zeroed(bytes > 0 ? bytes : 1);
+  const std::int64_t counted = bytes > 0 ? bytes : 1;
+  context.memory.add(category, counted);
+  return counted;
+}
+
+template <class Owned>
+void publish(Context& context, std::unique_ptr<Owned> owned, decltype(Owned::descriptor)** handle) {
+  *handle = &owned.release()->descriptor;
+  register_handle(context);
+}
+
+}  // namespace
+}  // namespace graft::core
+
+using namespace graft::core;
+
+extern "C" {
+
+int64_t graft_dtype_bytes(graft_dtype dtype) {
+  switch (dtype) {
+    case GRAFT_DTYPE_F64:
+    case GRAFT_DTYPE_I64:
+      return 8;
+    case GRAFT_DTYPE_F32:
+    case GRAFT_DTYPE_I32:
+      return 4;
+    case GRAFT_DTYPE_BF16:
+    case GRAFT_DTYPE_F16:
+      return 2;
+    case GRAFT_DTYPE_U8:
+      return 1;
+  }
+  return 0;
+}
+
+graft_status graft_tensor_create(graft_context* context, graft_memory_category category, graft_dtype dtype,
+                                 int32_t rank, const int64_t* shape, const int64_t* stride, graft_tensor** tensor) {
+  return guard("graft_tensor_create", [&] {
+    if (tensor == nullptr) fail(GRAFT_INVALID_ARGUMENT, "tensor is NULL");
+    *tensor = nullptr;
+    Context& c = context_of(context);
+    auto owned = std::make_unique<OwnedTensor>(OwnedTensor{make_descriptor(dtype, rank, shape, stride), 0, category});
+    owned->bytes = allocate_into(c, category, owned->descriptor);
+    publish(c, std::move(owned), tensor);
+  });
+}
+
+graft_status graft_tensor_wrap(graft_context* context, void* data, graft_dtype dtype, int32_t rank,
+                               const int64_t* shape, const int64_t* stride, graft_tensor** tensor) {
+  return guard("graft_tensor_wrap", [&] {
+    if (tensor == nullptr) fail(GRAFT_INVALID_ARGUMENT, "tensor is NULL");
+    *tensor = nullptr;
+    Context& c = context_of(context);
+    auto owned = std::make_unique<OwnedTensor>(
+        OwnedTensor{make_descriptor(dtype, rank, shape, stride), 0, GRAFT_MEMORY_ACTIVATION});
+    owned->descriptor.data = data;
+    owned->descriptor.device = c.device;
+    check_tensor("tensor", &owned->descriptor);
+    publish(c, std::move(owned), tensor);
+  });
+}
+
+graft_status graft_tensor_view(graft_context* context, const graft_tensor* parent, int64_t offset, int32_t rank,
+                               const int64_t* shape, const int64_t* stride, graft_tensor** tensor) {
+  return guard("graft_tensor_view", [&] {
+    if (tensor == nullptr) fail(GRAFT_INVALID_ARGUMENT, "tensor is NULL");
+    *tensor = nullptr;
+    Context& c = context_of(context);
+    check_tensor("parent", parent);
+    auto owned = std::make_unique<OwnedTensor>(
+        OwnedTensor{make_descriptor(parent->dtype, rank, shape, stride), 0, GRAFT_MEMORY_ACTIVATION});
+    const std::int64_t needed = span(owned->descriptor, false), held = span(*parent, true);
+    if (offset < 0 || offset > held || needed > held - offset)
+      fail(GRAFT_INVALID_ARGUMENT, "%s from element %lld needs %lld elements, the parent %s has %lld",
+           describe("the view", &owned->descriptor).c_str(), static_cast<long long>(offset),
+           static_cast<long long>(needed), describe("tensor", parent).c_str(), static_cast<long long>(held));
+    owned->descriptor.device = parent->device;
+    owned->descriptor.data = static_cast<char*>(parent->data) + offset * graft_dtype_bytes(parent->dtype);
+    publish(c, std::move(owned), tensor);
+  });
+}
+
+graft_status graft_tensor_destroy(graft_context* context, graft_tensor* tensor) {
+  return guard("graft_tensor_destroy", [&] {
+    if (tensor == nullptr) return;
+    Context& c = context_of(context);
+    std::unique_ptr<OwnedTensor> owned(reinterpret_cast<OwnedTensor*>(tensor));
+    if (owned->bytes > 0) {
+      free_aligned(owned->descriptor.data);
+      c.memory.add(owned->category, -owned->bytes);
+    }
+    forget_handle(c);
+  });
+}
+
+graft_status graft_weight_create_dense(graft_context* context, graft_memory_category category, graft_dtype dtype,
+                                       int64_t n, int64_t k, int32_t border, graft_weight** weight) {
+  return guard("graft_weight_create_dense", [&] {
+    if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "weight is NULL");
+    *weight = nullptr;
+    Context& c = context_of(context);
+    if (!is_float(dtype)) fail(GRAFT_INVALID_ARGUMENT, "dtype is %s, must be a float", dtype_name(dtype));
+    constexpr std::int64_t largest = std::int64_t{1} << 40;
+    if (n < 0 || k < 0 || n > largest || k > largest)
+      fail(GRAFT_INVALID_ARGUMENT, "n is %lld and k is %lld, must be in 0..2^40", static_cast<long long>(n),
+           static_cast<long long>(k));
+    if (border < 0) fail(GRAFT_INVALID_ARGUMENT, "border is %d, must be >= 0", border);
+    const std::int64_t row = static_cast<std::int64_t>(kAlignment) / graft_dtype_bytes(dtype);
+    const std::int64_t shape[] = {n + border, k + border};
+    const std::int64_t stride[] = {(k + border + row - 1) / row * row, 1};
+    auto owned = std::make_unique<OwnedWeight>(
+        OwnedWeight{{GRAFT_WEIGHT_DENSE, border, n, k, make_descriptor(dtype, 2, shape, stride)}, 0, category});
+    owned->bytes = allocate_into(c, category, owned->descriptor.storage);
+    publish(c, std::move(owned), weight);
+  });
+}
+
+graft_status graft_weight_wrap_dense(graft_context* context, const graft_tensor* matrix, graft_weight** weight) {
+  return guard("graft_weight_wrap_dense", [&] {
+    if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "weight is NULL");
+    *weight = nullptr;
+    Context& c = context_of(context);
+    check_tensor("matrix", matrix);
+    check_float("matrix", *matrix);
+    check_shape("matrix", *matrix, {-1, -1});
+    publish(c,
+            std::make_unique<OwnedWeight>(OwnedWeight{
+                {GRAFT_WEIGHT_DENSE, 0, matrix->shape[0], matrix->shape[1], *matrix}, 0, GRAFT_MEMORY_BASE}),
+            weight);
+  });
+}
+
+graft_status graft_weight_destroy(graft_context* context, graft_weight* weight) {
+  return guard("graft_weight_destroy", [&] {
+    if (weight == nullptr) return;
+    Context& c = context_of(context);
+    std::unique_ptr<OwnedWeight> owned(reinterpret_cast<OwnedWeight*>(weight));
+    if (owned->bytes > 0) {
+      free_aligned(owned->descriptor.storage.data);
+      c.memory.add(owned->category, -owned->bytes);
+    }
+    forget_handle(c);
+  });
+}
+}

@@ -1,0 +1,191 @@
+#include "core/tensor_check.h"
+
+#include <cmath>
+#include <utility>
+
+#include "core/error.h"
+
+namespace graft::core {
+namespace {
+
+std::string shape_text(const std::int64_t* shape, std::int64_t rank) {
+  std::string text = "[";
+  for (std::int64_t i = 0; i < rank; ++i) {
+    if (i > 0) text += ", ";
+    text += shape[i] < 0 ? "*" : std::to_string(shape[i]);
+  }
+  return text + "]";
+}
+
+/** First and one-past-last byte that a tensor touches. */
+std::pair<std::uintptr_t, std::uintptr_t> extent(const graft_tensor& t) {
+  const auto first = reinterpret_cast<std::uintptr_t>(t.data);
+  std::int64_t last = 0;
+  for (int i = 0; i < t.rank; ++i) {
+    if (t.shape[i] == 0) return {first, first};
+    last += (t.shape[i] - 1) * t.stride[i];
+  }
+  return {first, first + static_cast<std::uintptr_t>((last + 1) * graft_dtype_bytes(t.dtype))};
+}
+
+/** Two matrices side by side in one pitched buffer interleave in memory without sharing an element. */
+bool columns_apart(const graft_tensor& a, const graft_tensor& b) {
+  if (a.rank != 2 || b.rank != 2 || a.dtype != b.dtype || a.stride[0] != b.stride[0]) return false;
+  const std::int64_t bytes = graft_dtype_bytes(a.dtype), pitch = a.stride[0];
+  const std::int64_t distance =
+      static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(b.data) - reinterpret_cast<std::intptr_t>(a.data));
+  if (pitch == 0 || distance % bytes != 0) return false;
+  const std::int64_t offset = ((distance / bytes) % pitch + pitch) % pitch;
+  return offset >= a.shape[1] && offset + b.shape[1] <= pitch;
+}
+
+}  // namespace
+
+const char* dtype_name(graft_dtype dtype) {
+  switch (dtype) {
+    case GRAFT_DTYPE_F32:
+      return "f32";
+    case GRAFT_DTYPE_BF16:
+      return "bf16";
+    case GRAFT_DTYPE_F16:
+      return "f16";
+    case GRAFT_DTYPE_F64:
+      return "f64";
+    case GRAFT_DTYPE_I32:
+      return "i32";
+    case GRAFT_DTYPE_I64:
+      return "i64";
+    case GRAFT_DTYPE_U8:
+      return "u8";
+  }
+  return "unknown dtype";
+}
+
+std::string describe(const char* name, const graft_tensor* tensor) {
+  if (tensor == nullptr) return std::string(name) + " (NULL)";
+  return std::string(name) + " " + shape_text(tensor->shape, tensor->rank) + " " + dtype_name(tensor->dtype);
+}
+
+bool is_float(graft_dtype dtype) {
+  return dtype == GRAFT_DTYPE_F32 || dtype == GRAFT_DTYPE_BF16 || dtype == GRAFT_DTYPE_F16 || dtype == GRAFT_DTYPE_F64;
+}
+
+std::int64_t elements(const graft_tensor& tensor) {
+  std::int64_t count = 1;
+  for (int i = 0; i < tensor.rank; ++i) count *= tensor.shape[i];
+  return count;
+}
+
+bool is_contiguous(const graft_tensor& tensor) {
+  std::int64_t expected = 1;
+  for (int i = tensor.rank - 1; i >= 0; --i) {
+    if (tensor.shape[i] != 1 && tensor.stride[i] != expected) return false;
+    expected *= tensor.shape[i];
+  }
+  return true;
+}
+
+void check_tensor(const char* name, const graft_tensor* tensor) {
+  if (tensor == nullptr) fail(GRAFT_INVALID_ARGUMENT, "%s is NULL", name);
+  if (graft_dtype_bytes(tensor->dtype) == 0)
+    fail(GRAFT_INVALID_ARGUMENT, "%s has unknown dtype %d", name, tensor->dtype);
+  if (tensor->rank < 1 || tensor->rank > GRAFT_MAX_RANK)
+    fail(GRAFT_INVALID_ARGUMENT, "%s has rank %d, must be in 1..%d", name, tensor->rank, GRAFT_MAX_RANK);
+  if (tensor->device != GRAFT_DEVICE_CPU)
+    fail(GRAFT_INVALID_ARGUMENT, "%s is on device %d, the context is on the CPU", name, tensor->device);
+  for (int i = 0; i < tensor->rank; ++i) {
+    if (tensor->shape[i] < 0 || tensor->stride[i] < 0)
+      fail(GRAFT_INVALID_ARGUMENT, "%s has size %lld and stride %lld in dimension %d, must be >= 0", name,
+           static_cast<long long>(tensor->shape[i]), static_cast<long long>(tensor->stride[i]), i);
+  }
+  if (tensor->shape[tensor->rank - 1] > 1 && tensor->stride[tensor->rank - 1] != 1)
+    fail(GRAFT_INVALID_ARGUMENT, "%s has stride %lld in its last dimension, must be 1", name,
+         static_cast<long long>(tensor->stride[tensor->rank - 1]));
+  if (tensor->data == nullptr && elements(*tensor) > 0)
+    fail(GRAFT_INVALID_ARGUMENT, "%s has no memory (data is NULL)", describe(name, tensor).c_str());
+}
+
+void check_optional(const char* name, const graft_tensor* tensor) {
+  if (tensor != nullptr) check_tensor(name, tensor);
+}
+
+void check_float(const char* name, const graft_tensor& tensor) {
+  if (!is_float(tensor.dtype))
+    fail(GRAFT_INVALID_ARGUMENT, "%s must be f32, bf16, f16 or f64", describe(name, &tensor).c_str());
+}
+
+void check_id(const char* name, const graft_tensor& tensor) {
+  if (tensor.dtype != GRAFT_DTYPE_I32 && tensor.dtype != GRAFT_DTYPE_I64)
+    fail(GRAFT_INVALID_ARGUMENT, "%s must be i32 or i64", describe(name, &tensor).c_str());
+}
+
+void check_dtype(const char* name, const graft_tensor& tensor, graft_dtype dtype) {
+  if (tensor.dtype != dtype)
+    fail(GRAFT_INVALID_ARGUMENT, "%s must be %s", describe(name, &tensor).c_str(), dtype_name(dtype));
+}
+
+void check_same_dtype(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other) {
+  if (tensor.dtype != other.dtype)
+    fail(GRAFT_INVALID_ARGUMENT, "%s but %s: must be of one dtype", describe(name, &tensor).c_str(),
+         describe(other_name, &other).c_str());
+}
+
+graft_dtype accumulator_dtype(graft_dtype dtype) {
+  return dtype == GRAFT_DTYPE_F64 ? GRAFT_DTYPE_F64 : GRAFT_DTYPE_F32;
+}
+
+void check_shape(const char* name, const graft_tensor& tensor, std::initializer_list<std::int64_t> shape) {
+  bool fits = tensor.rank == static_cast<int>(shape.size());
+  for (int i = 0; fits && i < tensor.rank; ++i) fits = shape.begin()[i] < 0 || shape.begin()[i] == tensor.shape[i];
+  if (!fits)
+    fail(GRAFT_SHAPE_MISMATCH, "%s must be %s", describe(name, &tensor).c_str(),
+         shape_text(shape.begin(), static_cast<std::int64_t>(shape.size())).c_str());
+}
+
+void check_same_shape(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other) {
+  bool same = tensor.rank == other.rank;
+  for (int i = 0; same && i < tensor.rank; ++i) same = tensor.shape[i] == other.shape[i];
+  if (!same)
+    fail(GRAFT_SHAPE_MISMATCH, "%s but %s: must have one shape", describe(name, &tensor).c_str(),
+         describe(other_name, &other).c_str());
+}
+
+void check_no_overlap(const char* name, const graft_tensor* output, const char* other_name, const graft_tensor* input,
+                      bool same_is_fine) {
+  if (output == nullptr || input == nullptr) return;
+  const auto [out_first, out_last] = extent(*output);
+  const auto [in_first, in_last] = extent(*input);
+  if (out_first >= in_last || in_first >= out_last || out_first == out_last || in_first == in_last) return;
+  if (columns_apart(*output, *input)) return;
+  if (same_is_fine && output->data == input->data && output->dtype == input->dtype && output->rank == input->rank) {
+    bool same = true;
+    for (int i = 0; i < output->rank; ++i) same = same && output->stride[i] == input->stride[i];
+    if (same) return;
+  }
+  fail(GRAFT_INVALID_ARGUMENT, "%s overlaps %s in memory", describe(name, output).c_str(),
+       describe(other_name, input).c_str());
+}
+
+void check_weight(const char* name, const graft_weight* weight) {
+  if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "%s is NULL", name);
+  if (weight->kind != GRAFT_WEIGHT_DENSE) fail(GRAFT_INVALID_ARGUMENT, "%s has unknown kind %d", name, weight->kind);
+  if (weight->border < 0 || weight->n < 0 || weight->k < 0)
+    fail(GRAFT_INVALID_ARGUMENT, "%s has n %lld, k %lld, border %d, must be >= 0", name,
+         static_cast<long long>(weight->n), static_cast<long long>(weight->k), weight->border);
+  check_tensor(name, &weight->storage);
+  check_float(name, weight->storage);
+  check_shape(name, weight->storage, {weight->n + weight->border, weight->k + weight->border});
+}
+
+graft_tensor dense_matrix(const graft_weight& weight) {
+  graft_tensor matrix = weight.storage;
+  matrix.shape[0] = weight.n;
+  matrix.shape[1] = weight.k;
+  return matrix;
+}
+
+void check_finite(const char* name, double value) {
+  if (!std::isfinite(value)) fail(GRAFT_INVALID_ARGUMENT, "%s is %g, must be finite", name, value);
+}
+
+}  // namespace graft::core

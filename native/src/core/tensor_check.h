@@ -1,0 +1,53 @@
+// The vocabulary of argument checks: each throws a text that names the argument and the values.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#include "graft/weight.h"
+
+namespace graft::core {
+
+/** "x [2, 3] bf16", or "x (NULL)". */
+std::string describe(const char* name, const graft_tensor* tensor);
+
+const char* dtype_name(graft_dtype dtype);
+bool is_float(graft_dtype dtype);
+std::int64_t elements(const graft_tensor& tensor);
+
+/** Row-major without gaps. */
+bool is_contiguous(const graft_tensor& tensor);
+
+/** Not NULL and well formed: known dtype, rank in 1..GRAFT_MAX_RANK, no negative sizes, last stride 1, memory unless
+ * empty, on the CPU or CUDA device as told. */
+void check_tensor(const char* name, const graft_tensor* tensor);
+
+/** The same for an optional tensor: NULL passes. */
+void check_optional(const char* name, const graft_tensor* tensor);
+
+void check_float(const char* name, const graft_tensor& tensor);
+void check_id(const char* name, const graft_tensor& tensor);  // i32 or i64
+void check_dtype(const char* name, const graft_tensor& tensor, graft_dtype dtype);
+void check_same_dtype(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other);
+
+/** The dtype of gradients and statistics that go with tensors of `dtype`: f64 with f64, else f32. */
+graft_dtype accumulator_dtype(graft_dtype dtype);
+
+/** Exactly this shape; -1 stands for any size. */
+void check_shape(const char* name, const graft_tensor& tensor, std::initializer_list<std::int64_t> shape);
+void check_same_shape(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other);
+
+/** Memory that may not overlap; with `same_is_fine`, exactly the same view is allowed. */
+void check_no_overlap(const char* name, const graft_tensor* output, const char* other_name, const graft_tensor* input,
+                      bool same_is_fine = false);
+
+/** Not NULL, dense and well formed. */
+void check_weight(const char* name, const graft_weight* weight);
+
+/** The W part [N, K] of a dense weight. */
+graft_tensor dense_matrix(const graft_weight& weight);
+
+void check_finite(const char* name, double value);
+
+}  // namespace graft::core

@@ -1,0 +1,54 @@
+// The CPU backend's implementations, one line per op, best first; each serves or says why not.
+#include "ops/dispatch.h"
+
+namespace graft::cpu {
+
+using core::Context;
+
+// The plain loops accept every legal argument.
+template <class Args>
+std::string never_refuse(const Args&) {
+  return {};
+}
+
+template <class Args>
+struct Register {
+  Register(std::initializer_list<ops::Implementation<Args>> list) { ops::implementations<Args>() = list; }
+};
+
+#define GRAFT_DECLARE(kind, Args)             \
+  namespace kind {                            \
+  std::string refuse(const ops::Args&);       \
+  void run(core::Context&, const ops::Args&); \
+  }
+#define GRAFT_LISTED(kind, Args) \
+  { #kind, kind::refuse, kind::run }
+#define GRAFT_REFERENCE(Args) \
+  { "reference", never_refuse<ops::Args>, reference::run }
+
+#define GRAFT_CPU_1(Args)                     \
+  namespace reference {                       \
+  void run(core::Context&, const ops::Args&); \
+  }                                           \
+  static const Register<ops::Args> register_##Args{GRAFT_REFERENCE(Args)};
+
+#define GRAFT_CPU_2(Args, best)               \
+  GRAFT_DECLARE(best, Args)                   \
+  namespace reference {                       \
+  void run(core::Context&, const ops::Args&); \
+  }                                           \
+  static const Register<ops::Args> register_##Args{GRAFT_LISTED(best, Args), GRAFT_REFERENCE(Args)};
+
+#define GRAFT_CPU_3(Args, best, second)                                                                  \
+  GRAFT_DECLARE(best, Args)                                                                              \
+  GRAFT_DECLARE(second, Args)                                                                            \
+  namespace reference {                                                                                  \
+  void run(core::Context&, const ops::Args&);                                                            \
+  }                                                                                                      \
+  static const Register<ops::Args> register_##Args{GRAFT_LISTED(best, Args), GRAFT_LISTED(second, Args), \
+                                                   GRAFT_REFERENCE(Args)};
+
+GRAFT_CPU_2(RmsNormForward, fast)
+GRAFT_CPU_2(RmsNormBackward, fast)
+
+}  // namespace graft::cpu

@@ -1,0 +1,64 @@
+// Dispatch: an op's arguments have an ordered list of implementations per device, best first, the reference last. The
+// first one that serves runs; each refusal says why.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/context.h"
+#include "core/error.h"
+#include "ops/ops.h"
+
+namespace graft::ops {
+
+template <class Args>
+struct Implementation {
+  const char* name;
+  std::string (*refuse)(const Args&);  // "": it serves
+  void (*run)(core::Context&, const Args&);
+};
+
+/** The implementations of one op on the CPU; a backend fills it when the library is loaded. */
+template <class Args>
+std::vector<Implementation<Args>>& implementations() {
+  static std::vector<Implementation<Args>> list;
+  return list;
+}
+
+inline bool verbose_dispatch() {
+  static const bool verbose = [] {
+    const char* value = std::getenv("GRAFT_VERBOSE");
+    return value != nullptr && std::strstr(value, "dispatch") != nullptr;
+  }();
+  return verbose;
+}
+
+/** Checks the arguments and runs the first implementation that serves them. */
+template <class Args>
+void dispatch(graft_context* handle, const Args& args) {
+  core::Context& context = core::context_of(handle);
+  args.check();
+  constexpr const char* op = OpName<Args>::value;
+  std::string refusals;
+  for (const Implementation<Args>& candidate : implementations<Args>()) {
+    if (!context.preferred.empty() && context.preferred != candidate.name) continue;
+    const std::string refusal = candidate.refuse(args);
+    if (refusal.empty()) {
+      if (verbose_dispatch()) std::fprintf(stderr, "graft: %s: cpu/%s\n", op, candidate.name);
+      context.last_op = op;
+      context.last_implementation = candidate.name;
+      candidate.run(context, args);
+      return;
+    }
+    if (verbose_dispatch())
+      std::fprintf(stderr, "graft: %s: cpu/%s refuses: %s\n", op, candidate.name, refusal.c_str());
+    refusals += std::string("; ") + candidate.name + ": " + refusal;
+  }
+  core::fail(GRAFT_UNSUPPORTED, "no implementation serves%s%s%s", context.preferred.empty() ? "" : " among ",
+             context.preferred.c_str(), refusals.c_str());
+}
+
+}  // namespace graft::ops

@@ -1,0 +1,97 @@
+// Contexts, tensors, weights: life, limits and errors through the C ABI. Nothing here may crash, whatever is passed.
+#include <algorithm>
+#include <thread>
+
+#include "tensors.h"
+
+namespace graft::test {
+namespace {
+
+TEST(Context, BadArguments) {
+  graft_context* context = nullptr;
+  expect_error(graft_context_create(GRAFT_DEVICE_CPU, 1, nullptr), GRAFT_INVALID_ARGUMENT, {"context is NULL"});
+  expect_error(graft_context_create(GRAFT_DEVICE_CPU, -1, &context), GRAFT_INVALID_ARGUMENT, {"threads is -1"});
+  expect_error(graft_context_create(GRAFT_DEVICE_CPU, 5000, &context), GRAFT_INVALID_ARGUMENT, {"threads is 5000"});
+  expect_error(graft_context_create(GRAFT_DEVICE_CUDA, 1, &context), GRAFT_DEVICE_UNAVAILABLE, {"CUDA"});
+  EXPECT_EQ(context, nullptr);
+  EXPECT_EQ(graft_context_destroy(nullptr), GRAFT_OK);
+  expect_error(graft_context_memory(nullptr, GRAFT_MEMORY_BASE, nullptr, nullptr), GRAFT_INVALID_ARGUMENT, {"context"});
+}
+
+TEST(Context, KnowsWhatStillLives) {
+  const std::int64_t before = graft_live_handles();
+  graft_context* context = nullptr;
+  ASSERT_EQ(graft_context_create(GRAFT_DEVICE_CPU, 1, &context), GRAFT_OK);
+  const std::int64_t shape[] = {3};
+  graft_tensor* tensor = nullptr;
+  ASSERT_EQ(graft_tensor_create(context, GRAFT_MEMORY_BASE, GRAFT_DTYPE_F32, 1, shape, nullptr, &tensor), GRAFT_OK);
+  EXPECT_EQ(graft_live_handles(), before + 2);
+  expect_error(graft_context_destroy(context), GRAFT_INVALID_ARGUMENT, {"1 tensors"});
+  EXPECT_EQ(graft_tensor_destroy(context, tensor), GRAFT_OK);
+  EXPECT_EQ(graft_context_destroy(context), GRAFT_OK);
+  EXPECT_EQ(graft_live_handles(), before);
+}
+
+TEST(Context, CountsBytesByCategory) {
+  const Context c;
+  {
+    const Tensor base(c, GRAFT_DTYPE_F32, {10, 10});
+    EXPECT_EQ(c.peak(GRAFT_MEMORY_ACTIVATION), 400);
+    EXPECT_EQ(c.peak(GRAFT_MEMORY_BASE), 0);
+  }
+  std::int64_t current = -1;
+  GRAFT_ASSERT_OK(graft_context_memory(c, GRAFT_MEMORY_ACTIVATION, &current, nullptr));
+  EXPECT_EQ(current, 0);
+  EXPECT_EQ(c.peak(GRAFT_MEMORY_CATEGORIES), 400);
+  GRAFT_ASSERT_OK(graft_context_reset_peak(c));
+  EXPECT_EQ(c.peak(GRAFT_MEMORY_CATEGORIES), 0);
+}
+
+TEST(Tensor, BadArguments) {
+  const Context c;
+  graft_tensor* tensor = nullptr;
+  const std::int64_t negative[] = {2, -1}, huge[] = {std::int64_t{1} << 40, std::int64_t{1} << 40}, fine[] = {2, 3};
+  const std::int64_t strided[] = {6, 2}, terabytes[] = {std::int64_t{1} << 55};
+  auto create = [&](graft_dtype dtype, int rank, const std::int64_t* shape, const std::int64_t* stride) {
+    return graft_tensor_create(c, GRAFT_MEMORY_BASE, dtype, rank, shape, stride, &tensor);
+  };
+  expect_error(create(GRAFT_DTYPE_F32, 2, negative, nullptr), GRAFT_INVALID_ARGUMENT, {"shape[1] is -1"});
+  expect_error(create(GRAFT_DTYPE_F32, 2, huge, nullptr), GRAFT_INVALID_ARGUMENT, {"overflow"});
+  expect_error(create(GRAFT_DTYPE_F32, 1, terabytes, nullptr), GRAFT_OUT_OF_MEMORY, {"bytes"});
+  expect_error(create(GRAFT_DTYPE_F32, 9, fine, nullptr), GRAFT_INVALID_ARGUMENT, {"rank is 9"});
+  expect_error(create(GRAFT_DTYPE_F32, 2, nullptr, nullptr), GRAFT_INVALID_ARGUMENT, {"shape is NULL"});
+  expect_error(create(GRAFT_DTYPE_F32, 2, fine, strided), GRAFT_INVALID_ARGUMENT, {"stride[1] is 2"});
+  expect_error(create(static_cast<graft_dtype>(99), 2, fine, nullptr), GRAFT_INVALID_ARGUMENT, {"dtype is 99"});
+  EXPECT_EQ(tensor, nullptr);
+  const Tensor parent(c, GRAFT_DTYPE_F32, {2, 3});
+  expect_error(graft_tensor_view(c, parent, 1, 2, fine, nullptr, &tensor), GRAFT_INVALID_ARGUMENT, {"element 1", "6"});
+  expect_error(graft_tensor_view(c, parent, -1, 2, fine, nullptr, &tensor), GRAFT_INVALID_ARGUMENT, {"-1"});
+  expect_error(graft_tensor_wrap(c, nullptr, GRAFT_DTYPE_F32, 2, fine, nullptr, &tensor), GRAFT_INVALID_ARGUMENT,
+               {"data is NULL"});
+  graft_weight* weight = nullptr;
+  expect_error(graft_weight_create_dense(c, GRAFT_MEMORY_BASE, GRAFT_DTYPE_I32, 2, 2, 0, &weight),
+               GRAFT_INVALID_ARGUMENT, {"i32"});
+  expect_error(graft_weight_create_dense(c, GRAFT_MEMORY_BASE, GRAFT_DTYPE_F32, 2, 2, -4, &weight),
+               GRAFT_INVALID_ARGUMENT, {"border is -4"});
+}
+
+TEST(Weight, BorderedRowsStartOnACacheLine) {
+  const Context c;
+  const Weight w(c, GRAFT_DTYPE_BF16, 5, 7, 3);
+  EXPECT_EQ(w->storage.shape[0], 8);
+  EXPECT_EQ(w->storage.shape[1], 10);
+  EXPECT_EQ(w->storage.stride[0], 32);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(w->storage.data) % 64, 0u);
+}
+
+TEST(Errors, TextBelongsToTheThread) {
+  expect_error(graft_context_create(GRAFT_DEVICE_CPU, -7, nullptr), GRAFT_INVALID_ARGUMENT, {"NULL"});
+  const std::string mine = graft_last_error();
+  std::thread([] { EXPECT_STREQ(graft_last_error(), ""); }).join();
+  EXPECT_EQ(mine, graft_last_error());
+  EXPECT_STREQ(graft_status_name(GRAFT_SHAPE_MISMATCH), "GRAFT_SHAPE_MISMATCH");
+  EXPECT_STREQ(graft_version(), "0.1.0");
+}
+
+}  // namespace
+}  // namespace graft::test
