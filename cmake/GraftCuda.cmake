@@ -1,0 +1,11 @@
+# The CUDA side: built for sm_80, sm_90a and sm_100 when nvcc is there and src/cuda has kernels; said aloud when not.
+find_program(GRAFT_NVCC nvcc)
+file(GLOB_RECURSE GRAFT_CUDA_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cu)
+if(NOT GRAFT_NVCC)
+  message(STATUS "graft: no nvcc found, building the CPU library only")
+elseif(NOT GRAFT_CUDA_SOURCES)
+  message(STATUS "graft: nvcc found, but there are no CUDA kernels yet: building the CPU library only")
+else()
+  set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 100)
+  enable_language(CUDA)
+endif()
