@@ -61,7 +61,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     private final DType dtype;
     private final Options options;
     private final LlamaLayers layers;
-    private final List<Parameter> trainable;
+    private List<Parameter> trainable;
     private Workspace training;
     private Workspace inference;
 
@@ -149,6 +149,11 @@ public final class Llama implements Adaptable, AutoCloseable {
         return work.loss.item();
     }
 
+    /** The loss of the last {@link #lossAndGradients(Batch)}, not rounded to float. */
+    double lastLoss() {
+        return training.loss.doubles()[0];
+    }
+
     /** Logits [batch, length, vocabulary] of a batch, row-major. */
     public float[] logits(Batch batch) {
         return logitsTensor(batch).floats();
@@ -178,7 +183,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private Tensor logits(Workspace work) {
-        Tensor logits = work.logits(dtype, config.vocabularySize());
+        Tensor logits = work.logits(config.vocabularySize());
         Linear.forward(context(), work.hidden, layers.head(), null, false, logits);
         return logits;
     }
@@ -211,7 +216,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         layers.norm().forward(work.pass, work.stack.output(), work.hidden, null);
         Tensor last = step.view(work.hidden, (ids.length - 1) * work.hidden.stride(0),
                 new long[] {1, config.hiddenSize()}, work.hidden.strides());
-        Tensor logits = step.view(work.logits(dtype, config.vocabularySize()), 0, new long[] {1, config.vocabularySize()},
+        Tensor logits = step.view(work.logits(config.vocabularySize()), 0, new long[] {1, config.vocabularySize()},
                 new long[] {config.vocabularySize(), 1});
         Linear.forward(context(), last, layers.head(), null, false, logits);
         return logits;
@@ -272,11 +277,12 @@ public final class Llama implements Adaptable, AutoCloseable {
         }
     }
 
-    /** Folds the adapter into the weights: the model then is a plain one, which nothing of is trained any more. */
+    /** Folds the adapter into the weights: the model then is a plain one, of which nothing is trained any more. */
     public void merge() {
         if (options.adapter() != null) {
             release();
             options.adapter().merge();
+            trainable = List.of();
         }
     }
 

@@ -48,10 +48,11 @@ final class Workspace implements AutoCloseable {
         return pass.batch() == batch && pass.length() == length && mode == wanted;
     }
 
-    /** Logits [T, vocabulary], made when first asked for. */
-    Tensor logits(DType dtype, long vocabulary) {
+    /** Logits [T, vocabulary] in the accumulator's dtype, made when first asked for. */
+    Tensor logits(long vocabulary) {
         if (logits == null) {
-            logits = scope.tensor(Memory.ACTIVATION, dtype, pass.tokens(), vocabulary);
+            DType wide = loss.dtype();
+            logits = scope.tensor(Memory.ACTIVATION, wide, pass.tokens(), vocabulary);
         }
         return logits;
     }

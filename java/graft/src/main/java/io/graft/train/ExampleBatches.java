@@ -40,7 +40,7 @@ public final class ExampleBatches implements BatchSource {
             longest = Math.max(longest, Math.min(example(first + row).ids().length, maxLength));
         }
         int padded = (longest + lengthMultiple - 1) / lengthMultiple * lengthMultiple;
-        into.resize(batchSize, Math.min(Math.max(padded, 1), Math.max(maxLength, longest)));
+        into.resize(batchSize, Math.min(padded, maxLength));
         for (int row = 0; row < batchSize; row++) {
             Example example = example(first + row);
             int length = Math.min(example.ids().length, into.length());

@@ -1,0 +1,178 @@
+package io.graft.adapter;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.graft.io.SafetensorsFile;
+import io.graft.model.Batch;
+import io.graft.model.Golden;
+import io.graft.model.Llama;
+import io.graft.model.NoLeaks;
+import io.graft.nn.Parameter;
+import io.graft.tensor.Context;
+import io.graft.tensor.Scope;
+import io.graft.train.AdamW;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** LoRA against PEFT: logits, loss, gradients, AdamW steps, merged weights, and files. */
+@ExtendWith(NoLeaks.class)
+class LoraGoldenTest {
+    private static final double LOGITS = 2e-5;
+    private static final double GRADIENTS = 1e-4;
+
+    static Stream<Arguments> cases() {
+        return Stream.of(
+                Arguments.of("llama_gqa", "lora"),
+                Arguments.of("llama_gqa", "lora_rs"),
+                Arguments.of("llama_gqa", "lora_layers"),
+                Arguments.of("llama_gqa", "lora_pattern"),
+                Arguments.of("llama_gqa", "lora_modules_to_save"),
+                Arguments.of("llama_rope3", "lora"),
+                Arguments.of("llama_tied", "lora"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void lossAndGradientsEqualPeft(String name, String method) {
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile expected = Golden.tensors(name, method);
+                Llama model = load(scope, name, method)) {
+            Batch batch = Golden.batch(scope, expected);
+            Golden.assertClose("logits", model.logits(batch), Golden.floats(scope, expected, "logits"), LOGITS);
+            float loss = Golden.floats(scope, expected, "loss")[0];
+            assertThat(model.lossAndGradients(batch)).isCloseTo(loss, Offset.offset(1e-5f * loss));
+            assertThat(expected.names().stream().filter(key -> key.startsWith("grad.")))
+                    .hasSize(model.trainable().size());
+            for (Parameter parameter : model.trainable()) {
+                String key = Lora.key(parameter);
+                float[] gradient = Golden.floats(scope, expected, "grad." + key);
+                Golden.assertClose(key, parameter.gradient().floats(), gradient, GRADIENTS);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void fiveStepsEqualPeft(String name, String method) {
+        JsonNode steps = Golden.json(name, method + ".steps");
+        double rate = steps.get("lr").asDouble();
+        AdamW.Settings settings = new AdamW.Settings(0.9, 0.999, steps.get("eps").asDouble(),
+                steps.get("weight_decay").asDouble(), steps.get("clip_norm").asDouble());
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile inputs = Golden.tensors(name, method);
+                SafetensorsFile after = Golden.tensors(name, method + ".after_steps");
+                Llama model = load(scope, name, method);
+                AdamW optimiser = new AdamW(scope, model.trainable(), settings)) {
+            Batch batch = Golden.batch(scope, inputs);
+            int count = steps.get("steps").asInt();
+            for (int i = 0; i < count; i++) {
+                model.zeroGradients();
+                close("loss " + i, model.lossAndGradients(batch), steps.get("loss").get(i));
+                close("norm " + i, optimiser.step(rate), steps.get("gradient_norm_before_clip").get(i));
+                model.parametersChanged();
+            }
+            close("loss after", model.loss(batch), steps.get("loss_after"));
+            double stability = steps.get("stability").get("after_steps").asDouble();
+            for (Parameter parameter : model.trainable()) {
+                float[] expected = Golden.floats(scope, after, Lora.key(parameter));
+                assertMoved(parameter, expected, Math.max(2e-5, 10 * stability), 2 * rate * count);
+            }
+        }
+    }
+
+    private static void close(String what, double actual, JsonNode expected) {
+        assertThat(actual).as(what).isCloseTo(expected.asDouble(), Offset.offset(1e-4 * expected.asDouble()));
+    }
+
+    /** AdamW moves a parameter whose gradient is nearly 0 by ±rate: a thousandth of the elements may differ so far. */
+    private static void assertMoved(Parameter parameter, float[] expected, double tolerance, double furthest) {
+        float[] actual = parameter.master().floats();
+        int outside = 0;
+        for (int i = 0; i < expected.length; i++) {
+            double difference = Math.abs(actual[i] - expected[i]);
+            assertThat(difference).as(parameter.name()).isLessThanOrEqualTo(furthest);
+            outside += difference > tolerance ? 1 : 0;
+        }
+        assertThat(outside).as(parameter.name()).isLessThanOrEqualTo((expected.length + 999) / 1000);
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void mergedWeightsEqualPeft(String name, String method) {
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile inputs = Golden.tensors(name, method);
+                SafetensorsFile merged = Golden.tensors(name, method + ".merged");
+                Llama model = load(scope, name, method)) {
+            Batch batch = Golden.batch(scope, inputs);
+            model.merge();
+            for (String key : merged.names()) {
+                float[] actual = model.parameter(key).value().floats();
+                float[] expected = Golden.floats(scope, merged, key);
+                for (int i = 0; i < expected.length; i++) {
+                    assertThat(actual[i]).as(key).isCloseTo(expected[i], Offset.offset(1e-6f));
+                }
+            }
+            Golden.assertClose("logits", model.logits(batch), Golden.floats(scope, inputs, "logits"), LOGITS);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void aSavedAdapterIsTheSameAdapter(String name, String method, @TempDir Path directory) {
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile inputs = Golden.tensors(name, method);
+                Llama model = load(scope, name, method)) {
+            model.adapter().save(directory);
+            try (SafetensorsFile written = SafetensorsFile.open(directory.resolve(Lora.FILE));
+                    SafetensorsFile original =
+                            SafetensorsFile.open(Golden.adapter(name, method).resolve(Lora.FILE));
+                    Llama again = Golden.load(scope, name, Llama.Options.training(Lora.frozen(directory)))) {
+                assertThat(written.names()).containsExactlyInAnyOrderElementsOf(original.names());
+                assertThat(written.metadata()).isEqualTo(original.metadata());
+                for (String key : original.names()) {
+                    assertThat(Golden.floats(scope, written, key)).isEqualTo(Golden.floats(scope, original, key));
+                }
+                Batch batch = Golden.batch(scope, inputs);
+                assertThat(again.logits(batch)).isEqualTo(model.logits(batch));
+                assertThat(again.trainable()).isEmpty();
+            }
+        }
+    }
+
+    @Test
+    void aTargetThatIsNoProjectionIsRefusedByName() {
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope()) {
+            assertThatThrownBy(() -> load(scope, "llama_gqa", "lora_embedding"))
+                    .hasMessageContaining("model.embed_tokens");
+        }
+    }
+
+    @Test
+    void anAdapterOfAnotherModelIsRefused() {
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope()) {
+            Lora adapter = Lora.load(Golden.adapter("llama_tied", "lora"));
+            assertThatThrownBy(() -> Golden.load(scope, "llama_gqa", Llama.Options.training(adapter)))
+                    .hasMessageContaining("lora_A.weight");
+        }
+    }
+
+    private static Llama load(Scope scope, String name, String method) {
+        Lora adapter = Lora.load(Golden.adapter(name, method));
+        return Golden.load(scope, name, Llama.Options.training(adapter));
+    }
+}

@@ -1,0 +1,47 @@
+package io.graft.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Test;
+
+class BatchTest {
+    private static final int[] IDS = {5, 6, 7, 8, 9, 0};
+
+    @Test
+    void theMaskGivesTheLengths() {
+        Batch batch = Batch.of(2, 3, IDS, new int[] {1, 1, 1, 1, 1, 0}, new int[] {5, 6, 7, 8, 9, -100});
+        assertThat(batch.lengths()).containsExactly(3, 2);
+        assertThat(batch.tokens()).isEqualTo(5);
+        assertThat(batch.targets()).isEqualTo(3);
+    }
+
+    @Test
+    void paddingOnTheLeftIsRefused() {
+        assertThatThrownBy(() -> Batch.of(2, 3, IDS, new int[] {0, 1, 1, 1, 1, 1}, null))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("attention_mask, row 0")
+                .hasMessageContaining("right");
+    }
+
+    @Test
+    void labelsMoveToThePositionThatPredictsThem() {
+        int[] shifted = new int[6];
+        Batch.of(2, 3, IDS, null).shiftLabels(shifted);
+        assertThat(shifted).containsExactly(6, 7, -100, 9, 0, -100);
+    }
+
+    @Test
+    void resizingKeepsArraysThatFit() {
+        Batch batch = Batch.of(2, 3, IDS, null);
+        batch.resize(3, 2);
+        assertThat(batch.ids()).isSameAs(IDS).containsOnly(0);
+        assertThat(batch.labels()).containsOnly(Batch.IGNORED);
+        assertThat(batch.lengths()).containsExactly(2, 2, 2);
+    }
+
+    @Test
+    void aWrongNumberOfElementsIsRefused() {
+        assertThatThrownBy(() -> Batch.of(2, 2, IDS, null)).hasMessageContaining("ids has 6 elements, expected 4");
+    }
+}
