@@ -168,8 +168,9 @@ public final class Lora implements Adapter {
                 Random.normal(a.scope().context(), seed, offset, 0, 1.0 / a.size(0), a);
                 offset += a.elements();
             }
-            default -> throw new IllegalArgumentException(
-                    "Lora: init_lora_weights '" + kind + "' is not supported for a new adapter");
+            default ->
+                throw new IllegalArgumentException(
+                        "Lora: init_lora_weights '" + kind + "' is not supported for a new adapter");
         }
     }
 

@@ -51,8 +51,8 @@ public final class Batch {
         }
         for (int i = real; i < length; i++) {
             if (mask[row * length + i] != 0) {
-                throw new IllegalArgumentException("attention_mask, row " + row + ": token " + i
-                        + " is real but token " + real + " is padding; only padding on the right is supported");
+                throw new IllegalArgumentException("attention_mask, row " + row + ": token " + i + " is real but token "
+                        + real + " is padding; only padding on the right is supported");
             }
         }
         return real;

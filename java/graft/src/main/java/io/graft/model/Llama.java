@@ -89,11 +89,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private static Llama build(
-            Scope parent,
-            LlamaConfig config,
-            DType compute,
-            Options options,
-            Consumer<LlamaLayers> fill) {
+            Scope parent, LlamaConfig config, DType compute, Options options, Consumer<LlamaLayers> fill) {
         Scope scope = parent.scope();
         try {
             LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter());
@@ -110,8 +106,18 @@ public final class Llama implements Adaptable, AutoCloseable {
         Workspace work = inference(batch.batch(), batch.length());
         work.pass.evaluating();
         forward(work, batch);
-        LinearCrossEntropy.forward(context(), work.hidden, layers.head(), labels(work, batch), Batch.IGNORED, 0, 1,
-                work.loss, null, null, null);
+        LinearCrossEntropy.forward(
+                context(),
+                work.hidden,
+                layers.head(),
+                labels(work, batch),
+                Batch.IGNORED,
+                0,
+                1,
+                work.loss,
+                null,
+                null,
+                null);
         return work.loss.item();
     }
 
@@ -136,11 +142,27 @@ public final class Llama implements Adaptable, AutoCloseable {
         forward(work, batch);
         boolean below = work.stack.wantsGradient();
         boolean wantHidden = below || layers.norm().weight().trainable();
-        LinearCrossEntropy.forward(context(), work.hidden, layers.head(), labels(work, batch), Batch.IGNORED,
-                normalizer, 1, work.loss, null, wantHidden ? work.dhidden : null, layers.headParameter().gradient());
+        LinearCrossEntropy.forward(
+                context(),
+                work.hidden,
+                layers.head(),
+                labels(work, batch),
+                Batch.IGNORED,
+                normalizer,
+                1,
+                work.loss,
+                null,
+                wantHidden ? work.dhidden : null,
+                layers.headParameter().gradient());
         if (wantHidden) {
-            layers.norm().backward(work.pass, work.dhidden, work.stack.output(), work.rstd, false,
-                    below ? work.stack.gradient() : null);
+            layers.norm()
+                    .backward(
+                            work.pass,
+                            work.dhidden,
+                            work.stack.output(),
+                            work.rstd,
+                            false,
+                            below ? work.stack.gradient() : null);
         }
         if (below) {
             work.stack.backward(work.pass);
@@ -214,10 +236,15 @@ public final class Llama implements Adaptable, AutoCloseable {
         work.stack.forward(work.pass, cache.views(step, ids.length), null);
         cache.advance(ids.length);
         layers.norm().forward(work.pass, work.stack.output(), work.hidden, null);
-        Tensor last = step.view(work.hidden, (ids.length - 1) * work.hidden.stride(0),
-                new long[] {1, config.hiddenSize()}, work.hidden.strides());
-        Tensor logits = step.view(work.logits(config.vocabularySize()), 0, new long[] {1, config.vocabularySize()},
-                new long[] {config.vocabularySize(), 1});
+        Tensor last = step.view(
+                work.hidden,
+                (ids.length - 1) * work.hidden.stride(0),
+                new long[] {1, config.hiddenSize()},
+                work.hidden.strides());
+        Tensor logits =
+                step.view(work.logits(config.vocabularySize()), 0, new long[] {1, config.vocabularySize()}, new long[] {
+                    config.vocabularySize(), 1
+                });
         Linear.forward(context(), last, layers.head(), null, false, logits);
         return logits;
     }
@@ -232,8 +259,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private Workspace training(int batch, int length) {
-        BlockStack.Mode mode =
-                options.gradientCheckpointing() ? BlockStack.Mode.CHECKPOINT : BlockStack.Mode.KEEP;
+        BlockStack.Mode mode = options.gradientCheckpointing() ? BlockStack.Mode.CHECKPOINT : BlockStack.Mode.KEEP;
         if (training == null || !training.serves(batch, length, mode)) {
             release();
             training = new Workspace(this, batch, length, mode);
@@ -303,10 +329,22 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** The configuration with the dtype that the weights have here. */
     private LlamaConfig stored() {
-        return new LlamaConfig(config.vocabularySize(), config.hiddenSize(), config.intermediateSize(),
-                config.layers(), config.heads(), config.kvHeads(), config.headDim(), config.maxPositions(),
-                config.rmsNormEps(), config.ropeTheta(), config.ropeScaling(), config.tiedEmbeddings(), dtype,
-                config.bosId(), config.eosIds());
+        return new LlamaConfig(
+                config.vocabularySize(),
+                config.hiddenSize(),
+                config.intermediateSize(),
+                config.layers(),
+                config.heads(),
+                config.kvHeads(),
+                config.headDim(),
+                config.maxPositions(),
+                config.rmsNormEps(),
+                config.ropeTheta(),
+                config.ropeScaling(),
+                config.tiedEmbeddings(),
+                dtype,
+                config.bosId(),
+                config.eosIds());
     }
 
     BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode) {

@@ -60,8 +60,7 @@ final class LlamaLayers {
                 new Projection(scope, module, dtype, outputs, inputs, adapter == null ? 0 : adapter.border(module));
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {
-            blocks[i] = new Block(
-                    scope, "model.layers." + i, dtype, shape, make);
+            blocks[i] = new Block(scope, "model.layers." + i, dtype, shape, make);
         }
         norm = new RmsNormLayer(scope, "model.norm", dtype, config.hiddenSize(), config.rmsNormEps());
         inverseFrequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);

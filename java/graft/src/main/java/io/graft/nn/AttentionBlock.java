@@ -104,8 +104,17 @@ public final class AttentionBlock {
             keys = cache.keys();
             values = cache.values();
         }
-        Attention.forward(context, tape.qHeads, keys, values, pass.lengths(), shape.attentionScale(), pass.past(), 0,
-                tape.outHeads, tape.lse);
+        Attention.forward(
+                context,
+                tape.qHeads,
+                keys,
+                values,
+                pass.lengths(),
+                shape.attentionScale(),
+                pass.past(),
+                0,
+                tape.outHeads,
+                tape.lse);
         o.forward(pass, tape.out, true, y, tape.so);
     }
 
@@ -122,8 +131,20 @@ public final class AttentionBlock {
             return;
         }
         o.backward(pass, dy, tape.out, tape.so, false, scratch.dout);
-        Attention.backward(context, scratch.doutHeads, tape.qHeads, tape.kHeads, tape.vHeads, tape.outHeads, tape.lse,
-                pass.lengths(), shape.attentionScale(), pass.past(), 0, scratch.dqHeads, scratch.dkHeads,
+        Attention.backward(
+                context,
+                scratch.doutHeads,
+                tape.qHeads,
+                tape.kHeads,
+                tape.vHeads,
+                tape.outHeads,
+                tape.lse,
+                pass.lengths(),
+                shape.attentionScale(),
+                pass.past(),
+                0,
+                scratch.dqHeads,
+                scratch.dkHeads,
                 scratch.dvHeads);
         Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
         Rope.backward(context, scratch.dkHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);

@@ -65,7 +65,8 @@ public final class BlockStack {
         }
         for (int i = 0; i < count; i++) {
             Block block = blocks[i];
-            // why: tapes differ only in the widths of their low-rank states. Blocks that keep nothing, or that lie below
+            // why: tapes differ only in the widths of their low-rank states. Blocks that keep nothing, or that lie
+            // below
             // all that is trained, share one; the states are made for each.
             boolean shared = i > 0 && (mode != Mode.KEEP || i < lowestTrained);
             middle[i] = shared ? middle[0] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);

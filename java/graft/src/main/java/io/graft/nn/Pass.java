@@ -1,8 +1,8 @@
 package io.graft.nn;
 
 import io.graft.tensor.Context;
-import io.graft.tensor.Memory;
 import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 

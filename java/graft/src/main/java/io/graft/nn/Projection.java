@@ -38,8 +38,20 @@ public final class Projection {
         if (lowRank == null) {
             Linear.forward(context, x, weight, null, accumulate, y);
         } else {
-            LoraLinear.forward(context, x, weight, lowRank.a().value(), lowRank.b().value(), lowRank.scale(),
-                    null, dropout(pass), seed(pass), pass.dropoutOffset(), accumulate, y, s);
+            LoraLinear.forward(
+                    context,
+                    x,
+                    weight,
+                    lowRank.a().value(),
+                    lowRank.b().value(),
+                    lowRank.scale(),
+                    null,
+                    dropout(pass),
+                    seed(pass),
+                    pass.dropoutOffset(),
+                    accumulate,
+                    y,
+                    s);
         }
     }
 
@@ -56,8 +68,23 @@ public final class Projection {
         Tensor da = lowRank.a().gradient();
         Tensor db = lowRank.b().gradient();
         if (dx != null || da != null || db != null) {
-            LoraLinear.backward(context, dy, x, s, weight, lowRank.a().value(), lowRank.b().value(), lowRank.scale(),
-                    dropout(pass), seed(pass), pass.dropoutOffset(), accumulate, dx, da, db, null);
+            LoraLinear.backward(
+                    context,
+                    dy,
+                    x,
+                    s,
+                    weight,
+                    lowRank.a().value(),
+                    lowRank.b().value(),
+                    lowRank.scale(),
+                    dropout(pass),
+                    seed(pass),
+                    pass.dropoutOffset(),
+                    accumulate,
+                    dx,
+                    da,
+                    db,
+                    null);
         }
     }
 

@@ -12,8 +12,8 @@ public final class RmsNormLayer {
     private final double epsilon;
 
     public RmsNormLayer(Scope scope, String module, DType compute, long width, double epsilon) {
-        this.weight = new Parameter(
-                module + ".weight", scope.tensor(Memory.BASE, Precision.accumulator(compute), width));
+        this.weight =
+                new Parameter(module + ".weight", scope.tensor(Memory.BASE, Precision.accumulator(compute), width));
         this.epsilon = epsilon;
     }
 

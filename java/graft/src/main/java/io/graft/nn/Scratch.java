@@ -54,8 +54,7 @@ final class Scratch {
     /** The view [B, T, H, D] of rows [B·T, H·D]. */
     static Tensor heads(Tensor rows, int batch, int length, int heads, int headDim) {
         long pitch = rows.stride(0);
-        return rows.view(
-                0, new long[] {batch, length, heads, headDim}, new long[] {length * pitch, pitch, headDim, 1});
+        return rows.view(0, new long[] {batch, length, heads, headDim}, new long[] {length * pitch, pitch, headDim, 1});
     }
 
     /** Statistics in the accumulator's dtype. */

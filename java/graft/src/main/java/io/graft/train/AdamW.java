@@ -63,8 +63,20 @@ public final class AdamW implements AutoCloseable {
         }
         for (int i = 0; i < parameters.length; i++) {
             Parameter p = parameters[i];
-            AdamWStep.step(scope.context(), p.gradient(), rate, settings.beta1(), settings.beta2(), settings.epsilon(),
-                    settings.weightDecay(), step, settings.maxNorm(), squaredNorm, p.master(), m[i], v[i],
+            AdamWStep.step(
+                    scope.context(),
+                    p.gradient(),
+                    rate,
+                    settings.beta1(),
+                    settings.beta2(),
+                    settings.epsilon(),
+                    settings.weightDecay(),
+                    step,
+                    settings.maxNorm(),
+                    squaredNorm,
+                    p.master(),
+                    m[i],
+                    v[i],
                     p.computeCopy());
         }
         return Math.sqrt(squaredNorm.item());

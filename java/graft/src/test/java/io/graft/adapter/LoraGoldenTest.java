@@ -66,8 +66,12 @@ class LoraGoldenTest {
     void fiveStepsEqualPeft(String name, String method) {
         JsonNode steps = Golden.json(name, method + ".steps");
         double rate = steps.get("lr").asDouble();
-        AdamW.Settings settings = new AdamW.Settings(0.9, 0.999, steps.get("eps").asDouble(),
-                steps.get("weight_decay").asDouble(), steps.get("clip_norm").asDouble());
+        AdamW.Settings settings = new AdamW.Settings(
+                0.9,
+                0.999,
+                steps.get("eps").asDouble(),
+                steps.get("weight_decay").asDouble(),
+                steps.get("clip_norm").asDouble());
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
                 SafetensorsFile inputs = Golden.tensors(name, method);
@@ -78,8 +82,14 @@ class LoraGoldenTest {
             int count = steps.get("steps").asInt();
             for (int i = 0; i < count; i++) {
                 model.zeroGradients();
-                close("loss " + i, model.lossAndGradients(batch), steps.get("loss").get(i));
-                close("norm " + i, optimiser.step(rate), steps.get("gradient_norm_before_clip").get(i));
+                close(
+                        "loss " + i,
+                        model.lossAndGradients(batch),
+                        steps.get("loss").get(i));
+                close(
+                        "norm " + i,
+                        optimiser.step(rate),
+                        steps.get("gradient_norm_before_clip").get(i));
                 model.parametersChanged();
             }
             close("loss after", model.loss(batch), steps.get("loss_after"));

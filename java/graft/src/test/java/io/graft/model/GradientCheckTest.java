@@ -33,12 +33,9 @@ class GradientCheckTest {
         if (kind.equals("full")) {
             return new Full();
         }
-        PeftLoraConfig config = PeftLoraConfig.parse(
-                "test",
-                """
+        PeftLoraConfig config = PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": %s, "init_lora_weights": false,
-                 "target_modules": "all-linear"}"""
-                        .formatted(kind.equals("dropout") ? "0.4" : "0.0"));
+                 "target_modules": "all-linear"}""".formatted(kind.equals("dropout") ? "0.4" : "0.0"));
         return Lora.create(config, 2);
     }
 

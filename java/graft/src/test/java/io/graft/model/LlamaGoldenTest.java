@@ -70,8 +70,12 @@ class LlamaGoldenTest {
                 SafetensorsFile expected = Golden.tensors(name, "base");
                 Checkpoint checkpoint = Checkpoint.open(directory);
                 Llama newer = Golden.load(scope, name, Llama.Options.inference());
-                Llama older = Llama.load(scope, checkpoint, LlamaConfig.read(directory.resolve("config_v4.json")),
-                        DType.F32, Llama.Options.inference())) {
+                Llama older = Llama.load(
+                        scope,
+                        checkpoint,
+                        LlamaConfig.read(directory.resolve("config_v4.json")),
+                        DType.F32,
+                        Llama.Options.inference())) {
             Batch batch = Golden.batch(scope, expected);
             assertThat(older.logits(batch)).isEqualTo(newer.logits(batch));
         }
@@ -121,8 +125,8 @@ class LlamaGoldenTest {
                 Llama model = Golden.load(scope, name, Llama.Options.inference())) {
             model.save(directory);
             try (Checkpoint checkpoint = Checkpoint.open(directory);
-                    Llama again = Llama.load(scope, checkpoint, LlamaConfig.read(directory), DType.F32,
-                            Llama.Options.inference())) {
+                    Llama again = Llama.load(
+                            scope, checkpoint, LlamaConfig.read(directory), DType.F32, Llama.Options.inference())) {
                 Batch batch = Golden.batch(scope, expected);
                 assertThat(again.logits(batch)).isEqualTo(model.logits(batch));
             }

@@ -15,8 +15,8 @@ final class KilledRun {
         Path file = Path.of(arguments[0]);
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
-                Llama model = Golden.load(
-                        scope, "llama_gqa", DType.F32, Llama.Options.training(TrainerTest.LORA.get()));
+                Llama model =
+                        Golden.load(scope, "llama_gqa", DType.F32, Llama.Options.training(TrainerTest.LORA.get()));
                 Trainer trainer = new Trainer(model, TrainerTest.options(100_000), TrainerTest.source(3))) {
             trainer.onStep((step, loss, rate, norm, speed) -> {
                         trainer.save(file);

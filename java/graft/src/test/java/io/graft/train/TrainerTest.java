@@ -68,7 +68,10 @@ class TrainerTest {
     private static Result run(int threads, DType dtype, Adapter adapter, boolean checkpointing) {
         try (Context context = Context.cpu(threads);
                 Scope scope = context.scope();
-                Llama model = Golden.load(scope, "llama_gqa", dtype,
+                Llama model = Golden.load(
+                        scope,
+                        "llama_gqa",
+                        dtype,
                         Llama.Options.training(adapter).withGradientCheckpointing(checkpointing));
                 Trainer trainer = new Trainer(model, options(6).withAccumulation(2), source(2))) {
             return finish(trainer, model);
@@ -78,7 +81,8 @@ class TrainerTest {
     private static Result finish(Trainer trainer, Llama model) {
         List<Float> losses = new ArrayList<>();
         trainer.onStep((step, loss, rate, norm, speed) -> losses.add(loss)).run();
-        return new Result(losses, model.trainable().stream().map(p -> p.master().floats()).toList());
+        return new Result(
+                losses, model.trainable().stream().map(p -> p.master().floats()).toList());
     }
 
     private static void assertSameBits(Result actual, Result expected) {
@@ -89,7 +93,9 @@ class TrainerTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = DType.class, names = {"F32", "BF16"})
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
     void theNumberOfThreadsChangesNoBit(DType dtype) {
         Result one = run(1, dtype, LORA.get(), false);
         assertSameBits(run(2, dtype, LORA.get(), false), one);
@@ -102,7 +108,9 @@ class TrainerTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = DType.class, names = {"F32", "BF16"})
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
     void gradientCheckpointingChangesNoBit(DType dtype) {
         assertSameBits(run(2, dtype, LORA.get(), true), run(2, dtype, LORA.get(), false));
         assertSameBits(run(2, dtype, new Full(), true), run(2, dtype, new Full(), false));
@@ -170,7 +178,13 @@ class TrainerTest {
 
     @Test
     void theLossFalls() {
-        Adapter adapter = Lora.create(PeftLoraConfig.builder().rank(8).alpha(16).targetPattern("all-linear").build(), 1);
+        Adapter adapter = Lora.create(
+                PeftLoraConfig.builder()
+                        .rank(8)
+                        .alpha(16)
+                        .targetPattern("all-linear")
+                        .build(),
+                1);
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
                 Llama model = Golden.load(scope, "llama_gqa", Llama.Options.training(adapter));
