@@ -26,7 +26,7 @@ public final class Output {
         this.json = json;
     }
 
-    boolean json() {
+    public boolean json() {
         return json;
     }
 
@@ -35,7 +35,7 @@ public final class Output {
     }
 
     /** A line for people. */
-    void say(String format, Object... values) {
+    public void say(String format, Object... values) {
         if (!json) {
             out.println(values.length == 0 ? format : String.format(Locale.ROOT, format, values));
             out.flush();
@@ -43,7 +43,7 @@ public final class Output {
     }
 
     /** A piece of text for people, without a line end: streamed tokens. */
-    void stream(String text) {
+    public void stream(String text) {
         if (!json) {
             out.print(text);
             out.flush();
@@ -51,7 +51,7 @@ public final class Output {
     }
 
     /** A remark that must not mix with the result: progress, warnings. Silent in JSON mode. */
-    void note(String format, Object... values) {
+    public void note(String format, Object... values) {
         if (!json) {
             err.println(values.length == 0 ? format : String.format(Locale.ROOT, format, values));
             err.flush();
@@ -59,7 +59,7 @@ public final class Output {
     }
 
     /** A line for programs: {@code event} and then the pairs name, value, name, value. */
-    void event(String event, Object... pairs) {
+    public void event(String event, Object... pairs) {
         if (!json) {
             return;
         }

@@ -24,7 +24,7 @@ public final class Progress implements AutoCloseable {
     private long first = -1;
     private long lastLine = started;
 
-    Progress(Output out, String task, long total) {
+    public Progress(Output out, String task, long total) {
         this.out = out;
         this.task = task;
         this.total = total;

@@ -8,19 +8,19 @@ import java.util.function.Function;
  * Turns token ids into text as they come. A character may be spread over several tokens, and so only that part of the
  * decoded text is given out which no later token can change.
  */
-final class TextStream {
+public final class TextStream {
     private static final char INCOMPLETE = '\uFFFD';
 
-    private final Function<long[], String> decode;
-    private final List<Long> ids = new ArrayList<>();
+    private final Function<int[], String> decode;
+    private final List<Integer> ids = new ArrayList<>();
     private int given;
 
-    TextStream(Function<long[], String> decode) {
+    public TextStream(Function<int[], String> decode) {
         this.decode = decode;
     }
 
     /** The text that this token completes; empty while a character is incomplete. */
-    String add(long id) {
+    public String add(int id) {
         ids.add(id);
         String text = text();
         int end = text.length();
@@ -31,13 +31,13 @@ final class TextStream {
     }
 
     /** What is left when no more tokens come. */
-    String finish() {
+    public String finish() {
         String text = text();
         return take(text, text.length());
     }
 
-    String text() {
-        return decode.apply(ids.stream().mapToLong(Long::longValue).toArray());
+    public String text() {
+        return decode.apply(ids.stream().mapToInt(Integer::intValue).toArray());
     }
 
     private String take(String text, int end) {

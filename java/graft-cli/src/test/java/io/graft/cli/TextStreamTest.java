@@ -7,7 +7,7 @@ import org.junit.jupiter.api.Test;
 
 class TextStreamTest {
     /** A tokenizer of bytes: the hardest case, since every non-ASCII character is spread over tokens. */
-    private static String decode(long[] ids) {
+    private static String decode(int[] ids) {
         byte[] bytes = new byte[ids.length];
         for (int i = 0; i < ids.length; i++) {
             bytes[i] = (byte) ids[i];

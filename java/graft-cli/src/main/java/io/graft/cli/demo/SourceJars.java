@@ -63,6 +63,11 @@ final class SourceJars {
         return names;
     }
 
+    /** Stands for the contents of all jars. */
+    String checksum() {
+        return checksums.toString();
+    }
+
     private Path jars() {
         return folder.resolve("jars");
     }

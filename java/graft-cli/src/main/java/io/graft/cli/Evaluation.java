@@ -1,0 +1,39 @@
+package io.graft.cli;
+
+import io.graft.model.Batch;
+import io.graft.model.Llama;
+import java.util.List;
+
+/**
+ * Mean loss over all targets of some batches.
+ *
+ * @param loss nats per token
+ * @param tokens real tokens that were read
+ */
+public record Evaluation(double loss, long tokens, double seconds) {
+    public static Evaluation of(Output out, Llama llama, List<Batch> batches) {
+        long started = System.nanoTime();
+        double sum = 0;
+        long targets = 0;
+        long tokens = 0;
+        try (Progress progress = new Progress(out, "eval", batches.size())) {
+            for (int i = 0; i < batches.size(); i++) {
+                Batch batch = batches.get(i);
+                sum += llama.loss(batch) * (double) batch.targets();
+                targets += batch.targets();
+                tokens += batch.tokens();
+                double seconds = (System.nanoTime() - started) * 1e-9;
+                progress.update(i + 1, sum / targets, tokens / seconds, llama.context().memory());
+            }
+        }
+        return new Evaluation(sum / targets, tokens, (System.nanoTime() - started) * 1e-9);
+    }
+
+    public double perplexity() {
+        return Math.exp(loss);
+    }
+
+    public double tokensPerSecond() {
+        return tokens / seconds;
+    }
+}

@@ -1,0 +1,268 @@
+package io.graft.cli;
+
+import io.graft.io.TextDataset;
+import io.graft.io.Tokenizer;
+import io.graft.model.Batch;
+import io.graft.model.Llama;
+import io.graft.tensor.Context;
+import io.graft.train.AdamW;
+import io.graft.train.Example;
+import io.graft.train.ExampleBatches;
+import io.graft.train.Schedule;
+import io.graft.train.Trainer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/**
+ * {@code graft finetune}: trains a model on text by one of the methods and writes the adapter, or the whole model.
+ *
+ * <p>This class reads and checks the options; {@link FinetuneRun} is the loop.
+ */
+@Command(
+        name = "finetune",
+        description = "Train a model on text: all of it, or an adapter.",
+        footer = {
+            "",
+            "Ctrl-C ends the run after the current step and saves a checkpoint; the same command with --resume",
+            "continues it bit for bit."
+        })
+final class FinetuneCommand extends GraftCommand {
+    /** How the learning rate moves after the warm-up. */
+    enum Decay {
+        CONSTANT,
+        LINEAR,
+        COSINE
+    }
+
+    @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
+    Path model;
+
+    @Option(
+            names = "--data",
+            required = true,
+            paramLabel = "FILE|DIR",
+            description = "Text files, or .jsonl with \"text\" or \"prompt\" and \"completion\".")
+    Path data;
+
+    @Option(names = "--out", required = true, paramLabel = "DIR", description = "Where the result goes.")
+    Path folder;
+
+    @Option(names = "--method", paramLabel = "NAME", description = "lora or full; `graft info` lists all (default: lora).")
+    String methodName = "lora";
+
+    @Mixin
+    MethodOptions methodOptions;
+
+    @Option(names = "--from-scratch", description = "Start from random weights: --model needs no weights then.")
+    boolean fromScratch;
+
+    @Option(names = "--epochs", paramLabel = "N", description = "Passes over the data (default: 1).")
+    Double epochs;
+
+    @Option(names = "--steps", paramLabel = "N", description = "Optimiser steps, instead of --epochs.")
+    Long steps;
+
+    @Option(names = "--batch", paramLabel = "N", description = "Rows of a batch (default: ${DEFAULT-VALUE}).")
+    int batch = 4;
+
+    @Option(names = "--length", paramLabel = "N", description = "Tokens of a row (default: ${DEFAULT-VALUE}).")
+    int length = 256;
+
+    @Option(names = "--accumulate", paramLabel = "N", description = "Batches of a step (default: ${DEFAULT-VALUE}).")
+    int accumulate = 1;
+
+    @Option(names = "--lr", paramLabel = "RATE", description = "Learning rate (default: the method's).")
+    Double rate;
+
+    @Option(
+            names = "--schedule",
+            paramLabel = "NAME",
+            description = "${COMPLETION-CANDIDATES}, in any case (default: cosine).")
+    Decay schedule = Decay.COSINE;
+
+    @Option(names = "--warmup", paramLabel = "N", description = "Steps in which the rate rises (default: a tenth).")
+    Long warmup;
+
+    @Option(names = "--weight-decay", paramLabel = "X", description = "Decoupled decay (default: ${DEFAULT-VALUE}).")
+    double weightDecay = 0.01;
+
+    @Option(names = "--clip", paramLabel = "NORM", description = "Largest gradient norm; 0: any (default: 1).")
+    double clip = 1.0;
+
+    @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
+    Precision dtype = Precision.F32;
+
+    @Option(names = "--gradient-checkpointing", description = "Less memory, about a third more time.")
+    boolean checkpointing;
+
+    @Option(names = "--resume", description = "Continue the run in --out.")
+    boolean resume;
+
+    @Option(names = "--overwrite", description = "Replace an older run in --out.")
+    boolean overwrite;
+
+    @Option(names = "--save-every", paramLabel = "N", description = "Steps between checkpoints; 0: at the end only (default: 200).")
+    long saveEvery = 200;
+
+    @Option(names = "--eval-data", paramLabel = "FILE|DIR", description = "Text to measure the loss on, before and after.")
+    Path evalData;
+
+    @Option(names = "--seed", paramLabel = "N", description = "Of data order, weights and dropout (default: 0).")
+    long seed;
+
+    @Override
+    int execute() throws IOException {
+        Method method = check();
+        prepareFolder();
+        RunSettings settings = settings(method);
+        if (resume) {
+            settings.expectIn(folder);
+        } else {
+            settings.write(folder);
+        }
+        methodOptions.baseModel = model.toString();
+        try (Context context = openContext();
+                Tokenizer tokenizer = Tokenizer.load(model)) {
+            List<Example> examples = TextExamples.of(TextDataset.read(tokenizer, length, data));
+            List<Batch> validation = evalData == null
+                    ? List.of()
+                    : TextExamples.batches(
+                            TextExamples.of(TextDataset.read(tokenizer, length, evalData)), batch, Integer.MAX_VALUE);
+            ExampleBatches source = new ExampleBatches(examples, batch, length, length, seed);
+            long total = steps != null ? steps : steps(source);
+            Llama.Options options = Llama.Options.training(method.create().apply(methodOptions, seed))
+                    .withGradientCheckpointing(checkpointing);
+            try (OpenModel opened = open(context, options);
+                    Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
+                describe(method, opened, examples.size(), total);
+                FinetuneRun run = new FinetuneRun(out(), opened, trainer, method, folder, total, saveEvery);
+                return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model, folder));
+            }
+        }
+    }
+
+    private Method check() {
+        Method method;
+        try {
+            method = Method.named(methodName);
+        } catch (IllegalArgumentException unknown) {
+            throw usage("--method: " + unknown.getMessage());
+        }
+        if (steps != null && epochs != null) {
+            throw usage("--steps and --epochs exclude each other");
+        }
+        positive("--steps", steps);
+        positive("--epochs", epochs);
+        positive("--batch", batch);
+        positive("--accumulate", accumulate);
+        positive("--lr", rate);
+        positive("--rank", methodOptions.rank);
+        notNegative("--warmup", warmup);
+        notNegative("--weight-decay", weightDecay);
+        notNegative("--clip", clip);
+        notNegative("--save-every", saveEvery);
+        if (length < 2) {
+            throw usage("--length must be at least 2, got " + length);
+        }
+        if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {
+            throw usage("--dropout must be in [0, 1), got " + methodOptions.dropout);
+        }
+        if (resume && overwrite) {
+            throw usage("--resume and --overwrite exclude each other");
+        }
+        existingFolder("--model", model);
+        existing("--data", data);
+        if (evalData != null) {
+            existing("--eval-data", evalData);
+        }
+        return method;
+    }
+
+    private void prepareFolder() throws IOException {
+        Path checkpoint = folder.resolve(FinetuneRun.CHECKPOINT);
+        if (Files.exists(checkpoint) && !resume && !overwrite) {
+            throw new InputException(
+                    folder + " already holds a run; --resume continues it, --overwrite replaces it");
+        }
+        if (Files.exists(folder) && Files.exists(model) && Files.isSameFile(folder, model)) {
+            throw new InputException("--out must not be the model's own folder, " + model);
+        }
+        Files.createDirectories(folder);
+        if (overwrite) {
+            Files.deleteIfExists(checkpoint);
+        }
+    }
+
+    private long steps(ExampleBatches source) {
+        double passes = epochs == null ? 1 : epochs;
+        return Math.max(1, (long) Math.ceil(passes * source.batchesPerEpoch() / accumulate));
+    }
+
+    private OpenModel open(Context context, Llama.Options options) {
+        return fromScratch
+                ? OpenModel.create(
+                        context, io.graft.io.LlamaConfig.read(model), dtype.dtype(), seed, options)
+                : OpenModel.open(context, model, dtype.dtype(), options);
+    }
+
+    private Trainer.Options options(long total, Method method) {
+        double peak = rate == null ? method.learningRate() : rate;
+        long rising = warmup == null ? total / 10 : warmup;
+        long falling = Math.max(1, total - rising);
+        Schedule after = switch (schedule) {
+            case CONSTANT -> Schedule.constant(peak);
+            case LINEAR -> Schedule.linear(peak, falling);
+            case COSINE -> Schedule.cosine(peak, falling);
+        };
+        AdamW.Settings optimiser =
+                AdamW.Settings.defaults().withWeightDecay(weightDecay).withMaxNorm(clip);
+        return new Trainer.Options(total, accumulate, after.withWarmup(rising), optimiser, seed);
+    }
+
+    private RunSettings settings(Method method) {
+        return new RunSettings()
+                .with("--model", model.toAbsolutePath().normalize())
+                .with("--data", data.toAbsolutePath().normalize())
+                .with("--method", method.name())
+                .with("--rank", methodOptions.rank)
+                .with("--alpha", methodOptions.alpha())
+                .with("--dropout", methodOptions.dropout)
+                .with("--rank-stabilised", methodOptions.rankStabilised)
+                .with("--target-modules", String.join(",", methodOptions.targets))
+                .with("--from-scratch", fromScratch)
+                .with("--epochs", epochs)
+                .with("--steps", steps)
+                .with("--batch", batch)
+                .with("--length", length)
+                .with("--accumulate", accumulate)
+                .with("--lr", rate)
+                .with("--schedule", schedule)
+                .with("--warmup", warmup)
+                .with("--weight-decay", weightDecay)
+                .with("--clip", clip)
+                .with("--dtype", dtype)
+                .with("--seed", seed);
+    }
+
+    private void describe(Method method, OpenModel opened, int examples, long total) {
+        out().note(
+                "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s",
+                method.title(),
+                model,
+                Units.count(opened.trainedParameters()),
+                Units.count(opened.parameters()),
+                examples,
+                length,
+                total,
+                dtype.toString().toLowerCase(Locale.ROOT));
+        out().event("start", "method", method.name(), "model", model.toString(), "parameters", opened.parameters(),
+                "trained_parameters", opened.trainedParameters(), "blocks", examples, "length", length, "batch", batch,
+                "accumulate", accumulate, "steps", total, "dtype", dtype.toString());
+    }
+}

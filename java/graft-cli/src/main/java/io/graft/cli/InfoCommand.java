@@ -1,0 +1,84 @@
+package io.graft.cli;
+
+import io.graft.binding.Native;
+import io.graft.io.Checkpoint;
+import io.graft.io.LlamaConfig;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code graft info}: the machine and the library, and with {@code --model} what is in a model's folder. */
+@Command(name = "info", description = "Show the machine, the library, and what a model is.")
+final class InfoCommand extends GraftCommand {
+    @Option(names = "--model", paramLabel = "DIR", description = "Also describe the model of this folder.")
+    Path model;
+
+    @Override
+    int execute() throws IOException {
+        machine();
+        if (model != null) {
+            model();
+        }
+        return 0;
+    }
+
+    private void machine() throws IOException {
+        int used;
+        try (Context context = openContext()) {
+            used = context.threads();
+        }
+        String library = Native.graft_version().getString();
+        String java = System.getProperty("java.vm.name") + " " + System.getProperty("java.version");
+        Set<String> instructions = Machine.instructionSets();
+        out().say("graft      %s, native library %s", Version.read(), library);
+        out().say("java       %s", java);
+        out().say("processor  %s, %d cores, %s", Machine.processor(), Machine.processors(), String.join(" ", instructions));
+        out().say("memory     %s", Units.bytes(Machine.totalMemory()));
+        out().say("devices    cpu (%d threads)", used);
+        out().say("methods    %s", Method.names());
+        out().event("machine", "version", Version.read(), "library", library, "java", java, "processor",
+                Machine.processor(), "cores", Machine.processors(), "instruction_sets", instructions, "memory_bytes",
+                Machine.totalMemory(), "devices", List.of("cpu"), "threads", used, "methods",
+                Method.all().stream().map(Method::name).toList());
+    }
+
+    private void model() {
+        LlamaConfig config = LlamaConfig.read(existingFolder("--model", model));
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            long parameters = 0;
+            long bytes = 0;
+            Set<DType> dtypes = EnumSet.noneOf(DType.class);
+            for (String name : checkpoint.names()) {
+                long elements = Arrays.stream(checkpoint.shape(name)).reduce(1, Math::multiplyExact);
+                DType dtype = checkpoint.dtype(name);
+                parameters += elements;
+                bytes += elements * dtype.bytes();
+                dtypes.add(dtype);
+            }
+            String types = dtypes.stream()
+                    .map(dtype -> dtype.name().toLowerCase(Locale.ROOT))
+                    .collect(Collectors.joining(", "));
+            out().say("");
+            out().say("model      %s", model);
+            out().say("shape      %d layers, hidden %d, intermediate %d, %d heads, %d key-value heads, vocabulary %d%s",
+                    config.layers(), config.hiddenSize(), config.intermediateSize(), config.heads(), config.kvHeads(),
+                    config.vocabularySize(), config.tiedEmbeddings() ? ", tied" : "");
+            out().say("parameters %s in %d tensors, %s, %s", Units.count(parameters), checkpoint.names().size(), types,
+                    Units.bytes(bytes));
+            out().event("model", "path", model.toString(), "layers", config.layers(), "hidden_size",
+                    config.hiddenSize(), "intermediate_size", config.intermediateSize(), "heads", config.heads(),
+                    "kv_heads", config.kvHeads(), "vocabulary_size", config.vocabularySize(), "tied",
+                    config.tiedEmbeddings(), "parameters", parameters, "tensors", checkpoint.names().size(), "dtype",
+                    types, "bytes", bytes, "files", checkpoint.files());
+        }
+    }
+}

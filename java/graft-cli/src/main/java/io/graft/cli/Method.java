@@ -1,0 +1,119 @@
+package io.graft.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.graft.adapter.Adapter;
+import io.graft.adapter.Full;
+import io.graft.adapter.Lora;
+import io.graft.io.PeftLoraConfig;
+import io.graft.model.Llama;
+import io.graft.nn.Parameter;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.BiFunction;
+import java.util.stream.Collectors;
+
+/**
+ * The ways to train a model, in one list: {@code finetune}, {@code demo} and {@code trace} know methods from here only,
+ * so that a new line joins all of them.
+ *
+ * @param name what the user types
+ * @param title what a table shows
+ * @param peftType {@code peft_type} in adapter_config.json; null for a method that saves a whole model
+ * @param learningRate a rate that is known to work, used where none is given
+ * @param create makes a fresh adapter from the options and a seed
+ * @param load reads an adapter's folder, to be trained further or not
+ */
+public record Method(
+        String name,
+        String title,
+        String peftType,
+        double learningRate,
+        BiFunction<MethodOptions, Long, Adapter> create,
+        BiFunction<Path, Boolean, Adapter> load) {
+
+    private static final List<Method> ALL = List.of(
+            new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> new Full(), null),
+            new Method("lora", "LoRA", "LORA", 2e-3, Method::lora, (folder, train) ->
+                    train ? Lora.load(folder) : Lora.frozen(folder)));
+
+    /** Every method, in the order of tables. */
+    public static List<Method> all() {
+        return ALL;
+    }
+
+    /** The method that the user named. */
+    public static Method named(String name) {
+        return ALL.stream()
+                .filter(method -> method.name().equals(name.toLowerCase(Locale.ROOT)))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("unknown method '" + name + "', known: " + names()));
+    }
+
+    static String names() {
+        return ALL.stream().map(Method::name).collect(Collectors.joining(", "));
+    }
+
+    /** Loads whatever adapter is in a folder, by its {@code peft_type}. */
+    static Adapter load(Path folder, boolean train) {
+        Path file = folder.resolve("adapter_config.json");
+        if (!Files.exists(file)) {
+            throw new InputException("no adapter in " + folder + ": adapter_config.json is missing");
+        }
+        String type = peftType(file);
+        return ALL.stream()
+                .filter(method -> type.equals(method.peftType()))
+                .findFirst()
+                .orElseThrow(() -> new InputException(file + ": peft_type '" + type + "' is not supported, known: "
+                        + ALL.stream()
+                                .map(Method::peftType)
+                                .filter(known -> known != null)
+                                .collect(Collectors.joining(", "))))
+                .load()
+                .apply(folder, train);
+    }
+
+    /** Writes what was trained: an adapter's two files, or a whole model. */
+    public void save(Llama llama, Path folder) {
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException failure) {
+            throw new UncheckedIOException("cannot create " + folder + ": " + failure.getMessage(), failure);
+        }
+        if (peftType == null) {
+            llama.save(folder);
+        } else {
+            llama.adapter().save(folder);
+        }
+    }
+
+    /** The name of a trained parameter in the file that it is saved in. */
+    static String key(Llama llama, Parameter parameter) {
+        boolean whole = llama.adapter() == null || llama.adapter() instanceof Full;
+        return whole ? parameter.name() : Lora.key(parameter);
+    }
+
+    private static String peftType(Path file) {
+        try {
+            return new ObjectMapper().readTree(file.toFile()).path("peft_type").asText("");
+        } catch (IOException malformed) {
+            throw new InputException(file + ": not JSON: " + malformed.getMessage(), malformed);
+        }
+    }
+
+    private static Adapter lora(MethodOptions options, long seed) {
+        PeftLoraConfig config = PeftLoraConfig.builder()
+                .rank(options.rank)
+                .alpha(options.alpha())
+                .dropout(options.dropout)
+                .rankStabilised(options.rankStabilised)
+                .baseModel(options.baseModel)
+                .targets(Arrays.stream(options.targets).map(String::strip).toArray(String[]::new))
+                .build();
+        return Lora.create(config, seed);
+    }
+}

@@ -1,0 +1,87 @@
+package io.graft.cli;
+
+import io.graft.adapter.Adapter;
+import io.graft.adapter.Full;
+import io.graft.io.Checkpoint;
+import io.graft.io.LlamaConfig;
+import io.graft.model.Llama;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import java.nio.file.Path;
+
+/** A model from a folder, with the adapter of another folder where one is named; closes with everything it holds. */
+public final class OpenModel implements AutoCloseable {
+    private final Scope scope;
+    private final LlamaConfig config;
+    private final Llama llama;
+
+    private OpenModel(Scope scope, LlamaConfig config, Llama llama) {
+        this.scope = scope;
+        this.config = config;
+        this.llama = llama;
+    }
+
+    /**
+     * Opens a model as it was saved.
+     *
+     * @param adapter folder of an adapter, or null
+     * @param training whether there will be gradients: of the adapter or, without one, of the whole model
+     */
+    public static OpenModel open(Context context, Path model, Path adapter, DType dtype, boolean training) {
+        GraftCommand.existingFolder("--model", model);
+        Adapter loaded = null;
+        if (adapter != null) {
+            loaded = Method.load(GraftCommand.existingFolder("--adapter", adapter), training);
+        } else if (training) {
+            loaded = new Full();
+        }
+        return open(context, model, dtype, new Llama.Options(loaded, false));
+    }
+
+    public static OpenModel open(Context context, Path model, DType dtype, Llama.Options options) {
+        LlamaConfig config = LlamaConfig.read(GraftCommand.existingFolder("--model", model));
+        Scope scope = context.scope();
+        try (Checkpoint checkpoint = Checkpoint.open(model)) {
+            return new OpenModel(scope, config, Llama.load(scope, checkpoint, config, dtype, options));
+        } catch (RuntimeException | Error failure) {
+            scope.close();
+            throw failure;
+        }
+    }
+
+    /** A model of random numbers. */
+    public static OpenModel create(Context context, LlamaConfig config, DType dtype, long seed, Llama.Options options) {
+        Scope scope = context.scope();
+        try {
+            return new OpenModel(scope, config, Llama.create(scope, config, dtype, seed, options));
+        } catch (RuntimeException | Error failure) {
+            scope.close();
+            throw failure;
+        }
+    }
+
+    public LlamaConfig config() {
+        return config;
+    }
+
+    public Llama llama() {
+        return llama;
+    }
+
+    /** Numbers of the base model. */
+    public long parameters() {
+        return llama.parameters().stream().mapToLong(p -> p.value().elements()).sum();
+    }
+
+    /** Numbers that are trained. */
+    public long trainedParameters() {
+        return llama.trainable().stream().mapToLong(p -> p.value().elements()).sum();
+    }
+
+    @Override
+    public void close() {
+        llama.close();
+        scope.close();
+    }
+}

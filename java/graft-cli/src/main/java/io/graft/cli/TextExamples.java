@@ -1,0 +1,46 @@
+package io.graft.cli;
+
+import io.graft.io.TextDataset;
+import io.graft.model.Batch;
+import io.graft.train.Example;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Blocks of a {@link TextDataset} in the forms that training and evaluation take. */
+public final class TextExamples {
+    private TextExamples() {}
+
+    /** One example per block. */
+    public static List<Example> of(TextDataset text) {
+        List<Example> examples = new ArrayList<>(text.blocks());
+        int length = text.blockLength();
+        int[] shifted = new int[length];
+        for (int block = 0; block < text.blocks(); block++) {
+            int[] ids = new int[length];
+            text.fill(block, ids, shifted, 0);
+            // why: the dataset's labels are shifted already, an example's stand at their own token
+            int[] labels = new int[length];
+            labels[0] = ids[0];
+            System.arraycopy(shifted, 0, labels, 1, length - 1);
+            examples.add(new Example(ids, labels));
+        }
+        return examples;
+    }
+
+    /** Examples of one length as batches in their order, at most {@code most}; the last one may be smaller. */
+    public static List<Batch> batches(List<Example> examples, int batchSize, int most) {
+        List<Batch> batches = new ArrayList<>();
+        for (int from = 0; from < examples.size() && batches.size() < most; from += batchSize) {
+            List<Example> rows = examples.subList(from, Math.min(from + batchSize, examples.size()));
+            int length = rows.get(0).ids().length;
+            Batch batch = new Batch();
+            batch.resize(rows.size(), length);
+            for (int row = 0; row < rows.size(); row++) {
+                System.arraycopy(rows.get(row).ids(), 0, batch.ids(), row * length, length);
+                System.arraycopy(rows.get(row).labels(), 0, batch.labels(), row * length, length);
+            }
+            batches.add(batch);
+        }
+        return batches;
+    }
+}
