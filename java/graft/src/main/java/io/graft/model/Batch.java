@@ -1,5 +1,6 @@
 package io.graft.model;
 
+import java.nio.IntBuffer;
 import java.util.Arrays;
 
 /**
@@ -125,9 +126,9 @@ public final class Batch {
     }
 
     /** Writes for each position the label of the next one; ignored at the end of a row. */
-    void shiftLabels(int[] into) {
+    void shiftLabels(IntBuffer into) {
         for (int i = 0; i < labels.length; i++) {
-            into[i] = i % length == length - 1 ? IGNORED : labels[i + 1];
+            into.put(i, i % length == length - 1 ? IGNORED : labels[i + 1]);
         }
     }
 }

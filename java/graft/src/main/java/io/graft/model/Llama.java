@@ -62,8 +62,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     private final Options options;
     private final LlamaLayers layers;
     private List<Parameter> trainable;
-    private Workspace training;
-    private Workspace inference;
+    private final Workspaces workspaces;
 
     private Llama(Scope scope, LlamaConfig config, DType dtype, Options options, LlamaLayers layers) {
         this.scope = scope;
@@ -71,6 +70,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         this.dtype = dtype;
         this.options = options;
         this.layers = layers;
+        this.workspaces = new Workspaces(this, options.gradientCheckpointing());
         if (options.adapter() != null) {
             options.adapter().attach(this);
         }
@@ -103,7 +103,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Mean loss over the targets of a batch, without gradients and without dropout. */
     public float loss(Batch batch) {
-        Workspace work = inference(batch.batch(), batch.length());
+        Workspace work = workspaces.inference(batch.batch(), batch.length());
         work.pass.evaluating();
         forward(work, batch);
         LinearCrossEntropy.forward(
@@ -118,7 +118,7 @@ public final class Llama implements Adaptable, AutoCloseable {
                 null,
                 null,
                 null);
-        return work.loss.item();
+        return (float) work.lossValue();
     }
 
     /** {@link #lossAndGradients(Batch, double, long, long)} for a batch on its own: the mean over its targets. */
@@ -137,7 +137,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         if (trainable.isEmpty()) {
             throw new IllegalStateException("lossAndGradients: nothing is trained; load the model with an adapter");
         }
-        Workspace work = training(batch.batch(), batch.length());
+        Workspace work = workspaces.training(batch.batch(), batch.length());
         work.pass.training(dropoutSeed, dropoutOffset);
         forward(work, batch);
         boolean below = work.stack.wantsGradient();
@@ -168,12 +168,12 @@ public final class Llama implements Adaptable, AutoCloseable {
             work.stack.backward(work.pass);
             layers.embedding().backward(work.pass, work.ids, work.stack.gradient());
         }
-        return work.loss.item();
+        return (float) work.lossValue();
     }
 
     /** The loss of the last {@link #lossAndGradients(Batch)}, not rounded to float. */
     double lastLoss() {
-        return training.loss.doubles()[0];
+        return workspaces.training().lossValue();
     }
 
     /** Logits [batch, length, vocabulary] of a batch, row-major. */
@@ -183,7 +183,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Logits [batch · length, vocabulary]: a buffer of the model, good until its next use. */
     public Tensor logitsTensor(Batch batch) {
-        Workspace work = inference(batch.batch(), batch.length());
+        Workspace work = workspaces.inference(batch.batch(), batch.length());
         work.pass.evaluating();
         forward(work, batch);
         return logits(work);
@@ -194,7 +194,7 @@ public final class Llama implements Adaptable, AutoCloseable {
      * {@code lm_head}, each a matrix [batch · length, width] that is good only inside the call.
      */
     public void trace(Batch batch, BiConsumer<String, Tensor> stage) {
-        Workspace work = inference(batch.batch(), batch.length());
+        Workspace work = workspaces.inference(batch.batch(), batch.length());
         work.pass.evaluating();
         embed(work, batch);
         stage.accept("model.embed_tokens", work.stack.input());
@@ -211,7 +211,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private void embed(Workspace work, Batch batch) {
-        work.ids.set(batch.ids());
+        work.fill(batch.ids());
         work.pass.lengths(batch.lengths());
         layers.embedding().forward(work.pass, work.ids, work.stack.input());
     }
@@ -223,15 +223,15 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private Tensor labels(Workspace work, Batch batch) {
-        batch.shiftLabels(work.shifted);
-        return work.labels.set(work.shifted);
+        work.fillLabels(batch);
+        return work.labels;
     }
 
     /** Runs new tokens [1, n] behind those of the cache; the logits [1, vocabulary] of the last one. */
     Tensor decode(Workspace work, Scope step, int[] ids, KvCache cache) {
         work.pass.evaluating();
         work.pass.positions(cache.length());
-        work.ids.set(ids);
+        work.fill(ids);
         layers.embedding().forward(work.pass, work.ids, work.stack.input());
         work.stack.forward(work.pass, cache.views(step, ids.length), null);
         cache.advance(ids.length);
@@ -258,35 +258,9 @@ public final class Llama implements Adaptable, AutoCloseable {
         return new Workspace(this, batch, length, BlockStack.Mode.INFERENCE);
     }
 
-    private Workspace training(int batch, int length) {
-        BlockStack.Mode mode = options.gradientCheckpointing() ? BlockStack.Mode.CHECKPOINT : BlockStack.Mode.KEEP;
-        if (training == null || !training.serves(batch, length, mode)) {
-            release();
-            training = new Workspace(this, batch, length, mode);
-        }
-        return training;
-    }
-
-    private Workspace inference(int batch, int length) {
-        if (inference == null || !inference.serves(batch, length, BlockStack.Mode.INFERENCE)) {
-            if (inference != null) {
-                inference.close();
-            }
-            inference = workspace(batch, length);
-        }
-        return inference;
-    }
-
     /** Frees all activations; the next pass makes them again. */
     public void release() {
-        if (training != null) {
-            training.close();
-            training = null;
-        }
-        if (inference != null) {
-            inference.close();
-            inference = null;
-        }
+        workspaces.release();
     }
 
     /** Sets the gradients of all trained parameters to zero. */

@@ -7,6 +7,8 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.nio.ByteBuffer;
+import java.nio.IntBuffer;
 
 /** All buffers and views of one (batch, length): made once, so that a training step makes no tensor and no garbage. */
 final class Workspace implements AutoCloseable {
@@ -14,7 +16,6 @@ final class Workspace implements AutoCloseable {
     final BlockStack stack;
     final Tensor ids;
     final Tensor labels;
-    final int[] shifted;
     /** Output of the last norm [T, hidden], and what its backward needs. */
     final Tensor hidden;
 
@@ -23,12 +24,13 @@ final class Workspace implements AutoCloseable {
     final Tensor loss;
 
     private final Scope scope;
-    private final BlockStack.Mode mode;
+    private final IntBuffer idsMemory;
+    private final IntBuffer labelsMemory;
+    private final ByteBuffer lossMemory;
     private Tensor logits;
 
     Workspace(Llama model, int batch, int length, BlockStack.Mode mode) {
         this.scope = model.scope().scope();
-        this.mode = mode;
         DType dtype = model.dtype();
         boolean training = mode != BlockStack.Mode.INFERENCE;
         int width = model.config().hiddenSize();
@@ -37,15 +39,30 @@ final class Workspace implements AutoCloseable {
         stack = model.stack(scope, batch, length, mode);
         ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
-        shifted = new int[(int) rows];
         hidden = Precision.activation(scope, dtype, rows, width, 0);
         loss = scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), 1);
+        idsMemory = ids.buffer().asIntBuffer();
+        labelsMemory = labels.buffer().asIntBuffer();
+        lossMemory = loss.buffer();
         rstd = training ? scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), rows) : null;
         dhidden = training ? Precision.activation(scope, dtype, rows, width, 0) : null;
     }
 
-    boolean serves(int batch, int length, BlockStack.Mode wanted) {
-        return pass.batch() == batch && pass.length() == length && mode == wanted;
+    boolean serves(int batch, int length) {
+        return pass.batch() == batch && pass.length() == length;
+    }
+
+    /** why: writing through buffers made once leaves no garbage, which Tensor.set does. */
+    void fill(int[] tokens) {
+        idsMemory.put(0, tokens);
+    }
+
+    void fillLabels(Batch batch) {
+        batch.shiftLabels(labelsMemory);
+    }
+
+    double lossValue() {
+        return loss.dtype() == DType.F64 ? lossMemory.getDouble(0) : lossMemory.getFloat(0);
     }
 
     /** Logits [T, vocabulary] in the accumulator's dtype, made when first asked for. */

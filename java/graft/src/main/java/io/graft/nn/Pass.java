@@ -5,6 +5,7 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.nio.IntBuffer;
 
 /**
  * What all layers of one pass share: the shape of the batch, its positions and lengths, and the dropout counter. The
@@ -17,6 +18,7 @@ public final class Pass {
     private final Tensor positions;
     private final Tensor inverseFrequencies;
     private final Tensor lengths;
+    private final IntBuffer lengthsMemory;
     private boolean padded;
     private boolean training;
     private long past;
@@ -30,6 +32,7 @@ public final class Pass {
         this.inverseFrequencies = inverseFrequencies;
         this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
         this.lengths = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
+        this.lengthsMemory = lengths.buffer().asIntBuffer();
         positions(0);
     }
 
@@ -52,7 +55,7 @@ public final class Pass {
             }
         }
         if (padded) {
-            lengths.set(values);
+            lengthsMemory.put(0, values);
         }
     }
 

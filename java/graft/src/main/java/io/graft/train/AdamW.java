@@ -7,6 +7,7 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.nio.ByteBuffer;
 import java.util.List;
 
 /** AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are. */
@@ -35,6 +36,7 @@ public final class AdamW implements AutoCloseable {
     private final Tensor[] m;
     private final Tensor[] v;
     private final Tensor squaredNorm;
+    private final ByteBuffer squaredNormMemory;
     private long step;
 
     public AdamW(Scope parent, List<Parameter> trained, Settings settings) {
@@ -44,6 +46,7 @@ public final class AdamW implements AutoCloseable {
         this.m = new Tensor[parameters.length];
         this.v = new Tensor[parameters.length];
         this.squaredNorm = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
+        this.squaredNormMemory = squaredNorm.buffer();
         for (int i = 0; i < parameters.length; i++) {
             Tensor master = parameters[i].master();
             if (master == null) {
@@ -79,7 +82,7 @@ public final class AdamW implements AutoCloseable {
                     v[i],
                     p.computeCopy());
         }
-        return Math.sqrt(squaredNorm.item());
+        return Math.sqrt(squaredNormMemory.getDouble(0));
     }
 
     /** Steps made so far. */

@@ -3,6 +3,7 @@ package io.graft.model;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.nio.IntBuffer;
 import org.junit.jupiter.api.Test;
 
 class BatchTest {
@@ -27,7 +28,7 @@ class BatchTest {
     @Test
     void labelsMoveToThePositionThatPredictsThem() {
         int[] shifted = new int[6];
-        Batch.of(2, 3, IDS, null).shiftLabels(shifted);
+        Batch.of(2, 3, IDS, null).shiftLabels(IntBuffer.wrap(shifted));
         assertThat(shifted).containsExactly(6, 7, -100, 9, 0, -100);
     }
 

@@ -3,6 +3,7 @@ package io.graft.train;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.management.ThreadMXBean;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
@@ -14,6 +15,7 @@ import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -191,6 +193,24 @@ class TrainerTest {
                 Trainer trainer = new Trainer(model, Trainer.Options.of(30, 0.01), source(10))) {
             List<Float> losses = finish(trainer, model).losses();
             assertThat(losses.get(29)).isLessThan(0.7f * losses.get(0));
+        }
+    }
+
+    @Test
+    void stepsAfterTheFirstMakeNoGarbage() {
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                Llama model = Golden.load(scope, "llama_gqa", Llama.Options.training(LORA.get()));
+                Trainer trainer = new Trainer(model, options(0), new ExampleBatches(examples(), 2, 16, 16, 1))) {
+            for (int i = 0; i < 3; i++) {
+                trainer.step();
+            }
+            long before = threads.getCurrentThreadAllocatedBytes();
+            for (int i = 0; i < 10; i++) {
+                trainer.step();
+            }
+            assertThat(threads.getCurrentThreadAllocatedBytes() - before).isLessThan(10 * 256);
         }
     }
 
