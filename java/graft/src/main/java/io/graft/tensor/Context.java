@@ -6,6 +6,7 @@ import static io.graft.binding.Native.graft_context_create;
 import static io.graft.binding.Native.graft_context_destroy;
 import static io.graft.binding.Native.graft_context_last_dispatch;
 import static io.graft.binding.Native.graft_context_memory;
+import static io.graft.binding.Native.graft_context_prefer;
 import static io.graft.binding.Native.graft_context_reset_peak;
 import static io.graft.binding.Native.graft_context_synchronize;
 import static io.graft.binding.Native.graft_context_threads;
@@ -96,6 +97,14 @@ public final class Context implements AutoCloseable {
     /** The implementation that ran the last op, such as {@code lora_forward:cpu/bordered}; empty before the first. */
     public synchronized String lastDispatch() {
         return graft_context_last_dispatch(pointer()).getString();
+    }
+
+    /**
+     * Considers only implementations of this name ({@code reference}, {@code fast}, …) from now on, so that checks can hold
+     * one against the other; null considers all again.
+     */
+    public synchronized void prefer(String implementation) {
+        Status.check(graft_context_prefer(pointer(), implementation));
     }
 
     /** Contexts, tensors and weights that live in the whole process. */

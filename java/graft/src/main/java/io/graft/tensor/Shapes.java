@@ -1,5 +1,7 @@
 package io.graft.tensor;
 
+import java.util.stream.IntStream;
+
 /** Index arithmetic of strided views. */
 final class Shapes {
     private Shapes() {}
@@ -47,17 +49,19 @@ final class Shapes {
         if (isContiguous(shape, strides)) {
             return contiguous(newShape);
         }
+        // why: a dimension of size 1 may have any stride, which says nothing about where elements lie.
+        int[] real = IntStream.range(0, shape.length).filter(i -> shape[i] != 1).toArray();
         long[] newStrides = new long[newShape.length];
         int made = newShape.length - 1;
-        int last = shape.length - 1;
+        int last = real.length - 1;
         while (last >= 0) {
             int first = last;
-            long run = shape[last];
-            while (first > 0 && (shape[first - 1] == 1 || strides[first - 1] == strides[first] * shape[first])) {
+            long run = shape[real[last]];
+            while (first > 0 && strides[real[first - 1]] == strides[real[first]] * shape[real[first]]) {
                 first--;
-                run *= shape[first];
+                run *= shape[real[first]];
             }
-            long step = strides[last];
+            long step = strides[real[last]];
             long cut = 1;
             while (made >= 0 && (cut < run || newShape[made] == 1)) {
                 newStrides[made] = step;

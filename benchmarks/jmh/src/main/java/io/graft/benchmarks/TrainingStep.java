@@ -1,0 +1,190 @@
+package io.graft.benchmarks;
+
+import com.sun.management.ThreadMXBean;
+import io.graft.adapter.Adapter;
+import io.graft.adapter.Full;
+import io.graft.adapter.Lora;
+import io.graft.io.LlamaConfig;
+import io.graft.io.PeftLoraConfig;
+import io.graft.model.Batch;
+import io.graft.model.Llama;
+import io.graft.nn.Adaptable;
+import io.graft.nn.Parameter;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.train.BatchSource;
+import io.graft.train.Trainer;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.Random;
+
+/**
+ * Whole training steps (forward, loss, backward, AdamW) of a random Llama, 4 × 256 tokens: milliseconds, tokens/s, peak
+ * memory, Java allocation. One method in one process, so that peaks are its own; {@code benchmarks/step/run.py} runs it
+ * in turn with PyTorch + PEFT.
+ */
+public final class TrainingStep {
+    private static final int BATCH = 4;
+    private static final int LENGTH = 256;
+    private static final int WARM_UP = 3;
+    private static final String[] LINEARS = {
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
+    };
+
+    private TrainingStep() {}
+
+    /**
+     * The frozen step that methods are held against: forward, loss and all activation gradients. One norm of the first
+     * block is trained, which is what makes backward go down to there.
+     */
+    private static final class Frozen implements Adapter {
+        private List<Parameter> parameters = List.of();
+
+        @Override
+        public int border(String module) {
+            return 0;
+        }
+
+        @Override
+        public void attach(Adaptable model) {
+            parameters = model.parameters().stream()
+                    .filter(parameter -> parameter.name().equals("model.layers.0.input_layernorm.weight"))
+                    .map(parameter -> parameter.train(model.scope()))
+                    .toList();
+        }
+
+        @Override
+        public List<Parameter> parameters() {
+            return parameters;
+        }
+
+        @Override
+        public void changed() {}
+
+        @Override
+        public void merge() {}
+
+        @Override
+        public void save(Path directory) {
+            throw new UnsupportedOperationException("there is nothing to save");
+        }
+    }
+
+    /** Always the same random tokens, as the peer does. */
+    private static final class Same implements BatchSource {
+        private final int[] ids;
+        private long position;
+
+        Same(int vocabulary) {
+            ids = new Random(0).ints((long) BATCH * LENGTH, 3, vocabulary).toArray();
+        }
+
+        @Override
+        public void next(Batch into) {
+            into.resize(BATCH, LENGTH);
+            System.arraycopy(ids, 0, into.ids(), 0, ids.length);
+            System.arraycopy(ids, 0, into.labels(), 0, ids.length);
+            position++;
+        }
+
+        @Override
+        public long position() {
+            return position;
+        }
+
+        @Override
+        public void seek(long value) {
+            position = value;
+        }
+    }
+
+    private static LlamaConfig shape(String name) {
+        return switch (name) {
+            case "30m" -> config(512, 8, 1408, 8, 8);
+            case "150m" -> config(1024, 12, 2816, 16, 8);
+            default -> throw new IllegalArgumentException("shape is " + name + ", must be 30m or 150m");
+        };
+    }
+
+    private static LlamaConfig config(int hidden, int layers, int intermediate, int heads, int kvHeads) {
+        return new LlamaConfig(8192, hidden, intermediate, layers, heads, kvHeads, hidden / heads, 512, 1e-6, 10000, null,
+                true, DType.F32, OptionalInt.empty(), List.of());
+    }
+
+    private static Adapter method(String name) {
+        return switch (name) {
+            case "frozen" -> new Frozen();
+            case "full" -> new Full();
+            case "lora" -> lora(0);
+            case "lora_dropout" -> lora(0.1);
+            default -> throw new IllegalArgumentException(
+                    "method is " + name + ", must be frozen, full, lora or lora_dropout");
+        };
+    }
+
+    private static Adapter lora(double dropout) {
+        return Lora.create(
+                PeftLoraConfig.create().rank(16).alpha(32).dropout(dropout).targets(LINEARS).build(), 1);
+    }
+
+    /** Usage: TrainingStep METHOD DTYPE SHAPE ROUNDS; prints one line of JSON. */
+    public static void main(String[] arguments) throws IOException {
+        if (arguments.length != 4) {
+            System.err.println("usage: TrainingStep frozen|full|lora|lora_dropout f32|bf16 30m|150m ROUNDS");
+            System.exit(2);
+        }
+        DType dtype = DType.valueOf(arguments[1].toUpperCase(java.util.Locale.ROOT));
+        int rounds = Integer.parseInt(arguments[3]);
+        double[] times = new double[rounds];
+        try (Context context = Context.cpu();
+                Scope scope = context.scope();
+                Llama model = Llama.create(
+                        scope, shape(arguments[2]), dtype, 1, Llama.Options.training(method(arguments[0])));
+                Trainer trainer = new Trainer(model, Trainer.Options.of(Long.MAX_VALUE, 1e-4), new Same(8192))) {
+            for (int i = 0; i < WARM_UP; i++) {
+                trainer.step();
+            }
+            ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+            long allocated = threads.getCurrentThreadAllocatedBytes();
+            for (int i = 0; i < rounds; i++) {
+                long start = System.nanoTime();
+                trainer.step();
+                times[i] = (System.nanoTime() - start) * 1e-6;
+            }
+            allocated = threads.getCurrentThreadAllocatedBytes() - allocated;
+            Arrays.sort(times);
+            long trained = model.trainable().stream()
+                    .mapToLong(parameter -> parameter.value().elements())
+                    .sum();
+            StringBuilder memory = new StringBuilder();
+            for (Memory category : Memory.values()) {
+                memory.append(String.format(
+                        java.util.Locale.ROOT, ", \"%s_mb\": %.1f", category.name().toLowerCase(java.util.Locale.ROOT),
+                        context.peakMemory(category) / 1e6));
+            }
+            System.out.printf(
+                    java.util.Locale.ROOT,
+                    "{\"method\": \"%s\", \"dtype\": \"%s\", \"shape\": \"%s\", \"ms\": %.1f, \"min_ms\": %.1f, "
+                            + "\"tokens_per_second\": %.0f, \"trained\": %d, \"peak_rss_mb\": %d, "
+                            + "\"java_bytes_per_step\": %d%s}%n",
+                    arguments[0], arguments[1], arguments[2], times[rounds / 2], times[0],
+                    BATCH * LENGTH / times[rounds / 2] * 1e3, trained, peakRss(), allocated / rounds, memory);
+        }
+    }
+
+    private static long peakRss() throws IOException {
+        for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+            if (line.startsWith("VmHWM:")) {
+                return Long.parseLong(line.replaceAll("\\D", "")) / 1024;
+            }
+        }
+        return -1;
+    }
+}

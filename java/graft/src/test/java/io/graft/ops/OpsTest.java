@@ -1,0 +1,222 @@
+package io.graft.ops;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Each op once through Java, on numbers that can be checked by hand: that arguments arrive in their places. The
+ * mathematics is proved by the native tests.
+ */
+class OpsTest {
+    private static final Offset<Float> NEAR = Offset.offset(1e-5f);
+
+    private Context context;
+    private Scope scope;
+
+    @BeforeEach
+    void open() {
+        context = Context.cpu(2);
+        scope = context.scope();
+    }
+
+    @AfterEach
+    void close() {
+        context.close();
+    }
+
+    private Tensor tensor(long... shape) {
+        return scope.tensor(Memory.ACTIVATION, DType.F32, shape);
+    }
+
+    private Weight weight(int border, float... values) {
+        Weight weight = scope.weight(Memory.BASE, DType.F32, 2, 2, border);
+        weight.matrix().set(values);
+        return weight;
+    }
+
+    @Test
+    void tensorOps() {
+        Tensor x = tensor(2, 2).set(1, 2, 3, 4);
+        Tensor y = tensor(2, 2);
+        TensorOps.fill(context, 5, y);
+        assertThat(y.floats()).containsOnly(5);
+        assertThat(context.lastDispatch()).startsWith("tensor_fill:cpu/");
+        TensorOps.add(context, x, y);
+        assertThat(y.floats()).containsExactly(6, 7, 8, 9);
+        TensorOps.copy(context, x, y);
+        assertThat(y.floats()).containsExactly(1, 2, 3, 4);
+    }
+
+    @Test
+    void rmsNorm() {
+        Tensor x = tensor(1, 2).set(3, 4);
+        Tensor w = tensor(2).set(1, 2);
+        Tensor y = tensor(1, 2);
+        Tensor rstd = tensor(1);
+        RmsNorm.forward(context, x, w, 1e-12, y, rstd);
+        float r = (float) (1 / Math.sqrt(12.5));
+        assertThat(y.floats()).containsExactly(new float[] {3 * r, 8 * r}, NEAR);
+        assertThat(rstd.item()).isCloseTo(r, NEAR);
+        Tensor dx = tensor(1, 2);
+        Tensor dw = tensor(2);
+        RmsNorm.backward(context, tensor(1, 2).set(1, 0), x, w, rstd, false, dx, dw);
+        assertThat(dw.floats()).containsExactly(new float[] {3 * r, 0}, NEAR);
+        assertThat(dx.floats()).containsExactly(new float[] {r - 4.5f * r * r * r, -6 * r * r * r}, NEAR);
+    }
+
+    @Test
+    void rope() {
+        Tensor frequencies = tensor(1);
+        Rope.frequencies(context, 10000, 0, 0, 0, 0, frequencies);
+        assertThat(frequencies.item()).isEqualTo(1);
+        Tensor positions = scope.tensor(Memory.ACTIVATION, DType.I32, 1, 1).set(new int[] {1});
+        Tensor x = tensor(1, 1, 1, 2).set(1, 0);
+        Tensor y = tensor(1, 1, 1, 2);
+        Rope.forward(context, x, positions, frequencies, false, y);
+        assertThat(y.floats()).containsExactly(new float[] {(float) Math.cos(1), (float) Math.sin(1)}, NEAR);
+        Rope.backward(context, y, positions, frequencies, false, y);
+        assertThat(y.floats()).containsExactly(new float[] {1, 0}, NEAR);
+    }
+
+    @Test
+    void swiGlu() {
+        Tensor gate = tensor(1, 2).set(0, 2);
+        Tensor up = tensor(1, 2).set(5, 3);
+        Tensor y = tensor(1, 2);
+        SwiGlu.forward(context, gate, up, y);
+        float sigmoid = (float) (1 / (1 + Math.exp(-2)));
+        assertThat(y.floats()).containsExactly(new float[] {0, 6 * sigmoid}, NEAR);
+        Tensor dgate = tensor(1, 2);
+        Tensor dup = tensor(1, 2);
+        SwiGlu.backward(context, tensor(1, 2).set(1, 1), gate, up, dgate, dup);
+        assertThat(dup.floats()).containsExactly(new float[] {0, 2 * sigmoid}, NEAR);
+        assertThat(dgate.floats()[0]).isCloseTo(2.5f, NEAR);
+    }
+
+    @Test
+    void embedding() {
+        Tensor table = tensor(3, 2).set(1, 2, 3, 4, 5, 6);
+        Tensor ids = scope.tensor(Memory.ACTIVATION, DType.I32, 3).set(new int[] {2, 0, 2});
+        Tensor y = tensor(3, 2);
+        Embedding.forward(context, table, ids, y);
+        assertThat(y.floats()).containsExactly(5, 6, 1, 2, 5, 6);
+        Tensor dtable = tensor(3, 2);
+        Embedding.backward(context, ids, y, dtable);
+        assertThat(dtable.floats()).containsExactly(1, 2, 0, 0, 10, 12);
+    }
+
+    @Test
+    void linear() {
+        Weight w = weight(0, 1, 2, 3, 4);
+        Tensor x = tensor(1, 2).set(5, 6);
+        Tensor y = tensor(1, 2);
+        Linear.forward(context, x, w, tensor(2).set(100, 200), false, y);
+        assertThat(y.floats()).containsExactly(117, 239);
+        Linear.forward(context, x, w, null, true, y);
+        assertThat(y.floats()).containsExactly(134, 278);
+        Tensor dx = tensor(1, 2);
+        Tensor dw = tensor(2, 2);
+        Tensor dbias = tensor(2);
+        Linear.backward(context, tensor(1, 2).set(1, 10), x, w, false, dx, dw, dbias);
+        assertThat(dx.floats()).containsExactly(31, 42);
+        assertThat(dw.floats()).containsExactly(5, 6, 50, 60);
+        assertThat(dbias.floats()).containsExactly(1, 10);
+    }
+
+    @Test
+    void loraLinear() {
+        Weight w = weight(1, 1, 2, 3, 4);
+        Tensor a = tensor(1, 2).set(1, 1);
+        Tensor b = tensor(2, 1).set(1, 2);
+        LoraLinear.pack(context, a, b, 2, w);
+        Tensor x = scope.matrix(Memory.ACTIVATION, DType.F32, 1, 2, 3).set(5, 6);
+        Tensor y = tensor(1, 2);
+        Tensor s = tensor(1, 1);
+        LoraLinear.forward(context, x, w, a, b, 2, null, 0, 0, 0, false, y, s);
+        assertThat(s.item()).isEqualTo(11);
+        assertThat(y.floats()).containsExactly(17 + 22, 39 + 44);
+        Tensor dx = tensor(1, 2);
+        Tensor da = tensor(1, 2);
+        Tensor db = tensor(2, 1);
+        Tensor dy = tensor(1, 2).set(1, 10);
+        LoraLinear.backward(context, dy, x, s, w, a, b, 2, 0, 0, 0, false, dx, da, db, null);
+        assertThat(dx.floats()).containsExactly(31 + 42, 42 + 42);
+        assertThat(da.floats()).containsExactly(42 * 5, 42 * 6);
+        assertThat(db.floats()).containsExactly(22, 220);
+        Tensor merged = tensor(2, 2);
+        LoraLinear.merge(context, w, a, b, 2, merged);
+        assertThat(merged.floats()).containsExactly(3, 4, 7, 8);
+    }
+
+    @Test
+    void attention() {
+        Tensor q = tensor(1, 2, 1, 2).set(1, 0, 1, 0);
+        Tensor k = tensor(1, 2, 1, 2).set(0, 1, 0, 1);
+        Tensor v = tensor(1, 2, 1, 2).set(1, 2, 3, 4);
+        Tensor o = tensor(1, 2, 1, 2);
+        Tensor lse = tensor(1, 1, 2);
+        Attention.forward(context, q, k, v, null, 1, 0, 0, o, lse);
+        assertThat(o.floats()).containsExactly(new float[] {1, 2, 2, 3}, NEAR);
+        assertThat(lse.floats()).containsExactly(new float[] {0, (float) Math.log(2)}, NEAR);
+        Tensor dv = tensor(1, 2, 1, 2);
+        Attention.backward(
+                context, o, q, k, v, o, lse, null, 1, 0, 0, tensor(1, 2, 1, 2), tensor(1, 2, 1, 2), dv);
+        assertThat(dv.floats()).containsExactly(new float[] {2, 3.5f, 1, 1.5f}, NEAR);
+    }
+
+    @Test
+    void linearCrossEntropy() {
+        Weight head = weight(0, 0, 0, 0, 0);
+        Tensor h = tensor(2, 2).set(1, 2, 3, 4);
+        Tensor labels = scope.tensor(Memory.ACTIVATION, DType.I32, 2).set(new int[] {1, -100});
+        Tensor loss = tensor(1);
+        Tensor count = scope.tensor(Memory.ACTIVATION, DType.I64, 1);
+        Tensor dw = tensor(2, 2);
+        LinearCrossEntropy.forward(context, h, head, labels, -100, 0, 1, loss, count, tensor(2, 2), dw);
+        assertThat(loss.item()).isCloseTo((float) Math.log(2), NEAR);
+        assertThat(count.longs()).containsExactly(1);
+        assertThat(dw.floats()).containsExactly(new float[] {0.5f, 1, -0.5f, -1}, NEAR);
+    }
+
+    @Test
+    void adamWStep() {
+        Tensor g = tensor(2).set(3, 4);
+        Tensor sum = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
+        AdamWStep.squaredNorm(context, g, sum);
+        assertThat(sum.doubles()).containsExactly(25);
+        Tensor p = tensor(2).set(1, 1);
+        Tensor output = scope.tensor(Memory.BASE, DType.BF16, 2);
+        AdamWStep.step(
+                context, g, 0.5, 0.9, 0.999, 1e-8, 0.5, 1, 0, null, p, tensor(2), tensor(2), output);
+        assertThat(p.floats()).containsExactly(new float[] {0.25f, 0.25f}, NEAR);
+        assertThat(output.floats()).containsExactly(0.25f, 0.25f);
+    }
+
+    @Test
+    void random() {
+        Tensor x = tensor(1000);
+        Random.uniform(context, 7, 0, 2, 3, x);
+        for (float value : x.floats()) {
+            assertThat(value).isBetween(2f, 3f);
+        }
+        Tensor tail = tensor(10);
+        Random.uniform(context, 7, 990, 2, 3, tail);
+        assertThat(tail.floats()).containsExactly(x.reshape(100, 10).rows(99, 100).floats());
+        Random.normal(context, 7, 0, 5, 0.5, x);
+        double sum = 0;
+        for (float value : x.floats()) {
+            sum += value;
+        }
+        assertThat(sum / 1000).isCloseTo(5, Offset.offset(0.1));
+    }
+}
