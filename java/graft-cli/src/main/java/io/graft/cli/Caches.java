@@ -12,7 +12,8 @@ final class Caches {
             return Path.of(named, part);
         }
         String user = System.getenv("XDG_CACHE_HOME");
-        Path caches = user != null && !user.isBlank() ? Path.of(user) : Path.of(System.getProperty("user.home"), ".cache");
+        Path caches =
+                user != null && !user.isBlank() ? Path.of(user) : Path.of(System.getProperty("user.home"), ".cache");
         return caches.resolve("graft").resolve(part);
     }
 }

@@ -52,9 +52,8 @@ final class DemoCommand extends GraftCommand {
         positive("--steps", steps);
         Precision precision = dtype;
         if (precision == null) {
-            precision = Machine.instructionSets().stream().anyMatch(FAST_BF16::contains)
-                    ? Precision.BF16
-                    : Precision.F32;
+            precision =
+                    Machine.instructionSets().stream().anyMatch(FAST_BF16::contains) ? Precision.BF16 : Precision.F32;
         }
         DemoSettings settings = new DemoSettings(
                 minutes, fresh, folder, Caches.folder("demo"), precision, threads, baseSteps, steps, seed);

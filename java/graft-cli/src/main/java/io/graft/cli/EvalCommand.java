@@ -46,16 +46,23 @@ final class EvalCommand extends GraftCommand {
                 Tokenizer tokenizer = Tokenizer.load(model);
                 OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), false)) {
             List<Example> examples = TextExamples.of(TextDataset.read(tokenizer, length, data));
-            Evaluation result = Evaluation.of(
-                    out(), opened.llama(), TextExamples.batches(examples, batch, Integer.MAX_VALUE));
+            Evaluation result =
+                    Evaluation.of(out(), opened.llama(), TextExamples.batches(examples, batch, Integer.MAX_VALUE));
             out().say(
-                    "loss %.4f, perplexity %.2f, %s tokens, %.0f tokens/s",
-                    result.loss(),
-                    result.perplexity(),
-                    Units.count(result.tokens()),
-                    result.tokensPerSecond());
-            out().event("eval", "loss", result.loss(), "perplexity", result.perplexity(), "tokens", result.tokens(),
-                    "tokens_per_second", result.tokensPerSecond(), "peak_memory_bytes", context.peakMemory());
+                            "loss %.4f, perplexity %.2f, %s tokens, %.0f tokens/s",
+                            result.loss(), result.perplexity(), Units.count(result.tokens()), result.tokensPerSecond());
+            out().event(
+                            "eval",
+                            "loss",
+                            result.loss(),
+                            "perplexity",
+                            result.perplexity(),
+                            "tokens",
+                            result.tokens(),
+                            "tokens_per_second",
+                            result.tokensPerSecond(),
+                            "peak_memory_bytes",
+                            context.peakMemory());
         }
         return 0;
     }

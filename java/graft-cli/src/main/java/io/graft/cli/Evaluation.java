@@ -23,7 +23,8 @@ public record Evaluation(double loss, long tokens, double seconds) {
                 targets += batch.targets();
                 tokens += batch.tokens();
                 double seconds = (System.nanoTime() - started) * 1e-9;
-                progress.update(i + 1, sum / targets, tokens / seconds, llama.context().memory());
+                progress.update(
+                        i + 1, sum / targets, tokens / seconds, llama.context().memory());
             }
         }
         return new Evaluation(sum / targets, tokens, (System.nanoTime() - started) * 1e-9);

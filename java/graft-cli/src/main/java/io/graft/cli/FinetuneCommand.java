@@ -53,7 +53,10 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Where the result goes.")
     Path folder;
 
-    @Option(names = "--method", paramLabel = "NAME", description = "lora or full; `graft info` lists all (default: lora).")
+    @Option(
+            names = "--method",
+            paramLabel = "NAME",
+            description = "lora or full; `graft info` lists all (default: lora).")
     String methodName = "lora";
 
     @Mixin
@@ -107,10 +110,16 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--overwrite", description = "Replace an older run in --out.")
     boolean overwrite;
 
-    @Option(names = "--save-every", paramLabel = "N", description = "Steps between checkpoints; 0: at the end only (default: 200).")
+    @Option(
+            names = "--save-every",
+            paramLabel = "N",
+            description = "Steps between checkpoints; 0: at the end only (default: 200).")
     long saveEvery = 200;
 
-    @Option(names = "--eval-data", paramLabel = "FILE|DIR", description = "Text to measure the loss on, before and after.")
+    @Option(
+            names = "--eval-data",
+            paramLabel = "FILE|DIR",
+            description = "Text to measure the loss on, before and after.")
     Path evalData;
 
     @Option(names = "--seed", paramLabel = "N", description = "Of data order, weights and dropout (default: 0).")
@@ -187,8 +196,7 @@ final class FinetuneCommand extends GraftCommand {
     private void prepareFolder() throws IOException {
         Path checkpoint = folder.resolve(FinetuneRun.CHECKPOINT);
         if (Files.exists(checkpoint) && !resume && !overwrite) {
-            throw new InputException(
-                    folder + " already holds a run; --resume continues it, --overwrite replaces it");
+            throw new InputException(folder + " already holds a run; --resume continues it, --overwrite replaces it");
         }
         if (Files.exists(folder) && Files.exists(model) && Files.isSameFile(folder, model)) {
             throw new InputException("--out must not be the model's own folder, " + model);
@@ -206,8 +214,7 @@ final class FinetuneCommand extends GraftCommand {
 
     private OpenModel open(Context context, Llama.Options options) {
         return fromScratch
-                ? OpenModel.create(
-                        context, io.graft.io.LlamaConfig.read(model), dtype.dtype(), seed, options)
+                ? OpenModel.create(context, io.graft.io.LlamaConfig.read(model), dtype.dtype(), seed, options)
                 : OpenModel.open(context, model, dtype.dtype(), options);
     }
 
@@ -252,17 +259,36 @@ final class FinetuneCommand extends GraftCommand {
 
     private void describe(Method method, OpenModel opened, int examples, long total) {
         out().note(
-                "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s",
-                method.title(),
-                model,
-                Units.count(opened.trainedParameters()),
-                Units.count(opened.parameters()),
-                examples,
-                length,
-                total,
-                dtype.toString().toLowerCase(Locale.ROOT));
-        out().event("start", "method", method.name(), "model", model.toString(), "parameters", opened.parameters(),
-                "trained_parameters", opened.trainedParameters(), "blocks", examples, "length", length, "batch", batch,
-                "accumulate", accumulate, "steps", total, "dtype", dtype.toString());
+                        "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s",
+                        method.title(),
+                        model,
+                        Units.count(opened.trainedParameters()),
+                        Units.count(opened.parameters()),
+                        examples,
+                        length,
+                        total,
+                        dtype.toString().toLowerCase(Locale.ROOT));
+        out().event(
+                        "start",
+                        "method",
+                        method.name(),
+                        "model",
+                        model.toString(),
+                        "parameters",
+                        opened.parameters(),
+                        "trained_parameters",
+                        opened.trainedParameters(),
+                        "blocks",
+                        examples,
+                        "length",
+                        length,
+                        "batch",
+                        batch,
+                        "accumulate",
+                        accumulate,
+                        "steps",
+                        total,
+                        "dtype",
+                        dtype.toString());
     }
 }

@@ -35,8 +35,7 @@ final class FinetuneRun {
     private final Context context;
     private float lastLoss = Float.NaN;
 
-    FinetuneRun(
-            Output out, OpenModel opened, Trainer trainer, Method method, Path folder, long total, long saveEvery) {
+    FinetuneRun(Output out, OpenModel opened, Trainer trainer, Method method, Path folder, long total, long saveEvery) {
         this.out = out;
         this.opened = opened;
         this.trainer = trainer;
@@ -71,14 +70,22 @@ final class FinetuneRun {
         long done = trainer.steps() - first;
         out.say(
                 "%s: %d steps in %s, last loss %.4f, peak memory %s; saved in %s",
-                method.name(),
+                method.name(), done, Units.duration(seconds), lastLoss, Units.bytes(context.peakMemory()), folder);
+        out.event(
+                "done",
+                "steps",
+                trainer.steps(),
+                "steps_now",
                 done,
-                Units.duration(seconds),
+                "seconds",
+                seconds,
+                "loss",
                 lastLoss,
-                Units.bytes(context.peakMemory()),
-                folder);
-        out.event("done", "steps", trainer.steps(), "steps_now", done, "seconds", seconds, "loss", lastLoss,
-                "peak_memory_bytes", context.peakMemory(), "peak_resident_bytes", Machine.peakResidentMemory(), "out",
+                "peak_memory_bytes",
+                context.peakMemory(),
+                "peak_resident_bytes",
+                Machine.peakResidentMemory(),
+                "out",
                 folder.toString());
         return 0;
     }
@@ -98,8 +105,20 @@ final class FinetuneRun {
             trainer.onStep((step, loss, rate, norm, speed) -> {
                 lastLoss = loss;
                 progress.update(step, loss, speed, context.memory());
-                out.event("step", "step", step, "loss", loss, "lr", rate, "gradient_norm", norm, "tokens_per_second",
-                        speed, "memory_bytes", context.memory());
+                out.event(
+                        "step",
+                        "step",
+                        step,
+                        "loss",
+                        loss,
+                        "lr",
+                        rate,
+                        "gradient_norm",
+                        norm,
+                        "tokens_per_second",
+                        speed,
+                        "memory_bytes",
+                        context.memory());
             });
             while (trainer.steps() < total && !Interruption.requested()) {
                 float loss = trainer.step();
@@ -126,7 +145,17 @@ final class FinetuneRun {
         }
         Evaluation result = Evaluation.of(out, opened.llama(), validation);
         out.say("validation loss %s: %.4f (perplexity %.2f)", when, result.loss(), result.perplexity());
-        out.event("eval", "when", when, "step", trainer.steps(), "loss", result.loss(), "perplexity",
-                result.perplexity(), "tokens_per_second", result.tokensPerSecond());
+        out.event(
+                "eval",
+                "when",
+                when,
+                "step",
+                trainer.steps(),
+                "loss",
+                result.loss(),
+                "perplexity",
+                result.perplexity(),
+                "tokens_per_second",
+                result.tokensPerSecond());
     }
 }

@@ -79,7 +79,17 @@ final class GenerateCommand extends GraftCommand {
         double seconds = (System.nanoTime() - started) * 1e-9;
         out().say("");
         out().note("%d tokens, %.1f tokens/s", made.length, made.length / seconds);
-        out().event("generated", "prompt", prompt, "text", text.text(), "ids", made, "tokens", made.length,
-                "tokens_per_second", made.length / seconds);
+        out().event(
+                        "generated",
+                        "prompt",
+                        prompt,
+                        "text",
+                        text.text(),
+                        "ids",
+                        made,
+                        "tokens",
+                        made.length,
+                        "tokens_per_second",
+                        made.length / seconds);
     }
 }

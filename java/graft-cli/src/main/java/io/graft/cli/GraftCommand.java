@@ -23,7 +23,10 @@ abstract class GraftCommand implements Callable<Integer> {
     @Option(names = "--json", description = "Write one JSON object per line on stdout, for programs.")
     boolean json;
 
-    @Option(names = "--threads", paramLabel = "N", description = "Threads of the native library (default: one per core).")
+    @Option(
+            names = "--threads",
+            paramLabel = "N",
+            description = "Threads of the native library (default: one per core).")
     Integer threads;
 
     @Option(names = "--stack-trace", description = "On failure also print the Java stack trace.")
@@ -42,8 +45,7 @@ abstract class GraftCommand implements Callable<Integer> {
 
     final Output out() {
         if (output == null) {
-            output = new Output(
-                    spec.commandLine().getOut(), spec.commandLine().getErr(), json);
+            output = new Output(spec.commandLine().getOut(), spec.commandLine().getErr(), json);
         }
         return output;
     }

@@ -41,14 +41,34 @@ final class InfoCommand extends GraftCommand {
         Set<String> instructions = Machine.instructionSets();
         out().say("graft      %s, native library %s", Version.read(), library);
         out().say("java       %s", java);
-        out().say("processor  %s, %d cores, %s", Machine.processor(), Machine.processors(), String.join(" ", instructions));
+        out().say(
+                        "processor  %s, %d cores, %s",
+                        Machine.processor(), Machine.processors(), String.join(" ", instructions));
         out().say("memory     %s", Units.bytes(Machine.totalMemory()));
         out().say("devices    cpu (%d threads)", used);
         out().say("methods    %s", Method.names());
-        out().event("machine", "version", Version.read(), "library", library, "java", java, "processor",
-                Machine.processor(), "cores", Machine.processors(), "instruction_sets", instructions, "memory_bytes",
-                Machine.totalMemory(), "devices", List.of("cpu"), "threads", used, "methods",
-                Method.all().stream().map(Method::name).toList());
+        out().event(
+                        "machine",
+                        "version",
+                        Version.read(),
+                        "library",
+                        library,
+                        "java",
+                        java,
+                        "processor",
+                        Machine.processor(),
+                        "cores",
+                        Machine.processors(),
+                        "instruction_sets",
+                        instructions,
+                        "memory_bytes",
+                        Machine.totalMemory(),
+                        "devices",
+                        List.of("cpu"),
+                        "threads",
+                        used,
+                        "methods",
+                        Method.all().stream().map(Method::name).toList());
     }
 
     private void model() {
@@ -69,16 +89,46 @@ final class InfoCommand extends GraftCommand {
                     .collect(Collectors.joining(", "));
             out().say("");
             out().say("model      %s", model);
-            out().say("shape      %d layers, hidden %d, intermediate %d, %d heads, %d key-value heads, vocabulary %d%s",
-                    config.layers(), config.hiddenSize(), config.intermediateSize(), config.heads(), config.kvHeads(),
-                    config.vocabularySize(), config.tiedEmbeddings() ? ", tied" : "");
-            out().say("parameters %s in %d tensors, %s, %s", Units.count(parameters), checkpoint.names().size(), types,
-                    Units.bytes(bytes));
-            out().event("model", "path", model.toString(), "layers", config.layers(), "hidden_size",
-                    config.hiddenSize(), "intermediate_size", config.intermediateSize(), "heads", config.heads(),
-                    "kv_heads", config.kvHeads(), "vocabulary_size", config.vocabularySize(), "tied",
-                    config.tiedEmbeddings(), "parameters", parameters, "tensors", checkpoint.names().size(), "dtype",
-                    types, "bytes", bytes, "files", checkpoint.files());
+            out().say(
+                            "shape      %d layers, hidden %d, intermediate %d, %d heads, %d key-value heads, vocabulary %d%s",
+                            config.layers(),
+                            config.hiddenSize(),
+                            config.intermediateSize(),
+                            config.heads(),
+                            config.kvHeads(),
+                            config.vocabularySize(),
+                            config.tiedEmbeddings() ? ", tied" : "");
+            out().say(
+                            "parameters %s in %d tensors, %s, %s",
+                            Units.count(parameters), checkpoint.names().size(), types, Units.bytes(bytes));
+            out().event(
+                            "model",
+                            "path",
+                            model.toString(),
+                            "layers",
+                            config.layers(),
+                            "hidden_size",
+                            config.hiddenSize(),
+                            "intermediate_size",
+                            config.intermediateSize(),
+                            "heads",
+                            config.heads(),
+                            "kv_heads",
+                            config.kvHeads(),
+                            "vocabulary_size",
+                            config.vocabularySize(),
+                            "tied",
+                            config.tiedEmbeddings(),
+                            "parameters",
+                            parameters,
+                            "tensors",
+                            checkpoint.names().size(),
+                            "dtype",
+                            types,
+                            "bytes",
+                            bytes,
+                            "files",
+                            checkpoint.files());
         }
     }
 }

@@ -29,7 +29,12 @@ public final class Machine {
     public static Set<String> instructionSets() {
         String flags = field("/proc/cpuinfo", "flags");
         Set<String> found = new LinkedHashSet<>(TELLING_FLAGS);
-        found.retainAll(flags == null ? Set.of() : Set.copyOf(Arrays.asList(flags.split("\\s+")).stream().distinct().toList()));
+        found.retainAll(
+                flags == null
+                        ? Set.of()
+                        : Set.copyOf(Arrays.asList(flags.split("\\s+")).stream()
+                                .distinct()
+                                .toList()));
         return found;
     }
 

@@ -38,8 +38,13 @@ public record Method(
 
     private static final List<Method> ALL = List.of(
             new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> new Full(), null),
-            new Method("lora", "LoRA", "LORA", 2e-3, Method::lora, (folder, train) ->
-                    train ? Lora.load(folder) : Lora.frozen(folder)));
+            new Method(
+                    "lora",
+                    "LoRA",
+                    "LORA",
+                    2e-3,
+                    Method::lora,
+                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)));
 
     /** Every method, in the order of tables. */
     public static List<Method> all() {

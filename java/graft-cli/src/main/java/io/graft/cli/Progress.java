@@ -48,8 +48,8 @@ public final class Progress implements AutoCloseable {
         if (first < 0) {
             first = done - 1;
         }
-        String facts = String.format(
-                Locale.ROOT, "loss %.4f, %,.0f tokens/s, %s", loss, tokensPerSecond, Units.bytes(memory));
+        String facts =
+                String.format(Locale.ROOT, "loss %.4f, %,.0f tokens/s, %s", loss, tokensPerSecond, Units.bytes(memory));
         if (bar != null) {
             bar.setExtraMessage(" " + facts);
             bar.stepTo(done);

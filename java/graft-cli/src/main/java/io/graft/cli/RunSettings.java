@@ -39,8 +39,8 @@ final class RunSettings {
         Map<String, String> found = JSON.readValue(file.toFile(), new TypeReference<>() {});
         values.forEach((option, value) -> {
             if (!Objects.equals(found.get(option), value)) {
-                throw new InputException("--resume: the run in " + folder + " has " + option + " "
-                        + found.get(option) + ", not " + value);
+                throw new InputException("--resume: the run in " + folder + " has " + option + " " + found.get(option)
+                        + ", not " + value);
             }
         });
     }

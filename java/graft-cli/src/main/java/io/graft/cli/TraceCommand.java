@@ -54,7 +54,10 @@ final class TraceCommand extends GraftCommand {
     @Option(names = "--steps", paramLabel = "N", description = "Make N AdamW steps on the batch (default: 0).")
     int steps;
 
-    @Option(names = "--lr", paramLabel = "RATE", description = "Learning rate of the steps (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--lr",
+            paramLabel = "RATE",
+            description = "Learning rate of the steps (default: ${DEFAULT-VALUE}).")
     double rate = 1e-3;
 
     @Option(names = "--weight-decay", paramLabel = "X", description = "Decoupled decay (default: ${DEFAULT-VALUE}).")
@@ -83,6 +86,8 @@ final class TraceCommand extends GraftCommand {
         notNegative("--steps", steps);
         notNegative("--lr", rate);
         notNegative("--clip", clip);
+        existingFolder("--model", model);
+        existing("--batch", batch);
         boolean training = gradients || steps > 0;
         try (Context context = openContext();
                 OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), training);
@@ -105,7 +110,7 @@ final class TraceCommand extends GraftCommand {
 
     /** The batch of a file; a missing mask means no padding. */
     static Batch read(Scope scope, Path file) {
-        try (SafetensorsFile source = SafetensorsFile.open(existing("--batch", file))) {
+        try (SafetensorsFile source = SafetensorsFile.open(file)) {
             if (!source.contains("input_ids")) {
                 throw new InputException("--batch " + file + " has no tensor input_ids");
             }

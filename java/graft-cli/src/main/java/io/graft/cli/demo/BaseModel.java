@@ -58,11 +58,11 @@ final class BaseModel {
 
     /** Trains the model and puts it into the cache. */
     DemoResult train(Output out, DoubleToLongFunction steps) {
-        Llama.Options options = Llama.Options.training(
-                Method.named("full").create().apply(new MethodOptions(), settings.seed()));
+        Llama.Options options =
+                Llama.Options.training(Method.named("full").create().apply(new MethodOptions(), settings.seed()));
         try (Context context = settings.openContext();
-                OpenModel model = OpenModel.create(
-                        context, config(), settings.precision().dtype(), settings.seed(), options)) {
+                OpenModel model =
+                        OpenModel.create(context, config(), settings.precision().dtype(), settings.seed(), options)) {
             TrainingRun run = new TrainingRun(
                     out, model, text.mainBatches(settings.seed()), DemoText.TOKENS, LEARNING_RATE, settings.seed());
             DemoResult result = run.train(NAME, text.mainValidation(), steps);

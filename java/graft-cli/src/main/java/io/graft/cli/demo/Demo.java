@@ -78,7 +78,9 @@ public final class Demo {
 
     private List<DemoResult> methods(BaseModel base, DemoText text) throws IOException {
         long steps = settings.steps() != null ? settings.steps() : steps(base, text);
-        out.note("3/4  fine-tuning on unit tests: %d methods, %d steps each", Method.all().size(), steps);
+        out.note(
+                "3/4  fine-tuning on unit tests: %d methods, %d steps each",
+                Method.all().size(), steps);
         List<DemoResult> results = new ArrayList<>();
         for (Method method : Method.all()) {
             try (Context context = settings.openContext();
@@ -118,12 +120,7 @@ public final class Demo {
 
     private TrainingRun training(OpenModel model, Method method, DemoText text) {
         return new TrainingRun(
-                out,
-                model,
-                text.testBatches(settings.seed()),
-                DemoText.TOKENS,
-                method.learningRate(),
-                settings.seed());
+                out, model, text.testBatches(settings.seed()), DemoText.TOKENS, method.learningRate(), settings.seed());
     }
 
     private String sample(OpenModel model, DemoText text) {
@@ -166,17 +163,41 @@ public final class Demo {
         out.say("");
         out.say("%s", table.text());
         out.say("validation loss in nats per token; the base model's is on main sources, the others' on unit tests");
-        out.say("time %s, peak resident memory %s", Units.duration(elapsed()), Units.bytes(Machine.peakResidentMemory()));
+        out.say(
+                "time %s, peak resident memory %s",
+                Units.duration(elapsed()), Units.bytes(Machine.peakResidentMemory()));
         out.say("report: %s", html);
-        out.event("report", "file", html.toString(), "seconds", elapsed(), "peak_resident_bytes",
+        out.event(
+                "report",
+                "file",
+                html.toString(),
+                "seconds",
+                elapsed(),
+                "peak_resident_bytes",
                 Machine.peakResidentMemory());
     }
 
     private void event(String kind, DemoResult result, String extra, Object value) {
-        out.event(kind, extra, value, "title", result.name(), "trained_parameters", result.trainedParameters(), "steps",
-                result.steps(), "ms_per_step", result.milliseconds(), "tokens_per_second", result.tokensPerSecond(),
-                "peak_memory_bytes", result.peakBytes(), "validation_loss_before", result.before(),
-                "validation_loss_after", result.after());
+        out.event(
+                kind,
+                extra,
+                value,
+                "title",
+                result.name(),
+                "trained_parameters",
+                result.trainedParameters(),
+                "steps",
+                result.steps(),
+                "ms_per_step",
+                result.milliseconds(),
+                "tokens_per_second",
+                result.tokensPerSecond(),
+                "peak_memory_bytes",
+                result.peakBytes(),
+                "validation_loss_before",
+                result.before(),
+                "validation_loss_after",
+                result.after());
     }
 
     private double elapsed() {

@@ -12,8 +12,7 @@ import java.util.Map;
  * sample of generated text.
  */
 final class HtmlReport {
-    private static final String STYLE =
-            """
+    private static final String STYLE = """
             body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
             table { border-collapse: collapse; margin: 1rem 0 }
             th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right }
@@ -33,7 +32,8 @@ final class HtmlReport {
             Map<String, String> samples)
             throws IOException {
         StringBuilder html = new StringBuilder();
-        html.append("<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Graft demo</title>\n<style>\n")
+        html.append(
+                        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Graft demo</title>\n<style>\n")
                 .append(STYLE)
                 .append("</style></head>\n<body>\n<h1>Graft demo</h1>\n");
         html.append("<table>\n");
@@ -75,6 +75,9 @@ final class HtmlReport {
     }
 
     static String escape(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;")
+                .replace("<", "&lt;")
+                .replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 }

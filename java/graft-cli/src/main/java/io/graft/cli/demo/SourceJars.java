@@ -88,7 +88,8 @@ final class SourceJars {
             process.getOutputStream().close();
             if (!process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES)) {
                 process.destroyForcibly();
-                throw new IOException("Maven did not fetch the sources within " + PATIENCE_MINUTES + " minutes; its log: " + log);
+                throw new IOException(
+                        "Maven did not fetch the sources within " + PATIENCE_MINUTES + " minutes; its log: " + log);
             }
             if (process.exitValue() != 0) {
                 throw new IOException("Maven could not fetch the sources of Apache Commons (exit status "
@@ -133,8 +134,8 @@ final class SourceJars {
 
     private static Map<String, String> readChecksums() throws IOException {
         Map<String, String> sums = new LinkedHashMap<>();
-        try (BufferedReader reader = new BufferedReader(new InputStreamReader(
-                SourceJars.class.getResourceAsStream("SHA256SUMS"), StandardCharsets.UTF_8))) {
+        try (BufferedReader reader = new BufferedReader(
+                new InputStreamReader(SourceJars.class.getResourceAsStream("SHA256SUMS"), StandardCharsets.UTF_8))) {
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
                 String[] fields = line.split("\\s+", 2);
                 sums.put(fields[1], fields[0]);

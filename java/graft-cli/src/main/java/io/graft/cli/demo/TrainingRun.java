@@ -100,7 +100,8 @@ final class TrainingRun {
     }
 
     private Trainer trainer() {
-        Trainer.Options options = Trainer.Options.of(Long.MAX_VALUE, 0).withSchedule(plan).withDropoutSeed(seed);
+        Trainer.Options options =
+                Trainer.Options.of(Long.MAX_VALUE, 0).withSchedule(plan).withDropoutSeed(seed);
         return new Trainer(model.llama(), options, source);
     }
 }

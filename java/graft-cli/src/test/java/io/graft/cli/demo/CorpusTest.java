@@ -28,8 +28,9 @@ class CorpusTest {
         assertThat(corpus.tests().training()).hasSize(9);
         assertThat(corpus.tests().validation()).hasSize(1);
         assertThat(corpus.main().training()).allSatisfy(text -> assertThat(text).startsWith("package a;"));
-        assertThat(corpus).isEqualTo(Corpus.read(List.of(
-                folder.resolve("jars/a-1-sources.jar"), folder.resolve("jars/a-1-test-sources.jar"))));
+        assertThat(corpus)
+                .isEqualTo(Corpus.read(
+                        List.of(folder.resolve("jars/a-1-sources.jar"), folder.resolve("jars/a-1-test-sources.jar"))));
     }
 
     @Test
@@ -73,8 +74,8 @@ class CorpusTest {
     void checksumsAndCoordinatesAgree() throws Exception {
         String pom = new String(
                 SourceJars.class.getResourceAsStream("corpus-pom.xml").readAllBytes(), StandardCharsets.UTF_8);
-        String sums = new String(
-                SourceJars.class.getResourceAsStream("SHA256SUMS").readAllBytes(), StandardCharsets.UTF_8);
+        String sums =
+                new String(SourceJars.class.getResourceAsStream("SHA256SUMS").readAllBytes(), StandardCharsets.UTF_8);
         assertThat(sums.lines()).hasSize(pom.split("<artifactItem>").length - 1);
         assertThat(sums.lines()).allMatch(line -> line.matches("[0-9a-f]{64}  [a-z0-9.-]+\\.jar"));
     }

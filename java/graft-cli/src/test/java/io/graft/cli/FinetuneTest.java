@@ -1,0 +1,138 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.graft.tensor.Context;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Small runs of {@code finetune}, and of the commands that use their results. */
+class FinetuneTest {
+    private static final Path MODEL = Cli.model("llama_tied");
+
+    @TempDir
+    Path folder;
+
+    private Path text;
+
+    @BeforeEach
+    void writeText() throws Exception {
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 60; i++) {
+            lines.append("assertEquals(")
+                    .append(i)
+                    .append(", list.get(")
+                    .append(i)
+                    .append("));\n");
+        }
+        text = Files.writeString(folder.resolve("text.txt"), lines);
+    }
+
+    @AfterEach
+    void nothingStaysOpen() {
+        assertThat(Context.liveHandles()).isZero();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"lora", "full"})
+    void lossFallsAndTheResultIsUsable(String method) {
+        Path out = folder.resolve(method);
+        Cli run = finetune(out, "--method", method, "--steps", 30, "--eval-data", text, "--json");
+        assertThat(run.err()).isEmpty();
+        assertThat(run.status()).isZero();
+        assertThat(run.events("step")).hasSize(30);
+        List<JsonNode> evaluations = run.events("eval");
+        double before = evaluations.get(0).get("loss").asDouble();
+        double after = evaluations.get(1).get("loss").asDouble();
+        assertThat(after).isLessThan(before - 0.3);
+        assertThat(run.events("done").get(0).get("peak_memory_bytes").asLong()).isPositive();
+
+        List<Object> target =
+                method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
+        Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--json"));
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        Cli generated = Cli.run(
+                with(target, "generate", "--prompt", "assertEquals(", "--max-tokens", 5, "--temperature", 0, "--json"));
+        assertThat(generated.status()).isZero();
+        assertThat(generated.events("generated").get(0).get("tokens").asInt()).isBetween(1, 5);
+    }
+
+    @Test
+    void checkpointsOnTheWayChangeNothing() throws Exception {
+        Path whole = folder.resolve("whole");
+        assertThat(finetune(whole, "--steps", 6, "--dropout", 0.1).status()).isZero();
+        Path saving = folder.resolve("saving");
+        Cli run = finetune(saving, "--steps", 6, "--dropout", 0.1, "--save-every", 2, "--json");
+        assertThat(run.events("checkpoint")).hasSize(3);
+        assertThat(Files.mismatch(adapter(whole), adapter(saving))).isEqualTo(-1);
+    }
+
+    @Test
+    void anotherRunIsNeitherOverwrittenNorMixed() {
+        Path out = folder.resolve("out");
+        assertThat(finetune(out, "--steps", 1).status()).isZero();
+        assertThat(finetune(out, "--steps", 1).err()).contains("already holds a run", "--resume", "--overwrite");
+        assertThat(finetune(out, "--steps", 1, "--overwrite").status()).isZero();
+        Cli mixed = finetune(out, "--steps", 1, "--resume", "--rank", 4);
+        assertThat(mixed.status()).isEqualTo(1);
+        assertThat(mixed.err()).contains("--rank 16, not 4");
+        assertThat(finetune(folder.resolve("new"), "--steps", 1, "--resume").err())
+                .contains("no run to continue");
+        assertThat(finetune(MODEL, "--steps", 1).err()).contains("--out must not be the model's own folder");
+    }
+
+    @Test
+    void textThatIsTooShortIsSaid() throws Exception {
+        Files.writeString(text, "a");
+        Cli run = finetune(folder.resolve("out"), "--steps", 1);
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(run.err()).contains("tokens, a block needs");
+    }
+
+    @Test
+    void infoDescribesTheModel() {
+        Cli run = Cli.run("info", "--model", MODEL, "--json");
+        assertThat(run.events("machine").get(0).get("methods"))
+                .hasSize(Method.all().size());
+        assertThat(run.events("model").get(0).get("tied").asBoolean()).isTrue();
+        assertThat(Cli.run("info", "--model", MODEL).out()).contains("2 layers, hidden 40", "parameters");
+    }
+
+    private Cli finetune(Path out, Object... arguments) {
+        return Cli.run(with(
+                List.of(arguments),
+                "finetune",
+                "--model",
+                MODEL,
+                "--data",
+                text,
+                "--out",
+                out,
+                "--length",
+                32,
+                "--batch",
+                2,
+                "--threads",
+                1));
+    }
+
+    private static Object[] with(List<Object> last, Object... first) {
+        List<Object> all = new ArrayList<>(Arrays.asList(first));
+        all.addAll(last);
+        return all.toArray();
+    }
+
+    private static Path adapter(Path out) {
+        return out.resolve("adapter_model.safetensors");
+    }
+}

@@ -1,0 +1,139 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A training process that is stopped or killed, and continued: the result has the same bits as without that. */
+@Timeout(value = 5, unit = TimeUnit.MINUTES)
+class InterruptionTest {
+    private static final int STEPS = 300;
+
+    @TempDir
+    Path folder;
+
+    private Path text;
+
+    @BeforeEach
+    void writeText() throws IOException {
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 60; i++) {
+            lines.append("assertEquals(")
+                    .append(i)
+                    .append(", list.get(")
+                    .append(i)
+                    .append("));\\n".repeat(1 + i % 3));
+        }
+        text = Files.writeString(folder.resolve("text.txt"), lines);
+    }
+
+    @Test
+    void aSignalSavesAndSaysWhere() throws Exception {
+        Path out = folder.resolve("stopped");
+        Process process = start(out);
+        await(process, "\"event\":\"step\"", 5);
+        process.destroy();
+        String rest = rest(process);
+        // 128 + SIGTERM, which the JVM treats like SIGINT
+        assertThat(process.waitFor()).isEqualTo(143);
+        assertThat(rest).contains("\"event\":\"interrupted\"", "training.safetensors");
+        assertSameAsUninterrupted(out);
+    }
+
+    @Test
+    void aKilledProcessLosesOnlyTheStepsSinceItsCheckpoint() throws Exception {
+        Path out = folder.resolve("killed");
+        Process process = start(out);
+        await(process, "\"event\":\"checkpoint\"", 2);
+        process.destroyForcibly().waitFor();
+        rest(process);
+        assertSameAsUninterrupted(out);
+    }
+
+    private void assertSameAsUninterrupted(Path out) throws Exception {
+        assertThat(out.resolve("adapter_model.safetensors")).doesNotExist();
+        Cli resumed = Cli.run(with("--out", out, "--resume", "--json"));
+        assertThat(resumed.err()).isEmpty();
+        int step = resumed.events("resumed").get(0).get("step").asInt();
+        assertThat(step).isBetween(5, STEPS - 1);
+        assertThat(resumed.events("step")).hasSize(STEPS - step);
+        Path whole = folder.resolve("whole");
+        assertThat(Cli.run(with("--out", whole)).status()).isZero();
+        assertThat(Files.mismatch(out.resolve("adapter_model.safetensors"), whole.resolve("adapter_model.safetensors")))
+                .isEqualTo(-1);
+    }
+
+    private Process start(Path out) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Graft.class.getName()));
+        for (Object argument : with("--out", out, "--json")) {
+            command.add(argument.toString());
+        }
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    private Object[] with(Object... more) {
+        List<Object> all = new ArrayList<>(List.of(
+                "finetune",
+                "--model",
+                Cli.model("llama_tied"),
+                "--data",
+                text,
+                "--steps",
+                STEPS,
+                "--length",
+                32,
+                "--batch",
+                2,
+                "--dropout",
+                0.1,
+                "--save-every",
+                5,
+                "--threads",
+                1));
+        all.addAll(List.of(more));
+        return all.toArray();
+    }
+
+    private static void await(Process process, String line, int times) throws IOException {
+        // why: read byte by byte, so that nothing is buffered away from whoever reads on
+        StringBuilder seen = new StringBuilder();
+        int found = 0;
+        while (found < times) {
+            int next = process.getInputStream().read();
+            assertThat(next).as("the process ended early: " + seen).isNotEqualTo(-1);
+            seen.append((char) next);
+            if (next == '\n') {
+                found += seen.substring(seen.lastIndexOf("\n", seen.length() - 2) + 1)
+                                .contains(line)
+                        ? 1
+                        : 0;
+            }
+        }
+    }
+
+    private static String rest(Process process) throws IOException {
+        StringBuilder rest = new StringBuilder();
+        BufferedReader reader =
+                new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8));
+        for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+            rest.append(line).append('\n');
+        }
+        return rest.toString();
+    }
+}

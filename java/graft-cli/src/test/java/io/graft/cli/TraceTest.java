@@ -1,0 +1,196 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.graft.io.SafetensorsFile;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.nio.file.Path;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** {@code graft trace} against what transformers, PEFT and PyTorch computed. */
+class TraceTest {
+    @TempDir
+    Path folder;
+
+    @AfterEach
+    void nothingStaysOpen() {
+        assertThat(Context.liveHandles()).isZero();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    void baseModelAgrees(String model) {
+        Path golden = Cli.golden(model, "base.safetensors");
+        Path out = folder.resolve("trace.safetensors");
+        Cli run = Cli.run("trace", "--model", Cli.model(model), "--batch", golden, "--out", out, "--gradients");
+        assertThat(run.err()).isEmpty();
+        assertThat(run.status()).isZero();
+        compare(golden, out, true);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    void adapterAgrees(String model) throws Exception {
+        Path golden = Cli.golden(model, "lora.safetensors");
+        Path out = folder.resolve("trace.safetensors");
+        JsonNode steps =
+                new ObjectMapper().readTree(Cli.golden(model, "lora.steps.json").toFile());
+        Cli run = Cli.run(
+                "trace",
+                "--model",
+                Cli.model(model),
+                "--adapter",
+                Cli.adapter(model, "lora"),
+                "--batch",
+                golden,
+                "--out",
+                out,
+                "--gradients",
+                "--steps",
+                steps.get("steps"),
+                "--lr",
+                steps.get("lr"),
+                "--weight-decay",
+                steps.get("weight_decay"),
+                "--clip",
+                steps.get("clip_norm"),
+                "--json");
+        assertThat(run.status()).isZero();
+        assertThat(run.events("step")).hasSize(steps.get("steps").asInt());
+        compare(golden, out, false);
+        afterSteps(steps, Cli.golden(model, "lora.after_steps.safetensors"), out);
+    }
+
+    @Test
+    void withoutGradientsThereAreLogitsAndLossOnly() {
+        Path out = folder.resolve("trace.safetensors");
+        Cli run = Cli.run(
+                "trace",
+                "--model",
+                Cli.model("llama_tied"),
+                "--batch",
+                Cli.golden("llama_tied", "base.safetensors"),
+                "--out",
+                out,
+                "--json");
+        assertThat(run.events("trace")).hasSize(1);
+        try (SafetensorsFile file = SafetensorsFile.open(out)) {
+            assertThat(file.names()).containsExactlyInAnyOrder("logits", "loss");
+        }
+    }
+
+    @Test
+    void aFileWithoutIdsIsNamed() {
+        Path wrong = Cli.adapter("llama_tied", "lora").resolve("adapter_model.safetensors");
+        Cli run = Cli.run("trace", "--model", Cli.model("llama_tied"), "--batch", wrong, "--out", folder.resolve("o"));
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(run.err()).contains(wrong.toString(), "input_ids");
+    }
+
+    @Test
+    void anAdapterOfAnotherModelIsRefused() {
+        Cli run = Cli.run(
+                "trace",
+                "--model",
+                Cli.model("llama_tied"),
+                "--adapter",
+                Cli.adapter("llama_gqa", "lora"),
+                "--batch",
+                Cli.golden("llama_tied", "base.safetensors"),
+                "--out",
+                folder.resolve("o"));
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(run.err()).startsWith("graft trace: ").contains("lora_A");
+    }
+
+    private static void compare(Path golden, Path out, boolean whole) {
+        try (Context context = Context.cpu();
+                Scope scope = context.scope();
+                SafetensorsFile expected = SafetensorsFile.open(golden);
+                SafetensorsFile found = SafetensorsFile.open(out)) {
+            float[] logits = read(scope, expected, "logits");
+            near("logits", read(scope, found, "logits"), logits, 2e-5 * largest(logits), 0);
+            float loss = read(scope, expected, "loss")[0];
+            assertThat(read(scope, found, "loss")[0]).isCloseTo(loss, within(1e-5f * loss));
+            long gradients = 0;
+            for (String name : expected.names()) {
+                if (name.startsWith("grad.")) {
+                    gradients++;
+                    near(name, read(scope, found, name), read(scope, expected, name), 1e-5, 1e-4);
+                }
+            }
+            assertThat(gradients).isPositive();
+            long own = found.names().stream()
+                    .filter(name -> name.startsWith("grad."))
+                    .count();
+            assertThat(own).as("number of gradients").isEqualTo(gradients);
+            assertThat(whole).isEqualTo(found.contains("grad.model.norm.weight"));
+        }
+    }
+
+    private static void afterSteps(JsonNode steps, Path golden, Path out) {
+        double slack = Math.max(2e-5, 10 * steps.at("/stability/after_steps").asDouble());
+        double rate = steps.get("lr").asDouble();
+        int count = steps.get("steps").asInt();
+        try (Context context = Context.cpu();
+                Scope scope = context.scope();
+                SafetensorsFile expected = SafetensorsFile.open(golden);
+                SafetensorsFile found = SafetensorsFile.open(out)) {
+            float[] losses = read(scope, found, "losses");
+            float[] norms = read(scope, found, "gradient_norms");
+            for (int i = 0; i < count; i++) {
+                double loss = steps.get("loss").get(i).asDouble();
+                assertThat((double) losses[i]).isCloseTo(loss, within(1e-4 * loss));
+                double norm = steps.get("gradient_norm_before_clip").get(i).asDouble();
+                assertThat((double) norms[i]).isCloseTo(norm, within(1e-3 * norm));
+            }
+            for (String name : expected.names()) {
+                float[] want = read(scope, expected, name);
+                float[] have = read(scope, found, name);
+                int far = 0;
+                for (int i = 0; i < want.length; i++) {
+                    double difference = Math.abs(want[i] - have[i]);
+                    // why: AdamW moves an element whose gradient is nearly zero by ±rate, whichever sign it has
+                    assertThat(difference).as(name).isLessThan(2 * rate * count);
+                    far += difference > slack ? 1 : 0;
+                }
+                assertThat(far).as(name).isLessThanOrEqualTo(Math.max(1, want.length / 1000));
+            }
+        }
+    }
+
+    private static void near(String name, float[] have, float[] want, double absolute, double relative) {
+        assertThat(have).as(name).hasSameSizeAs(want);
+        for (int i = 0; i < want.length; i++) {
+            assertThat((double) have[i])
+                    .as("%s[%d]", name, i)
+                    .isCloseTo(want[i], within(absolute + relative * Math.abs(want[i])));
+        }
+    }
+
+    private static double largest(float[] values) {
+        double largest = 0;
+        for (float value : values) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        return largest;
+    }
+
+    private static float[] read(Scope scope, SafetensorsFile file, String name) {
+        try (Tensor tensor = scope.tensor(Memory.WORKSPACE, DType.F32, file.shape(name))) {
+            file.read(name, tensor);
+            return tensor.floats();
+        }
+    }
+}
