@@ -48,7 +48,21 @@ struct Register {
   static const Register<ops::Args> register_##Args{GRAFT_LISTED(best, Args), GRAFT_LISTED(second, Args), \
                                                    GRAFT_REFERENCE(Args)};
 
+GRAFT_CPU_2(AdamWSquaredNorm, fast)
+GRAFT_CPU_2(AdamWStep, fast)
+GRAFT_CPU_2(EmbeddingForward, fast)
+GRAFT_CPU_2(EmbeddingBackward, fast)
+GRAFT_CPU_2(RandomUniform, fast)
+GRAFT_CPU_2(RandomNormal, fast)
 GRAFT_CPU_2(RmsNormForward, fast)
 GRAFT_CPU_2(RmsNormBackward, fast)
+GRAFT_CPU_1(RopeFrequencies)
+GRAFT_CPU_2(RopeForward, fast)
+GRAFT_CPU_2(RopeBackward, fast)
+GRAFT_CPU_2(SwigluForward, fast)
+GRAFT_CPU_2(SwigluBackward, fast)
+GRAFT_CPU_2(TensorCopy, fast)
+GRAFT_CPU_2(TensorFill, fast)
+GRAFT_CPU_2(TensorAdd, fast)
 
 }  // namespace graft::cpu

@@ -1,0 +1,87 @@
+// swiglu with SIMD: one pass over gate, up and y (dy, dgate, dup), each element read before its place is written.
+// Bytes forward: 3·T·F·sizeof(gate); backward 5·T·F·sizeof(gate). The exponential has 1 ulp of error.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/swiglu.cpp"
+#include <hwy/foreach_target.h>
+// why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include <hwy/contrib/math/math-inl.h>
+
+#include "core/context.h"
+#include "cpu/fast/elements.h"
+#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/visit.h"
+#include "ops/swiglu.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace graft::cpu::fast::HWY_NAMESPACE {
+
+HWY_INLINE VF sigmoid(F d, VF x) {
+  // why: beyond 88 the exponential is infinite, and an infinity times zero would be NaN.
+  const VF e = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)));
+  return hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), e));
+}
+
+void swiglu_forward(core::Context& context, const ops::SwigluForward& a) {
+  const Elements<3> elements({a.gate, a.up, a.y});
+  visit_small_float(a.gate->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
+      elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
+        const T* gate = static_cast<const T*>(a.gate->data) + offset[0];
+        const T* up = static_cast<const T*>(a.up->data) + offset[1];
+        T* y = static_cast<T*>(a.y->data) + offset[2];
+        const F d;
+        for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
+          const VF g = at(d, gate + i, n);
+          put(d, hn::Mul(hn::Mul(g, sigmoid(d, g)), at(d, up + i, n)), y + i, n);
+        });
+      });
+    });
+  });
+}
+
+template <class T>
+void swiglu_backward_run(const T* dy, const T* gate, const T* up, T* dgate, T* dup, std::int64_t count) {
+  const F d;
+  const VF one = hn::Set(d, 1.0f);
+  for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
+    const VF grad = at(d, dy + i, n), g = at(d, gate + i, n), u = at(d, up + i, n);
+    const VF s = sigmoid(d, g);
+    const VF slope = hn::Mul(s, hn::MulAdd(g, hn::Sub(one, s), one));
+    if (dgate != nullptr) put(d, hn::Mul(hn::Mul(grad, u), slope), dgate + i, n);
+    if (dup != nullptr) put(d, hn::Mul(hn::Mul(grad, g), s), dup + i, n);
+  });
+}
+
+void swiglu_backward(core::Context& context, const ops::SwigluBackward& a) {
+  const graft_tensor* dgate = a.dgate == nullptr ? a.dy : a.dgate;
+  const graft_tensor* dup = a.dup == nullptr ? a.dy : a.dup;
+  const Elements<5> elements({a.dy, a.gate, a.up, dgate, dup});
+  visit_small_float(a.gate->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
+      elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
+        swiglu_backward_run(static_cast<const T*>(a.dy->data) + offset[0],
+                            static_cast<const T*>(a.gate->data) + offset[1],
+                            static_cast<const T*>(a.up->data) + offset[2],
+                            a.dgate == nullptr ? nullptr : static_cast<T*>(a.dgate->data) + offset[3],
+                            a.dup == nullptr ? nullptr : static_cast<T*>(a.dup->data) + offset[4], count);
+      });
+    });
+  });
+}
+
+}  // namespace graft::cpu::fast::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace graft::cpu::fast {
+HWY_EXPORT(swiglu_forward);
+HWY_EXPORT(swiglu_backward);
+
+std::string refuse(const ops::SwigluForward& a) { return refuse_f64(*a.gate); }
+std::string refuse(const ops::SwigluBackward& a) { return refuse_f64(*a.gate); }
+void run(core::Context& context, const ops::SwigluForward& a) { HWY_DYNAMIC_DISPATCH(swiglu_forward)(context, a); }
+void run(core::Context& context, const ops::SwigluBackward& a) { HWY_DYNAMIC_DISPATCH(swiglu_backward)(context, a); }
+}  // namespace graft::cpu::fast
+#endif

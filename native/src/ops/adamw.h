@@ -1,0 +1,41 @@
+// Arguments of adamw; the contract is graft/ops/adamw.h.
+#pragma once
+
+#include <cstdint>
+
+#include "graft/tensor.h"
+#include "ops/ops.h"
+
+namespace graft::ops {
+
+struct AdamWSquaredNorm {
+  const graft_tensor* g;
+  graft_tensor* sum;
+  void check() const;
+};
+
+struct AdamWStep {
+  const graft_tensor* g;
+  double lr, beta1, beta2, eps, weight_decay;
+  std::int64_t step;
+  double max_norm;
+  const graft_tensor* squared_norm;  // may be NULL
+  graft_tensor* p;
+  graft_tensor* m;
+  graft_tensor* v;
+  graft_tensor* p_out;  // may be NULL
+  void check() const;
+};
+
+/** What a step multiplies by, in the compute type C. The bias corrections are folded in, so that
+ *    g ← clip·g;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  p ← keep·p − rate·m / (root·√v + eps). */
+template <class C>
+struct AdamWFactors {
+  C clip, beta1, beta2, rest1, rest2, keep, rate, root, eps;
+  explicit AdamWFactors(const AdamWStep& a);
+};
+
+extern template struct AdamWFactors<float>;
+extern template struct AdamWFactors<double>;
+
+}  // namespace graft::ops

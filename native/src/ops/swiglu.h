@@ -1,0 +1,25 @@
+// Arguments of swiglu; the contract is graft/ops/swiglu.h.
+#pragma once
+
+#include "graft/tensor.h"
+#include "ops/ops.h"
+
+namespace graft::ops {
+
+struct SwigluForward {
+  const graft_tensor* gate;
+  const graft_tensor* up;
+  graft_tensor* y;
+  void check() const;
+};
+
+struct SwigluBackward {
+  const graft_tensor* dy;
+  const graft_tensor* gate;
+  const graft_tensor* up;
+  graft_tensor* dgate;  // may be NULL
+  graft_tensor* dup;    // may be NULL
+  void check() const;
+};
+
+}  // namespace graft::ops
