@@ -48,6 +48,9 @@ public final class Scope implements AutoCloseable {
 
     /** A zeroed matrix whose rows start {@code pitch >= columns} elements apart. */
     public Tensor matrix(Memory memory, DType dtype, long rows, long columns, long pitch) {
+        if (pitch < columns) {
+            throw new IllegalArgumentException("matrix: pitch " + pitch + " is less than its " + columns + " columns");
+        }
         return create(memory, dtype, new long[] {rows, columns}, new long[] {pitch, 1});
     }
 

@@ -73,7 +73,7 @@ public final class Tensor implements AutoCloseable, Owner {
         return strides.clone();
     }
 
-    /** Number of elements; 1 for rank 0. */
+    /** Number of elements. */
     public long elements() {
         return Shapes.elements(shape);
     }

@@ -142,7 +142,7 @@ class ArgumentsTest {
         if (random.nextInt(8) == 0) {
             return null;
         }
-        long[] shape = new long[random.nextInt(5)];
+        long[] shape = new long[1 + random.nextInt(4)];
         for (int i = 0; i < shape.length; i++) {
             shape[i] = size(random);
         }
