@@ -1,0 +1,90 @@
+#include "ops/linear.h"
+
+#include "core/tensor_check.h"
+#include "graft/ops/linear.h"
+#include "ops/dispatch.h"
+
+namespace graft::ops {
+using namespace core;
+
+void LinearForward::check() const {
+  check_tensor("x", x);
+  check_weight("w", w);
+  check_optional("bias", bias);
+  check_tensor("y", y);
+  check_shape("x", *x, {-1, w->k});
+  check_same_dtype("x", *x, "w", w->storage);
+  check_shape("y", *y, {x->shape[0], w->n});
+  const bool wider = y->dtype == GRAFT_DTYPE_F32 && (x->dtype == GRAFT_DTYPE_BF16 || x->dtype == GRAFT_DTYPE_F16);
+  if (!wider) check_same_dtype("y", *y, "x", *x);
+  check_no_overlap("y", y, "x", x);
+  check_no_overlap("y", y, "w", &w->storage);
+  if (bias != nullptr) {
+    check_float("bias", *bias);
+    check_shape("bias", *bias, {w->n});
+    check_no_overlap("y", y, "bias", bias);
+  }
+}
+
+void LinearBackward::check() const {
+  check_tensor("dy", dy);
+  check_optional("x", x);
+  check_weight("w", w);
+  check_optional("dx", dx);
+  check_optional("dw", dw);
+  check_optional("dbias", dbias);
+  check_shape("dy", *dy, {-1, w->n});
+  check_same_dtype("dy", *dy, "w", w->storage);
+  const std::int64_t rows = dy->shape[0];
+  const graft_dtype sums = accumulator_dtype(dy->dtype);
+  if (x != nullptr) {
+    check_shape("x", *x, {rows, w->k});
+    check_same_dtype("x", *x, "dy", *dy);
+  } else if (dw != nullptr) {
+    fail(GRAFT_INVALID_ARGUMENT, "x is NULL, but dw is wanted");
+  }
+  if (dx != nullptr) {
+    check_shape("dx", *dx, {rows, w->k});
+    check_same_dtype("dx", *dx, "dy", *dy);
+    check_no_overlap("dx", dx, "dy", dy);
+    check_no_overlap("dx", dx, "x", x);
+    check_no_overlap("dx", dx, "w", &w->storage);
+  }
+  if (dw != nullptr) {
+    check_shape("dw", *dw, {w->n, w->k});
+    check_dtype("dw", *dw, sums);
+    check_no_overlap("dw", dw, "dy", dy);
+    check_no_overlap("dw", dw, "x", x);
+    check_no_overlap("dw", dw, "w", &w->storage);
+    check_no_overlap("dw", dw, "dx", dx);
+  }
+  if (dbias != nullptr) {
+    check_shape("dbias", *dbias, {w->n});
+    check_dtype("dbias", *dbias, sums);
+    check_no_overlap("dbias", dbias, "dy", dy);
+    check_no_overlap("dbias", dbias, "dx", dx);
+    check_no_overlap("dbias", dbias, "dw", dw);
+  }
+}
+
+}  // namespace graft::ops
+
+using namespace graft;
+
+extern "C" {
+
+graft_status graft_linear_forward(graft_context* context, const graft_tensor* x, const graft_weight* w,
+                                  const graft_tensor* bias, int32_t accumulate, graft_tensor* y) {
+  return core::guard("graft_linear_forward", [&] {
+    dispatch(context, ops::LinearForward{x, w, bias, accumulate != 0, y});
+  });
+}
+
+graft_status graft_linear_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* x,
+                                   const graft_weight* w, int32_t accumulate, graft_tensor* dx, graft_tensor* dw,
+                                   graft_tensor* dbias) {
+  return core::guard("graft_linear_backward", [&] {
+    dispatch(context, ops::LinearBackward{dy, x, w, accumulate != 0, dx, dw, dbias});
+  });
+}
+}

@@ -1,0 +1,181 @@
+#include "ops/lora.h"
+
+#include "core/tensor_check.h"
+#include "graft/ops/lora.h"
+#include "ops/dispatch.h"
+
+namespace graft::ops {
+using namespace core;
+
+namespace {
+
+// w, a [r, K], b [N, r] and scale: what all four entries have.
+void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_tensor* b, double scale) {
+  check_weight("w", w);
+  check_tensor("a", a);
+  check_tensor("b", b);
+  check_float("a", *a);
+  check_float("b", *b);
+  check_shape("a", *a, {-1, w->k});
+  check_shape("b", *b, {w->n, a->shape[0]});
+  check_finite("scale", scale);
+}
+
+void check_dropout(const Dropout& dropout) {
+  if (!(dropout.probability >= 0 && dropout.probability < 1))
+    fail(GRAFT_INVALID_ARGUMENT, "dropout is %g, must be in [0, 1)", dropout.probability);
+}
+
+void check_apart(const char* name, const graft_tensor* output, const graft_weight* w, const graft_tensor* a,
+                 const graft_tensor* b) {
+  check_no_overlap(name, output, "w", &w->storage);
+  check_no_overlap(name, output, "a", a);
+  check_no_overlap(name, output, "b", b);
+}
+
+void check_gradient(const char* name, const graft_tensor* gradient, const graft_tensor& like, graft_dtype dtype) {
+  if (gradient == nullptr) return;
+  check_same_shape(name, *gradient, "its parameter", like);
+  check_dtype(name, *gradient, dtype);
+}
+
+}  // namespace
+
+void LoraPack::check() const {
+  check_adapter(w, a, b, scale);
+  if (a->shape[0] > w->border)
+    fail(GRAFT_SHAPE_MISMATCH, "%s has rank %lld, but the border of w is %d", describe("a", a).c_str(),
+         static_cast<long long>(a->shape[0]), w->border);
+  check_no_overlap("w", &w->storage, "a", a);
+  check_no_overlap("w", &w->storage, "b", b);
+}
+
+void LoraForward::check() const {
+  check_adapter(w, a, b, scale);
+  check_dropout(dropout);
+  check_tensor("x", x);
+  check_optional("bias", bias);
+  check_tensor("y", y);
+  check_optional("s", s);
+  check_shape("x", *x, {-1, w->k});
+  check_same_dtype("x", *x, "w", w->storage);
+  check_shape("y", *y, {x->shape[0], w->n});
+  check_same_dtype("y", *y, "x", *x);
+  check_no_overlap("y", y, "x", x);
+  check_apart("y", y, w, a, b);
+  if (bias != nullptr) {
+    check_float("bias", *bias);
+    check_shape("bias", *bias, {w->n});
+    check_no_overlap("y", y, "bias", bias);
+  }
+  if (s != nullptr) {
+    check_shape("s", *s, {x->shape[0], a->shape[0]});
+    check_same_dtype("s", *s, "x", *x);
+    check_no_overlap("s", s, "x", x);
+    check_no_overlap("s", s, "y", y);
+    check_apart("s", s, w, a, b);
+  }
+}
+
+void LoraBackward::check() const {
+  check_adapter(w, a, b, scale);
+  check_dropout(dropout);
+  check_tensor("dy", dy);
+  check_optional("x", x);
+  check_optional("s", s);
+  check_optional("dx", dx);
+  check_optional("da", da);
+  check_optional("db", db);
+  check_optional("dbias", dbias);
+  check_shape("dy", *dy, {-1, w->n});
+  check_same_dtype("dy", *dy, "w", w->storage);
+  const std::int64_t rows = dy->shape[0];
+  const graft_dtype sums = accumulator_dtype(dy->dtype);
+  if (x != nullptr) {
+    check_shape("x", *x, {rows, w->k});
+    check_same_dtype("x", *x, "dy", *dy);
+  } else if (da != nullptr) {
+    fail(GRAFT_INVALID_ARGUMENT, "x is NULL, but da is wanted");
+  }
+  if (s != nullptr) {
+    check_shape("s", *s, {rows, a->shape[0]});
+    check_same_dtype("s", *s, "dy", *dy);
+  } else if (db != nullptr) {
+    fail(GRAFT_INVALID_ARGUMENT, "s is NULL, but db is wanted");
+  }
+  if (dx != nullptr) {
+    check_shape("dx", *dx, {rows, w->k});
+    check_same_dtype("dx", *dx, "dy", *dy);
+    check_no_overlap("dx", dx, "dy", dy);
+    check_no_overlap("dx", dx, "x", x);
+    check_no_overlap("dx", dx, "s", s);
+    check_apart("dx", dx, w, a, b);
+  }
+  check_gradient("da", da, *a, sums);
+  check_gradient("db", db, *b, sums);
+  if (dbias != nullptr) {
+    check_shape("dbias", *dbias, {w->n});
+    check_dtype("dbias", *dbias, sums);
+  }
+  const struct {
+    const char* name;
+    const graft_tensor* tensor;
+  } outputs[] = {{"dx", dx}, {"da", da}, {"db", db}, {"dbias", dbias}};
+  for (int i = 1; i < 4; ++i) {
+    if (outputs[i].tensor == nullptr) continue;
+    check_no_overlap(outputs[i].name, outputs[i].tensor, "dy", dy);
+    check_no_overlap(outputs[i].name, outputs[i].tensor, "x", x);
+    check_no_overlap(outputs[i].name, outputs[i].tensor, "s", s);
+    check_apart(outputs[i].name, outputs[i].tensor, w, a, b);
+    for (int j = 0; j < i; ++j)
+      check_no_overlap(outputs[i].name, outputs[i].tensor, outputs[j].name, outputs[j].tensor);
+  }
+}
+
+void LoraMerge::check() const {
+  check_adapter(w, a, b, scale);
+  check_tensor("merged", merged);
+  check_shape("merged", *merged, {w->n, w->k});
+  check_same_dtype("merged", *merged, "w", w->storage);
+  const graft_tensor matrix = dense_matrix(*w);
+  check_no_overlap("merged", merged, "w", &matrix, true);
+  check_no_overlap("merged", merged, "a", a);
+  check_no_overlap("merged", merged, "b", b);
+}
+
+}  // namespace graft::ops
+
+using namespace graft;
+
+extern "C" {
+
+graft_status graft_lora_pack(graft_context* context, const graft_tensor* a, const graft_tensor* b, double scale,
+                             graft_weight* w) {
+  return core::guard("graft_lora_pack", [&] { dispatch(context, ops::LoraPack{a, b, scale, w}); });
+}
+
+graft_status graft_lora_forward(graft_context* context, const graft_tensor* x, const graft_weight* w,
+                                const graft_tensor* a, const graft_tensor* b, double scale, const graft_tensor* bias,
+                                double dropout, uint64_t seed, uint64_t offset, int32_t accumulate, graft_tensor* y,
+                                graft_tensor* s) {
+  return core::guard("graft_lora_forward", [&] {
+    dispatch(context, ops::LoraForward{x, w, a, b, scale, bias, {dropout, seed, offset}, accumulate != 0, y, s});
+  });
+}
+
+graft_status graft_lora_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* x,
+                                 const graft_tensor* s, const graft_weight* w, const graft_tensor* a,
+                                 const graft_tensor* b, double scale, double dropout, uint64_t seed, uint64_t offset,
+                                 int32_t accumulate, graft_tensor* dx, graft_tensor* da, graft_tensor* db,
+                                 graft_tensor* dbias) {
+  return core::guard("graft_lora_backward", [&] {
+    dispatch(context,
+             ops::LoraBackward{dy, x, s, w, a, b, scale, {dropout, seed, offset}, accumulate != 0, dx, da, db, dbias});
+  });
+}
+
+graft_status graft_lora_merge(graft_context* context, const graft_weight* w, const graft_tensor* a,
+                              const graft_tensor* b, double scale, graft_tensor* merged) {
+  return core::guard("graft_lora_merge", [&] { dispatch(context, ops::LoraMerge{w, a, b, scale, merged}); });
+}
+}

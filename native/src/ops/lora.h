@@ -1,0 +1,68 @@
+// Arguments of lora; the contract is graft/ops/lora.h.
+#pragma once
+
+#include <cstdint>
+
+#include "graft/weight.h"
+#include "ops/ops.h"
+
+namespace graft::ops {
+
+/** Dropout by counter: element i of x is kept when Philox(seed, offset + i) >= probability. */
+struct Dropout {
+  double probability;
+  std::uint64_t seed;
+  std::uint64_t offset;
+  bool active() const { return probability > 0; }
+  double scale() const { return 1 / (1 - probability); }
+};
+
+struct LoraPack {
+  const graft_tensor* a;
+  const graft_tensor* b;
+  double scale;
+  graft_weight* w;
+  void check() const;
+};
+
+struct LoraForward {
+  const graft_tensor* x;
+  const graft_weight* w;
+  const graft_tensor* a;
+  const graft_tensor* b;
+  double scale;
+  const graft_tensor* bias;  // may be NULL
+  Dropout dropout;
+  bool accumulate;
+  graft_tensor* y;
+  graft_tensor* s;  // may be NULL
+  void check() const;
+};
+
+struct LoraBackward {
+  const graft_tensor* dy;
+  const graft_tensor* x;  // may be NULL when da is
+  const graft_tensor* s;  // may be NULL when db is
+  const graft_weight* w;
+  const graft_tensor* a;
+  const graft_tensor* b;
+  double scale;
+  Dropout dropout;
+  bool accumulate;
+  graft_tensor* dx;     // may be NULL
+  graft_tensor* da;     // may be NULL
+  graft_tensor* db;     // may be NULL
+  graft_tensor* dbias;  // may be NULL
+  void check() const;
+};
+
+struct LoraMerge {
+  const graft_weight* w;
+  const graft_tensor* a;
+  const graft_tensor* b;
+  double scale;
+  graft_tensor* merged;
+  void check() const;
+};
+
+}  // namespace graft::ops
