@@ -10,7 +10,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Pointer;
 
 /**
  * Moves a tensor between memory and a stream of bytes in row-major order.
@@ -95,8 +94,9 @@ final class TensorTransfer {
             long part = Math.min(DIRECT_BYTES, length - from);
             // why: the monitor keeps another thread from closing the tensor while its memory is in use here.
             synchronized (tensor.scope().context()) {
-                Pointer region = new Address(tensor.address() + from).capacity(part);
-                bytes.transfer(region.asByteBuffer());
+                // why: a BytePointer, since the length of a buffer counts elements of the pointer's own type.
+                BytePointer region = new BytePointer(new Address(tensor.address() + from));
+                bytes.transfer(region.capacity(part).asByteBuffer());
             }
         }
     }

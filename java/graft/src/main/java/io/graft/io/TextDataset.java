@@ -1,0 +1,161 @@
+package io.graft.io;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.OptionalInt;
+
+/**
+ * Text as one stream of tokens, cut into blocks of equal length.
+ *
+ * <p>A document is begin-of-text, its tokens, end-of-text, as far as the tokenizer has these; documents follow each
+ * other without padding. Block i takes the tokens [i·T, (i+1)·T), and its labels are the tokens one place on, so that
+ * no token goes to waste at a border. Labels of prompts are {@link #IGNORED}. Immutable.
+ */
+public final class TextDataset {
+    /** The label of a position that does not count in the loss. */
+    public static final int IGNORED = -100;
+
+    private final int[] tokens;
+    private final BitSet ignored;
+    private final int blockLength;
+    private final int firstBlock;
+    private final int blocks;
+
+    private TextDataset(int[] tokens, BitSet ignored, int blockLength, int firstBlock, int blocks) {
+        this.tokens = tokens;
+        this.ignored = ignored;
+        this.blockLength = blockLength;
+        this.firstBlock = firstBlock;
+        this.blocks = blocks;
+    }
+
+    /**
+     * Reads files and directories of text: {@code .java}, {@code .txt}, and {@code .jsonl} with a {@code text}, or a
+     * {@code prompt} and a {@code completion}, a line.
+     *
+     * @throws FormatException if a source cannot be read, naming file, line and field
+     */
+    public static TextDataset read(Tokenizer tokenizer, int blockLength, Path... sources) {
+        Builder builder = builder(tokenizer, blockLength);
+        for (Path source : sources) {
+            builder.add(source);
+        }
+        return builder.build();
+    }
+
+    /** An empty dataset, to which documents are added. */
+    public static Builder builder(Tokenizer tokenizer, int blockLength) {
+        return new Builder(tokenizer, blockLength);
+    }
+
+    /** Number of blocks; tokens of the last, incomplete block are left out. */
+    public int blocks() {
+        return blocks;
+    }
+
+    /** Tokens in a block. */
+    public int blockLength() {
+        return blockLength;
+    }
+
+    /** Tokens in all blocks. */
+    public long tokens() {
+        return (long) blocks * blockLength;
+    }
+
+    /** The blocks from (inclusive) to (exclusive), sharing memory: to keep some for validation. */
+    public TextDataset slice(int from, int to) {
+        if (from < 0 || from >= to || to > blocks) {
+            throw new IllegalArgumentException("slice " + from + ".." + to + " of " + blocks + " blocks");
+        }
+        return new TextDataset(tokens, ignored, blockLength, firstBlock + from, to - from);
+    }
+
+    /** Writes the tokens and labels of one block into arrays, starting at {@code offset}. */
+    public void fill(int block, int[] ids, int[] labels, int offset) {
+        if (block < 0 || block >= blocks) {
+            throw new IllegalArgumentException("block " + block + " of " + blocks);
+        }
+        int start = (firstBlock + block) * blockLength;
+        System.arraycopy(tokens, start, ids, offset, blockLength);
+        for (int t = 0; t < blockLength; t++) {
+            int target = start + t + 1;
+            labels[offset + t] = ignored.get(target) ? IGNORED : tokens[target];
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "TextDataset[" + blocks + " blocks of " + blockLength + " tokens]";
+    }
+
+    /** Collects documents. */
+    public static final class Builder {
+        private final Tokenizer tokenizer;
+        private final int blockLength;
+        private final BitSet ignored = new BitSet();
+        private int[] tokens = new int[1 << 12];
+        private int count;
+
+        private Builder(Tokenizer tokenizer, int blockLength) {
+            if (blockLength < 1) {
+                throw new IllegalArgumentException("blockLength is " + blockLength);
+            }
+            this.tokenizer = tokenizer;
+            this.blockLength = blockLength;
+        }
+
+        /** Adds a file, or all text files in a directory. */
+        public Builder add(Path source) {
+            TextFiles.read(source, this::addExample);
+            return this;
+        }
+
+        /** Adds one document. */
+        public Builder addText(String text) {
+            return addExample("", text);
+        }
+
+        /** Adds a prompt, which is read but not learnt, and what follows it. */
+        public Builder addExample(String prompt, String completion) {
+            append(tokenizer.bos());
+            if (!prompt.isEmpty()) {
+                int start = count;
+                append(tokenizer.encode(prompt, false));
+                ignored.set(start, count);
+            }
+            append(tokenizer.encode(completion, false));
+            append(tokenizer.eos());
+            return this;
+        }
+
+        /**
+         * The dataset of all documents so far.
+         *
+         * @throws IllegalArgumentException if they do not fill one block
+         */
+        public TextDataset build() {
+            int blocks = (count - 1) / blockLength;
+            if (blocks < 1) {
+                throw new IllegalArgumentException(
+                        "the text holds " + count + " tokens, a block needs " + (blockLength + 1L));
+            }
+            return new TextDataset(
+                    Arrays.copyOf(tokens, count), (BitSet) ignored.clone(), blockLength, 0, blocks);
+        }
+
+        private void append(OptionalInt token) {
+            token.ifPresent(id -> append(new int[] {id}));
+        }
+
+        private void append(int[] more) {
+            int total = Math.addExact(count, more.length);
+            if (total > tokens.length) {
+                tokens = Arrays.copyOf(tokens, (int) Math.min(Integer.MAX_VALUE - 8, Math.max(total, 2L * count)));
+            }
+            System.arraycopy(more, 0, tokens, count, more.length);
+            count = total;
+        }
+    }
+}

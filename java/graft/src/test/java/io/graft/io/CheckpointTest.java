@@ -1,0 +1,94 @@
+package io.graft.io;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class CheckpointTest {
+    private static final String INDEX = "model.safetensors.index.json";
+
+    @TempDir
+    Path directory;
+
+    @BeforeEach
+    void copyShardedModel() throws IOException {
+        try (Stream<Path> files = Files.list(Fixtures.path("models/llama_rope3"))) {
+            for (Path file : (Iterable<Path>) files::iterator) {
+                Files.copy(file, directory.resolve(file.getFileName()));
+            }
+        }
+    }
+
+    @Test
+    void singleFileAndShardsAreOneSetOfTensors() {
+        try (Checkpoint single = Checkpoint.open(Fixtures.path("models/llama_gqa"));
+                Checkpoint sharded = Checkpoint.open(directory)) {
+            assertThat(single.files()).containsExactly("model.safetensors");
+            assertThat(sharded.files()).hasSize(3);
+            assertThat(sharded.names()).hasSize(21).containsExactlyInAnyOrderElementsOf(single.names());
+            assertThat(sharded.shape("model.layers.1.self_attn.k_proj.weight")).containsExactly(24, 48);
+            assertThat(sharded.metadata()).isEqualTo(Map.of("format", "pt"));
+            assertThatThrownBy(() -> sharded.shape("x"))
+                    .isInstanceOf(SafetensorsException.class)
+                    .hasMessageContaining("no tensor 'x'");
+        }
+    }
+
+    @Test
+    void missingShardIsNamed() throws IOException {
+        Files.delete(directory.resolve("model-00002-of-00003.safetensors"));
+        assertThatThrownBy(() -> Checkpoint.open(directory))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("model-00002-of-00003.safetensors: no such file");
+    }
+
+    @Test
+    void tensorMissingFromItsShardIsNamed() throws IOException {
+        replaceInIndex("\"lm_head.weight\"", "\"other.weight\"");
+        assertThatThrownBy(() -> Checkpoint.open(directory))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("tensor 'other.weight' is not in its shard");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"../x.safetensors", "/etc/passwd", "a/b", "..", ".hidden", "", "a\\\\b", "a\\u0000b"})
+    void shardOutsideTheDirectoryIsRefused(String shard) throws IOException {
+        replaceInIndex("\"model-00003-of-00003.safetensors\"", "\"" + shard + "\"");
+        assertThatThrownBy(() -> Checkpoint.open(directory))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("not a plain file name");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "[]", "{}", "{\"weight_map\":[]}", "{\"weight_map\":{\"a\":1}}", "{\"weight_map\":{}}x"})
+    void indexThatIsNoneIsRefused(String json) throws IOException {
+        Files.writeString(directory.resolve(INDEX), json);
+        assertThatThrownBy(() -> Checkpoint.open(directory))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining(INDEX);
+    }
+
+    @Test
+    void directoryWithoutWeightsIsRefused() {
+        assertThatThrownBy(() -> Checkpoint.open(directory.resolve("none")))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("holds neither model.safetensors nor");
+    }
+
+    private void replaceInIndex(String from, String to) throws IOException {
+        Path index = directory.resolve(INDEX);
+        String text = Files.readString(index);
+        assertThat(text).contains(from);
+        Files.writeString(index, text.replace(from, to));
+    }
+}

@@ -1,0 +1,154 @@
+package io.graft.io;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.graft.tensor.DType;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalInt;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class LlamaConfigTest {
+    @TempDir
+    Path directory;
+
+    @Test
+    void bothFormsOfTheLibraryGiveOneConfiguration() {
+        Path model = Fixtures.path("models/llama_rope3");
+        LlamaConfig config = LlamaConfig.read(model);
+        assertThat(config).isEqualTo(LlamaConfig.read(model.resolve("config_v4.json")));
+        assertThat(config.vocabularySize()).isEqualTo(211);
+        assertThat(config.hiddenSize()).isEqualTo(48);
+        assertThat(config.intermediateSize()).isEqualTo(100);
+        assertThat(config.layers()).isEqualTo(2);
+        assertThat(config.heads()).isEqualTo(4);
+        assertThat(config.kvHeads()).isEqualTo(2);
+        assertThat(config.headDim()).isEqualTo(12);
+        assertThat(config.rmsNormEps()).isEqualTo(1e-6);
+        assertThat(config.ropeTheta()).isEqualTo(500000.0);
+        assertThat(config.ropeScaling()).isEqualTo(new LlamaConfig.RopeScaling(8, 1, 4, 16));
+        assertThat(config.dtype()).isEqualTo(DType.F32);
+        assertThat(config.bosId()).isEqualTo(OptionalInt.of(1));
+        assertThat(config.eosIds()).containsExactly(2);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    void writtenConfigurationIsReadBack(String model) throws IOException {
+        Path original = Fixtures.path("models/" + model);
+        LlamaConfig config = LlamaConfig.read(original);
+        Files.writeString(directory.resolve("config.json"), config.toJson());
+        assertThat(LlamaConfig.read(directory)).isEqualTo(config);
+        ObjectNode expected = Json.readObject(original.resolve("config.json"));
+        expected.remove("transformers_version");
+        assertThat(config.toJson()).isEqualTo(PythonJson.write(expected));
+    }
+
+    @Test
+    void absentFieldsTakeTheLibrarysDefaults() {
+        LlamaConfig config = read("{'model_type':'llama','vocab_size':10,'hidden_size':8,'intermediate_size':16,"
+                + "'num_hidden_layers':1,'num_attention_heads':2,'eos_token_id':[5,6],'torch_dtype':'bfloat16'}");
+        assertThat(config.headDim()).isEqualTo(4);
+        assertThat(config.kvHeads()).isEqualTo(2);
+        assertThat(config.maxPositions()).isEqualTo(2048);
+        assertThat(config.ropeTheta()).isEqualTo(10000.0);
+        assertThat(config.ropeScaling()).isNull();
+        assertThat(config.tiedEmbeddings()).isFalse();
+        assertThat(config.bosId()).isEmpty();
+        assertThat(config.eosIds()).containsExactly(5, 6);
+        assertThat(config.dtype()).isEqualTo(DType.BF16);
+        assertThat(read(config.toJson().replace('"', '\''))).isEqualTo(config);
+    }
+
+    @Test
+    void olderSpellingOfTheRopeTypeIsRead() {
+        LlamaConfig config = changed(
+                "rope_parameters",
+                "null,'rope_scaling':{'type':'llama3','factor':2,'low_freq_factor':1,'high_freq_factor':4,"
+                        + "'original_max_position_embeddings':32}");
+        assertThat(config.ropeScaling()).isEqualTo(new LlamaConfig.RopeScaling(2, 1, 4, 32));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "model_type | 'qwen2' | field 'model_type' is 'qwen2', supported is 'llama'",
+                "model_type | null | field 'model_type' is missing",
+                "hidden_act | 'gelu' | field 'hidden_act' is 'gelu', supported is 'silu'",
+                "attention_bias | true | field 'attention_bias' is true",
+                "mlp_bias | true | field 'mlp_bias' is true",
+                "attention_dropout | 0.1 | field 'attention_dropout' is not 0",
+                "quantization_config | {'bits':4} | field 'quantization_config' is present",
+                "vocab_size | null | field 'vocab_size' is missing",
+                "vocab_size | 0 | field 'vocab_size' is 0, expected at least 1",
+                "hidden_size | -48 | field 'hidden_size' is -48, expected at least 1",
+                "hidden_size | 48.5 | field 'hidden_size' is 48.5, expected an integer",
+                "hidden_size | 4294967296 | field 'hidden_size' is 4294967296, expected an integer of 32 bits",
+                "hidden_size | '48' | field 'hidden_size' is \"48\", expected an integer",
+                "num_hidden_layers | 0 | field 'num_hidden_layers' is 0",
+                "num_attention_heads | 0 | field 'num_attention_heads' is 0",
+                "num_key_value_heads | 3 | num_attention_heads 4 is no multiple of num_key_value_heads 3",
+                "head_dim | 11 | head_dim 11 is odd",
+                "rms_norm_eps | 0 | rms_norm_eps and rope_theta must be positive",
+                "rms_norm_eps | 1e999 | field 'rms_norm_eps'",
+                "dtype | 'int8' | field 'dtype' is 'int8', expected one of [bfloat16, float16, float32, float64]",
+                "tie_word_embeddings | 1 | field 'tie_word_embeddings' is 1, expected true or false",
+                "eos_token_id | ['a'] | field 'eos_token_id' is \"a\", expected an integer",
+                "rope_parameters | 7 | field 'rope_parameters' is 7, expected an object",
+                "rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.rope_type' is 'yarn'",
+                "rope_parameters | {'rope_type':'llama3'} | field 'rope_parameters.factor' is missing",
+                "rope_parameters | {'rope_theta':-1} | must be positive",
+                "rope_parameters | {'partial_rotary_factor':0.5} | field 'rope_parameters.partial_rotary_factor'",
+            })
+    void whatIsNotComputedIsRefusedByName(String field, String value, String message) {
+        assertThatThrownBy(() -> changed(field, value))
+                .isInstanceOf(FormatException.class)
+                .hasMessageStartingWith(directory.toString())
+                .hasMessageContaining(message);
+    }
+
+    @Test
+    void headDimMustBeKnown() {
+        assertThatThrownBy(() -> read("{'model_type':'llama','vocab_size':10,'hidden_size':9,'intermediate_size':16,"
+                        + "'num_hidden_layers':1,'num_attention_heads':2}"))
+                .hasMessageContaining("'hidden_size' is 9, no multiple of num_attention_heads 2");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "nonsense", "[]", "{\"a\":1,\"a\":2}", "{} {}"})
+    void textThatIsNoObjectIsRefused(String json) {
+        assertThatThrownBy(() -> read(json)).isInstanceOf(FormatException.class);
+    }
+
+    @Test
+    void deepJsonIsRefused() {
+        assertThatThrownBy(() -> read("{'a':" + "[".repeat(100_000) + "]".repeat(100_000) + "}"))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("nesting depth");
+    }
+
+    /** The configuration of a fixture with one field changed; single quotes stand for double ones. */
+    private LlamaConfig changed(String field, String value) {
+        ObjectNode json = Json.readObject(Fixtures.path("models/llama_gqa/config.json"));
+        json.put(field, "@");
+        return read(json.toString().replace("\"@\"", value.replace('\'', '"')));
+    }
+
+    private LlamaConfig read(String json) {
+        try {
+            return LlamaConfig.read(Files.writeString(directory.resolve("config.json"), json.replace('\'', '"')));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
