@@ -53,6 +53,7 @@ graft_status graft_context_destroy(graft_context* context) {
     if (handles != 0)
       fail(GRAFT_INVALID_ARGUMENT, "%lld tensors or weights of this context still live",
            static_cast<long long>(handles));
+    context->profile.print();
     delete context;
     live_handles.fetch_sub(1);
   });

@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/memory.h"
+#include "core/profile.h"
 #include "core/thread_pool.h"
 #include "graft/context.h"
 
@@ -23,6 +24,7 @@ struct Context {
   const char* last_op = nullptr;
   const char* last_implementation = nullptr;
   mutable std::string last_dispatch;
+  Profile profile;  // filled with GRAFT_VERBOSE=profile
 };
 
 /** The context behind a handle; throws INVALID_ARGUMENT for NULL. */

@@ -2,9 +2,8 @@
 // first one that serves runs; each refusal says why.
 #pragma once
 
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -29,11 +28,13 @@ std::vector<Implementation<Args>>& implementations() {
 }
 
 inline bool verbose_dispatch() {
-  static const bool verbose = [] {
-    const char* value = std::getenv("GRAFT_VERBOSE");
-    return value != nullptr && std::strstr(value, "dispatch") != nullptr;
-  }();
-  return verbose;
+  static const bool on = core::verbose("dispatch");
+  return on;
+}
+
+inline bool verbose_profile() {
+  static const bool on = core::verbose("profile");
+  return on;
 }
 
 /** Checks the arguments and runs the first implementation that serves them. */
@@ -50,8 +51,10 @@ void dispatch(graft_context* handle, const Args& args) {
       if (verbose_dispatch()) std::fprintf(stderr, "graft: %s: cpu/%s\n", op, candidate.name);
       context.last_op = op;
       context.last_implementation = candidate.name;
+      if (!verbose_profile()) return candidate.run(context, args);
+      const auto start = std::chrono::steady_clock::now();
       candidate.run(context, args);
-      return;
+      return context.profile.add(op, candidate.name, std::chrono::steady_clock::now() - start);
     }
     if (verbose_dispatch())
       std::fprintf(stderr, "graft: %s: cpu/%s refuses: %s\n", op, candidate.name, refusal.c_str());

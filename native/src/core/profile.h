@@ -1,0 +1,29 @@
+// GRAFT_VERBOSE=profile: how often each op of a context ran and how long it took, printed when the context is
+// destroyed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace graft::core {
+
+/** Whether the environment's GRAFT_VERBOSE names this word; read once per word. */
+bool verbose(const char* word);
+
+class Profile {
+ public:
+  void add(const char* op, const char* implementation, std::chrono::nanoseconds time);
+  /** A table on stderr, the most expensive op first; nothing when no op was timed. */
+  void print() const;
+
+ private:
+  struct Row {
+    std::int64_t calls = 0;
+    std::chrono::nanoseconds time{0};
+  };
+  std::map<std::string, Row> rows_;
+};
+
+}  // namespace graft::core
