@@ -1,0 +1,64 @@
+"""One method of PyTorch + PEFT in one process: whole training steps of a random Llama, 4 x 256 tokens. Prints one line of
+JSON, like io.graft.benchmarks.TrainingStep, its counterpart.
+
+usage: peer.py frozen|full|lora|lora_dropout f32|bf16 30m|150m ROUNDS
+"""
+import json
+import resource
+import statistics
+import sys
+import time
+
+import peft
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+SHAPES = {
+    "30m": dict(hidden_size=512, num_hidden_layers=8, intermediate_size=1408, num_attention_heads=8,
+                num_key_value_heads=8),
+    "150m": dict(hidden_size=1024, num_hidden_layers=12, intermediate_size=2816, num_attention_heads=16,
+                 num_key_value_heads=8),
+}
+LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+WARM_UP = 3
+
+
+def build(method, dtype, shape):
+    config = LlamaConfig(**SHAPES[shape], vocab_size=8192, max_position_embeddings=512, tie_word_embeddings=True,
+                         attn_implementation="sdpa")
+    model = LlamaForCausalLM(config).to(torch.bfloat16 if dtype == "bf16" else torch.float32)
+    if method == "frozen":
+        model.requires_grad_(False)
+        model.enable_input_require_grads()
+    elif method.startswith("lora"):
+        dropout = 0.1 if method == "lora_dropout" else 0.0
+        model = peft.get_peft_model(model, peft.LoraConfig(r=16, lora_alpha=32, lora_dropout=dropout,
+                                                           target_modules=LINEARS, task_type="CAUSAL_LM"))
+    return model.train()
+
+
+def main(method, dtype, shape, rounds):
+    torch.manual_seed(0)
+    model = build(method, dtype, shape)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-4) if trained else None
+    ids = torch.randint(3, 8192, (4, 256))
+    times = []
+    for _ in range(int(rounds) + WARM_UP):
+        start = time.perf_counter()
+        model(input_ids=ids, labels=ids).loss.backward()
+        if optimiser:
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        times.append((time.perf_counter() - start) * 1e3)
+    times = times[WARM_UP:]
+    median = statistics.median(times)
+    print(json.dumps(dict(method=method, dtype=dtype, shape=shape, ms=round(median, 1), min_ms=round(min(times), 1),
+                          tokens_per_second=round(1024 / median * 1e3), trained=sum(p.numel() for p in trained),
+                          peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)))
+
+
+if len(sys.argv) != 5:
+    sys.exit(__doc__)
+main(*sys.argv[1:])
