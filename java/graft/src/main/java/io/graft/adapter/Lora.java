@@ -109,7 +109,7 @@ public final class Lora implements Adapter {
         }
         for (Parameter parameter : model.parameters()) {
             String module = module(parameter);
-            if (!projections.contains(module) && config.targets(module)) {
+            if (!config.allLinear() && !projections.contains(module) && config.targets(module)) {
                 throw new IllegalArgumentException("Lora: target " + module
                         + " is not supported; supported are the projections of attention and MLP");
             }

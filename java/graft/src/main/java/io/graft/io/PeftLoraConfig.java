@@ -105,6 +105,11 @@ public final class PeftLoraConfig {
         return modulesToSave.stream().anyMatch(name -> module.equals(name) || module.endsWith("." + name));
     }
 
+    /** Whether the target is "all-linear": every linear layer but the head, so that {@link #targets} knows no names. */
+    public boolean allLinear() {
+        return allLinear;
+    }
+
     /** The rank of a module's adapter. */
     public int rank(String module) {
         return first(rankPattern, module, rank);
@@ -153,7 +158,9 @@ public final class PeftLoraConfig {
 
     /** {@code init_lora_weights} as text: "true", "false", "gaussian", "orthogonal" or "eva". */
     public String initialisation() {
-        return json.hasNonNull("init_lora_weights") ? json.get("init_lora_weights").asText() : "true";
+        return json.hasNonNull("init_lora_weights")
+                ? json.get("init_lora_weights").asText()
+                : "true";
     }
 
     /** Writes {@code adapter_config.json} into a directory, atomically. */
@@ -180,8 +187,7 @@ public final class PeftLoraConfig {
         JsonFields child = fields.child(field);
         if (child != null) {
             for (String key : child.names()) {
-                patterns.put(
-                        ModuleMatcher.compile(fields, field, "(.*\\.)?(" + key + ")"), value.read(child, key));
+                patterns.put(ModuleMatcher.compile(fields, field, "(.*\\.)?(" + key + ")"), value.read(child, key));
             }
         }
         return patterns;

@@ -8,7 +8,6 @@ import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
-import io.graft.model.NoLeaks;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.Scope;
@@ -17,14 +16,12 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** LoRA against PEFT: logits, loss, gradients, AdamW steps, merged weights, and files. */
-@ExtendWith(NoLeaks.class)
 class LoraGoldenTest {
     private static final double LOGITS = 2e-5;
     private static final double GRADIENTS = 1e-4;

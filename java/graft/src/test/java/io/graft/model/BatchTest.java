@@ -34,9 +34,10 @@ class BatchTest {
 
     @Test
     void resizingKeepsArraysThatFit() {
-        Batch batch = Batch.of(2, 3, IDS, null);
+        int[] ids = IDS.clone();
+        Batch batch = Batch.of(2, 3, ids, null);
         batch.resize(3, 2);
-        assertThat(batch.ids()).isSameAs(IDS).containsOnly(0);
+        assertThat(batch.ids()).isSameAs(ids).containsOnly(0);
         assertThat(batch.labels()).containsOnly(Batch.IGNORED);
         assertThat(batch.lengths()).containsExactly(2, 2, 2);
     }

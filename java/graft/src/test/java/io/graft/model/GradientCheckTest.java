@@ -14,12 +14,10 @@ import io.graft.tensor.Scope;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** The whole model in float64: each gradient against the loss's difference quotient, with padding and dropout. */
-@ExtendWith(NoLeaks.class)
 class GradientCheckTest {
     private static final double STEP = 1e-5;
     private static final int PROBES = 3;

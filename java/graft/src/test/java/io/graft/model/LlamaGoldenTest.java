@@ -14,13 +14,11 @@ import io.graft.tensor.Scope;
 import java.nio.file.Path;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Logits, loss, gradients of all parameters and generated ids against transformers. */
-@ExtendWith(NoLeaks.class)
 class LlamaGoldenTest {
     private static final double LOGITS = 2e-5;
     private static final double GRADIENTS = 1e-4;

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.graft.model.Golden;
 import io.graft.model.Llama;
-import io.graft.model.NoLeaks;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
@@ -13,11 +12,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A process killed in the middle of its work leaves a checkpoint from which the run goes on bit for bit. */
-@ExtendWith(NoLeaks.class)
 class KillTest {
     @Test
     void aKilledRunGoesOnAsIfNothingHadHappened(@TempDir Path directory) throws IOException, InterruptedException {

@@ -10,7 +10,6 @@ import io.graft.adapter.Lora;
 import io.graft.io.PeftLoraConfig;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
-import io.graft.model.NoLeaks;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -23,14 +22,12 @@ import java.util.SplittableRandom;
 import java.util.function.Supplier;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The loop: it learns, and threads, checkpointing, accumulation and interruption do not change what it learns. */
-@ExtendWith(NoLeaks.class)
 class TrainerTest {
     static final Supplier<Adapter> LORA = () -> Lora.create(
             PeftLoraConfig.builder()
