@@ -14,14 +14,10 @@ public final class TextExamples {
     public static List<Example> of(TextDataset text) {
         List<Example> examples = new ArrayList<>(text.blocks());
         int length = text.blockLength();
-        int[] shifted = new int[length];
         for (int block = 0; block < text.blocks(); block++) {
             int[] ids = new int[length];
-            text.fill(block, ids, shifted, 0);
-            // why: the dataset's labels are shifted already, an example's stand at their own token
             int[] labels = new int[length];
-            labels[0] = ids[0];
-            System.arraycopy(shifted, 0, labels, 1, length - 1);
+            text.fill(block, ids, labels, 0);
             examples.add(new Example(ids, labels));
         }
         return examples;

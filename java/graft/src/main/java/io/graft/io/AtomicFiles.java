@@ -18,8 +18,8 @@ import java.util.UUID;
  * Files and directories that appear whole or not at all.
  *
  * <p>Contents go to a hidden neighbour first, are forced to the disk, and then take the target's name in one step. A
- * process that dies on the way leaves the old contents and perhaps a hidden neighbour, never half a file. A failed write
- * (a full disk, say) removes the neighbour and throws {@link UncheckedIOException}.
+ * process that dies on the way leaves the old contents and perhaps a hidden neighbour, never half a file. A failed
+ * write (a full disk, say) removes the neighbour and throws {@link UncheckedIOException}.
  */
 public final class AtomicFiles {
     /** Writes something that may fail. */
@@ -124,7 +124,8 @@ public final class AtomicFiles {
         String prefix = neighbour(target, "new-").getFileName().toString();
         try (var siblings = Files.list(parent(target))) {
             for (Path sibling : (Iterable<Path>) siblings::iterator) {
-                if (Files.isDirectory(sibling) && sibling.getFileName().toString().startsWith(prefix)) {
+                if (Files.isDirectory(sibling)
+                        && sibling.getFileName().toString().startsWith(prefix)) {
                     deleteTree(sibling);
                 }
             }

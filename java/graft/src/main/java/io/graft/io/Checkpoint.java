@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The weights of a model's directory: {@code model.safetensors}, or the shards that {@code model.safetensors.index.json}
- * names.
+ * The weights of a model's directory: {@code model.safetensors}, or the shards that
+ * {@code model.safetensors.index.json} names.
  *
  * <p>Opening checks that every shard exists and holds what the index says it does.
  */
@@ -57,8 +57,7 @@ public final class Checkpoint implements TensorSource {
 
     private static void openShards(
             Path index, Map<String, SafetensorsFile> shards, Map<String, SafetensorsFile> byTensor) {
-        JsonFields weightMap =
-                new JsonFields(index.toString(), Json.readObject(index)).child("weight_map");
+        JsonFields weightMap = new JsonFields(index.toString(), Json.readObject(index)).child("weight_map");
         if (weightMap == null) {
             throw new FormatException(index, "field 'weight_map' is missing");
         }

@@ -55,9 +55,13 @@ public record LlamaConfig(
     /** Checks that the numbers fit each other. */
     public LlamaConfig {
         eosIds = List.copyOf(eosIds);
-        check(vocabularySize > 0 && hiddenSize > 0 && intermediateSize > 0 && maxPositions > 0, "sizes must be positive");
+        check(
+                vocabularySize > 0 && hiddenSize > 0 && intermediateSize > 0 && maxPositions > 0,
+                "sizes must be positive");
         check(layers > 0 && heads > 0 && kvHeads > 0 && headDim > 0, "numbers of layers and heads must be positive");
-        check(heads % kvHeads == 0, "num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
+        check(
+                heads % kvHeads == 0,
+                "num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
         check(headDim % 2 == 0, "head_dim " + headDim + " is odd, so that rotary embedding has no pairs");
         check(rmsNormEps > 0 && ropeTheta > 0, "rms_norm_eps and rope_theta must be positive");
         if (ropeScaling != null) {

@@ -65,7 +65,8 @@ final class LlamaConfigReader {
     private int headDim(int hidden, int heads) {
         if (!fields.has("head_dim") && hidden % heads != 0) {
             throw fields.refuse(
-                    "hidden_size", "is " + hidden + ", no multiple of num_attention_heads " + heads + ", without head_dim");
+                    "hidden_size",
+                    "is " + hidden + ", no multiple of num_attention_heads " + heads + ", without head_dim");
         }
         return fields.positive("head_dim", hidden / heads);
     }
@@ -100,11 +101,12 @@ final class LlamaConfigReader {
         }
         return switch (type) {
             case "default" -> null;
-            case "llama3" -> new LlamaConfig.RopeScaling(
-                    rope.number("factor"),
-                    rope.number("low_freq_factor"),
-                    rope.number("high_freq_factor"),
-                    rope.positive("original_max_position_embeddings"));
+            case "llama3" ->
+                new LlamaConfig.RopeScaling(
+                        rope.number("factor"),
+                        rope.number("low_freq_factor"),
+                        rope.number("high_freq_factor"),
+                        rope.positive("original_max_position_embeddings"));
             default -> throw rope.refuse(key, "is '" + type + "', supported are 'default' and 'llama3'");
         };
     }

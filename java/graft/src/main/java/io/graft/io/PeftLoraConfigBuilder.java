@@ -7,10 +7,27 @@ import java.util.Map;
 /** Builds the configuration of a new adapter, with all of PEFT's fields so that its readers miss none. */
 public final class PeftLoraConfigBuilder {
     private static final String[] NULLS = {
-        "alora_invocation_tokens", "arrow_config", "auto_mapping", "base_model_name_or_path", "corda_config",
-        "eva_config", "exclude_modules", "kasa_config", "layer_replication", "layers_pattern", "layers_to_transform",
-        "lora_ga_config", "megatron_config", "modules_to_save", "monteclora_config", "revision", "target_modules",
-        "target_parameters", "trainable_token_indices", "use_bdlora", "velora_config"
+        "alora_invocation_tokens",
+        "arrow_config",
+        "auto_mapping",
+        "base_model_name_or_path",
+        "corda_config",
+        "eva_config",
+        "exclude_modules",
+        "kasa_config",
+        "layer_replication",
+        "layers_pattern",
+        "layers_to_transform",
+        "lora_ga_config",
+        "megatron_config",
+        "modules_to_save",
+        "monteclora_config",
+        "revision",
+        "target_modules",
+        "target_parameters",
+        "trainable_token_indices",
+        "use_bdlora",
+        "velora_config"
     };
     private static final String[] FALSES = {
         "ensure_weight_tying", "fan_in_fan_out", "lora_bias", "use_dora", "use_qalora", "use_rslora"

@@ -40,7 +40,9 @@ final class PeftLoraSupport {
         checkInitialisation(fields);
         for (String field : UNSUPPORTED) {
             JsonNode node = fields.node(field);
-            boolean unset = node == null || node.isBoolean() && !node.booleanValue() || node.isContainerNode() && node.isEmpty();
+            boolean unset = node == null
+                    || node.isBoolean() && !node.booleanValue()
+                    || node.isContainerNode() && node.isEmpty();
             if (!unset) {
                 throw fields.refuse(field, "is " + node + ", which is not supported");
             }
@@ -61,7 +63,8 @@ final class PeftLoraSupport {
         throw fields.refuse(
                 "init_lora_weights",
                 changesBase
-                        ? "is '" + value + "': such an adapter is valid only on a base whose weights were changed at its "
+                        ? "is '" + value
+                                + "': such an adapter is valid only on a base whose weights were changed at its "
                                 + "initialisation; save it from PEFT converted to plain LoRA "
                                 + "(path_initial_model_for_weight_conversion)"
                         : "is '" + value + "', which is not supported");

@@ -72,8 +72,8 @@ public final class SafetensorsWriter {
             json.write(' ');
         }
         if (json.size() > SafetensorsHeader.MAX_HEADER_BYTES) {
-            throw new IOException("the header would take " + json.size() + " bytes, more than "
-                    + SafetensorsHeader.MAX_HEADER_BYTES);
+            throw new IOException(
+                    "the header would take " + json.size() + " bytes, more than " + SafetensorsHeader.MAX_HEADER_BYTES);
         }
         return ByteBuffer.allocate(Long.BYTES + json.size())
                 .order(ByteOrder.LITTLE_ENDIAN)
@@ -103,9 +103,7 @@ public final class SafetensorsWriter {
 
     /** The order of UTF-8 bytes, which is that of code points and not of Java's chars. */
     private static int compareUtf8(String a, String b) {
-        return Arrays.compareUnsigned(
-                a.getBytes(StandardCharsets.UTF_8),
-                b.getBytes(StandardCharsets.UTF_8));
+        return Arrays.compareUnsigned(a.getBytes(StandardCharsets.UTF_8), b.getBytes(StandardCharsets.UTF_8));
     }
 
     private static void writeFully(WritableByteChannel channel, ByteBuffer buffer) throws IOException {

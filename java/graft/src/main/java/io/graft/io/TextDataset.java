@@ -9,8 +9,8 @@ import java.util.OptionalInt;
  * Text as one stream of tokens, cut into blocks of equal length.
  *
  * <p>A document is begin-of-text, its tokens, end-of-text, as far as the tokenizer has these; documents follow each
- * other without padding. Block i takes the tokens [i·T, (i+1)·T), and its labels are the tokens one place on, so that
- * no token goes to waste at a border. Labels of prompts are {@link #IGNORED}. Immutable.
+ * other without padding. Block i takes the tokens [i·T, (i+1)·T). A label stands at its own token, as in transformers:
+ * the loss shifts them. Labels of prompts are {@link #IGNORED}. Immutable.
  */
 public final class TextDataset {
     /** The label of a position that does not count in the loss. */
@@ -78,10 +78,9 @@ public final class TextDataset {
             throw new IllegalArgumentException("block " + block + " of " + blocks);
         }
         int start = (firstBlock + block) * blockLength;
-        System.arraycopy(tokens, start, ids, offset, blockLength);
         for (int t = 0; t < blockLength; t++) {
-            int target = start + t + 1;
-            labels[offset + t] = ignored.get(target) ? IGNORED : tokens[target];
+            ids[offset + t] = tokens[start + t];
+            labels[offset + t] = ignored.get(start + t) ? IGNORED : tokens[start + t];
         }
     }
 
@@ -136,13 +135,11 @@ public final class TextDataset {
          * @throws IllegalArgumentException if they do not fill one block
          */
         public TextDataset build() {
-            int blocks = (count - 1) / blockLength;
+            int blocks = count / blockLength;
             if (blocks < 1) {
-                throw new IllegalArgumentException(
-                        "the text holds " + count + " tokens, a block needs " + (blockLength + 1L));
+                throw new IllegalArgumentException("the text holds " + count + " tokens, a block needs " + blockLength);
             }
-            return new TextDataset(
-                    Arrays.copyOf(tokens, count), (BitSet) ignored.clone(), blockLength, 0, blocks);
+            return new TextDataset(Arrays.copyOf(tokens, count), (BitSet) ignored.clone(), blockLength, 0, blocks);
         }
 
         private void append(OptionalInt token) {

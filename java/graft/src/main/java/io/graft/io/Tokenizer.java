@@ -141,7 +141,9 @@ public final class Tokenizer implements AutoCloseable {
     private static Map<String, Integer> vocabulary(Path file, ObjectNode json) {
         Map<String, Integer> ids = new HashMap<>();
         JsonNode vocabulary = json.path("model").path("vocab");
-        vocabulary.properties().forEach(entry -> ids.put(entry.getKey(), entry.getValue().intValue()));
+        vocabulary
+                .properties()
+                .forEach(entry -> ids.put(entry.getKey(), entry.getValue().intValue()));
         for (int i = 0; vocabulary.isArray() && i < vocabulary.size(); i++) {
             // why: unigram models list [token, score] pairs; the id is the place in the list.
             ids.put(vocabulary.get(i).path(0).asText(), i);

@@ -70,12 +70,15 @@ class AtomicFilesTest {
     void interruptedReplacementIsUndoneOrFinished() throws IOException {
         Path target = directory.resolve("step-1");
         // died between the two renames
-        Files.writeString(Files.createDirectory(directory.resolve(".step-1.old")).resolve("a"), "old");
-        Files.writeString(Files.createDirectory(directory.resolve(".step-1.new-x")).resolve("a"), "new");
+        Files.writeString(
+                Files.createDirectory(directory.resolve(".step-1.old")).resolve("a"), "old");
+        Files.writeString(
+                Files.createDirectory(directory.resolve(".step-1.new-x")).resolve("a"), "new");
         AtomicFiles.settleDirectory(target);
         assertThat(target.resolve("a")).hasContent("old");
         // died before the old one was deleted
-        Files.writeString(Files.createDirectory(directory.resolve(".step-1.old")).resolve("a"), "older");
+        Files.writeString(
+                Files.createDirectory(directory.resolve(".step-1.old")).resolve("a"), "older");
         AtomicFiles.settleDirectory(target);
         assertThat(target.resolve("a")).hasContent("old");
         assertThat(directory.toFile().list()).containsExactly("step-1");

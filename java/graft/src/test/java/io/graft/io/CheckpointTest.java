@@ -70,7 +70,8 @@ class CheckpointTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "[]", "{}", "{\"weight_map\":[]}", "{\"weight_map\":{\"a\":1}}", "{\"weight_map\":{}}x"})
+    @ValueSource(
+            strings = {"", "[]", "{}", "{\"weight_map\":[]}", "{\"weight_map\":{\"a\":1}}", "{\"weight_map\":{}}x"})
     void indexThatIsNoneIsRefused(String json) throws IOException {
         Files.writeString(directory.resolve(INDEX), json);
         assertThatThrownBy(() -> Checkpoint.open(directory))

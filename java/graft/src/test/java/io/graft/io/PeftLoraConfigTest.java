@@ -158,8 +158,7 @@ class PeftLoraConfigTest {
         assertThat(config.targets("q_proj")).isFalse();
         assertThat(parse("'target_modules':['q_proj'],'layers_to_transform':2").targets("model.layers.2.a.q_proj"))
                 .isTrue();
-        PeftLoraConfig named =
-                parse("'target_modules':['q_proj'],'layers_to_transform':[2],'layers_pattern':'blocks'");
+        PeftLoraConfig named = parse("'target_modules':['q_proj'],'layers_to_transform':[2],'layers_pattern':'blocks'");
         assertThat(named.targets("model.layers.2.blocks.1.q_proj")).isFalse();
         assertThat(named.targets("model.layers.1.blocks.2.q_proj")).isTrue();
     }
@@ -174,9 +173,11 @@ class PeftLoraConfigTest {
 
     @Test
     void unknownFieldsSurvive() {
-        String json = parse("'from_the_future':{'b':[1,2.5,1e-05,1e16],'a':'é'}").toJson();
-        assertThat(json).contains("\"from_the_future\": {\n    \"a\": \"\\u00e9\",\n    \"b\": [\n      1,\n      2.5,\n"
-                + "      1e-05,\n      1e+16\n    ]\n  }");
+        String json =
+                parse("'from_the_future':{'b':[1,2.5,1e-05,1e16],'a':'é'}").toJson();
+        assertThat(json)
+                .contains("\"from_the_future\": {\n    \"a\": \"\\u00e9\",\n    \"b\": [\n      1,\n      2.5,\n"
+                        + "      1e-05,\n      1e+16\n    ]\n  }");
         assertThat(json).contains("\"inference_mode\": true");
     }
 

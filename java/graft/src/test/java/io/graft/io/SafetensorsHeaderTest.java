@@ -74,8 +74,10 @@ class SafetensorsHeaderTest {
                 arguments("size too large", one("F32", "[4]", 0, 12, 12), "takes 16 bytes, but has 12"),
                 arguments("part of a byte", one("F4", "[3]", 0, 2, 2), "takes 12 bits"),
                 arguments("end before begin", one("F32", "[2]", 8, 0, 8), "data_offsets [8, 0]"),
-                arguments("one offset", file("{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0]}}", 0), "[0]"),
-                arguments("hole at the start", one("F32", "[2]", 4, 12, 12), "starts at 4, expected 0: there is a hole"),
+                arguments(
+                        "one offset", file("{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0]}}", 0), "[0]"),
+                arguments(
+                        "hole at the start", one("F32", "[2]", 4, 12, 12), "starts at 4, expected 0: there is a hole"),
                 arguments(
                         "hole between",
                         file("{" + A + "," + entry("b", "U8", "[1]", 9, 10) + "}", 10),

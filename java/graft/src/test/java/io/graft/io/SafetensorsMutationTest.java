@@ -16,8 +16,31 @@ import org.junit.jupiter.api.Timeout;
 class SafetensorsMutationTest {
     private static final int MUTATIONS = 20_000;
     private static final String[] PIECES = {
-        "{", "}", "[", "]", "\"", ":", ",", "-", "0", "1e9", "9223372036854775807", "18446744073709551616", "null",
-        "true", "__metadata__", "dtype", "shape", "data_offsets", "F32", "BF16", "\\u0000", "\\ud800", " ", "\n", "\0"
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "-",
+        "0",
+        "1e9",
+        "9223372036854775807",
+        "18446744073709551616",
+        "null",
+        "true",
+        "__metadata__",
+        "dtype",
+        "shape",
+        "data_offsets",
+        "F32",
+        "BF16",
+        "\\u0000",
+        "\\ud800",
+        " ",
+        "\n",
+        "\0"
     };
 
     @Test
@@ -26,7 +49,8 @@ class SafetensorsMutationTest {
         byte[][] seeds = {
             Files.readAllBytes(Fixtures.path("adapters/llama_gqa/lora_rs/adapter_model.safetensors")),
             Files.readAllBytes(Fixtures.path("ops/gradient_clip/above.safetensors")),
-            SafetensorsBytes.file("{\"__metadata__\":{\"a\":\"b\"}," + SafetensorsBytes.entry("x", "U8", "[2,1]", 0, 2) + "}", 2)
+            SafetensorsBytes.file(
+                    "{\"__metadata__\":{\"a\":\"b\"}," + SafetensorsBytes.entry("x", "U8", "[2,1]", 0, 2) + "}", 2)
         };
         Random random = new Random(20_000);
         int accepted = 0;
@@ -63,7 +87,8 @@ class SafetensorsMutationTest {
 
     /** One to three changes: a flipped bit, a piece of JSON put in or over, a stretch removed or doubled, a cut. */
     private static byte[] mutate(byte[] seed, Random random) {
-        int headerEnd = 8 + (int) ByteBuffer.wrap(seed).order(ByteOrder.LITTLE_ENDIAN).getLong();
+        int headerEnd =
+                8 + (int) ByteBuffer.wrap(seed).order(ByteOrder.LITTLE_ENDIAN).getLong();
         byte[] bytes = seed.clone();
         for (int n = 1 + random.nextInt(3); n > 0 && bytes.length > 9; n--) {
             int at = random.nextInt(Math.min(headerEnd, bytes.length));

@@ -42,31 +42,33 @@ class TextDatasetTest {
             stream.add(EOS);
         }
         TextDataset dataset = TextDataset.read(tokenizer, 1, directory);
-        assertThat(dataset.blocks()).isEqualTo(stream.size() - 1);
+        assertThat(dataset.blocks()).isEqualTo(stream.size());
         int[] ids = new int[dataset.blocks()];
         int[] labels = new int[dataset.blocks()];
         for (int block = 0; block < ids.length; block++) {
             dataset.fill(block, ids, labels, block);
         }
-        assertThat(ids).containsExactly(ints(stream.subList(0, stream.size() - 1)));
-        assertThat(labels).containsExactly(ints(stream.subList(1, stream.size())));
+        assertThat(ids).containsExactly(ints(stream));
+        assertThat(labels).containsExactly(ints(stream));
     }
 
     @Test
     void blocksAreCutWithoutLoss() {
-        TextDataset dataset =
-                TextDataset.builder(tokenizer, 4).addText("a b c d e f g h i j k").build();
+        TextDataset dataset = TextDataset.builder(tokenizer, 4)
+                .addText("a b c d e f g h i j k")
+                .build();
         int[] ids = new int[8];
-        int[] labels = new int[8];
-        dataset.fill(0, ids, labels, 0);
-        dataset.fill(1, ids, labels, 4);
-        assertThat(Arrays.copyOfRange(labels, 0, 7)).isEqualTo(Arrays.copyOfRange(ids, 1, 8));
+        dataset.fill(0, ids, new int[8], 0);
+        dataset.fill(1, ids, new int[8], 4);
+        assertThat("a b c d e f g h i j k")
+                .startsWith(tokenizer.decode(ids, true).strip());
         TextDataset rest = dataset.slice(1, dataset.blocks());
         assertThat(rest.blocks()).isEqualTo(dataset.blocks() - 1);
         int[] again = new int[4];
         rest.fill(0, again, new int[4], 0);
         assertThat(again).isEqualTo(Arrays.copyOfRange(ids, 4, 8));
-        assertThatThrownBy(() -> rest.fill(rest.blocks(), again, again, 0)).isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> rest.fill(rest.blocks(), again, again, 0))
+                .isInstanceOf(IllegalArgumentException.class);
         assertThatThrownBy(() -> dataset.slice(1, 1)).isInstanceOf(IllegalArgumentException.class);
     }
 
@@ -74,7 +76,7 @@ class TextDatasetTest {
     void promptsAreReadButNotLearnt() {
         int[] prompt = tokenizer.encode("int f()", false);
         int[] completion = tokenizer.encode(" { return 1; }", false);
-        int length = prompt.length + completion.length + 1;
+        int length = prompt.length + completion.length + 2;
         TextDataset dataset = TextDataset.builder(tokenizer, length)
                 .addExample("int f()", " { return 1; }")
                 .build();
@@ -82,8 +84,9 @@ class TextDatasetTest {
         int[] labels = new int[length];
         dataset.fill(0, ids, labels, 0);
         assertThat(ids[0]).isEqualTo(BOS);
-        assertThat(Arrays.copyOf(labels, prompt.length)).containsOnly(TextDataset.IGNORED);
-        assertThat(Arrays.copyOfRange(labels, prompt.length, length - 1)).isEqualTo(completion);
+        assertThat(Arrays.copyOfRange(labels, 1, prompt.length + 1)).containsOnly(TextDataset.IGNORED);
+        assertThat(Arrays.copyOfRange(ids, 1, prompt.length + 1)).isEqualTo(prompt);
+        assertThat(Arrays.copyOfRange(labels, prompt.length + 1, length - 1)).isEqualTo(completion);
         assertThat(labels[length - 1]).isEqualTo(EOS);
     }
 
@@ -122,7 +125,7 @@ class TextDatasetTest {
         Files.writeString(latin, "a");
         assertThatThrownBy(() -> TextDataset.read(tokenizer, 100, latin))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessageContaining("holds 3 tokens, a block needs 101");
+                .hasMessageContaining("holds 3 tokens, a block needs 100");
     }
 
     private static int[] ints(List<Integer> values) {
