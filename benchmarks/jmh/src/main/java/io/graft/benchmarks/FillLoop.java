@@ -11,7 +11,7 @@ import org.bytedeco.javacpp.annotation.Platform;
         include = {"graft/graft.h", "fill_loop.h"},
         link = "graft",
         library = "jnigraftbenchmarks")
-final class FillLoop {
+public final class FillLoop {
     static {
         Loader.load();
     }
@@ -19,5 +19,5 @@ final class FillLoop {
     private FillLoop() {}
 
     @Cast("graft_status")
-    static native int graft_benchmark_fill_loop(graft_context context, graft_tensor y, @Cast("int64_t") long calls);
+    public static native int graft_benchmark_fill_loop(graft_context context, graft_tensor y, @Cast("int64_t") long calls);
 }
