@@ -1,0 +1,145 @@
+// Products of tiles that stay in cache: C [rows, n] = (C +) A · B, in fp32 registers.
+//
+// Operands are arrays of 32-bit words. A word is one float, or a Pair: two bf16 that are neighbours along the summed
+// dimension. A is read word by word with two strides, so that a transposed A costs nothing; B is read along its rows:
+//     C[m][j] += Σ_w A[m·am + w·ak] ⊙ B[w·ldb + j]      ⊙: a product of floats, or the dot product of two pairs
+// B's and C's rows are padded to whole vectors. Four rows and four vectors (two without AVX-512) of C are in registers.
+#if defined(GRAFT_CPU_FAST_TILE_PRODUCT_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef GRAFT_CPU_FAST_TILE_PRODUCT_INL_H
+#undef GRAFT_CPU_FAST_TILE_PRODUCT_INL_H
+#else
+#define GRAFT_CPU_FAST_TILE_PRODUCT_INL_H
+#endif
+
+#include <algorithm>
+
+#include "cpu/fast/pair.h"
+#include "cpu/fast/simd-inl.h"
+
+// why: Highway 1.0 has no instruction set with bf16 dot products, so the pair kernels add it to AVX-512 themselves.
+#undef GRAFT_PAIRS
+#undef GRAFT_PAIR_ATTR
+#if defined(__x86_64__) && HWY_TARGET == HWY_AVX3 && !defined(__clang__)
+#include <immintrin.h>
+#define GRAFT_PAIRS 1
+#define GRAFT_PAIR_ATTR __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#else
+#define GRAFT_PAIRS 0
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace graft::cpu::fast::HWY_NAMESPACE {
+
+/** What a group of rows needs of a product: words [first, last) of the sum, and columns [0, columns) of the result. */
+struct Span {
+  std::int64_t first;
+  std::int64_t last;
+  std::int64_t columns;
+};
+
+inline constexpr int kTileRows = 4;
+inline constexpr int kTileVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+
+template <class Word>
+struct Operands {
+  const Word* a;
+  std::int64_t am, ak;
+  const Word* b;
+  std::int64_t ldb;
+  float* c;
+  std::int64_t ldc;
+  bool accumulate;
+};
+
+// The same loop for both kinds of word; a macro, since a function for one instruction set is not inlined into another.
+#define GRAFT_TILE_LOOP(MULTIPLY_ADD)                                                                                 \
+  const F d;                                                                                                          \
+  constexpr std::int64_t kL = static_cast<std::int64_t>(hn::MaxLanes(F()));                                           \
+  VF sum[R][V];                                                                                                       \
+  _Pragma("GCC unroll 8") for (int m = 0; m < R; ++m) _Pragma("GCC unroll 8") for (int n = 0; n < V; ++n) sum[m][n] = \
+      p.accumulate ? hn::LoadU(d, p.c + m * p.ldc + j + n * kL) : hn::Zero(d);                                        \
+  for (std::int64_t w = span.first; w < span.last; ++w) {                                                             \
+    VF right[V];                                                                                                      \
+    _Pragma("GCC unroll 8") for (int n = 0; n < V; ++n) right[n] =                                                    \
+        hn::LoadU(d, reinterpret_cast<const float*>(p.b + w * p.ldb + j + n * kL));                                   \
+    _Pragma("GCC unroll 8") for (int m = 0; m < R; ++m) {                                                             \
+      float word;                                                                                                     \
+      std::memcpy(&word, p.a + m * p.am + w * p.ak, sizeof(word));                                                    \
+      const VF left = hn::Set(d, word);                                                                               \
+      _Pragma("GCC unroll 8") for (int n = 0; n < V; ++n) sum[m][n] = MULTIPLY_ADD(left, right[n], sum[m][n]);        \
+    }                                                                                                                 \
+  }                                                                                                                   \
+  _Pragma("GCC unroll 8") for (int m = 0; m < R; ++m) _Pragma("GCC unroll 8") for (int n = 0; n < V; ++n)             \
+      hn::StoreU(sum[m][n], d, p.c + m * p.ldc + j + n * kL);
+
+template <int R, int V>
+HWY_INLINE void tile(const Operands<float>& p, const Span& span, std::int64_t j) {
+  GRAFT_TILE_LOOP(hn::MulAdd)
+}
+
+template <int R>
+HWY_INLINE void rows_of_tile(const Operands<float>& p, const Span& span) {
+  constexpr std::int64_t kL = static_cast<std::int64_t>(hn::MaxLanes(F()));
+  std::int64_t j = 0;
+  for (; j + kTileVectors * kL <= round_up(span.columns, kL); j += kTileVectors * kL) tile<R, kTileVectors>(p, span, j);
+  for (; j < span.columns; j += kL) tile<R, 1>(p, span, j);
+}
+
+#if GRAFT_PAIRS
+GRAFT_PAIR_ATTR HWY_INLINE VF dot_add(VF left, VF right, VF sum) {
+  return VF{_mm512_dpbf16_ps(sum.raw, reinterpret_cast<__m512bh>(left.raw), reinterpret_cast<__m512bh>(right.raw))};
+}
+
+template <int R, int V>
+GRAFT_PAIR_ATTR HWY_INLINE void tile(const Operands<Pair>& p, const Span& span, std::int64_t j) {
+  GRAFT_TILE_LOOP(dot_add)
+}
+
+template <int R>
+GRAFT_PAIR_ATTR HWY_NOINLINE void rows_of_tile(const Operands<Pair>& p, const Span& span) {
+  constexpr std::int64_t kL = static_cast<std::int64_t>(hn::MaxLanes(F()));
+  std::int64_t j = 0;
+  for (; j + kTileVectors * kL <= round_up(span.columns, kL); j += kTileVectors * kL) tile<R, kTileVectors>(p, span, j);
+  for (; j < span.columns; j += kL) tile<R, 1>(p, span, j);
+}
+#endif
+#undef GRAFT_TILE_LOOP
+
+/** The product over all rows; span_of(m, m') tells what rows [m, m') need. */
+template <class Word, class SpanOf>
+HWY_INLINE void product(std::int64_t rows, Operands<Word> p, SpanOf&& span_of) {
+  std::int64_t m = 0;
+  for (; m + kTileRows <= rows; m += kTileRows) {
+    rows_of_tile<kTileRows>(p, span_of(m, m + kTileRows));
+    p.a += kTileRows * p.am;
+    p.c += kTileRows * p.ldc;
+  }
+  for (; m < rows; ++m) {
+    rows_of_tile<1>(p, span_of(m, m + 1));
+    p.a += p.am;
+    p.c += p.ldc;
+  }
+}
+
+/** 2^x for x <= about 0, within 2 units of the last place; results below the smallest normal number are 0; NaN stays.
+ */
+HWY_INLINE VF exp2_of(VF x) {
+  const F d;
+  const hn::RebindToSigned<F> di;
+  const VF magic = hn::Set(d, 12582912.0f);  // 1.5·2^23: adding it rounds to an integer in the low bits
+  const VF shifted = hn::Add(x, magic);
+  const VF f = hn::Sub(x, hn::Sub(shifted, magic));
+  VF p = hn::Set(d, 1.535336188319500e-4f);
+  p = hn::MulAdd(p, f, hn::Set(d, 1.339887440266574e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 9.618437357674640e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.550332471162809e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.402264791363012e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.931472028550421e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+  const auto scaled = hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::BitCast(d, scaled));
+}
+
+}  // namespace graft::cpu::fast::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

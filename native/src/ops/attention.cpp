@@ -1,0 +1,136 @@
+#include "ops/attention.h"
+
+#include "core/tensor_check.h"
+#include "graft/ops/attention.h"
+#include "ops/dispatch.h"
+
+namespace graft::ops {
+using namespace core;
+
+namespace {
+
+constexpr std::int64_t kLargestPosition = std::int64_t{1} << 48;
+
+void check_inputs(const graft_tensor* q, const graft_tensor* k, const graft_tensor* v, const graft_tensor* lengths,
+                  double scale, std::int64_t past, std::int64_t window) {
+  check_tensor("q", q);
+  check_tensor("k", k);
+  check_tensor("v", v);
+  check_optional("lengths", lengths);
+  check_float("q", *q);
+  check_shape("q", *q, {-1, -1, -1, -1});
+  check_shape("k", *k, {q->shape[0], -1, -1, q->shape[3]});
+  check_same_shape("v", *v, "k", *k);
+  check_same_dtype("k", *k, "q", *q);
+  check_same_dtype("v", *v, "q", *q);
+  const std::int64_t query_heads = q->shape[2], key_heads = k->shape[2];
+  if (key_heads == 0 ? query_heads != 0 : query_heads % key_heads != 0)
+    fail(GRAFT_SHAPE_MISMATCH, "%s has %lld heads, which is no multiple of the %lld heads of %s",
+         describe("q", q).c_str(), static_cast<long long>(query_heads), static_cast<long long>(key_heads),
+         describe("k", k).c_str());
+  check_finite("scale", scale);
+  if (past < 0 || past > kLargestPosition)
+    fail(GRAFT_INVALID_ARGUMENT, "past is %lld, must be in 0..2^48", static_cast<long long>(past));
+  if (window < 0 || window > kLargestPosition)
+    fail(GRAFT_INVALID_ARGUMENT, "window is %lld, must be in 0..2^48", static_cast<long long>(window));
+  if (lengths == nullptr) return;
+  check_shape("lengths", *lengths, {q->shape[0]});
+  check_dtype("lengths", *lengths, GRAFT_DTYPE_I32);
+  for (std::int64_t b = 0; b < lengths->shape[0]; ++b) {
+    const std::int32_t length = static_cast<const std::int32_t*>(lengths->data)[b * lengths->stride[0]];
+    if (length < 0 || length > k->shape[1])
+      fail(GRAFT_INVALID_ARGUMENT, "lengths[%lld] is %d, must be in 0..%lld", static_cast<long long>(b), length,
+           static_cast<long long>(k->shape[1]));
+  }
+}
+
+/** Slices of one buffer whose rows hold q, k and v side by side share no element although their extents overlap. */
+bool columns_apart(const graft_tensor& a, const graft_tensor& b) {
+  const std::int64_t pitch = a.stride[1], bytes = graft_dtype_bytes(a.dtype);
+  if (a.dtype != b.dtype || pitch <= 0 || b.stride[1] != pitch) return false;
+  if (a.stride[0] % pitch != 0 || b.stride[0] % pitch != 0) return false;
+  const std::int64_t distance =
+      static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(b.data) - reinterpret_cast<std::intptr_t>(a.data));
+  if (distance % bytes != 0) return false;
+  const auto width = [](const graft_tensor& t) { return (t.shape[2] - 1) * t.stride[2] + t.shape[3]; };
+  const std::int64_t offset = ((distance / bytes) % pitch + pitch) % pitch;
+  return offset >= width(a) && offset + width(b) <= pitch;
+}
+
+void check_apart(const char* name, const graft_tensor* output, const char* other_name, const graft_tensor* other) {
+  if (elements(*output) == 0 || elements(*other) == 0) return;
+  if (output->rank == 4 && other->rank == 4 && columns_apart(*output, *other)) return;
+  check_no_overlap(name, output, other_name, other);
+}
+
+}  // namespace
+
+void AttentionForward::check() const {
+  check_inputs(q, k, v, lengths, scale, past, window);
+  check_tensor("o", o);
+  check_optional("lse", lse);
+  check_same_shape("o", *o, "q", *q);
+  check_same_dtype("o", *o, "q", *q);
+  check_apart("o", o, "q", q);
+  check_apart("o", o, "k", k);
+  check_apart("o", o, "v", v);
+  if (lse == nullptr) return;
+  check_shape("lse", *lse, {q->shape[0], q->shape[2], q->shape[1]});
+  check_dtype("lse", *lse, accumulator_dtype(q->dtype));
+  check_apart("lse", lse, "q", q);
+  check_apart("lse", lse, "k", k);
+  check_apart("lse", lse, "v", v);
+  check_apart("lse", lse, "o", o);
+}
+
+void AttentionBackward::check() const {
+  check_inputs(q, k, v, lengths, scale, past, window);
+  const graft_tensor* const same_as_q[] = {dout, o, dq};
+  const char* const same_as_q_names[] = {"dout", "o", "dq"};
+  for (int n = 0; n < 3; ++n) {
+    check_tensor(same_as_q_names[n], same_as_q[n]);
+    check_same_shape(same_as_q_names[n], *same_as_q[n], "q", *q);
+    check_same_dtype(same_as_q_names[n], *same_as_q[n], "q", *q);
+  }
+  check_tensor("lse", lse);
+  check_shape("lse", *lse, {q->shape[0], q->shape[2], q->shape[1]});
+  check_dtype("lse", *lse, accumulator_dtype(q->dtype));
+  check_tensor("dk", dk);
+  check_tensor("dv", dv);
+  check_same_shape("dk", *dk, "k", *k);
+  check_same_dtype("dk", *dk, "k", *k);
+  check_same_shape("dv", *dv, "v", *v);
+  check_same_dtype("dv", *dv, "v", *v);
+  const graft_tensor* const outputs[] = {dq, dk, dv};
+  const char* const output_names[] = {"dq", "dk", "dv"};
+  const graft_tensor* const inputs[] = {dout, q, k, v, o, lse};
+  const char* const input_names[] = {"dout", "q", "k", "v", "o", "lse"};
+  for (int n = 0; n < 3; ++n) {
+    for (int m = 0; m < 6; ++m) check_apart(output_names[n], outputs[n], input_names[m], inputs[m]);
+    for (int m = 0; m < n; ++m) check_apart(output_names[n], outputs[n], output_names[m], outputs[m]);
+  }
+}
+
+}  // namespace graft::ops
+
+using namespace graft;
+
+extern "C" {
+
+graft_status graft_attention_forward(graft_context* context, const graft_tensor* q, const graft_tensor* k,
+                                     const graft_tensor* v, const graft_tensor* lengths, double scale, int64_t past,
+                                     int64_t window, graft_tensor* o, graft_tensor* lse) {
+  return core::guard("graft_attention_forward", [&] {
+    dispatch(context, ops::AttentionForward{q, k, v, lengths, scale, past, window, o, lse});
+  });
+}
+
+graft_status graft_attention_backward(graft_context* context, const graft_tensor* dout, const graft_tensor* q,
+                                      const graft_tensor* k, const graft_tensor* v, const graft_tensor* o,
+                                      const graft_tensor* lse, const graft_tensor* lengths, double scale, int64_t past,
+                                      int64_t window, graft_tensor* dq, graft_tensor* dk, graft_tensor* dv) {
+  return core::guard("graft_attention_backward", [&] {
+    dispatch(context, ops::AttentionBackward{dout, q, k, v, o, lse, lengths, scale, past, window, dq, dk, dv});
+  });
+}
+}
