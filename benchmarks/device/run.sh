@@ -130,14 +130,14 @@ section_benchmark() {
         [ -x "$benchmark" ] || continue
         found=1
         echo "-- $(basename "$benchmark")"
-        "$benchmark" --json "$out/$(basename "$benchmark").json"
+        "$benchmark" | tee "$out/$(basename "$benchmark").txt"
     done
     [ "$found" = 1 ] || { echo "no benchmark was built in $build/benchmarks"; return 1; }
 }
 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-rm -f "$out"/*.log "$out"/*.json "$out"/tests.xml "$out"/sections.tsv
+rm -f "$out"/*.log "$out"/*_benchmark.txt "$out"/device.json "$out"/tests.xml "$out"/sections.tsv
 failed=0
 for section in "${only[@]}"; do
     echo "== $section"
