@@ -14,9 +14,9 @@ import org.bytedeco.javacpp.BytePointer;
 /**
  * Moves a tensor between memory and a stream of bytes in row-major order.
  *
- * <p>Contiguous memory of the stream's own type is transferred in place. Anything else passes block by block through
- * one small staging buffer, where the native copy converts types and gathers or scatters strides; a whole second copy
- * never exists.
+ * <p>Memory of the stream's own type is transferred in place, at once or row by row. Anything else passes block by
+ * block through one small staging buffer, where the native copy converts types and gathers or scatters strides; a whole
+ * second copy never exists.
  */
 final class TensorTransfer {
     /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
@@ -26,6 +26,7 @@ final class TensorTransfer {
 
     private static final int STAGING_BYTES = 4 << 20;
     private static final int DIRECT_BYTES = 16 << 20;
+    private static final int LONG_ROW_BYTES = 4 << 10;
 
     private final boolean reading;
     private ByteBuffer staging;
@@ -46,6 +47,8 @@ final class TensorTransfer {
         long length = tensor.elements() * streamType.bytes();
         if (tensor.dtype() == streamType && tensor.isContiguous()) {
             moveDirectly(tensor, length, bytes);
+        } else if (tensor.dtype() == streamType && hasLongRows(tensor)) {
+            moveRows(tensor, bytes);
         } else if (length <= STAGING_BYTES) {
             moveStaged(tensor, streamType, (int) length, bytes);
         } else {
@@ -91,13 +94,37 @@ final class TensorTransfer {
 
     private static void moveDirectly(Tensor tensor, long length, Bytes bytes) throws IOException {
         for (long from = 0; from < length; from += DIRECT_BYTES) {
-            long part = Math.min(DIRECT_BYTES, length - from);
             // why: the monitor keeps another thread from closing the tensor while its memory is in use here.
             synchronized (tensor.scope().context()) {
-                // why: a BytePointer, since the length of a buffer counts elements of the pointer's own type.
-                BytePointer region = new BytePointer(new Address(tensor.address() + from));
-                bytes.transfer(region.capacity(part).asByteBuffer());
+                bytes.transfer(region(tensor.address() + from, Math.min(DIRECT_BYTES, length - from)));
             }
         }
+    }
+
+    /** Whether this is a matrix with a pitch whose rows are long enough that one call for each is cheap. */
+    private static boolean hasLongRows(Tensor tensor) {
+        return tensor.rank() == 2
+                && tensor.size(1) * tensor.dtype().bytes() >= LONG_ROW_BYTES
+                && tensor.stride(0) * tensor.dtype().bytes() <= DIRECT_BYTES;
+    }
+
+    private static void moveRows(Tensor matrix, Bytes bytes) throws IOException {
+        int rowBytes = (int) (matrix.size(1) * matrix.dtype().bytes());
+        int pitchBytes = (int) (matrix.stride(0) * matrix.dtype().bytes());
+        long step = DIRECT_BYTES / pitchBytes;
+        for (long from = 0; from < matrix.size(0); from += step) {
+            int rows = (int) Math.min(step, matrix.size(0) - from);
+            synchronized (matrix.scope().context()) {
+                ByteBuffer region = region(matrix.address() + from * pitchBytes, (rows - 1L) * pitchBytes + rowBytes);
+                for (int row = 0; row < rows; row++) {
+                    bytes.transfer(region.slice(row * pitchBytes, rowBytes));
+                }
+            }
+        }
+    }
+
+    private static ByteBuffer region(long address, long length) {
+        // why: a BytePointer, since the length of a buffer counts elements of the pointer's own type.
+        return new BytePointer(new Address(address)).capacity(length).asByteBuffer();
     }
 }

@@ -51,8 +51,9 @@ public final class Tokenizer implements AutoCloseable {
         Path beside = file.resolveSibling(CONFIG);
         ObjectNode config = Files.exists(beside) ? Json.readObject(beside) : Json.newObject();
         Map<String, Integer> ids = vocabulary(file, json);
-        // why: DJL would otherwise look on the network for what it does not find beside the file.
+        // why: DJL would otherwise fetch what it lacks from the network, and on some clouds report its use.
         System.setProperty("ai.djl.offline", "true");
+        System.setProperty("OPT_OUT_TRACKING", "true");
         try {
             Map<String, String> options = Map.of("truncation", "false", "padding", "false");
             return new Tokenizer(file, HuggingFaceTokenizer.newInstance(file, options), ids, config);

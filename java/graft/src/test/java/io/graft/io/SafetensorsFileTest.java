@@ -86,6 +86,17 @@ class SafetensorsFileTest {
     }
 
     @Test
+    void longRowsPassOneByOne() {
+        float[] values = ramp(5000 * 2000);
+        Tensor written = scope.matrix(Memory.BASE, DType.F32, 5000, 2000, 2008).set(values);
+        Tensor read = scope.matrix(Memory.BASE, DType.F32, 5000, 2000, 2002);
+        try (SafetensorsFile file = open(Map.of("x", written))) {
+            file.read("x", read);
+        }
+        assertThat(Arrays.equals(read.floats(), values)).isTrue();
+    }
+
+    @Test
     void largeTensorsPassInParts() {
         float[] values = ramp(3 * 700_001);
         Tensor written =
