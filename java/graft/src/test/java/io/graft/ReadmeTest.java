@@ -36,8 +36,8 @@ class ReadmeTest {
                 };
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
         StringWriter messages = new StringWriter();
-        List<String> options = List.of(
-                "-proc:none", "-d", classes.toString(), "-classpath", System.getProperty("java.class.path"));
+        List<String> options =
+                List.of("-proc:none", "-d", classes.toString(), "-classpath", System.getProperty("java.class.path"));
         boolean compiled = compiler.getTask(messages, null, null, options, null, List.of(file))
                 .call();
         assertThat(compiled).as(messages.toString()).isTrue();
@@ -47,7 +47,8 @@ class ReadmeTest {
     void linksLeadSomewhere() throws Exception {
         Pattern link = Pattern.compile("]\\((?!https?:)([^)#\\s]+)(#[^)]*)?\\)");
         try (Stream<Path> docs = Files.walk(ROOT.resolve("docs"));
-                Stream<Path> top = Stream.of("README.md", "CONTRIBUTING.md", "CHANGELOG.md").map(ROOT::resolve)) {
+                Stream<Path> top = Stream.of("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+                        .map(ROOT::resolve)) {
             List<Path> pages = Stream.concat(docs, top)
                     .filter(page -> page.toString().endsWith(".md"))
                     .toList();

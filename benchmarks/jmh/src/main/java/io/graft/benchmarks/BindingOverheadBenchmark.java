@@ -58,8 +58,7 @@ public class BindingOverheadBenchmark {
     @Benchmark
     @OperationsPerInvocation(LOOP)
     public void fillFromC() {
-        Status.check(FillLoop.graft_benchmark_fill_loop(
-                context.pointer(), Tensor.pointer(context, y), LOOP));
+        Status.check(FillLoop.graft_benchmark_fill_loop(context.pointer(), Tensor.pointer(context, y), LOOP));
     }
 
     /** The bare transition from Java to C and back. */

@@ -19,5 +19,6 @@ public final class FillLoop {
     private FillLoop() {}
 
     @Cast("graft_status")
-    public static native int graft_benchmark_fill_loop(graft_context context, graft_tensor y, @Cast("int64_t") long calls);
+    public static native int graft_benchmark_fill_loop(
+            graft_context context, graft_tensor y, @Cast("int64_t") long calls);
 }

@@ -34,8 +34,7 @@ public final class TrainingStep {
     private static final int BATCH = 4;
     private static final int LENGTH = 256;
     private static final int WARM_UP = 3;
-    private static final String[] LINEARS = {
-        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
+    private static final String[] LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
     };
 
     private TrainingStep() {}
@@ -114,8 +113,22 @@ public final class TrainingStep {
     }
 
     private static LlamaConfig config(int hidden, int layers, int intermediate, int heads, int kvHeads) {
-        return new LlamaConfig(8192, hidden, intermediate, layers, heads, kvHeads, hidden / heads, 512, 1e-6, 10000, null,
-                true, DType.F32, OptionalInt.empty(), List.of());
+        return new LlamaConfig(
+                8192,
+                hidden,
+                intermediate,
+                layers,
+                heads,
+                kvHeads,
+                hidden / heads,
+                512,
+                1e-6,
+                10000,
+                null,
+                true,
+                DType.F32,
+                OptionalInt.empty(),
+                List.of());
     }
 
     private static Adapter method(String name) {
@@ -124,14 +137,21 @@ public final class TrainingStep {
             case "full" -> new Full();
             case "lora" -> lora(0);
             case "lora_dropout" -> lora(0.1);
-            default -> throw new IllegalArgumentException(
-                    "method is " + name + ", must be frozen, full, lora or lora_dropout");
+            default ->
+                throw new IllegalArgumentException(
+                        "method is " + name + ", must be frozen, full, lora or lora_dropout");
         };
     }
 
     private static Adapter lora(double dropout) {
         return Lora.create(
-                PeftLoraConfig.create().rank(16).alpha(32).dropout(dropout).targets(LINEARS).build(), 1);
+                PeftLoraConfig.create()
+                        .rank(16)
+                        .alpha(32)
+                        .dropout(dropout)
+                        .targets(LINEARS)
+                        .build(),
+                1);
     }
 
     /** Usage: TrainingStep METHOD DTYPE SHAPE ROUNDS; prints one line of JSON. */
@@ -166,7 +186,9 @@ public final class TrainingStep {
             StringBuilder memory = new StringBuilder();
             for (Memory category : Memory.values()) {
                 memory.append(String.format(
-                        java.util.Locale.ROOT, ", \"%s_mb\": %.1f", category.name().toLowerCase(java.util.Locale.ROOT),
+                        java.util.Locale.ROOT,
+                        ", \"%s_mb\": %.1f",
+                        category.name().toLowerCase(java.util.Locale.ROOT),
                         context.peakMemory(category) / 1e6));
             }
             System.out.printf(
@@ -174,8 +196,16 @@ public final class TrainingStep {
                     "{\"method\": \"%s\", \"dtype\": \"%s\", \"shape\": \"%s\", \"ms\": %.1f, \"min_ms\": %.1f, "
                             + "\"tokens_per_second\": %.0f, \"trained\": %d, \"peak_rss_mb\": %d, "
                             + "\"java_bytes_per_step\": %d%s}%n",
-                    arguments[0], arguments[1], arguments[2], times[rounds / 2], times[0],
-                    BATCH * LENGTH / times[rounds / 2] * 1e3, trained, peakRss(), allocated / rounds, memory);
+                    arguments[0],
+                    arguments[1],
+                    arguments[2],
+                    times[rounds / 2],
+                    times[0],
+                    BATCH * LENGTH / times[rounds / 2] * 1e3,
+                    trained,
+                    peakRss(),
+                    allocated / rounds,
+                    memory);
         }
     }
 

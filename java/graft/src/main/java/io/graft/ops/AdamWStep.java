@@ -15,9 +15,7 @@ public final class AdamWStep {
     public static void squaredNorm(Context context, Tensor g, Tensor sum) {
         synchronized (context) {
             Status.check(graft_adamw_squared_norm(
-                    context.pointer(),
-                    Tensor.pointer(context, g),
-                    Tensor.pointer(context, sum)));
+                    context.pointer(), Tensor.pointer(context, g), Tensor.pointer(context, sum)));
         }
     }
 

@@ -14,26 +14,15 @@ public final class Random {
     /** y ~ U[low, high). */
     public static void uniform(Context context, long seed, long offset, double low, double high, Tensor y) {
         synchronized (context) {
-            Status.check(graft_random_uniform(
-                    context.pointer(),
-                    seed,
-                    offset,
-                    low,
-                    high,
-                    Tensor.pointer(context, y)));
+            Status.check(graft_random_uniform(context.pointer(), seed, offset, low, high, Tensor.pointer(context, y)));
         }
     }
 
     /** y ~ N(mean, deviation²). */
     public static void normal(Context context, long seed, long offset, double mean, double deviation, Tensor y) {
         synchronized (context) {
-            Status.check(graft_random_normal(
-                    context.pointer(),
-                    seed,
-                    offset,
-                    mean,
-                    deviation,
-                    Tensor.pointer(context, y)));
+            Status.check(
+                    graft_random_normal(context.pointer(), seed, offset, mean, deviation, Tensor.pointer(context, y)));
         }
     }
 }

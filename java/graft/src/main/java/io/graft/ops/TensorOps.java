@@ -17,30 +17,21 @@ public final class TensorOps {
      */
     public static void copy(Context context, Tensor x, Tensor y) {
         synchronized (context) {
-            Status.check(graft_tensor_copy(
-                    context.pointer(),
-                    Tensor.pointer(context, x),
-                    Tensor.pointer(context, y)));
+            Status.check(graft_tensor_copy(context.pointer(), Tensor.pointer(context, x), Tensor.pointer(context, y)));
         }
     }
 
     /** Every element of y = value. */
     public static void fill(Context context, double value, Tensor y) {
         synchronized (context) {
-            Status.check(graft_tensor_fill(
-                    context.pointer(),
-                    value,
-                    Tensor.pointer(context, y)));
+            Status.check(graft_tensor_fill(context.pointer(), value, Tensor.pointer(context, y)));
         }
     }
 
     /** y += x: floats of one shape, any strides. */
     public static void add(Context context, Tensor x, Tensor y) {
         synchronized (context) {
-            Status.check(graft_tensor_add(
-                    context.pointer(),
-                    Tensor.pointer(context, x),
-                    Tensor.pointer(context, y)));
+            Status.check(graft_tensor_add(context.pointer(), Tensor.pointer(context, x), Tensor.pointer(context, y)));
         }
     }
 }

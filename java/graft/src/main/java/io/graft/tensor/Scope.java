@@ -75,8 +75,7 @@ public final class Scope implements AutoCloseable {
     Tensor view(graft_tensor parent, Owner owner, long offset, long[] shape, long[] strides) {
         checkOpen();
         if (strides.length != shape.length) {
-            throw new IllegalArgumentException(
-                    "view: " + shape.length + " sizes but " + strides.length + " strides");
+            throw new IllegalArgumentException("view: " + shape.length + " sizes but " + strides.length + " strides");
         }
         graft_tensor handle = new graft_tensor((Pointer) null);
         Status.check(graft_tensor_view(context.pointer(), parent, offset, shape.length, shape, strides, handle));
@@ -88,8 +87,8 @@ public final class Scope implements AutoCloseable {
         synchronized (context) {
             checkOpen();
             graft_weight handle = new graft_weight((Pointer) null);
-            Status.check(graft_weight_create_dense(
-                    context.pointer(), memory.ordinal(), dtype.code(), n, k, border, handle));
+            Status.check(
+                    graft_weight_create_dense(context.pointer(), memory.ordinal(), dtype.code(), n, k, border, handle));
             return new Weight(this, handle, null);
         }
     }

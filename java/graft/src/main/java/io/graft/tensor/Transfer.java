@@ -121,8 +121,7 @@ final class Transfer {
     }
 
     private static void copy(Context context, Tensor from, Tensor to) {
-        Status.check(graft_tensor_copy(
-                context.pointer(), Tensor.pointer(context, from), Tensor.pointer(context, to)));
+        Status.check(graft_tensor_copy(context.pointer(), Tensor.pointer(context, from), Tensor.pointer(context, to)));
     }
 
     private static int length(Tensor tensor) {

@@ -34,8 +34,10 @@ class CompletenessTest {
     void everyStemHasItsWholeLife(Path header) {
         String stem = header.getFileName().toString().replace(".h", "");
         assertThat(OpCatalog.ROOT.resolve("native/src/ops/" + stem + ".cpp")).exists();
-        assertThat(OpCatalog.ROOT.resolve("native/src/cpu/reference/" + stem + ".cpp")).exists();
-        assertThat(OpCatalog.ROOT.resolve("native/tests/ops/" + stem + "_test.cpp")).exists();
+        assertThat(OpCatalog.ROOT.resolve("native/src/cpu/reference/" + stem + ".cpp"))
+                .exists();
+        assertThat(OpCatalog.ROOT.resolve("native/tests/ops/" + stem + "_test.cpp"))
+                .exists();
         assertThat(OpCatalog.ROOT.resolve("docs/ops/" + stem + ".md")).exists();
     }
 }

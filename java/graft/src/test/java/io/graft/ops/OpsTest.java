@@ -169,8 +169,7 @@ class OpsTest {
         assertThat(o.floats()).containsExactly(new float[] {1, 2, 2, 3}, NEAR);
         assertThat(lse.floats()).containsExactly(new float[] {0, (float) Math.log(2)}, NEAR);
         Tensor dv = tensor(1, 2, 1, 2);
-        Attention.backward(
-                context, o, q, k, v, o, lse, null, 1, 0, 0, tensor(1, 2, 1, 2), tensor(1, 2, 1, 2), dv);
+        Attention.backward(context, o, q, k, v, o, lse, null, 1, 0, 0, tensor(1, 2, 1, 2), tensor(1, 2, 1, 2), dv);
         assertThat(dv.floats()).containsExactly(new float[] {2, 3.5f, 1, 1.5f}, NEAR);
     }
 
@@ -196,8 +195,7 @@ class OpsTest {
         assertThat(sum.doubles()).containsExactly(25);
         Tensor p = tensor(2).set(1, 1);
         Tensor output = scope.tensor(Memory.BASE, DType.BF16, 2);
-        AdamWStep.step(
-                context, g, 0.5, 0.9, 0.999, 1e-8, 0.5, 1, 0, null, p, tensor(2), tensor(2), output);
+        AdamWStep.step(context, g, 0.5, 0.9, 0.999, 1e-8, 0.5, 1, 0, null, p, tensor(2), tensor(2), output);
         assertThat(p.floats()).containsExactly(new float[] {0.25f, 0.25f}, NEAR);
         assertThat(output.floats()).containsExactly(0.25f, 0.25f);
     }
@@ -211,7 +209,8 @@ class OpsTest {
         }
         Tensor tail = tensor(10);
         Random.uniform(context, 7, 990, 2, 3, tail);
-        assertThat(tail.floats()).containsExactly(x.reshape(100, 10).rows(99, 100).floats());
+        assertThat(tail.floats())
+                .containsExactly(x.reshape(100, 10).rows(99, 100).floats());
         Random.normal(context, 7, 0, 5, 0.5, x);
         double sum = 0;
         for (float value : x.floats()) {

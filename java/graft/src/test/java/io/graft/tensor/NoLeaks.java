@@ -41,8 +41,8 @@ public final class NoLeaks implements BeforeAllCallback, AfterAllCallback, Befor
         long before = context.getStore(NAMESPACE).get(context.getUniqueId(), Long.class);
         long after = Context.liveHandles();
         if (after != before) {
-            throw new AssertionError(context.getDisplayName() + " leaves " + (after - before)
-                    + " contexts, tensors or weights open");
+            throw new AssertionError(
+                    context.getDisplayName() + " leaves " + (after - before) + " contexts, tensors or weights open");
         }
     }
 }

@@ -21,11 +21,14 @@ class ShapesTest {
     void reshapeSplitsWhatHasGapsBetweenRows() {
         assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {20, 1}, new long[] {2, 3, 4, 2}))
                 .containsExactly(60, 20, 2, 1);
-        assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {20, 1}, new long[] {48})).isNull();
-        assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {20, 1}, new long[] {3, 16})).isNull();
+        assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {20, 1}, new long[] {48}))
+                .isNull();
+        assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {20, 1}, new long[] {3, 16}))
+                .isNull();
         assertThat(Shapes.reshape(new long[] {2, 3, 8}, new long[] {60, 20, 1}, new long[] {6, 8}))
                 .containsExactly(20, 1);
-        assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {8, 1}, new long[] {47})).isNull();
+        assertThat(Shapes.reshape(new long[] {6, 8}, new long[] {8, 1}, new long[] {47}))
+                .isNull();
     }
 
     @Test

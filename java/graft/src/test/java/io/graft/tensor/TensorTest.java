@@ -173,7 +173,10 @@ class TensorTest {
     @Test
     void itemIsForOneElement() {
         assertThat(scope.tensor(Memory.ACTIVATION, DType.F32, 1).set(7).item()).isEqualTo(7);
-        assertThat(scope.tensor(Memory.ACTIVATION, DType.I64, 1, 1).set(new int[] {7}).item()).isEqualTo(7);
+        assertThat(scope.tensor(Memory.ACTIVATION, DType.I64, 1, 1)
+                        .set(new int[] {7})
+                        .item())
+                .isEqualTo(7);
         Tensor two = scope.tensor(Memory.ACTIVATION, DType.F32, 2);
         assertThatThrownBy(two::item).hasMessageContaining("does not have one element");
     }
