@@ -1,0 +1,118 @@
+package io.graft.io;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Seeded mutations of good JSON files: each is either read or refused with a {@link FormatException}. */
+@Timeout(300)
+class ConfigMutationTest {
+    private static final int MUTATIONS = 500;
+    private static final String[] PIECES = {
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "-",
+        "0",
+        "1e9",
+        "1e999",
+        "99999999999999999999",
+        "null",
+        "true",
+        "\\",
+        "\"(\"",
+        "\"*\"",
+        "[1]",
+        "[\"a\"]",
+        "{\"a\":1}",
+        "..",
+        "/",
+        "\u0000",
+        "é"
+    };
+
+    @TempDir
+    Path directory;
+
+    @Test
+    void modelConfigurations() throws IOException {
+        mutate(Fixtures.path("models/llama_rope3/config.json"), LlamaConfig::read);
+        mutate(Fixtures.path("models/llama_rope3/config_v4.json"), LlamaConfig::read);
+    }
+
+    @Test
+    void adapterConfigurations() throws IOException {
+        for (String name : new String[] {"lora_pattern", "lora_layers"}) {
+            mutate(Fixtures.path("adapters/llama_gqa/" + name + "/" + PeftLoraConfig.FILE), file -> {
+                PeftLoraConfig config = PeftLoraConfig.read(file);
+                config.targets("model.layers.0.self_attn.q_proj");
+                assertThat(config.rank("model.layers.0.mlp.down_proj")).isPositive();
+                assertThat(PeftLoraConfig.parse("again", config.toJson()).rank())
+                        .isEqualTo(config.rank());
+            });
+        }
+    }
+
+    @Test
+    void indexOfShards() throws IOException {
+        Path model = Fixtures.path("models/llama_rope3");
+        for (int shard = 1; shard <= 3; shard++) {
+            String name = "model-0000" + shard + "-of-00003.safetensors";
+            Files.copy(model.resolve(name), directory.resolve(name));
+        }
+        mutate(
+                model.resolve("model.safetensors.index.json"),
+                file -> Checkpoint.open(directory).close());
+    }
+
+    private void mutate(Path original, Consumer<Path> reader) throws IOException {
+        String seed = Files.readString(original);
+        Path file = directory.resolve(original.getFileName());
+        Random random = new Random(seed.length());
+        int refused = 0;
+        for (int i = 0; i < MUTATIONS; i++) {
+            String mutant = mutate(seed, random);
+            Files.write(
+                    file,
+                    mutant.getBytes(random.nextInt(50) == 0 ? StandardCharsets.ISO_8859_1 : StandardCharsets.UTF_8));
+            try {
+                reader.accept(file);
+            } catch (FormatException e) {
+                assertThat(e.getMessage()).isNotBlank();
+                refused++;
+            } catch (RuntimeException | StackOverflowError e) {
+                throw new AssertionError("not a FormatException for: " + mutant, e);
+            }
+        }
+        assertThat(refused).isGreaterThan(MUTATIONS / 2);
+    }
+
+    /** One or two changes: a piece put in or over, a stretch removed, or the end cut off. */
+    private static String mutate(String seed, Random random) {
+        StringBuilder text = new StringBuilder(seed);
+        for (int n = 1 + random.nextInt(2); n > 0; n--) {
+            int at = random.nextInt(text.length());
+            int end = Math.min(text.length(), at + 1 + random.nextInt(12));
+            String piece = PIECES[random.nextInt(PIECES.length)];
+            switch (random.nextInt(8)) {
+                case 0, 1, 2 -> text.insert(at, piece);
+                case 3, 4, 5 -> text.replace(at, end, piece);
+                case 6 -> text.delete(at, end);
+                default -> text.setLength(at + 1);
+            }
+        }
+        return text.toString();
+    }
+}
