@@ -70,7 +70,7 @@ GRAFT_CPU_2(SwigluBackward, fast)
 GRAFT_CPU_2(TensorCopy, fast)
 GRAFT_CPU_2(TensorFill, fast)
 GRAFT_CPU_2(TensorAdd, fast)
-GRAFT_CPU_2(AttentionForward, fast)
+GRAFT_CPU_3(AttentionForward, decode, fast)
 GRAFT_CPU_2(AttentionBackward, fast)
 GRAFT_CPU_2(LinearCrossEntropyForward, fast)
 

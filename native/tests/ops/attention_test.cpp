@@ -85,8 +85,8 @@ void expect_near_all(const std::vector<double>& actual, const std::vector<double
 }
 
 void expect_agreement(graft_dtype dtype, const Case& s, const char* fast = "fast") {
-  const Context one(2, fast), other(1, "reference"), quick(2, "fast");
-  Attention a(one, dtype, s), b(other, dtype, s), g(quick, dtype, s);
+  const Context forward(2, fast), reference(1, "reference"), backward(2, "fast");
+  Attention a(forward, dtype, s), b(reference, dtype, s), g(backward, dtype, s);
   const std::string what = s.text(dtype);
   GRAFT_ASSERT_OK(a.forward()) << what;
   GRAFT_ASSERT_OK(b.forward()) << what;
@@ -153,6 +153,162 @@ TEST(Attention, FastAgreesWithReference) {
   };
   for (graft_dtype dtype : kSmallFloats)
     for (const Case& s : cases) expect_agreement(dtype, s);
+}
+
+TEST(Attention, DecodeAgreesWithReference) {
+  const Case cases[] = {
+      {1, 1, 1, 1, 1, 8, 0, 0, {}},
+      {2, 1, 300, 8, 2, 64, 299, 0, {}},
+      {1, 1, 257, 3, 3, 12, 256, 0, {}},
+      {1, 1, 900, 6, 1, 80, 899, 64, {}},
+      {3, 1, 600, 4, 2, 128, 599, 0, {1, 0, 600}},
+      {2, 3, 700, 5, 1, 33, 520, 0, {700, 522}},
+      {1, 4, 400, 2, 2, 16, 396, 2, {}},
+      {1, 2, 512, 2, 1, 64, 0, 0, {}},
+  };
+  for (graft_dtype dtype : kSmallFloats)
+    for (const Case& s : cases) expect_agreement(dtype, s, "decode");
+  const Context c, decode(1, "decode");
+  Attention a(c, GRAFT_DTYPE_F32, cases[0]), many(decode, GRAFT_DTYPE_F32, {1, 5, 5, 1, 1, 8, 0, 0, {}});
+  GRAFT_ASSERT_OK(a.forward());
+  EXPECT_EQ(c.last_dispatch(), "attention_forward:cpu/decode");
+  expect_error(many.forward(), GRAFT_UNSUPPORTED, {"more than 4 queries"});
+}
+
+TEST(Attention, EmptySizesGiveZeros) {
+  const Context c;
+  for (const Case& s :
+       {Case{2, 0, 5, 2, 1, 8, 0, 0, {}}, Case{0, 4, 4, 2, 1, 8, 0, 0, {}}, Case{1, 4, 4, 0, 2, 8, 0, 0, {}},
+        Case{1, 3, 0, 2, 1, 8, 0, 0, {}}, Case{2, 3, 3, 1, 1, 8, 0, 0, {0, 0}}}) {
+    for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16, GRAFT_DTYPE_F64}) {
+      Attention a(c, dtype, s);
+      GRAFT_ASSERT_OK(a.forward()) << s.text(dtype);
+      GRAFT_ASSERT_OK(a.backward()) << s.text(dtype);
+      for (const Tensor* t : {&a.o, &a.dq, &a.dk, &a.dv})
+        for (double value : t->get()) ASSERT_EQ(value, 0) << s.text(dtype);
+      for (double value : a.lse.get()) ASSERT_EQ(value, -std::numeric_limits<double>::infinity());
+    }
+  }
+}
+
+TEST(Attention, FiniteDifferences) {
+  const Context c(1, "reference");
+  for (const Case& s : {Case{2, 5, 8, 4, 2, 3, 3, 4, {8, 5}}, Case{1, 6, 6, 2, 1, 4, 0, 0, {}}}) {
+    Attention a(c, GRAFT_DTYPE_F64, s);
+    auto objective = [&] {
+      EXPECT_EQ(a.forward(), GRAFT_OK);
+      return dot(a.dout.get(), a.o.get());
+    };
+    objective();
+    GRAFT_ASSERT_OK(a.backward());
+    expect_gradient(a.q, a.dq.get(), objective, "dq");
+    expect_gradient(a.k, a.dk.get(), objective, "dk");
+    expect_gradient(a.v, a.dv.get(), objective, "dv");
+  }
+}
+
+TEST(Attention, SameBitsForAnyNumberOfThreads) {
+  const Case cases[] = {
+      {2, 150, 150, 4, 2, 32, 0, 0, {}}, {8, 70, 70, 4, 2, 16, 0, 30, {}}, {1, 1, 3000, 8, 2, 64, 2999, 0, {}}};
+  for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16}) {
+    for (const Case& s : cases) {
+      std::vector<double> o, dq, dk, dv;
+      for (int threads : {1, 2, 4}) {
+        const Context c(threads);
+        Attention a(c, dtype, s);
+        GRAFT_ASSERT_OK(a.forward());
+        GRAFT_ASSERT_OK(a.backward());
+        if (threads == 1) o = a.o.get(), dq = a.dq.get(), dk = a.dk.get(), dv = a.dv.get();
+        EXPECT_EQ(a.o.get(), o);
+        EXPECT_EQ(a.dq.get(), dq);
+        EXPECT_EQ(a.dk.get(), dk);
+        EXPECT_EQ(a.dv.get(), dv);
+      }
+    }
+  }
+}
+
+TEST(Attention, SlicesOfOneBuffer) {
+  const Context c;
+  const Case s{2, 70, 70, 4, 2, 16, 0, 0, {}};
+  for (graft_dtype dtype : kSmallFloats) {
+    Attention a(c, dtype, s);
+    GRAFT_ASSERT_OK(a.forward());
+    GRAFT_ASSERT_OK(a.backward());
+    const std::int64_t row = 8 * 16;
+    Tensor qkv(c, dtype, {2, 70, row}), gradient(c, dtype, {2, 70, row}), o(c, dtype, {2, 70, 4, 16});
+    const Shape stride{70 * row, row, 16, 1}, wide{2, 70, 4, 16}, narrow{2, 70, 2, 16};
+    Tensor q = qkv.view(0, wide, stride), k = qkv.view(64, narrow, stride), v = qkv.view(96, narrow, stride);
+    Tensor dq = gradient.view(0, wide, stride), dk = gradient.view(64, narrow, stride);
+    Tensor dv = gradient.view(96, narrow, stride);
+    q.set(a.q.get()), k.set(a.k.get()), v.set(a.v.get());
+    GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, nullptr, a.scale, 0, 0, o, a.lse));
+    GRAFT_ASSERT_OK(graft_attention_backward(c, a.dout, q, k, v, o, a.lse, nullptr, a.scale, 0, 0, dq, dk, dv));
+    EXPECT_EQ(o.get(), a.o.get());
+    EXPECT_EQ(dq.get(), a.dq.get());
+    EXPECT_EQ(dk.get(), a.dk.get());
+    EXPECT_EQ(dv.get(), a.dv.get());
+    GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, nullptr, a.scale, 0, 0, o, nullptr));
+    EXPECT_EQ(o.get(), a.o.get());
+  }
+}
+
+TEST(Attention, NaNComesThrough) {
+  const Context c;
+  for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16}) {
+    Attention a(c, dtype, {1, 70, 70, 1, 1, 16, 0, 0, {}});
+    std::vector<double> q = a.q.get();
+    q[69 * 16 + 3] = std::numeric_limits<double>::quiet_NaN();
+    a.q.set(q);
+    GRAFT_ASSERT_OK(a.forward());
+    const std::vector<double> o = a.o.get();
+    EXPECT_TRUE(std::isnan(o[69 * 16])) << name(dtype);
+    EXPECT_FALSE(std::isnan(o[68 * 16])) << name(dtype);
+  }
+}
+
+TEST(Attention, NoMatrixOfAllScores) {
+  for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16}) {
+    const Context c(2, "fast");
+    Attention a(c, dtype, {1, 2048, 2048, 2, 2, 64, 0, 0, {}});
+    GRAFT_ASSERT_OK(a.forward());
+    EXPECT_LE(c.peak(GRAFT_MEMORY_WORKSPACE), 1 << 20);
+    GRAFT_ASSERT_OK(a.backward());
+    // Per worker: dq of a head in fp32 and tiles. One matrix of scores would be 16 MiB.
+    EXPECT_LE(c.peak(GRAFT_MEMORY_WORKSPACE), 4 << 20);
+  }
+}
+
+TEST(Attention, BadArguments) {
+  const Context c;
+  Attention a(c, GRAFT_DTYPE_F32, {2, 4, 6, 4, 2, 8, 2, 0, {6, 5}});
+  const auto forward = [&](const graft_tensor* q, const graft_tensor* k, const graft_tensor* lengths, double scale,
+                           std::int64_t past, std::int64_t window, graft_tensor* o, graft_tensor* lse) {
+    return graft_attention_forward(c, q, k, a.v, lengths, scale, past, window, o, lse);
+  };
+  const graft_status bad = GRAFT_INVALID_ARGUMENT, shape = GRAFT_SHAPE_MISMATCH;
+  Tensor half(c, GRAFT_DTYPE_BF16, {2, 6, 2, 8}), three(c, GRAFT_DTYPE_F32, {2, 4, 3, 8}),
+      flat(c, GRAFT_DTYPE_F32, {2, 4});
+  Tensor far(c, GRAFT_DTYPE_I32, {2}), wide(c, GRAFT_DTYPE_I64, {2});
+  far.set({3, 7});
+  expect_error(forward(nullptr, a.k, nullptr, 1, 0, 0, a.o, nullptr), bad, {"graft_attention_forward", "q is NULL"});
+  expect_error(forward(flat, a.k, nullptr, 1, 0, 0, a.o, nullptr), shape, {"q [2, 4]"});
+  expect_error(forward(a.q, half, nullptr, 1, 0, 0, a.o, nullptr), bad, {"k [2, 6, 2, 8] bf16"});
+  expect_error(forward(three, a.k, nullptr, 1, 0, 0, three, nullptr), shape, {"3 heads", "2 heads"});
+  expect_error(forward(a.q, a.k, far, 1, 0, 0, a.o, nullptr), bad, {"lengths[1] is 7", "0..6"});
+  expect_error(forward(a.q, a.k, wide, 1, 0, 0, a.o, nullptr), bad, {"lengths", "i32"});
+  expect_error(forward(a.q, a.k, nullptr, std::nan(""), 0, 0, a.o, nullptr), bad, {"scale"});
+  expect_error(forward(a.q, a.k, nullptr, 1, -1, 0, a.o, nullptr), bad, {"past is -1"});
+  expect_error(forward(a.q, a.k, nullptr, 1, 0, -1, a.o, nullptr), bad, {"window is -1"});
+  expect_error(forward(a.q, a.k, nullptr, 1, 0, 0, a.q, nullptr), bad, {"o", "overlaps", "q"});
+  expect_error(forward(a.q, a.k, nullptr, 1, 0, 0, a.o, flat), shape, {"lse [2, 4]", "[2, 4, 4]"});
+  expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, nullptr, nullptr, 1, 0, 0, a.dq, a.dk, a.dv),
+               bad, {"graft_attention_backward", "lse is NULL"});
+  expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, 1, 0, 0, a.dq, nullptr, a.dv),
+               bad, {"dk is NULL"});
+  expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, 1, 0, 0, a.dq, a.dk, a.dk), bad,
+               {"dv", "overlaps", "dk"});
+  EXPECT_EQ(a.o.get(), std::vector<double>(2 * 4 * 4 * 8, 7.0));  // nothing was written
 }
 
 }  // namespace
