@@ -39,7 +39,11 @@ def tests(out):
 
 
 def benchmarks(out):
-    return {file.stem: file.read_text().splitlines() for file in sorted(out.glob("*_benchmark.txt"))}
+    found = {}
+    for file in sorted(out.glob("*_benchmark.txt")):
+        result = file.with_suffix(".json")
+        found[file.stem] = json.loads(result.read_text()) if result.exists() else file.read_text().splitlines()
+    return found
 
 
 def main():

@@ -125,19 +125,23 @@ section_sanitizer() {
 
 section_benchmark() {
     has_kernels || echo "$no_kernels"
-    local benchmark found=0
+    local benchmark name found=0 options
     for benchmark in "$build"/benchmarks/*_benchmark; do
         [ -x "$benchmark" ] || continue
         found=1
-        echo "-- $(basename "$benchmark")"
-        "$benchmark" | tee "$out/$(basename "$benchmark").txt"
+        name=$(basename "$benchmark")
+        options=()
+        # Benchmarks that write JSON name the option in their usage.
+        grep -qe '--json' "$root/benchmarks/native/$name.cpp" && options=(--json "$out/$name.json")
+        echo "-- $name"
+        "$benchmark" "${options[@]}" | tee "$out/$name.txt"
     done
     [ "$found" = 1 ] || { echo "no benchmark was built in $build/benchmarks"; return 1; }
 }
 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-rm -f "$out"/*.log "$out"/*_benchmark.txt "$out"/device.json "$out"/tests.xml "$out"/sections.tsv
+rm -f "$out"/*.log "$out"/*_benchmark.txt "$out"/*.json "$out"/tests.xml "$out"/sections.tsv
 failed=0
 for section in "${only[@]}"; do
     echo "== $section"
