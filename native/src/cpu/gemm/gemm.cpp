@@ -11,9 +11,7 @@
 namespace graft::cpu {
 namespace {
 
-// Measured: wide enough for the library's blocking, narrow enough for several threads.
 constexpr std::int64_t kPanelRows = 1024;
-constexpr std::int64_t kPanelColumns = 256;
 constexpr std::int64_t kSkinny = 64;  // products this narrow are cut by rows only
 constexpr std::int64_t kSkinnyRows = 64;
 
@@ -28,18 +26,17 @@ Cut cut_of(std::int64_t m, std::int64_t n) {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Without products to add, C is its bias, or what it was.
+// Without products to add, C is its bias and what it was.
 void no_products(const Matrix& c, float beta, const float* bias) {
-  if (beta != 0) {
-    if (bias != nullptr) core::fail(GRAFT_INTERNAL, "gemm: bias with beta 1 and k = 0");
-    return;
-  }
-  for (std::int64_t i = 0; i < c.rows; ++i)
-    for (std::int64_t j = 0; j < c.columns; ++j)
-      core::visit_float(c.dtype, [&](auto tag) {
-        using T = decltype(tag);
-        static_cast<T*>(c.data)[i * c.row_stride + j] = T(bias == nullptr ? 0.0f : bias[j]);
-      });
+  core::visit_float(c.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for (std::int64_t i = 0; i < c.rows; ++i)
+      for (std::int64_t j = 0; j < c.columns; ++j) {
+        T& element = static_cast<T*>(c.data)[i * c.row_stride + j];
+        const float before = beta == 0 ? 0.0f : static_cast<float>(element);
+        element = T(before + (bias == nullptr ? 0.0f : bias[j]));
+      }
+  });
 }
 
 }  // namespace
@@ -61,26 +58,45 @@ std::string gemm_refuse(graft_dtype input, graft_dtype output) {
   return matmul_refuse(input, output);
 }
 
-void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix& c, float beta, const float* bias) {
-  if (c.rows == 0 || c.columns == 0) return;
-  if (a.columns == 0) return no_products(c, beta, bias);
+GemmPanels::GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b,
+                       const Matrix& c, float beta, const float* bias)
+    : a_(a), b_(b), c_(c), bias_(bias) {
   const Cut cut = cut_of(c.rows, c.columns);
-  const std::int64_t down = ceil_div(c.rows, cut.rows), across = ceil_div(c.columns, cut.columns);
-  const std::int64_t last_rows = c.rows - (down - 1) * cut.rows, last_columns = c.columns - (across - 1) * cut.columns;
-  core::Scratch scratch(context.arena);
+  panel_rows_ = cut.rows;
+  panel_columns_ = cut.columns;
+  down_ = cut.rows == 0 ? 0 : ceil_div(c.rows, cut.rows);
+  across_ = cut.columns == 0 ? 0 : ceil_div(c.columns, cut.columns);
+  if (count() == 0) return;
+  const std::int64_t last_rows = c.rows - (down_ - 1) * cut.rows;
+  const std::int64_t last_columns = c.columns - (across_ - 1) * cut.columns;
   const auto panel = [&](std::int64_t rows, std::int64_t columns) {
     return GemmPanel(context, scratch, a.part(0, 0, rows, a.columns), b.part(0, 0, b.rows, columns),
                      c.part(0, 0, rows, columns), beta, bias != nullptr);
   };
-  const GemmPanel inner = panel(cut.rows, cut.columns), right = panel(cut.rows, last_columns);
-  const GemmPanel bottom = panel(last_rows, cut.columns), corner = panel(last_rows, last_columns);
-  core::parallel_for(context, down * across, [&](std::int64_t chunk, int worker) {
-    // why: panels below each other share columns of B, which is the operand that the library packs.
-    const std::int64_t i = chunk % down, j = chunk / down;
-    const GemmPanel& shape = i + 1 < down ? (j + 1 < across ? inner : right) : (j + 1 < across ? bottom : corner);
-    shape.run(worker, a.part(i * cut.rows, 0, 0, 0).data, b.part(0, j * cut.columns, 0, 0).data,
-              c.part(i * cut.rows, j * cut.columns, 0, 0).data, bias == nullptr ? nullptr : bias + j * cut.columns);
-  });
+  inner_ = panel(cut.rows, cut.columns);
+  right_ = last_columns == cut.columns ? inner_ : panel(cut.rows, last_columns);
+  bottom_ = last_rows == cut.rows ? inner_ : panel(last_rows, cut.columns);
+  corner_ = last_rows == cut.rows ? right_ : last_columns == cut.columns ? bottom_ : panel(last_rows, last_columns);
+}
+
+// why: panels below each other share columns of B, which is the operand that the library packs, so they are neighbours.
+GemmPanels::Place GemmPanels::place(std::int64_t panel) const {
+  const std::int64_t row = panel % down_ * panel_rows_, column = panel / down_ * panel_columns_;
+  return {row, column, std::min(panel_rows_, c_.rows - row), std::min(panel_columns_, c_.columns - column)};
+}
+
+void GemmPanels::run(std::int64_t panel, int worker) const {
+  const Place p = place(panel);
+  const bool last_row = panel % down_ + 1 == down_, last_column = panel / down_ + 1 == across_;
+  const GemmPanel& shape = last_row ? (last_column ? corner_ : bottom_) : (last_column ? right_ : inner_);
+  shape.run(worker, a_.part(p.row, 0, 0, 0).data, b_.part(0, p.column, 0, 0).data, c_.part(p.row, p.column, 0, 0).data,
+            bias_ == nullptr ? nullptr : bias_ + p.column);
+}
+
+void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix& c, float beta, const float* bias) {
+  core::Scratch scratch(context.arena);
+  const GemmPanels panels(context, scratch, a, b, c, beta, bias);
+  core::parallel_for(context, panels.count(), [&](std::int64_t panel, int worker) { panels.run(panel, worker); });
 }
 
 GemmPanel::GemmPanel(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,

@@ -12,6 +12,10 @@
 
 namespace graft::cpu {
 
+/** Columns of one panel of C, unless it has fewer. Measured: wide enough for the library's blocking, narrow enough for
+ * several threads. */
+inline constexpr std::int64_t kPanelColumns = 256;
+
 /** A strided matrix: element (i, j) lies i·row_stride + j·column_stride elements in; one of the strides is 1. */
 struct Matrix {
   void* data;
@@ -31,11 +35,6 @@ Matrix matrix_of(const graft_tensor& tensor);
 /** Why gemm cannot serve these types on this machine; "" when it can. a and b have the type `input`. */
 std::string gemm_refuse(graft_dtype input, graft_dtype output);
 
-/** C [m, n] = A [m, k] · B [k, n] (+ bias [n] on each row) (+ C when beta is 1; beta is 0 or 1). A and B have one type
- * of f32, bf16, f16; C is row-major, of that type or f32; bias is f32 or NULL. Any size may be 0. */
-void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix& c, float beta,
-          const float* bias = nullptr);
-
 struct Matmul;  // a oneDNN primitive
 
 /** One shape of product, run serially on the calling worker: for use inside a parallel_for. Made on the calling thread
@@ -43,6 +42,7 @@ struct Matmul;  // a oneDNN primitive
  * of the examples; only their memory differs. */
 class GemmPanel {
  public:
+  GemmPanel() = default;
   GemmPanel(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
             float beta, bool with_bias = false);
   void run(int worker, const void* a, const void* b, void* c, const float* bias = nullptr) const;
@@ -50,8 +50,35 @@ class GemmPanel {
  private:
   std::shared_ptr<const Matmul> matmul_;
   char* scratch_ = nullptr;
-  Matrix c_;
-  float beta_;
+  Matrix c_{};
+  float beta_ = 0;
 };
+
+/** C [m, n] = A [m, k] · B [k, n] (+ bias [n] on each row) (+ C when beta is 1; beta is 0 or 1), cut into panels. A and
+ * B have one type of f32, bf16, f16; C is row-major, of that type or f32; bias is f32 or NULL. Any size may be 0. */
+class GemmPanels {
+ public:
+  struct Place {
+    std::int64_t row, column, rows, columns;
+  };
+
+  /** For use inside a parallel_for; made on the calling thread, with scratch for each worker. */
+  GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
+             float beta, const float* bias = nullptr);
+  std::int64_t count() const { return down_ * across_; }
+  std::int64_t down() const { return down_; }  // panels below each other have neighbouring numbers
+  Place place(std::int64_t panel) const;
+  void run(std::int64_t panel, int worker) const;
+
+ private:
+  Matrix a_, b_, c_;
+  const float* bias_;
+  std::int64_t panel_rows_, panel_columns_, down_, across_;
+  GemmPanel inner_, right_, bottom_, corner_;
+};
+
+/** All panels, shared over the context's threads. */
+void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix& c, float beta,
+          const float* bias = nullptr);
 
 }  // namespace graft::cpu

@@ -1,0 +1,157 @@
+// Philox4x32-10 with SIMD. A 64-bit lane holds one word of one block in its lower half, since the widening multiply
+// reads only that half; the upper half is garbage until the end. Lane order is chosen so that interleaving the four
+// words of all blocks puts them in the order of the elements. Four vectors at once hide the latency of the multiplies.
+// About 7 instructions per round and vector: half a cycle per element with 512 bits.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/dropout.cpp"
+#include <hwy/foreach_target.h>
+// why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include <hwy/highway.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "core/philox.h"
+#include "cpu/fast/dropout.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace graft::cpu::fast::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET != HWY_SCALAR
+using D32 = hn::ScalableTag<std::uint32_t>;
+using D64 = hn::ScalableTag<std::uint64_t>;
+using V32 = hn::Vec<D32>;
+constexpr int kVectors = 4;
+
+// Bits of word > bound for the elements of kVectors·Lanes(D64) blocks from `block` on.
+HWY_INLINE void batch(std::uint64_t seed, std::uint64_t block, std::uint32_t bound, std::uint8_t* bits) {
+  const D32 d32;
+  const D64 d64;
+  const std::size_t lanes = hn::Lanes(d64);
+  const auto order = [&] {  // lane 2i: block i; lane 2i+1: block lanes/2 + i
+    const auto i = hn::Iota(d64, 0);
+    const auto half = hn::ShiftRight<1>(i);
+    return hn::OddEven(hn::Add(half, hn::Set(d64, lanes / 2)), half);
+  }();
+  using Philox = core::Philox;
+  const V32 m0 = hn::Set(d32, Philox::kMultiplier0), m1 = hn::Set(d32, Philox::kMultiplier1);
+  const auto high = [&](auto product) { return hn::BitCast(d32, hn::ShiftRight<32>(product)); };
+  std::uint32_t k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
+  V32 c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    // The first round: two words of the counter are 0.
+    const auto counter = hn::Add(order, hn::Set(d64, block + static_cast<std::uint64_t>(v) * lanes));
+    const auto product = hn::MulEven(hn::BitCast(d32, counter), m0);
+    c0[v] = hn::Xor(high(counter), hn::Set(d32, k0));
+    c1[v] = hn::Zero(d32);
+    c2[v] = hn::Xor(high(product), hn::Set(d32, k1));
+    c3[v] = hn::BitCast(d32, product);
+  }
+  for (int round = 1; round < Philox::kRounds; ++round) {
+    k0 += Philox::kWeyl0;
+    k1 += Philox::kWeyl1;
+    const V32 key0 = hn::Set(d32, k0), key1 = hn::Set(d32, k1);
+    for (int v = 0; v < kVectors; ++v) {
+      const auto product0 = hn::MulEven(c0[v], m0), product1 = hn::MulEven(c2[v], m1);
+      c0[v] = hn::Xor3(high(product1), c1[v], key0);
+      c1[v] = hn::BitCast(d32, product1);
+      c2[v] = hn::Xor3(high(product0), c3[v], key1);
+      c3[v] = hn::BitCast(d32, product0);
+    }
+  }
+  const V32 limit = hn::Set(d32, bound);
+  const std::size_t words = 2 * lanes;
+  for (int v = 0; v < kVectors; ++v) {
+    const auto pair = [&](V32 even, V32 odd) {
+      return hn::BitCast(d64, hn::OddEven(hn::BitCast(d32, hn::ShiftLeft<32>(hn::BitCast(d64, odd))), even));
+    };
+    const auto w01 = pair(c0[v], c1[v]), w23 = pair(c2[v], c3[v]);
+    const auto lower = hn::Gt(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), limit);
+    const auto upper = hn::Gt(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), limit);
+    std::uint8_t a[8] = {}, b[8] = {};
+    hn::StoreMaskBits(d32, lower, a);
+    hn::StoreMaskBits(d32, upper, b);
+    if (words >= 8) {
+      std::memcpy(bits, a, words / 8);
+      std::memcpy(bits + words / 8, b, words / 8);
+    } else {
+      *bits = static_cast<std::uint8_t>((a[0] & 0xf) | b[0] << 4);
+    }
+    bits += words / 4;
+  }
+}
+
+void bits_of(std::uint64_t seed, std::uint64_t first, std::int64_t count, std::uint32_t bound, std::uint8_t* bits) {
+  const std::uint64_t shift = first & 3;
+  const std::int64_t blocks = kVectors * static_cast<std::int64_t>(hn::Lanes(D64()));
+  std::uint8_t* out = bits;
+  std::uint64_t block = first >> 2;
+  const std::int64_t wanted = count + static_cast<std::int64_t>(shift);
+  for (std::int64_t done = 0; done < wanted; done += 4 * blocks, block += blocks, out += blocks / 2)
+    batch(seed, block, bound, out);
+  if (shift == 0) return;
+  *out = 0;
+  for (std::uint8_t* byte = bits; byte < out; ++byte)
+    *byte = static_cast<std::uint8_t>(*byte >> shift | byte[1] << (8 - shift));
+}
+
+#else
+
+void bits_of(std::uint64_t seed, std::uint64_t first, std::int64_t count, std::uint32_t bound, std::uint8_t* bits) {
+  std::memset(bits, 0, static_cast<std::size_t>(mask_bytes(count)));
+  for (std::int64_t i = 0; i < count; ++i)
+    if (core::Philox::word(seed, first + static_cast<std::uint64_t>(i)) > bound)
+      bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 1 << (i % 8));
+}
+
+#endif
+
+template <class U>
+HWY_INLINE void copy_kept(const U* from, const std::uint8_t* bits, std::int64_t count, U* to) {
+  const hn::CappedTag<U, 64 / sizeof(U)> d;
+  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  if (lanes >= 8)
+    for (; i + lanes <= count; i += lanes)
+      hn::StoreU(hn::IfThenElseZero(hn::LoadMaskBits(d, bits + i / 8), hn::LoadU(d, from + i)), d, to + i);
+  for (; i < count; ++i) to[i] = (bits[i / 8] >> (i % 8) & 1) != 0 ? from[i] : U{0};
+}
+
+void copy16(const std::uint16_t* from, const std::uint8_t* bits, std::int64_t count, std::uint16_t* to) {
+  copy_kept(from, bits, count, to);
+}
+void copy32(const std::uint32_t* from, const std::uint8_t* bits, std::int64_t count, std::uint32_t* to) {
+  copy_kept(from, bits, count, to);
+}
+
+}  // namespace graft::cpu::fast::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace graft::cpu::fast {
+HWY_EXPORT(bits_of);
+HWY_EXPORT(copy16);
+HWY_EXPORT(copy32);
+
+void keep_bits(const ops::Dropout& dropout, std::int64_t first, std::int64_t count, std::uint8_t* bits) {
+  // Kept: word·2^-32 >= p, that is word >= ceil(p·2^32).
+  const double least = std::ceil(dropout.probability * 0x1p32);
+  if (least > 4294967295.0) {
+    std::memset(bits, 0, static_cast<std::size_t>(mask_bytes(count)));
+    return;
+  }
+  const auto bound = static_cast<std::uint32_t>(least) - 1;
+  HWY_DYNAMIC_DISPATCH(bits_of)
+  (dropout.seed, dropout.offset + static_cast<std::uint64_t>(first), count, bound, bits);
+}
+
+void masked_copy(graft_dtype dtype, const void* from, const std::uint8_t* bits, std::int64_t count, void* to) {
+  if (graft_dtype_bytes(dtype) == 2) HWY_DYNAMIC_DISPATCH(copy16)
+  (static_cast<const std::uint16_t*>(from), bits, count, static_cast<std::uint16_t*>(to));
+  else HWY_DYNAMIC_DISPATCH(copy32)(static_cast<const std::uint32_t*>(from), bits, count,
+                                    static_cast<std::uint32_t*>(to));
+}
+
+}  // namespace graft::cpu::fast
+#endif

@@ -1,0 +1,116 @@
+#include "cpu/fast/lora.h"
+
+#include <algorithm>
+
+#include "core/context.h"
+#include "core/tensor_check.h"
+#include "cpu/fast/visit.h"
+
+namespace graft::cpu {
+namespace fast {
+namespace {
+
+constexpr std::int64_t kConvertedRows = 256;
+
+std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* name, const graft_tensor& activation) {
+  if (rank == 0) return "the rank is 0";
+  if (w.border < rank) return "the weight's border is " + std::to_string(w.border) + ", below the rank";
+  const std::int64_t needed = activation.shape[1] + w.border;
+  if (activation.shape[0] > 0 && activation.stride[0] < needed)
+    return std::string(name) + " has a pitch of " + std::to_string(activation.stride[0]) + ", below " +
+           std::to_string(needed);
+  return {};
+}
+
+}  // namespace
+
+std::string refuse_types(const graft_weight& w, const graft_tensor& a, const graft_tensor& b,
+                         const graft_tensor* bias) {
+  for (const graft_tensor* t : {&w.storage, &a, &b, bias})
+    if (t != nullptr && t->dtype == GRAFT_DTYPE_F64) return "fp64 is for the reference";
+  const std::string refusal = gemm_refuse(w.storage.dtype, w.storage.dtype);
+  return refusal.empty() ? gemm_refuse(w.storage.dtype, GRAFT_DTYPE_F32) : refusal;
+}
+
+Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
+                 graft_dtype dtype) {
+  const std::int64_t rows = m.shape[0], columns = m.shape[1];
+  const Matrix from = matrix_of(m);
+  const Matrix to =
+      row_major(scratch.take<char>(rows * columns * graft_dtype_bytes(dtype)), dtype, rows, columns, columns);
+  core::parallel_for(context, chunks_of(rows, kConvertedRows), [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk * kConvertedRows, count = std::min(kConvertedRows, rows - first);
+    convert(from.part(first, 0, count, columns), static_cast<float>(scale), to.part(first, 0, count, columns));
+  });
+  return to;
+}
+
+std::string refuse(const ops::LoraPack& a) { return refuse_types(*a.w, *a.a, *a.b, nullptr); }
+
+void run(core::Context& context, const ops::LoraPack& a) {
+  const std::int64_t n = a.w->n, k = a.w->k, border = a.w->border, rank = a.a->shape[0];
+  const Matrix storage = matrix_of(a.w->storage), down = matrix_of(*a.a), up = matrix_of(*a.b);
+  const auto zero = [&](const Matrix& m) {
+    const std::int64_t bytes = graft_dtype_bytes(m.dtype);
+    for (std::int64_t i = 0; i < m.rows; ++i)
+      std::fill_n(static_cast<char*>(m.data) + i * m.row_stride * bytes, m.columns * bytes, char{0});
+  };
+  const std::int64_t chunks = chunks_of(n, kConvertedRows);
+  core::parallel_for(context, chunks + 1, [&](std::int64_t chunk, int) {
+    if (chunk < chunks) {
+      const std::int64_t first = chunk * kConvertedRows, rows = std::min(kConvertedRows, n - first);
+      convert(up.part(first, 0, rows, rank), static_cast<float>(a.scale), storage.part(first, k, rows, rank));
+      zero(storage.part(first, k + rank, rows, border - rank));
+    } else {
+      convert(down, 1, storage.part(n, 0, rank, k));
+      zero(storage.part(n, k, rank, border));
+      zero(storage.part(n + rank, 0, border - rank, k + border));
+    }
+  });
+}
+
+std::string refuse(const ops::LoraMerge& a) {
+  for (const graft_tensor* t : {static_cast<const graft_tensor*>(a.merged), a.a, a.b})
+    if (t->dtype == GRAFT_DTYPE_F64) return "fp64 is for the reference";
+  return {};
+}
+
+void run(core::Context& context, const ops::LoraMerge& a) {
+  core::Scratch scratch(context.arena);
+  const Matrix down = converted(context, scratch, *a.a, 1, GRAFT_DTYPE_F32);
+  const Matrix up = converted(context, scratch, *a.b, 1, GRAFT_DTYPE_F32);
+  const Matrix w = matrix_of(core::dense_matrix(*a.w)), merged = matrix_of(*a.merged);
+  core::parallel_for(context, chunks_of(w.rows), [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk * kRowsPerChunk, rows = std::min(kRowsPerChunk, w.rows - first);
+    rank_update(static_cast<const float*>(up.part(first, 0, 0, 0).data), up.columns,
+                static_cast<const float*>(down.data), down.columns, {}, static_cast<float>(a.scale),
+                w.part(first, 0, rows, w.columns), merged.part(first, 0, rows, w.columns));
+  });
+}
+
+}  // namespace fast
+
+namespace bordered {
+
+std::string refuse(const ops::LoraForward& a) {
+  const std::string types = fast::refuse_types(*a.w, *a.a, *a.b, a.bias);
+  return types.empty() ? fast::refuse_border(*a.w, a.a->shape[0], "x", *a.x) : types;
+}
+std::string refuse(const ops::LoraBackward& a) {
+  const std::string types = fast::refuse_types(*a.w, *a.a, *a.b, nullptr);
+  return types.empty() ? fast::refuse_border(*a.w, a.a->shape[0], "dy", *a.dy) : types;
+}
+void run(core::Context& context, const ops::LoraForward& a) { fast::lora_forward(context, a, true); }
+void run(core::Context& context, const ops::LoraBackward& a) { fast::lora_backward(context, a, true); }
+
+}  // namespace bordered
+
+namespace accumulating {
+
+std::string refuse(const ops::LoraForward& a) { return fast::refuse_types(*a.w, *a.a, *a.b, a.bias); }
+std::string refuse(const ops::LoraBackward& a) { return fast::refuse_types(*a.w, *a.a, *a.b, nullptr); }
+void run(core::Context& context, const ops::LoraForward& a) { fast::lora_forward(context, a, false); }
+void run(core::Context& context, const ops::LoraBackward& a) { fast::lora_backward(context, a, false); }
+
+}  // namespace accumulating
+}  // namespace graft::cpu

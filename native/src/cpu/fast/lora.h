@@ -1,0 +1,25 @@
+// What the two fast paths of lora share. "bordered": the adapter stands in the weight's border and S in the
+// activation's tail, so that each direction is one GEMM. "accumulating": the same products, added panel by panel.
+#pragma once
+
+#include <string>
+
+#include "cpu/fast/skinny.h"
+#include "ops/lora.h"
+
+namespace graft::cpu::fast {
+
+/** Rows of S and dS that one chunk makes. */
+inline constexpr std::int64_t kSkinnyRows = 64;
+
+/** Why neither path serves: types that the GEMM library lacks. */
+std::string refuse_types(const graft_weight& w, const graft_tensor& a, const graft_tensor& b, const graft_tensor* bias);
+
+/** scale·m in the type and memory of `dtype`, from the scratch. */
+Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
+                 graft_dtype dtype);
+
+void lora_forward(core::Context& context, const ops::LoraForward& a, bool bordered);
+void lora_backward(core::Context& context, const ops::LoraBackward& a, bool bordered);
+
+}  // namespace graft::cpu::fast

@@ -1,0 +1,172 @@
+// dS = scale·dy B in chunks of rows; then, in one parallel part, panels of columns of dx, da and db. Without dropout dx
+// is [dy│dS]·[W;A], or dy W and then dS A panel by panel. With dropout a column panel makes its mask once, for da and
+// for dx. FLOPs: 2·T·N·K + 4·T·r·(K+N). Extra bytes: dy twice and x once.
+#include <algorithm>
+
+#include "core/context.h"
+#include "core/tensor_check.h"
+#include "cpu/fast/dropout.h"
+#include "cpu/fast/lora.h"
+#include "cpu/fast/visit.h"
+
+namespace graft::cpu::fast {
+namespace {
+
+constexpr std::int64_t kColumns = kPanelColumns;  // of one task
+constexpr std::int64_t kMaskRows = 256;
+
+class Backward {
+ public:
+  Backward(core::Context& context, const ops::LoraBackward& a, bool bordered)
+      : context_(context),
+        a_(a),
+        bordered_(bordered),
+        rows_(a.dy->shape[0]),
+        n_(a.w->n),
+        k_(a.w->k),
+        rank_(a.a->shape[0]),
+        dtype_(a.dy->dtype),
+        scratch_(context.arena),
+        dy_(matrix_of(*a.dy)) {}
+
+  void run() {
+    if (a_.dx != nullptr || a_.da != nullptr) low_gradient();
+    if (a_.db != nullptr) s_ = floats(converted(context_, scratch_, *a_.s, 1, GRAFT_DTYPE_F32));
+    if (a_.dx == nullptr || a_.dropout.active()) {
+      columns_and_rest(a_.dropout.active() && a_.dx != nullptr ? frozen() : nullptr);
+    } else if (bordered_) {
+      const GemmPanels dx(context_, scratch_, row_major(dy_.data, dtype_, rows_, n_ + rank_, dy_.row_stride),
+                          matrix_of(a_.w->storage).part(0, 0, n_ + rank_, k_), matrix_of(*a_.dx), beta());
+      panels_and_rest(dx, nullptr);
+    } else {
+      const GemmPanels low(context_, scratch_, tail_, converted(context_, scratch_, *a_.a, 1, dtype_),
+                           matrix_of(*a_.dx), 1);
+      panels_and_rest(*frozen(), &low);
+    }
+    if (a_.dbias != nullptr) column_sums(context_, dy_, static_cast<float*>(a_.dbias->data));
+  }
+
+ private:
+  static float* floats(const Matrix& m) { return static_cast<float*>(m.data); }
+  float beta() const { return a_.accumulate ? 1.0f : 0.0f; }
+
+  const GemmPanels* frozen() {
+    frozen_ = std::make_unique<GemmPanels>(context_, scratch_, dy_, matrix_of(core::dense_matrix(*a_.w)),
+                                           matrix_of(*a_.dx), beta());
+    return frozen_.get();
+  }
+
+  // dS in fp32, and in dy's type for the GEMM that makes dx.
+  void low_gradient() {
+    const Matrix up = converted(context_, scratch_, *a_.b, a_.scale, dtype_);
+    ds_ = scratch_.take<float>(rows_ * rank_);
+    const bool for_gemm = a_.dx != nullptr && !a_.dropout.active();
+    if (for_gemm && bordered_) {
+      tail_ = row_major(dy_.data, dtype_, rows_, n_ + rank_, dy_.row_stride).part(0, n_, rows_, rank_);
+    } else if (for_gemm) {
+      tail_ = row_major(scratch_.take<char>(rows_ * rank_ * graft_dtype_bytes(dtype_)), dtype_, rows_, rank_, rank_);
+    }
+    const auto panel = [&](std::int64_t count) {
+      return GemmPanel(context_, scratch_, dy_.part(0, 0, count, n_), up,
+                       row_major(ds_, GRAFT_DTYPE_F32, count, rank_, rank_), 0);
+    };
+    const std::int64_t chunks = chunks_of(rows_, kSkinnyRows), last = rows_ - (chunks - 1) * kSkinnyRows;
+    const GemmPanel inner = panel(std::min(rows_, kSkinnyRows)), end = last == kSkinnyRows ? inner : panel(last);
+    core::parallel_for(context_, chunks, [&](std::int64_t chunk, int worker) {
+      const std::int64_t first = chunk * kSkinnyRows, count = std::min(kSkinnyRows, rows_ - first);
+      float* out = ds_ + first * rank_;
+      (count == kSkinnyRows ? inner : end).run(worker, dy_.part(first, 0, 0, 0).data, up.data, out);
+      if (for_gemm)
+        convert(row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_), 1, tail_.part(first, 0, count, rank_));
+    });
+  }
+
+  // dx by panels of the GEMM; da and db by column tasks of their own.
+  void panels_and_rest(const GemmPanels& dx, const GemmPanels* low) {
+    const std::int64_t panels = dx.count(), da = a_.da == nullptr ? 0 : chunks_of(k_, kColumns);
+    up_parts();
+    core::parallel_for(context_, panels + da + db_tasks(), [&](std::int64_t task, int worker) {
+      if (task < panels) {
+        dx.run(task, worker);
+        if (low != nullptr) low->run(task, worker);
+      } else if (task < panels + da) {
+        down_columns(task - panels, 0, rows_, {});
+      } else {
+        up_columns(task - panels - da, worker);
+      }
+    });
+  }
+
+  // Tasks of kColumns columns of dx and da, all rows; dx may be missing, or dropout be active, or both.
+  void columns_and_rest(const GemmPanels* dx) {
+    const bool wanted = dx != nullptr || a_.da != nullptr, drops = a_.dropout.active();
+    const std::int64_t tasks = wanted ? chunks_of(k_, kColumns) : 0, pitch = mask_bytes(kColumns);
+    std::uint8_t* all_bits = drops ? scratch_.take<std::uint8_t>(context_.pool.threads() * kMaskRows * pitch) : nullptr;
+    const float* down = dx == nullptr ? nullptr : floats(converted(context_, scratch_, *a_.a, 1, GRAFT_DTYPE_F32));
+    up_parts();
+    core::parallel_for(context_, tasks + db_tasks(), [&](std::int64_t task, int worker) {
+      if (task >= tasks) return up_columns(task - tasks, worker);
+      if (!drops) return down_columns(task, 0, rows_, {});
+      const std::int64_t column = task * kColumns, columns = std::min(kColumns, k_ - column);
+      for (std::int64_t panel = 0; dx != nullptr && panel < dx->down(); ++panel)
+        dx->run(task * dx->down() + panel, worker);
+      std::uint8_t* bits = all_bits + worker * kMaskRows * pitch;
+      for (std::int64_t first = 0; first < rows_; first += kMaskRows) {
+        const std::int64_t count = std::min(kMaskRows, rows_ - first);
+        for (std::int64_t t = 0; t < count; ++t)
+          keep_bits(a_.dropout, (first + t) * k_ + column, columns, bits + t * pitch);
+        if (a_.da != nullptr) down_columns(task, first, count, {bits, pitch});
+        if (dx == nullptr) continue;
+        const Matrix part = matrix_of(*a_.dx).part(first, column, count, columns);
+        rank_update(ds_ + first * rank_, rank_, down + column, k_, {bits, pitch},
+                    static_cast<float>(a_.dropout.scale()), part, part);
+      }
+    });
+  }
+
+  // da [r, columns of the task] += dSᵀ drop(x) over some rows.
+  void down_columns(std::int64_t task, std::int64_t first, std::int64_t count, Keep keep) const {
+    const std::int64_t column = task * kColumns, columns = std::min(kColumns, k_ - column);
+    const float scale = a_.dropout.active() ? static_cast<float>(a_.dropout.scale()) : 1.0f;
+    outer_sum(ds_ + first * rank_, rank_, matrix_of(*a_.x).part(first, column, count, columns), keep, scale,
+              static_cast<float*>(a_.da->data) + column, a_.da->stride[0]);
+  }
+
+  std::int64_t db_tasks() const { return a_.db == nullptr ? 0 : chunks_of(n_, kColumns); }
+  void up_parts() {
+    if (a_.db != nullptr) parts_ = scratch_.take<float>(context_.pool.threads() * rank_ * kColumns);
+  }
+
+  // db [rows of the task, r] += scale·dyᵀ S: made as its transpose, which is how the memory lies best for vectors.
+  void up_columns(std::int64_t task, int worker) const {
+    const std::int64_t column = task * kColumns, columns = std::min(kColumns, n_ - column);
+    float* part = parts_ + worker * rank_ * kColumns;
+    std::fill_n(part, rank_ * kColumns, 0.0f);
+    outer_sum(s_, rank_, dy_.part(0, column, rows_, columns), {}, static_cast<float>(a_.scale), part, kColumns);
+    for (std::int64_t i = 0; i < columns; ++i) {
+      float* db = static_cast<float*>(a_.db->data) + (column + i) * a_.db->stride[0];
+      for (std::int64_t j = 0; j < rank_; ++j) db[j] += part[j * kColumns + i];
+    }
+  }
+
+  core::Context& context_;
+  const ops::LoraBackward& a_;
+  const bool bordered_;
+  const std::int64_t rows_, n_, k_, rank_;
+  const graft_dtype dtype_;
+  core::Scratch scratch_;
+  const Matrix dy_;
+  Matrix tail_{};
+  float* ds_ = nullptr;
+  const float* s_ = nullptr;
+  float* parts_ = nullptr;
+  std::unique_ptr<GemmPanels> frozen_;
+};
+
+}  // namespace
+
+void lora_backward(core::Context& context, const ops::LoraBackward& a, bool bordered) {
+  if (a.dy->shape[0] > 0) Backward(context, a, bordered).run();
+}
+
+}  // namespace graft::cpu::fast

@@ -1,0 +1,31 @@
+// Products with one side of r columns (a rank), where a GEMM library is far from its speed: they run next to a panel of
+// the large GEMM, while the panel is in cache. All sums are in fp32 and in a fixed order.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/gemm/gemm.h"
+
+namespace graft::cpu::fast {
+
+/** Which elements of a matrix are kept by dropout: row t's bits start at bits + t·pitch. bits NULL: all. */
+struct Keep {
+  const std::uint8_t* bits = nullptr;
+  std::int64_t pitch = 0;
+};
+
+/** sums[j·pitch + i] += factor · Σ_t s[t·rank + j] · kept m[t, i], for i in m's columns. */
+void outer_sum(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
+               std::int64_t pitch);
+
+/** out[t, i] = base[t, i] + factor · kept Σ_j s[t·rank + j] · a[j·a_pitch + i]; out may be base. */
+void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t a_pitch, Keep keep, float factor,
+                 const Matrix& base, const Matrix& out);
+
+/** to[t, i] = scale · from[t, i], converting. */
+void convert(const Matrix& from, float scale, const Matrix& to);
+
+/** sums[i] += Σ_t m[t, i]. */
+void column_sums(core::Context& context, const Matrix& m, float* sums);
+
+}  // namespace graft::cpu::fast
