@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Writes safetensors files, byte for byte as the format's Python library does: tensors by falling width of their type,
@@ -57,7 +58,9 @@ public final class SafetensorsWriter {
             out.writeStartObject();
             if (!metadata.isEmpty()) {
                 out.writeObjectFieldStart("__metadata__");
-                for (Map.Entry<String, String> entry : metadata.entrySet()) {
+                // why: sorted, since the order of Map.of differs from run to run and equal contents shall give equal
+                // bytes.
+                for (Map.Entry<String, String> entry : new TreeMap<>(metadata).entrySet()) {
                     out.writeStringField(entry.getKey(), entry.getValue());
                 }
                 out.writeEndObject();
