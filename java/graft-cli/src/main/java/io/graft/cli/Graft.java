@@ -76,6 +76,7 @@ public final class Graft implements Runnable {
         CommandLine line = commandLine();
         line.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
         line.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
+        Interruption.enable();
         int status = line.execute(arguments);
         Interruption.finished();
         System.exit(status);

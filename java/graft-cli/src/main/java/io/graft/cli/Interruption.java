@@ -15,13 +15,19 @@ final class Interruption {
     private static final long PATIENCE_SECONDS = 60;
     private static final AtomicBoolean INSTALLED = new AtomicBoolean();
     private static final CountDownLatch FINISHED = new CountDownLatch(1);
+    private static volatile boolean enabled;
     private static volatile boolean requested;
 
     private Interruption() {}
 
+    /** Called by the program's start: only there does the exit of the process belong to the command. */
+    static void enable() {
+        enabled = true;
+    }
+
     /** From now on the signal sets {@link #requested()} and the exit waits for {@link #finished()}. */
     static void install() {
-        if (INSTALLED.compareAndSet(false, true)) {
+        if (enabled && INSTALLED.compareAndSet(false, true)) {
             Runtime.getRuntime().addShutdownHook(new Thread(Interruption::await, "graft-interruption"));
         }
     }

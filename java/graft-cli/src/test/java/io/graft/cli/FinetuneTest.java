@@ -59,7 +59,7 @@ class FinetuneTest {
 
         List<Object> target =
                 method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
-        Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--json"));
+        Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
         assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
         Cli generated = Cli.run(
                 with(target, "generate", "--prompt", "assertEquals(", "--max-tokens", 5, "--temperature", 0, "--json"));

@@ -39,7 +39,7 @@ class UsageTest {
                 "|a command is missing",
                 "train|Unmatched argument",
                 "trace --model m|Missing required options",
-                "finetune --model m --data d --out o --metod lora|Unknown option: '--metod'",
+                "finetune --model m --data d --out o --metod lora|Unknown options: '--metod'",
                 "finetune --model m --data d --out o --method fancy|unknown method 'fancy', known: full, lora",
                 "finetune --model m --data d --out o --steps 3 --epochs 1|--steps and --epochs exclude each other",
                 "finetune --model m --data d --out o --batch 0|--batch must be positive, got 0",

@@ -57,7 +57,7 @@ final class BaseModel {
     }
 
     /** Trains the model and puts it into the cache. */
-    DemoResult train(Output out, DoubleToLongFunction steps) {
+    DemoResult train(Output out, DoubleToLongFunction steps) throws IOException {
         Llama.Options options =
                 Llama.Options.training(Method.named("full").create().apply(new MethodOptions(), settings.seed()));
         try (Context context = settings.openContext();
@@ -71,12 +71,12 @@ final class BaseModel {
         }
     }
 
-    private void save(Llama llama, DemoResult result) {
-        AtomicFiles.replaceDirectory(folder, fresh -> {
-            llama.save(fresh);
-            text.writeTokenizer(fresh);
-            JSON.writeValue(fresh.resolve(RESULT).toFile(), result);
-        });
+    /** why: the result comes last, since a folder that has it counts as complete. */
+    private void save(Llama llama, DemoResult result) throws IOException {
+        Files.deleteIfExists(folder.resolve(RESULT));
+        llama.save(folder);
+        text.writeTokenizer(folder);
+        AtomicFiles.write(folder.resolve(RESULT), JSON.writeValueAsString(result));
     }
 
     private LlamaConfig config() {
