@@ -145,7 +145,7 @@ public final class TrainingStep {
 
     private static Adapter lora(double dropout) {
         return Lora.create(
-                PeftLoraConfig.create()
+                PeftLoraConfig.builder()
                         .rank(16)
                         .alpha(32)
                         .dropout(dropout)
