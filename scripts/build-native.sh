@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# The CMake steps of native/pom.xml: build | test | sanitize | format. GRAFT_DNNL_ROOT is the folder of oneDNN that holds
-# include/ and the shared library.
+# The CMake steps of native/pom.xml: build [TARGET] | test | sanitize | format. GRAFT_DNNL_ROOT is the folder of oneDNN that
+# holds include/ and the shared library.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=$root/native/target
 
-# configure_and_build FOLDER CMAKE_OPTION…
+# configure_and_build FOLDER TARGET CMAKE_OPTION…
 configure_and_build() {
-    local folder=$1
-    shift
+    local folder=$1 goal=$2
+    shift 2
     # why: the jar of oneDNN has only the versioned name, and linkers look for the plain one.
     ln -sf libdnnl.so.3 "$GRAFT_DNNL_ROOT/libdnnl.so"
     cmake -S "$root/native" -B "$folder" -G Ninja -DGRAFT_DNNL_ROOT="$GRAFT_DNNL_ROOT" "$@" >"$folder.log" 2>&1 ||
         { cat "$folder.log" >&2; exit 1; }
-    cmake --build "$folder"
+    cmake --build "$folder" --target "$goal"
 }
 
 run_tests() {
@@ -24,13 +24,14 @@ run_tests() {
 mkdir -p "$target"
 case "${1:-}" in
 build)
-    configure_and_build "$target/build" -DCMAKE_BUILD_TYPE=Release
+    configure_and_build "$target/build" "${2:-all}" -DCMAKE_BUILD_TYPE=Release
     ;;
 test)
     run_tests "$target/build"
     ;;
 sanitize)
-    configure_and_build "$target/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_SANITIZE=ON
+    configure_and_build "$target/build-asan" all -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_SANITIZE=ON \
+        -DGRAFT_BENCHMARKS=OFF
     run_tests "$target/build-asan"
     ;;
 format)
@@ -39,7 +40,7 @@ format)
         xargs -0 clang-format --dry-run --Werror
     ;;
 *)
-    echo "usage: build-native.sh build|test|sanitize|format" >&2
+    echo "usage: build-native.sh build [TARGET]|test|sanitize|format" >&2
     exit 2
     ;;
 esac
