@@ -64,7 +64,7 @@ void random_fill(core::Context& context, std::uint64_t seed, std::uint64_t offse
           random_words(seed, next - skip, buffer);
           if (normal) random_box_muller(buffer);
           const std::int64_t n = std::min(count - done, kRandomBuffer - static_cast<std::int64_t>(skip));
-          for (std::int64_t i = 0; i < n; ++i) to[done + i] = T(static_cast<float>(number(buffer[skip + i])));
+          for (std::int64_t i = 0; i < n; ++i) to[done + i] = core::narrow<T>(number(buffer[skip + i]));
           done += n;
         }
       });
