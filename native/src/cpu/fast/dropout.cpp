@@ -69,13 +69,13 @@ HWY_INLINE void batch(std::uint64_t seed, std::uint64_t block, std::uint32_t bou
     const auto w01 = pair(c0[v], c1[v]), w23 = pair(c2[v], c3[v]);
     const auto lower = hn::Gt(hn::BitCast(d32, hn::InterleaveLower(d64, w01, w23)), limit);
     const auto upper = hn::Gt(hn::BitCast(d32, hn::InterleaveUpper(d64, w01, w23)), limit);
-    std::uint8_t a[8] = {}, b[8] = {};
-    hn::StoreMaskBits(d32, lower, a);
-    hn::StoreMaskBits(d32, upper, b);
     if (words >= 8) {
-      std::memcpy(bits, a, words / 8);
-      std::memcpy(bits + words / 8, b, words / 8);
+      hn::StoreMaskBits(d32, lower, bits);
+      hn::StoreMaskBits(d32, upper, bits + words / 8);
     } else {
+      std::uint8_t a[8] = {}, b[8] = {};
+      hn::StoreMaskBits(d32, lower, a);
+      hn::StoreMaskBits(d32, upper, b);
       *bits = static_cast<std::uint8_t>((a[0] & 0xf) | b[0] << 4);
     }
     bits += words / 4;

@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "core/context.h"
+#include "core/float_types.h"
 #include "core/tensor_check.h"
 #include "cpu/fast/dropout.h"
 #include "cpu/fast/lora.h"
+#include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
 namespace graft::cpu::fast {
@@ -58,7 +60,8 @@ class Backward {
 
   // dS in fp32, and in dy's type for the GEMM that makes dx.
   void low_gradient() {
-    const Matrix up = converted(context_, scratch_, *a_.b, a_.scale, dtype_);
+    const bool pairs = dtype_ == GRAFT_DTYPE_BF16 && has_bf16_pairs();
+    const Matrix up = pairs ? up_rows() : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
     ds_ = scratch_.take<float>(rows_ * rank_);
     const bool for_gemm = a_.dx != nullptr && !a_.dropout.active();
     if (for_gemm && bordered_) {
@@ -71,14 +74,31 @@ class Backward {
                        row_major(ds_, GRAFT_DTYPE_F32, count, rank_, rank_), 0);
     };
     const std::int64_t chunks = chunks_of(rows_, kSkinnyRows), last = rows_ - (chunks - 1) * kSkinnyRows;
-    const GemmPanel inner = panel(std::min(rows_, kSkinnyRows)), end = last == kSkinnyRows ? inner : panel(last);
+    const GemmPanel inner = pairs ? GemmPanel() : panel(std::min(rows_, kSkinnyRows));
+    const GemmPanel end = pairs || last == kSkinnyRows ? inner : panel(last);
     core::parallel_for(context_, chunks, [&](std::int64_t chunk, int worker) {
       const std::int64_t first = chunk * kSkinnyRows, count = std::min(kSkinnyRows, rows_ - first);
       float* out = ds_ + first * rank_;
-      (count == kSkinnyRows ? inner : end).run(worker, dy_.part(first, 0, 0, 0).data, up.data, out);
+      if (pairs) {
+        row_products_bf16(dy_.part(first, 0, count, n_), {}, up, 1, out);
+      } else {
+        (count == kSkinnyRows ? inner : end).run(worker, dy_.part(first, 0, 0, 0).data, up.data, out);
+      }
       if (for_gemm)
         convert(row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_), 1, tail_.part(first, 0, count, rank_));
     });
+  }
+
+  // (scale·B)ᵀ [r, N] in bf16: row_products wants rows.
+  Matrix up_rows() {
+    auto* to = scratch_.take<core::bf16>(rank_ * n_);
+    const Matrix b = converted(context_, scratch_, *a_.b, a_.scale, GRAFT_DTYPE_F32);
+    core::parallel_for(context_, chunks_of(n_, kColumns), [&](std::int64_t chunk, int) {
+      const std::int64_t first = chunk * kColumns, last = std::min(n_, first + kColumns);
+      for (std::int64_t j = 0; j < rank_; ++j)
+        for (std::int64_t i = first; i < last; ++i) to[j * n_ + i] = core::bf16(floats(b)[i * rank_ + j]);
+    });
+    return row_major(to, GRAFT_DTYPE_BF16, rank_, n_, n_);
   }
 
   // dx by panels of the GEMM; da and db by column tasks of their own.

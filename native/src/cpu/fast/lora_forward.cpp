@@ -6,42 +6,75 @@
 #include "core/tensor_check.h"
 #include "cpu/fast/dropout.h"
 #include "cpu/fast/lora.h"
+#include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
 namespace graft::cpu::fast {
 namespace {
 
+// S of some rows of x: by pairs of bf16 where the processor has them, which can drop elements as they are loaded, else
+// by the library, which needs a masked copy.
+class Projection {
+ public:
+  Projection(core::Context& context, core::Scratch& scratch, const Matrix& x, const Matrix& down,
+             const ops::Dropout& dropout)
+      : x_(x), down_(down), dropout_(dropout), pairs_(x.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) {
+    const std::int64_t threads = context.pool.threads(), rows = x.rows, columns = x.columns;
+    if (dropout.active()) bits_ = scratch.take<std::uint8_t>(threads * bits_size());
+    if (pairs_) return;
+    if (dropout.active()) kept_ = scratch.take<char>(threads * kept_size());
+    const auto panel = [&](std::int64_t count) {
+      const Matrix from =
+          kept_ == nullptr ? x.part(0, 0, count, columns) : row_major(kept_, x.dtype, count, columns, columns);
+      const Matrix to = row_major(nullptr, GRAFT_DTYPE_F32, count, down.rows, down.rows);
+      return GemmPanel(context, scratch, from, down.transposed(), to, 0);
+    };
+    const std::int64_t last = rows - (chunks_of(rows, kSkinnyRows) - 1) * kSkinnyRows;
+    inner_ = panel(std::min(rows, kSkinnyRows));
+    end_ = last == kSkinnyRows ? inner_ : panel(last);
+  }
+
+  void run(std::int64_t first, std::int64_t count, int worker, float* out) const {
+    const Matrix rows = x_.part(first, 0, count, x_.columns);
+    const std::int64_t bytes = graft_dtype_bytes(x_.dtype), pitch = mask_bytes(x_.columns);
+    std::uint8_t* bits = bits_ == nullptr ? nullptr : bits_ + worker * bits_size();
+    for (std::int64_t t = 0; bits != nullptr && t < count; ++t)
+      keep_bits(dropout_, (first + t) * x_.columns, x_.columns, bits + t * pitch);
+    if (pairs_) return row_products_bf16(rows, {bits, pitch}, down_, 1, out);
+    const void* from = rows.data;
+    if (bits != nullptr) {
+      char* kept = kept_ + worker * kept_size();
+      for (std::int64_t t = 0; t < count; ++t)
+        masked_copy(x_.dtype, rows.part(t, 0, 0, 0).data, bits + t * pitch, x_.columns, kept + t * x_.columns * bytes);
+      from = kept;
+    }
+    (count == kSkinnyRows ? inner_ : end_).run(worker, from, down_.data, out);
+  }
+
+ private:
+  std::int64_t bits_size() const { return kSkinnyRows * mask_bytes(x_.columns); }
+  std::int64_t kept_size() const { return kSkinnyRows * x_.columns * graft_dtype_bytes(x_.dtype); }
+
+  const Matrix x_, down_;
+  const ops::Dropout dropout_;
+  const bool pairs_;
+  std::uint8_t* bits_ = nullptr;
+  char* kept_ = nullptr;
+  GemmPanel inner_, end_;
+};
+
 // S into `tail`, and into the caller's s where wanted.
 void project(core::Context& context, const Matrix& x, const Matrix& down, const ops::Dropout& dropout,
              const Matrix& tail, const graft_tensor* s) {
   core::Scratch scratch(context.arena);
-  const std::int64_t rows = x.rows, columns = x.columns, rank = down.rows, threads = context.pool.threads();
-  const std::int64_t bytes = graft_dtype_bytes(x.dtype);
-  const bool drops = dropout.active();
-  float* sums = scratch.take<float>(threads * kSkinnyRows * rank);
-  char* masked = drops ? scratch.take<char>(threads * kSkinnyRows * columns * bytes) : nullptr;
-  std::uint8_t* bits = drops ? scratch.take<std::uint8_t>(threads * mask_bytes(columns)) : nullptr;
-  const auto panel = [&](std::int64_t count) {
-    const Matrix from = drops ? row_major(masked, x.dtype, count, columns, columns) : x.part(0, 0, count, columns);
-    return GemmPanel(context, scratch, from, down.transposed(), row_major(sums, GRAFT_DTYPE_F32, count, rank, rank), 0);
-  };
-  const std::int64_t chunks = chunks_of(rows, kSkinnyRows), last = rows - (chunks - 1) * kSkinnyRows;
-  const GemmPanel inner = panel(std::min(rows, kSkinnyRows)), end = last == kSkinnyRows ? inner : panel(last);
-  const float scale = drops ? static_cast<float>(dropout.scale()) : 1.0f;
-  core::parallel_for(context, chunks, [&](std::int64_t chunk, int worker) {
+  const std::int64_t rows = x.rows, rank = down.rows;
+  const Projection projection(context, scratch, x, down, dropout);
+  float* sums = scratch.take<float>(context.pool.threads() * kSkinnyRows * rank);
+  const float scale = dropout.active() ? static_cast<float>(dropout.scale()) : 1.0f;
+  core::parallel_for(context, chunks_of(rows, kSkinnyRows), [&](std::int64_t chunk, int worker) {
     const std::int64_t first = chunk * kSkinnyRows, count = std::min(kSkinnyRows, rows - first);
-    const void* from = x.part(first, 0, 0, 0).data;
-    if (drops) {
-      std::uint8_t* row_bits = bits + worker * mask_bytes(columns);
-      char* rows_kept = masked + worker * kSkinnyRows * columns * bytes;
-      for (std::int64_t t = 0; t < count; ++t) {
-        keep_bits(dropout, (first + t) * columns, columns, row_bits);
-        masked_copy(x.dtype, x.part(first + t, 0, 0, 0).data, row_bits, columns, rows_kept + t * columns * bytes);
-      }
-      from = rows_kept;
-    }
     float* out = sums + worker * kSkinnyRows * rank;
-    (count == kSkinnyRows ? inner : end).run(worker, from, down.data, out);
+    projection.run(first, count, worker, out);
     const Matrix made = row_major(out, GRAFT_DTYPE_F32, count, rank, rank);
     convert(made, scale, tail.part(first, 0, count, rank));
     if (s != nullptr) convert(made, scale, matrix_of(*s).part(first, 0, count, rank));

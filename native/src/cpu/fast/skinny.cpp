@@ -10,6 +10,7 @@
 #include "core/context.h"
 #include "cpu/fast/simd-inl.h"
 #include "cpu/fast/skinny.h"
+#include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -187,6 +188,7 @@ HWY_EXPORT(down_columns);
 
 void outer_sum(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
                std::int64_t pitch) {
+  if (m.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) return outer_sum_bf16(s, rank, m, keep, factor, sums, pitch);
   HWY_DYNAMIC_DISPATCH(outer)(s, rank, m, keep, factor, sums, pitch);
 }
 

@@ -1,0 +1,20 @@
+// The skinny products once more for bf16, on processors that multiply pairs of bf16 into fp32 (AVX-512 BF16): twice the
+// rate of fp32. Highway 1.0 has no such instruction.
+#pragma once
+
+#include "cpu/fast/skinny.h"
+
+namespace graft::cpu::fast {
+
+/** Whether this processor serves the functions below. */
+bool has_bf16_pairs();
+
+/** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; x and a are bf16. Row t's bits start at keep.bits + t·pitch.
+ */
+void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out);
+
+/** The same sums as outer_sum; m is bf16 and s is rounded to bf16. */
+void outer_sum_bf16(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
+                    std::int64_t pitch);
+
+}  // namespace graft::cpu::fast
