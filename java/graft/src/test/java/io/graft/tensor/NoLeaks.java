@@ -40,7 +40,8 @@ public final class NoLeaks implements BeforeAllCallback, AfterAllCallback, Befor
     private static void check(ExtensionContext context) {
         long before = context.getStore(NAMESPACE).get(context.getUniqueId(), Long.class);
         long after = Context.liveHandles();
-        if (after != before) {
+        // why: fewer than before is fine: a test may close what its instance made before the count was taken.
+        if (after > before) {
             throw new AssertionError(
                     context.getDisplayName() + " leaves " + (after - before) + " contexts, tensors or weights open");
         }
