@@ -30,8 +30,9 @@ test)
     run_tests "$target/build"
     ;;
 sanitize)
-    configure_and_build "$target/build-asan" all -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_SANITIZE=ON \
-        -DGRAFT_BENCHMARKS=OFF
+    # why: -O1 keeps lines for the reports and compiles several times faster than -O2.
+    configure_and_build "$target/build-asan" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" \
+        -DGRAFT_SANITIZE=ON -DGRAFT_BENCHMARKS=OFF
     run_tests "$target/build-asan"
     ;;
 format)
