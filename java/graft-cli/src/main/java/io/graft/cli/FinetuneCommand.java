@@ -135,7 +135,7 @@ final class FinetuneCommand extends GraftCommand {
         } else {
             settings.write(folder);
         }
-        methodOptions.baseModel = model.toString();
+        methodOptions.withBaseModel(model);
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model)) {
             List<Example> examples = TextExamples.of(TextDataset.read(tokenizer, length, data));

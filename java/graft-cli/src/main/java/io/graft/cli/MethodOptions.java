@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
 /** Settings of the methods; each method takes what it needs. */
@@ -28,6 +29,12 @@ public final class MethodOptions {
 
     /** Written into the adapter's configuration. */
     String baseModel = "";
+
+    /** The same for adapters of this model. */
+    public MethodOptions withBaseModel(Path model) {
+        baseModel = model.toString();
+        return this;
+    }
 
     double alpha() {
         return alpha == null ? 2.0 * rank : alpha;

@@ -56,7 +56,7 @@ public final class Progress implements AutoCloseable {
             return;
         }
         long now = System.nanoTime();
-        if (now - lastLine >= QUIET.toNanos() || done == total) {
+        if (now - lastLine >= QUIET.toNanos()) {
             lastLine = now;
             double left = (now - started) * 1e-9 / Math.max(1, done - first) * (total - done);
             out.note("%s: step %d of %d, %s, %s left", task, done, total, facts, Units.duration(left));

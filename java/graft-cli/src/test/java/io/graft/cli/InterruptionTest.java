@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** A training process that is stopped or killed, and continued: the result has the same bits as without that. */
 @Timeout(value = 5, unit = TimeUnit.MINUTES)
 class InterruptionTest {
-    private static final int STEPS = 300;
+    private static final int STEPS = 150;
 
     @TempDir
     Path folder;
@@ -110,7 +110,9 @@ class InterruptionTest {
 
     private void await(Process process, String line, int times) throws Exception {
         while (said().split(line, -1).length - 1 < times) {
-            assertThat(process.isAlive()).as("the process ended early: " + said()).isTrue();
+            assertThat(process.isAlive())
+                    .as("the process ended early: " + said())
+                    .isTrue();
             Thread.sleep(20);
         }
     }

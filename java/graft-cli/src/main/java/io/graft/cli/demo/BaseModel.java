@@ -65,7 +65,9 @@ final class BaseModel {
                         OpenModel.create(context, config(), settings.precision().dtype(), settings.seed(), options)) {
             TrainingRun run = new TrainingRun(
                     out, model, text.mainBatches(settings.seed()), DemoText.TOKENS, LEARNING_RATE, settings.seed());
-            DemoResult result = run.train(NAME, text.mainValidation(), steps);
+            DemoResult result = settings.baseSteps() == null
+                    ? run.train(NAME, text.mainValidation(), steps)
+                    : run.train(NAME, text.mainValidation(), settings.baseSteps());
             save(model.llama(), result);
             return result;
         }

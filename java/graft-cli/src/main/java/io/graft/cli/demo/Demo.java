@@ -68,10 +68,7 @@ public final class Demo {
         }
         out.note("2/4  base model: training from scratch on main sources, %s", settings.precision());
         DemoResult result = base.train(
-                out,
-                seconds -> settings.baseSteps() != null
-                        ? settings.baseSteps()
-                        : StepPlan.fitting(left() * BASE_SHARE, seconds, STEPS_LEAST, BASE_STEPS_MOST));
+                out, seconds -> StepPlan.fitting(left() * BASE_SHARE, seconds, STEPS_LEAST, BASE_STEPS_MOST));
         event("base", result, "cached", false);
         return result;
     }
@@ -85,10 +82,10 @@ public final class Demo {
         for (Method method : Method.all()) {
             try (Context context = settings.openContext();
                     OpenModel model = open(context, base, method)) {
-                DemoResult result =
-                        training(model, method, text).train(method.title(), text.testValidation(), seconds -> steps);
+                DemoResult result = training(model, method, text).train(method.title(), text.testValidation(), steps);
                 Path folder = settings.out().resolve(method.name());
                 method.save(model.llama(), folder);
+                text.writeTokenizer(folder);
                 samples.put(method.title(), sample(model, text));
                 results.add(result);
                 event("method", result, "name", method.name());
@@ -110,7 +107,7 @@ public final class Demo {
     }
 
     private OpenModel open(Context context, BaseModel base, Method method) {
-        MethodOptions options = new MethodOptions();
+        MethodOptions options = new MethodOptions().withBaseModel(base.folder());
         return OpenModel.open(
                 context,
                 base.folder(),
@@ -167,6 +164,10 @@ public final class Demo {
                 "time %s, peak resident memory %s",
                 Units.duration(elapsed()), Units.bytes(Machine.peakResidentMemory()));
         out.say("report: %s", html);
+        out.say("");
+        out.say(
+                "go on with: graft generate --model %s --adapter %s --prompt '%s'",
+                base.folder(), settings.out().resolve("lora"), "@Test public void test");
         out.event(
                 "report",
                 "file",

@@ -18,6 +18,7 @@ final class TrainingRun {
     private static final int UNTIMED = 3;
 
     private static final int MEASURED = 5;
+    private static final long PATIENCE = 10_000_000_000L;
 
     private final Output out;
     private final OpenModel model;
@@ -50,6 +51,12 @@ final class TrainingRun {
         return DemoResult.median(times);
     }
 
+    /** Trains for so many steps. */
+    DemoResult train(String name, List<Batch> validation, long steps) {
+        plan.steps(steps);
+        return train(name, validation, seconds -> steps);
+    }
+
     /**
      * Trains.
      *
@@ -62,7 +69,8 @@ final class TrainingRun {
         List<Double> losses = new ArrayList<>();
         context.resetPeak();
         try (Trainer trainer = trainer()) {
-            while (trainer.steps() < UNTIMED + MEASURED) {
+            long start = System.nanoTime();
+            while (trainer.steps() < plan.steps() && !measured(trainer.steps(), System.nanoTime() - start)) {
                 step(trainer, times, losses);
             }
             plan.steps(steps.applyAsLong(DemoResult.median(times)));
@@ -88,6 +96,11 @@ final class TrainingRun {
                 before,
                 after,
                 losses.stream().mapToDouble(Double::doubleValue).toArray());
+    }
+
+    /** The whole warm-up, but where steps are slow fewer. */
+    private static boolean measured(long steps, long nanoseconds) {
+        return steps >= StepPlan.WARMUP || (steps >= UNTIMED + MEASURED && nanoseconds > PATIENCE);
     }
 
     private static void step(Trainer trainer, List<Double> times, List<Double> losses) {
