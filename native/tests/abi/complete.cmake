@@ -1,5 +1,5 @@
 # An op is a stem, spelled alike in every layer. For each line of ops.def: it is listed in the CPU backend, and its stem has
-# contract, arguments, reference, fast path, test, page, Java class and Java test. Run: cmake -DROOT=<repository> -P this.
+# contract, arguments, reference, test, page and Java class. Run: cmake -DROOT=<repository> -P this.
 set(missing "")
 function(require what path)
   if(NOT EXISTS ${ROOT}/${path})
