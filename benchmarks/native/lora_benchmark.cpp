@@ -184,7 +184,7 @@ int main(int argc, char** argv) {
   }
   int rounds = 21, threads = 0;
   std::string json, command;
-  for (int i = 0; i < argc; ++i) command += (i == 0 ? "" : " ") + std::string(argv[i]);
+  for (int i = 0; i < argc; ++i) command.append(i == 0 ? "" : " ").append(argv[i]);
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     if (i + 1 >= argc || (option != "--rounds" && option != "--threads" && option != "--json")) {
