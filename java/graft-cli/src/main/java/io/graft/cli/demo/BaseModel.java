@@ -56,8 +56,8 @@ final class BaseModel {
         return JSON.readValue(folder.resolve(RESULT).toFile(), DemoResult.class);
     }
 
-    /** Trains the model and puts it into the cache. */
-    DemoResult train(Output out, DoubleToLongFunction steps) throws IOException {
+    /** Trains the model, for so many seconds at most, and puts it into the cache. */
+    DemoResult train(Output out, double seconds, DoubleToLongFunction steps) throws IOException {
         Llama.Options options =
                 Llama.Options.training(Method.named("full").create().apply(new MethodOptions(), settings.seed()));
         try (Context context = settings.openContext();
@@ -66,7 +66,7 @@ final class BaseModel {
             TrainingRun run = new TrainingRun(
                     out, model, text.mainBatches(settings.seed()), DemoText.TOKENS, LEARNING_RATE, settings.seed());
             DemoResult result = settings.baseSteps() == null
-                    ? run.train(NAME, text.mainValidation(), steps)
+                    ? run.until(seconds).train(NAME, text.mainValidation(), steps)
                     : run.train(NAME, text.mainValidation(), settings.baseSteps());
             save(model.llama(), result);
             return result;

@@ -27,12 +27,13 @@ import java.util.Map;
  */
 public final class Demo {
     private static final double BASE_SHARE = 0.5;
+    private static final double BASE_LIMIT = 0.6;
     private static final int BASE_STEPS_MOST = 600;
     private static final int METHOD_STEPS_MOST = 200;
     private static final int STEPS_LEAST = 10;
 
     /** why: loading, evaluation, samples and report take time too; so much of the rest is kept for them. */
-    private static final double RESERVE = 0.85;
+    private static final double RESERVE = 0.8;
 
     private static final String PROMPT = "    @Test\n    public void test";
     private static final int SAMPLE_TOKENS = 80;
@@ -68,7 +69,9 @@ public final class Demo {
         }
         out.note("2/4  base model: training from scratch on main sources, %s", settings.precision());
         DemoResult result = base.train(
-                out, seconds -> StepPlan.fitting(left() * BASE_SHARE, seconds, STEPS_LEAST, BASE_STEPS_MOST));
+                out,
+                left() * BASE_LIMIT,
+                seconds -> StepPlan.fitting(left() * BASE_SHARE, seconds, STEPS_LEAST, BASE_STEPS_MOST));
         event("base", result, "cached", false);
         return result;
     }
@@ -80,18 +83,32 @@ public final class Demo {
                 Method.all().size(), steps);
         List<DemoResult> results = new ArrayList<>();
         for (Method method : Method.all()) {
-            try (Context context = settings.openContext();
-                    OpenModel model = open(context, base, method)) {
-                DemoResult result = training(model, method, text).train(method.title(), text.testValidation(), steps);
-                Path folder = settings.out().resolve(method.name());
-                method.save(model.llama(), folder);
-                text.writeTokenizer(folder);
-                samples.put(method.title(), sample(model, text));
-                results.add(result);
-                event("method", result, "name", method.name());
+            DemoResult result = method(base, text, method, steps, Method.all().size() - results.size());
+            results.add(result);
+            if (result.steps() < steps) {
+                out.note("     steps became slower than measured: %d each instead of %d", result.steps(), steps);
+                steps = result.steps();
             }
         }
         return results;
+    }
+
+    private DemoResult method(BaseModel base, DemoText text, Method method, long steps, int methodsLeft)
+            throws IOException {
+        try (Context context = settings.openContext();
+                OpenModel model = open(context, base, method)) {
+            TrainingRun run = training(model, method, text);
+            if (settings.steps() == null) {
+                run.until(left() * RESERVE / methodsLeft);
+            }
+            DemoResult result = run.train(method.title(), text.testValidation(), steps);
+            Path folder = settings.out().resolve(method.name());
+            method.save(model.llama(), folder);
+            text.writeTokenizer(folder);
+            samples.put(method.title(), sample(model, text));
+            event("method", result, "name", method.name());
+            return result;
+        }
     }
 
     /** Steps of each method so that all of them together fit into the time that is left. */

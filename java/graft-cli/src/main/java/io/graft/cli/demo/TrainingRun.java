@@ -26,6 +26,7 @@ final class TrainingRun {
     private final long tokensPerStep;
     private final StepPlan plan;
     private final long seed;
+    private long deadline = Long.MAX_VALUE;
 
     TrainingRun(Output out, OpenModel model, BatchSource source, long tokensPerStep, double rate, long seed) {
         this.out = out;
@@ -49,6 +50,12 @@ final class TrainingRun {
             }
         }
         return DemoResult.median(times);
+    }
+
+    /** Ends the training after the step in progress at that time: the machine may have become slower than measured. */
+    TrainingRun until(double seconds) {
+        deadline = System.nanoTime() + (long) (seconds * 1e9);
+        return this;
     }
 
     /** Trains for so many steps. */
@@ -75,7 +82,7 @@ final class TrainingRun {
             }
             plan.steps(steps.applyAsLong(DemoResult.median(times)));
             try (Progress progress = new Progress(out, name, plan.steps())) {
-                while (trainer.steps() < plan.steps()) {
+                while (trainer.steps() < plan.steps() && System.nanoTime() < deadline) {
                     step(trainer, times, losses);
                     double seconds = times.get(times.size() - 1);
                     progress.update(
