@@ -60,7 +60,7 @@ class Backward {
 
   // dS in fp32, and in dy's type for the GEMM that makes dx.
   void low_gradient() {
-    const bool pairs = dtype_ == GRAFT_DTYPE_BF16 && has_bf16_pairs();
+    const bool pairs = has_pairs();
     const Matrix up = pairs ? up_rows() : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
     ds_ = scratch_.take<float>(rows_ * rank_);
     const bool for_gemm = a_.dx != nullptr && !a_.dropout.active();
@@ -86,6 +86,22 @@ class Backward {
       }
       if (for_gemm)
         convert(row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_), 1, tail_.part(first, 0, count, rank_));
+    });
+  }
+
+  bool has_pairs() const { return dtype_ == GRAFT_DTYPE_BF16 && has_bf16_pairs(); }
+
+  // dS, and pairs of A's rows, for rank_update_bf16.
+  void pair_up(const float* down) {
+    const std::int64_t pairs = (rank_ + 1) / 2;
+    ds_pairs_ = scratch_.take<std::uint32_t>(rows_ * pairs);
+    down_pairs_ = scratch_.take<std::uint32_t>(pairs * k_);
+    interleave_bf16(ds_, rows_, rank_, ds_pairs_);
+    core::parallel_for(context_, pairs, [&](std::int64_t j, int) {
+      for (std::int64_t i = 0; i < k_; ++i) {
+        const std::uint32_t second = 2 * j + 1 < rank_ ? core::bf16(down[(2 * j + 1) * k_ + i]).bits : 0;
+        down_pairs_[j * k_ + i] = core::bf16(down[2 * j * k_ + i]).bits | second << 16;
+      }
     });
   }
 
@@ -123,6 +139,7 @@ class Backward {
     const std::int64_t tasks = wanted ? chunks_of(k_, kColumns) : 0, pitch = mask_bytes(kColumns);
     std::uint8_t* all_bits = drops ? scratch_.take<std::uint8_t>(context_.pool.threads() * kMaskRows * pitch) : nullptr;
     const float* down = dx == nullptr ? nullptr : floats(converted(context_, scratch_, *a_.a, 1, GRAFT_DTYPE_F32));
+    if (dx != nullptr && drops && has_pairs()) pair_up(down);
     up_parts();
     core::parallel_for(context_, tasks + db_tasks(), [&](std::int64_t task, int worker) {
       if (task >= tasks) return up_columns(task - tasks, worker);
@@ -138,8 +155,13 @@ class Backward {
         if (a_.da != nullptr) down_columns(task, first, count, {bits, pitch});
         if (dx == nullptr) continue;
         const Matrix part = matrix_of(*a_.dx).part(first, column, count, columns);
-        rank_update(ds_ + first * rank_, rank_, down + column, k_, {bits, pitch},
-                    static_cast<float>(a_.dropout.scale()), part, part);
+        const float scale = static_cast<float>(a_.dropout.scale());
+        if (has_pairs()) {
+          const std::int64_t pairs = (rank_ + 1) / 2;
+          rank_update_bf16(ds_pairs_ + first * pairs, pairs, down_pairs_ + column, k_, {bits, pitch}, scale, part);
+        } else {
+          rank_update(ds_ + first * rank_, rank_, down + column, k_, {bits, pitch}, scale, part, part);
+        }
       }
     });
   }
@@ -178,6 +200,7 @@ class Backward {
   const Matrix dy_;
   Matrix tail_{};
   float* ds_ = nullptr;
+  std::uint32_t *ds_pairs_ = nullptr, *down_pairs_ = nullptr;
   const float* s_ = nullptr;
   float* parts_ = nullptr;
   std::unique_ptr<GemmPanels> frozen_;

@@ -1,11 +1,12 @@
 // vdpbf16ps adds x0·y0 + x1·y1 of the bf16 pairs in each 32-bit lane to an fp32 lane.
-// row_products: pairs along the row; 2 rows of x by 8 of a in registers, per 32 columns 10 loads and 16 products.
+// row_products: pairs along the row; 4 rows of x by 4 of a in registers, per 32 columns 8 loads and 16 products.
 // outer_sum: pairs along the rows of m, made by interleaving two of them; 8 sums by 32 columns in registers. The pairs
 // of s are broadcast from a small table. Subnormal bf16 values count as zero, as in the library's GEMM.
 #include "cpu/fast/skinny_bf16.h"
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "core/float_types.h"
 
@@ -17,18 +18,18 @@
 namespace graft::cpu::fast {
 namespace {
 
-GRAFT_BF16_PAIRS inline __m512i load32(const core::bf16* p, std::int64_t n, const std::uint8_t* bits) {
-  __mmask32 mask = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
-  if (bits != nullptr) {
-    std::uint32_t kept;
-    std::memcpy(&kept, bits, sizeof(kept));
-    mask &= kept;
-  }
-  return _mm512_maskz_loadu_epi16(mask, p);
+template <bool full, bool masked>
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i load32(const core::bf16* p, std::int64_t n,
+                                                              const std::uint8_t* bits) {
+  const __m512i v = full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((__mmask32{1} << n) - 1, p);
+  if constexpr (!masked) return v;
+  std::uint32_t kept;
+  std::memcpy(&kept, bits, sizeof(kept));
+  return _mm512_maskz_mov_epi16(kept, v);
 }
 
 // why not _mm512_reduce_add_ps: GCC 12 warns of an uninitialised value inside it.
-GRAFT_BF16_PAIRS inline float sum_of(__m512 v) {
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline float sum_of(__m512 v) {
   alignas(64) float lanes[16];
   _mm512_store_ps(lanes, v);
   const __m256 eight = _mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8));
@@ -37,50 +38,60 @@ GRAFT_BF16_PAIRS inline float sum_of(__m512 v) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
-template <int R, int J>
+template <int R, int J, bool full, bool masked>
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void row_step(const core::bf16* x, std::int64_t x_pitch, Keep keep,
+                                                             const core::bf16* a, std::int64_t a_pitch, std::int64_t i,
+                                                             std::int64_t n, __m512 (&acc)[R][J]) {
+  __m512bh row[R];
+  for (int t = 0; t < R; ++t)
+    row[t] =
+        (__m512bh)load32<full, masked>(x + t * x_pitch + i, n, masked ? keep.bits + t * keep.pitch + i / 8 : nullptr);
+  for (int j = 0; j < J; ++j) {
+    const __m512bh other = (__m512bh)load32<full, false>(a + j * a_pitch + i, n, nullptr);
+    for (int t = 0; t < R; ++t) acc[t][j] = _mm512_dpbf16_ps(acc[t][j], row[t], other);
+  }
+}
+
+template <int R, int J, bool masked>
 GRAFT_BF16_PAIRS inline void row_block(const core::bf16* x, std::int64_t x_pitch, Keep keep, const core::bf16* a,
                                        std::int64_t a_pitch, std::int64_t columns, float factor, float* out,
                                        std::int64_t rank) {
   __m512 acc[R][J];
   for (int t = 0; t < R; ++t)
     for (int j = 0; j < J; ++j) acc[t][j] = _mm512_setzero_ps();
-  for (std::int64_t i = 0; i < columns; i += 32) {
-    const std::int64_t n = columns - i;
-    __m512bh row[R];
-    for (int t = 0; t < R; ++t)
-      row[t] =
-          (__m512bh)load32(x + t * x_pitch + i, n, keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch + i / 8);
-    for (int j = 0; j < J; ++j) {
-      const __m512bh other = (__m512bh)load32(a + j * a_pitch + i, n, nullptr);
-      for (int t = 0; t < R; ++t) acc[t][j] = _mm512_dpbf16_ps(acc[t][j], row[t], other);
-    }
-  }
+  std::int64_t i = 0;
+  for (; i + 32 <= columns; i += 32) row_step<R, J, true, masked>(x, x_pitch, keep, a, a_pitch, i, 32, acc);
+  if (i < columns) row_step<R, J, false, masked>(x, x_pitch, keep, a, a_pitch, i, columns - i, acc);
   for (int t = 0; t < R; ++t)
     for (int j = 0; j < J; ++j) out[t * rank + j] = factor * sum_of(acc[t][j]);
 }
 
-template <int R>
+template <int R, bool masked>
 GRAFT_BF16_PAIRS inline void rows_of(const core::bf16* x, std::int64_t x_pitch, Keep keep, const Matrix& a,
                                      float factor, float* out) {
   const core::bf16* other = static_cast<const core::bf16*>(a.data);
+  const std::int64_t pitch = a.row_stride;
   std::int64_t j = 0;
-  for (; j + 8 <= a.rows; j += 8)
-    row_block<R, 8>(x, x_pitch, keep, other + j * a.row_stride, a.row_stride, a.columns, factor, out + j, a.rows);
+  for (; j + 4 <= a.rows; j += 4)
+    row_block<R, 4, masked>(x, x_pitch, keep, other + j * pitch, pitch, a.columns, factor, out + j, a.rows);
   for (; j < a.rows; ++j)
-    row_block<R, 1>(x, x_pitch, keep, other + j * a.row_stride, a.row_stride, a.columns, factor, out + j, a.rows);
+    row_block<R, 1, masked>(x, x_pitch, keep, other + j * pitch, pitch, a.columns, factor, out + j, a.rows);
 }
 
-template <int J, bool masked>
-GRAFT_BF16_PAIRS inline void outer_block(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m,
-                                         std::int64_t pitch, std::int64_t rows, Keep keep, std::int64_t i,
-                                         std::int64_t n, float factor, float* sums, std::int64_t sums_pitch) {
+template <int J, bool full, bool masked>
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void outer_block(const std::uint32_t* pairs, std::int64_t rank,
+                                                                const core::bf16* m, std::int64_t pitch,
+                                                                std::int64_t rows, Keep keep, std::int64_t i,
+                                                                std::int64_t n, float factor, float* sums,
+                                                                std::int64_t sums_pitch) {
   __m512 low[J], high[J];
   for (int j = 0; j < J; ++j) low[j] = high[j] = _mm512_setzero_ps();
   for (std::int64_t t = 0; t < rows; t += 2) {
     const std::uint8_t* bits = masked ? keep.bits + t * keep.pitch + i / 8 : nullptr;
-    const __m512i even = load32(m + t * pitch + i, n, bits);
-    const __m512i odd = t + 1 < rows ? load32(m + (t + 1) * pitch + i, n, masked ? bits + keep.pitch : nullptr)
-                                     : _mm512_setzero_si512();
+    const __m512i even = load32<full, masked>(m + t * pitch + i, n, bits);
+    const __m512i odd = t + 1 < rows
+                            ? load32<full, masked>(m + (t + 1) * pitch + i, n, masked ? bits + keep.pitch : nullptr)
+                            : _mm512_setzero_si512();
     const __m512bh first = (__m512bh)_mm512_unpacklo_epi16(even, odd),
                    second = (__m512bh)_mm512_unpackhi_epi16(even, odd);
     for (int j = 0; j < J; ++j) {
@@ -103,18 +114,70 @@ GRAFT_BF16_PAIRS inline void outer_block(const std::uint32_t* pairs, std::int64_
   }
 }
 
+template <bool full, bool masked>
+GRAFT_BF16_PAIRS inline void outer_ranks(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m,
+                                         std::int64_t pitch, std::int64_t rows, Keep keep, std::int64_t i,
+                                         std::int64_t n, float factor, float* sums, std::int64_t sums_pitch) {
+  std::int64_t j = 0;
+  for (; j + 8 <= rank; j += 8)
+    outer_block<8, full, masked>(pairs + j, rank, m, pitch, rows, keep, i, n, factor, sums + j * sums_pitch,
+                                 sums_pitch);
+  for (; j < rank; ++j)
+    outer_block<1, full, masked>(pairs + j, rank, m, pitch, rows, keep, i, n, factor, sums + j * sums_pitch,
+                                 sums_pitch);
+}
+
 template <bool masked>
-GRAFT_BF16_PAIRS void outer_rows(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m, std::int64_t pitch,
-                                 std::int64_t rows, std::int64_t columns, Keep keep, float factor, float* sums,
-                                 std::int64_t sums_pitch) {
-  for (std::int64_t i = 0; i < columns; i += 32) {
-    std::int64_t j = 0;
-    for (; j + 8 <= rank; j += 8)
-      outer_block<8, masked>(pairs + j, rank, m, pitch, rows, keep, i, columns - i, factor, sums + j * sums_pitch,
-                             sums_pitch);
-    for (; j < rank; ++j)
-      outer_block<1, masked>(pairs + j, rank, m, pitch, rows, keep, i, columns - i, factor, sums + j * sums_pitch,
-                             sums_pitch);
+void outer_rows(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m, std::int64_t pitch,
+                std::int64_t rows, std::int64_t columns, Keep keep, float factor, float* sums,
+                std::int64_t sums_pitch) {
+  std::int64_t i = 0;
+  for (; i + 32 <= columns; i += 32)
+    outer_ranks<true, masked>(pairs, rank, m, pitch, rows, keep, i, 32, factor, sums, sums_pitch);
+  if (i < columns)
+    outer_ranks<false, masked>(pairs, rank, m, pitch, rows, keep, i, columns - i, factor, sums, sums_pitch);
+}
+
+// 4 rows of out by 32 columns; a's rows are interleaved in pairs: element i of pair j is a[2j, i] and a[2j+1, i].
+template <int R, bool full>
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void update_block(const std::uint32_t* s, std::int64_t pairs,
+                                                                 const std::uint32_t* a, std::int64_t a_pitch,
+                                                                 Keep keep, float factor, core::bf16* out,
+                                                                 std::int64_t pitch, std::int64_t i, std::int64_t n) {
+  __m512 acc[R][2];
+  for (int t = 0; t < R; ++t) acc[t][0] = acc[t][1] = _mm512_setzero_ps();
+  const __mmask32 whole = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
+  const __mmask16 masks[2] = {static_cast<__mmask16>(whole), static_cast<__mmask16>(whole >> 16)};
+  for (std::int64_t j = 0; j < pairs; ++j) {
+    const std::uint32_t* row = a + j * a_pitch + i;
+    const __m512bh left = (__m512bh)(full ? _mm512_loadu_si512(row) : _mm512_maskz_loadu_epi32(masks[0], row));
+    const __m512bh right =
+        (__m512bh)(full ? _mm512_loadu_si512(row + 16) : _mm512_maskz_loadu_epi32(masks[1], row + 16));
+    for (int t = 0; t < R; ++t) {
+      const __m512bh pair = (__m512bh)_mm512_set1_epi32(static_cast<int>(s[t * pairs + j]));
+      acc[t][0] = _mm512_dpbf16_ps(acc[t][0], left, pair);
+      acc[t][1] = _mm512_dpbf16_ps(acc[t][1], right, pair);
+    }
+  }
+  const __m512 scale = _mm512_set1_ps(factor);
+  for (int t = 0; t < R; ++t) {
+    std::uint32_t kept = ~0u;
+    if (keep.bits != nullptr) std::memcpy(&kept, keep.bits + t * keep.pitch + i / 8, sizeof(kept));
+    for (int half = 0; half < 2; ++half) {
+      core::bf16* to = out + t * pitch + i + 16 * half;
+      const __m256i bits =
+          full ? _mm256_loadu_si256(reinterpret_cast<const __m256i*>(to)) : _mm256_maskz_loadu_epi16(masks[half], to);
+      const __m512 before =
+          _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, bits), 16));
+      const __m512 sum =
+          _mm512_mask3_fmadd_ps(acc[t][half], scale, before, static_cast<__mmask16>(kept >> (16 * half)));
+      const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(sum);
+      if constexpr (full) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), rounded);
+      } else {
+        _mm256_mask_storeu_epi16(to, masks[half], rounded);
+      }
+    }
   }
 }
 
@@ -126,19 +189,27 @@ bool has_bf16_pairs() {
   return has;
 }
 
-GRAFT_BF16_PAIRS void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out) {
+void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out) {
   const core::bf16* data = static_cast<const core::bf16*>(x.data);
   const auto from = [&](std::int64_t t) {
     return Keep{keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, keep.pitch};
   };
+  const auto rows = [&](auto count, std::int64_t t) {
+    constexpr int R = decltype(count)::value;
+    const core::bf16* first = data + t * x.row_stride;
+    if (keep.bits == nullptr) {
+      rows_of<R, false>(first, x.row_stride, from(t), a, factor, out + t * a.rows);
+    } else {
+      rows_of<R, true>(first, x.row_stride, from(t), a, factor, out + t * a.rows);
+    }
+  };
   std::int64_t t = 0;
-  for (; t + 2 <= x.rows; t += 2)
-    rows_of<2>(data + t * x.row_stride, x.row_stride, from(t), a, factor, out + t * a.rows);
-  for (; t < x.rows; ++t) rows_of<1>(data + t * x.row_stride, x.row_stride, from(t), a, factor, out + t * a.rows);
+  for (; t + 4 <= x.rows; t += 4) rows(std::integral_constant<int, 4>{}, t);
+  for (; t < x.rows; ++t) rows(std::integral_constant<int, 1>{}, t);
 }
 
-GRAFT_BF16_PAIRS void outer_sum_bf16(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor,
-                                     float* sums, std::int64_t pitch) {
+void outer_sum_bf16(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
+                    std::int64_t pitch) {
   constexpr std::int64_t kPairs = 4096;  // the table stays in the first-level cache
   std::uint32_t pairs[kPairs];
   const core::bf16* data = static_cast<const core::bf16*>(m.data);
@@ -165,6 +236,35 @@ GRAFT_BF16_PAIRS void outer_sum_bf16(const float* s, std::int64_t rank, const Ma
   }
 }
 
+void interleave_bf16(const float* s, std::int64_t rows, std::int64_t columns, std::uint32_t* pairs) {
+  const std::int64_t half = (columns + 1) / 2;
+  for (std::int64_t t = 0; t < rows; ++t)
+    for (std::int64_t j = 0; j < half; ++j) {
+      const std::uint32_t second = 2 * j + 1 < columns ? core::bf16(s[t * columns + 2 * j + 1]).bits : 0;
+      pairs[t * half + j] = core::bf16(s[t * columns + 2 * j]).bits | second << 16;
+    }
+}
+
+GRAFT_BF16_PAIRS void rank_update_bf16(const std::uint32_t* s, std::int64_t pairs, const std::uint32_t* a,
+                                       std::int64_t a_pitch, Keep keep, float factor, const Matrix& out) {
+  core::bf16* data = static_cast<core::bf16*>(out.data);
+  for (std::int64_t t = 0; t < out.rows;) {
+    const Keep here{keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, keep.pitch};
+    const bool four = t + 4 <= out.rows;
+    core::bf16* row = data + t * out.row_stride;
+    const auto* pair = s + t * pairs;
+    std::int64_t i = 0;
+    for (; four && i + 32 <= out.columns; i += 32)
+      update_block<4, true>(pair, pairs, a, a_pitch, here, factor, row, out.row_stride, i, 32);
+    for (; i < out.columns; i += 32)
+      for (int r = 0; r < (four ? 4 : 1); ++r)
+        update_block<1, false>(pair + r * pairs, pairs, a, a_pitch,
+                               {here.bits == nullptr ? nullptr : here.bits + r * keep.pitch, keep.pitch}, factor,
+                               row + r * out.row_stride, out.row_stride, i, out.columns - i);
+    t += four ? 4 : 1;
+  }
+}
+
 }  // namespace graft::cpu::fast
 
 #else
@@ -174,6 +274,9 @@ namespace graft::cpu::fast {
 bool has_bf16_pairs() { return false; }
 void row_products_bf16(const Matrix&, Keep, const Matrix&, float, float*) {}
 void outer_sum_bf16(const float*, std::int64_t, const Matrix&, Keep, float, float*, std::int64_t) {}
+void interleave_bf16(const float*, std::int64_t, std::int64_t, std::uint32_t*) {}
+void rank_update_bf16(const std::uint32_t*, std::int64_t, const std::uint32_t*, std::int64_t, Keep, float,
+                      const Matrix&) {}
 
 }  // namespace graft::cpu::fast
 

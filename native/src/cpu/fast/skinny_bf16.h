@@ -17,4 +17,11 @@ void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor
 void outer_sum_bf16(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
                     std::int64_t pitch);
 
+/** pairs[t, j] = s[t, 2j] and s[t, 2j+1] as bf16, the first in the lower half; (columns + 1) / 2 pairs a row. */
+void interleave_bf16(const float* s, std::int64_t rows, std::int64_t columns, std::uint32_t* pairs);
+
+/** out[t, i] += factor · kept Σ_j s[t, j] · a[j, i] of bf16: s as interleave_bf16 makes it, a as pairs of its rows. */
+void rank_update_bf16(const std::uint32_t* s, std::int64_t pairs, const std::uint32_t* a, std::int64_t a_pitch,
+                      Keep keep, float factor, const Matrix& out);
+
 }  // namespace graft::cpu::fast
