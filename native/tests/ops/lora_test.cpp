@@ -192,7 +192,8 @@ TEST(Lora, SameBitsForAnyNumberOfThreads) {
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
     for (double dropout : {0.0, 0.1})
       for (const char* path : {"bordered", "accumulating"})
-        for (const Case& s : {Case{dtype, 150, 600, 520, 8, dropout}, Case{dtype, 1100, 40, 80, 3, dropout, true}}) {
+        for (const Case& s : {Case{dtype, 150, 600, 520, 8, dropout}, Case{dtype, 1100, 40, 80, 3, dropout, true},
+                              Case{dtype, 300, 1016, 70, 4, dropout}}) {
           const Result expected = run(one, s, path);
           expect_equal(run(two, s, path), expected, s.text());
           expect_equal(run(four, s, path), expected, s.text());

@@ -14,7 +14,7 @@
 namespace graft::cpu::fast {
 namespace {
 
-constexpr std::int64_t kColumns = kPanelColumns;  // of one task
+constexpr std::int64_t kColumns = kPanelColumns;  // of a task without a panel of dx
 constexpr std::int64_t kMaskRows = 256;
 
 class Backward {
@@ -41,9 +41,10 @@ class Backward {
                           matrix_of(a_.w->storage).part(0, 0, n_ + rank_, k_), matrix_of(*a_.dx), beta());
       panels_and_rest(dx, nullptr);
     } else {
-      const GemmPanels low(context_, scratch_, tail_, converted(context_, scratch_, *a_.a, 1, dtype_),
-                           matrix_of(*a_.dx), 1);
-      panels_and_rest(*frozen(), &low);
+      const Matrix down = converted(context_, scratch_, *a_.a, 1, dtype_);
+      const GemmPanels& dx = *frozen();
+      const GemmPanels low(context_, scratch_, tail_, down, matrix_of(*a_.dx), 1, nullptr, &dx);
+      panels_and_rest(dx, &low);
     }
     if (a_.dbias != nullptr) column_sums(context_, dy_, static_cast<float*>(a_.dbias->data));
   }
@@ -126,25 +127,27 @@ class Backward {
         dx.run(task, worker);
         if (low != nullptr) low->run(task, worker);
       } else if (task < panels + da) {
-        down_columns(task - panels, 0, rows_, {});
+        const std::int64_t column = (task - panels) * kColumns;
+        down_columns(column, std::min(kColumns, k_ - column), 0, rows_, {});
       } else {
         up_columns(task - panels - da, worker);
       }
     });
   }
 
-  // Tasks of kColumns columns of dx and da, all rows; dx may be missing, or dropout be active, or both.
+  // Tasks of one panel's columns of dx and da, all rows; dx may be missing, or dropout be active, or both.
   void columns_and_rest(const GemmPanels* dx) {
     const bool wanted = dx != nullptr || a_.da != nullptr, drops = a_.dropout.active();
-    const std::int64_t tasks = wanted ? chunks_of(k_, kColumns) : 0, pitch = mask_bytes(kColumns);
+    const std::int64_t width = dx != nullptr && dx->columns() > 0 ? dx->columns() : kColumns;
+    const std::int64_t tasks = wanted ? chunks_of(k_, width) : 0, pitch = mask_bytes(width);
     std::uint8_t* all_bits = drops ? scratch_.take<std::uint8_t>(context_.pool.threads() * kMaskRows * pitch) : nullptr;
     const float* down = dx == nullptr ? nullptr : floats(converted(context_, scratch_, *a_.a, 1, GRAFT_DTYPE_F32));
     if (dx != nullptr && drops && has_pairs()) pair_up(down);
     up_parts();
     core::parallel_for(context_, tasks + db_tasks(), [&](std::int64_t task, int worker) {
       if (task >= tasks) return up_columns(task - tasks, worker);
-      if (!drops) return down_columns(task, 0, rows_, {});
-      const std::int64_t column = task * kColumns, columns = std::min(kColumns, k_ - column);
+      const std::int64_t column = task * width, columns = std::min(width, k_ - column);
+      if (!drops) return down_columns(column, columns, 0, rows_, {});
       for (std::int64_t panel = 0; dx != nullptr && panel < dx->down(); ++panel)
         dx->run(task * dx->down() + panel, worker);
       std::uint8_t* bits = all_bits + worker * kMaskRows * pitch;
@@ -152,7 +155,7 @@ class Backward {
         const std::int64_t count = std::min(kMaskRows, rows_ - first);
         for (std::int64_t t = 0; t < count; ++t)
           keep_bits(a_.dropout, (first + t) * k_ + column, columns, bits + t * pitch);
-        if (a_.da != nullptr) down_columns(task, first, count, {bits, pitch});
+        if (a_.da != nullptr) down_columns(column, columns, first, count, {bits, pitch});
         if (dx == nullptr) continue;
         const Matrix part = matrix_of(*a_.dx).part(first, column, count, columns);
         const float scale = static_cast<float>(a_.dropout.scale());
@@ -166,9 +169,9 @@ class Backward {
     });
   }
 
-  // da [r, columns of the task] += dSᵀ drop(x) over some rows.
-  void down_columns(std::int64_t task, std::int64_t first, std::int64_t count, Keep keep) const {
-    const std::int64_t column = task * kColumns, columns = std::min(kColumns, k_ - column);
+  // da [r, some columns] += dSᵀ drop(x) over some rows.
+  void down_columns(std::int64_t column, std::int64_t columns, std::int64_t first, std::int64_t count,
+                    Keep keep) const {
     const float scale = a_.dropout.active() ? static_cast<float>(a_.dropout.scale()) : 1.0f;
     outer_sum(ds_ + first * rank_, rank_, matrix_of(*a_.x).part(first, column, count, columns), keep, scale,
               static_cast<float*>(a_.da->data) + column, a_.da->stride[0]);

@@ -106,7 +106,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   const Matrix s = row_major(scratch.take<char>(rows * rank * graft_dtype_bytes(dtype)), dtype, rows, rank, rank);
   project(context, x, down, a.dropout, s, a.s);
   const GemmPanels frozen(context, scratch, x, storage.part(0, 0, n, k).transposed(), y, beta, bias);
-  const GemmPanels low(context, scratch, s, up.transposed(), y, 1);
+  const GemmPanels low(context, scratch, s, up.transposed(), y, 1, nullptr, &frozen);
   core::parallel_for(context, frozen.count(), [&](std::int64_t panel, int worker) {
     frozen.run(panel, worker);
     low.run(panel, worker);

@@ -12,6 +12,7 @@ namespace graft::cpu {
 namespace {
 
 constexpr std::int64_t kPanelRows = 1024;
+constexpr std::int64_t kWideColumns = 512;
 constexpr std::int64_t kSkinny = 64;  // products this narrow are cut by rows only
 constexpr std::int64_t kSkinnyRows = 64;
 
@@ -19,9 +20,16 @@ struct Cut {
   std::int64_t rows, columns;
 };
 
-Cut cut_of(std::int64_t m, std::int64_t n) {
-  const std::int64_t rows = n <= kSkinny ? kSkinnyRows : kPanelRows;
-  return {std::min(m, rows), std::min(n, n <= kSkinny ? n : kPanelColumns)};
+// why: rows of an fp32 B that are a multiple of 4 KiB apart fall into the same sets of the cache; the library copies
+// such a B into a better order only for wide products. Measured at 512 x 2048 x 2048: panels of 256 columns take 1.26
+// to 1.46 times the library's whole product, panels of 512 columns 0.99 to 1.04.
+bool rows_collide(const Matrix& b) {
+  return b.dtype == GRAFT_DTYPE_F32 && b.column_stride == 1 && b.row_stride % 1024 == 0;
+}
+
+Cut cut_of(const Matrix& b, std::int64_t m, std::int64_t n) {
+  if (n <= kSkinny) return {std::min(m, kSkinnyRows), n};
+  return {std::min(m, kPanelRows), std::min(n, rows_collide(b) ? kWideColumns : kPanelColumns)};
 }
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -59,9 +67,9 @@ std::string gemm_refuse(graft_dtype input, graft_dtype output) {
 }
 
 GemmPanels::GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b,
-                       const Matrix& c, float beta, const float* bias)
+                       const Matrix& c, float beta, const float* bias, const GemmPanels* like)
     : a_(a), b_(b), c_(c), bias_(bias) {
-  const Cut cut = cut_of(c.rows, c.columns);
+  const Cut cut = like == nullptr ? cut_of(b, c.rows, c.columns) : Cut{like->panel_rows_, like->panel_columns_};
   panel_rows_ = cut.rows;
   panel_columns_ = cut.columns;
   down_ = cut.rows == 0 ? 0 : ceil_div(c.rows, cut.rows);

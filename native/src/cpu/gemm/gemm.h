@@ -62,11 +62,13 @@ class GemmPanels {
     std::int64_t row, column, rows, columns;
   };
 
-  /** For use inside a parallel_for; made on the calling thread, with scratch for each worker. */
+  /** For use inside a parallel_for; made on the calling thread, with scratch for each worker. `like`: cut as that one,
+   * whose C has the same shape. */
   GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
-             float beta, const float* bias = nullptr);
+             float beta, const float* bias = nullptr, const GemmPanels* like = nullptr);
   std::int64_t count() const { return down_ * across_; }
-  std::int64_t down() const { return down_; }  // panels below each other have neighbouring numbers
+  std::int64_t columns() const { return panel_columns_; }  // of each panel but the last ones
+  std::int64_t down() const { return down_; }              // panels below each other have neighbouring numbers
   Place place(std::int64_t panel) const;
   void run(std::int64_t panel, int worker) const;
 
