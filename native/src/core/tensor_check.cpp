@@ -28,15 +28,37 @@ std::pair<std::uintptr_t, std::uintptr_t> extent(const graft_tensor& t) {
   return {first, first + static_cast<std::uintptr_t>((last + 1) * graft_dtype_bytes(t.dtype))};
 }
 
-/** Two matrices side by side in one pitched buffer interleave in memory without sharing an element. */
+/** Width of the band of columns that a tensor occupies in rows of this pitch; 0 when it does not lie in such rows. */
+std::int64_t band(const graft_tensor& t, std::int64_t pitch) {
+  std::int64_t width = 1;
+  for (int i = 0; i < t.rank; ++i) {
+    if (t.shape[i] <= 1) continue;
+    if (t.stride[i] < pitch) {
+      width += (t.shape[i] - 1) * t.stride[i];
+    } else if (t.stride[i] % pitch != 0) {
+      return 0;
+    }
+  }
+  return width <= pitch ? width : 0;
+}
+
+/** Slices of one buffer whose rows hold both side by side (a matrix and its border; q, k and v) share no element
+ * although their extents overlap. */
 bool columns_apart(const graft_tensor& a, const graft_tensor& b) {
-  if (a.rank != 2 || b.rank != 2 || a.dtype != b.dtype || a.stride[0] != b.stride[0]) return false;
-  const std::int64_t bytes = graft_dtype_bytes(a.dtype), pitch = a.stride[0];
+  const std::int64_t bytes = graft_dtype_bytes(a.dtype);
   const std::int64_t distance =
       static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(b.data) - reinterpret_cast<std::intptr_t>(a.data));
-  if (pitch == 0 || distance % bytes != 0) return false;
-  const std::int64_t offset = ((distance / bytes) % pitch + pitch) % pitch;
-  return offset >= a.shape[1] && offset + b.shape[1] <= pitch;
+  if (a.dtype != b.dtype || distance % bytes != 0) return false;
+  for (const graft_tensor* t : {&a, &b}) {
+    for (int i = 0; i < t->rank; ++i) {
+      const std::int64_t pitch = t->stride[i];
+      if (t->shape[i] <= 1 || pitch == 0) continue;
+      const std::int64_t width = band(a, pitch), other = band(b, pitch);
+      const std::int64_t offset = (distance / bytes % pitch + pitch) % pitch;
+      if (width > 0 && other > 0 && offset >= width && offset + other <= pitch) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace

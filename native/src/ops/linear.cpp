@@ -7,7 +7,8 @@
 namespace graft::ops {
 using namespace core;
 
-void LinearForward::check() const {
+void check_layer_forward(const graft_tensor* x, const graft_weight* w, const graft_tensor* bias,
+                         const graft_tensor* y) {
   check_tensor("x", x);
   check_weight("w", w);
   check_optional("bias", bias);
@@ -15,56 +16,61 @@ void LinearForward::check() const {
   check_shape("x", *x, {-1, w->k});
   check_same_dtype("x", *x, "w", w->storage);
   check_shape("y", *y, {x->shape[0], w->n});
-  const bool wider = y->dtype == GRAFT_DTYPE_F32 && (x->dtype == GRAFT_DTYPE_BF16 || x->dtype == GRAFT_DTYPE_F16);
-  if (!wider) check_same_dtype("y", *y, "x", *x);
   check_no_overlap("y", y, "x", x);
   check_no_overlap("y", y, "w", &w->storage);
-  if (bias != nullptr) {
-    check_float("bias", *bias);
-    check_shape("bias", *bias, {w->n});
-    check_no_overlap("y", y, "bias", bias);
-  }
+  if (bias == nullptr) return;
+  check_float("bias", *bias);
+  check_shape("bias", *bias, {w->n});
+  check_no_overlap("y", y, "bias", bias);
 }
 
-void LinearBackward::check() const {
+void check_layer_backward(const graft_tensor* dy, const graft_tensor* x, const graft_weight* w, const graft_tensor* dx,
+                          const graft_tensor* dbias, const char* name, const graft_tensor* wanted) {
   check_tensor("dy", dy);
   check_optional("x", x);
   check_weight("w", w);
   check_optional("dx", dx);
-  check_optional("dw", dw);
   check_optional("dbias", dbias);
+  check_optional(name, wanted);
   check_shape("dy", *dy, {-1, w->n});
   check_same_dtype("dy", *dy, "w", w->storage);
-  const std::int64_t rows = dy->shape[0];
-  const graft_dtype sums = accumulator_dtype(dy->dtype);
   if (x != nullptr) {
-    check_shape("x", *x, {rows, w->k});
+    check_shape("x", *x, {dy->shape[0], w->k});
     check_same_dtype("x", *x, "dy", *dy);
-  } else if (dw != nullptr) {
-    fail(GRAFT_INVALID_ARGUMENT, "x is NULL, but dw is wanted");
+  } else if (wanted != nullptr) {
+    fail(GRAFT_INVALID_ARGUMENT, "x is NULL, but %s is wanted", name);
   }
   if (dx != nullptr) {
-    check_shape("dx", *dx, {rows, w->k});
+    check_shape("dx", *dx, {dy->shape[0], w->k});
     check_same_dtype("dx", *dx, "dy", *dy);
     check_no_overlap("dx", dx, "dy", dy);
     check_no_overlap("dx", dx, "x", x);
     check_no_overlap("dx", dx, "w", &w->storage);
   }
-  if (dw != nullptr) {
-    check_shape("dw", *dw, {w->n, w->k});
-    check_dtype("dw", *dw, sums);
-    check_no_overlap("dw", dw, "dy", dy);
-    check_no_overlap("dw", dw, "x", x);
-    check_no_overlap("dw", dw, "w", &w->storage);
-    check_no_overlap("dw", dw, "dx", dx);
-  }
   if (dbias != nullptr) {
     check_shape("dbias", *dbias, {w->n});
-    check_dtype("dbias", *dbias, sums);
+    check_dtype("dbias", *dbias, accumulator_dtype(dy->dtype));
     check_no_overlap("dbias", dbias, "dy", dy);
     check_no_overlap("dbias", dbias, "dx", dx);
-    check_no_overlap("dbias", dbias, "dw", dw);
   }
+}
+
+void LinearForward::check() const {
+  check_layer_forward(x, w, bias, y);
+  const bool wider = y->dtype == GRAFT_DTYPE_F32 && (x->dtype == GRAFT_DTYPE_BF16 || x->dtype == GRAFT_DTYPE_F16);
+  if (!wider) check_same_dtype("y", *y, "x", *x);
+}
+
+void LinearBackward::check() const {
+  check_layer_backward(dy, x, w, dx, dbias, "dw", dw);
+  if (dw == nullptr) return;
+  check_shape("dw", *dw, {w->n, w->k});
+  check_dtype("dw", *dw, accumulator_dtype(dy->dtype));
+  check_no_overlap("dw", dw, "dy", dy);
+  check_no_overlap("dw", dw, "x", x);
+  check_no_overlap("dw", dw, "w", &w->storage);
+  check_no_overlap("dw", dw, "dx", dx);
+  check_no_overlap("dbias", dbias, "dw", dw);
 }
 
 }  // namespace graft::ops

@@ -26,4 +26,11 @@ struct LinearBackward {
   void check() const;
 };
 
+/** The checks of y = x Wᵀ + bias, for every op that is built on a linear layer. */
+void check_layer_forward(const graft_tensor* x, const graft_weight* w, const graft_tensor* bias, const graft_tensor* y);
+
+/** The checks of its backward. x may be NULL unless the gradient `wanted`, called `name`, needs it. */
+void check_layer_backward(const graft_tensor* dy, const graft_tensor* x, const graft_weight* w, const graft_tensor* dx,
+                          const graft_tensor* dbias, const char* name, const graft_tensor* wanted);
+
 }  // namespace graft::ops

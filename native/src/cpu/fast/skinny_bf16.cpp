@@ -18,7 +18,7 @@
 namespace graft::cpu::fast {
 namespace {
 
-// why not a masked load: of 16-bit elements it costs several times a plain load and a masked move (Zen 5).
+// why not a masked load: for 16-bit elements some processors are slow at it; a plain load and a masked move are not.
 template <bool full, bool masked>
 GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i load32(const core::bf16* p, std::int64_t n,
                                                               const std::uint8_t* bits) {

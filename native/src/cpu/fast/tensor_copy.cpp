@@ -17,42 +17,34 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-void tensor_convert(core::Context& context, const ops::TensorCopy& a) {
-  const Elements<2> elements({a.x, a.y});
-  visit_small_float(a.x->dtype, [&](auto from_tag) {
+// y = combine(x, y) element by element; combine(d, x, y, n) gets y's memory, so that a copy need not read it.
+template <class Combine>
+void each(core::Context& context, const graft_tensor& x, const graft_tensor& y, Combine combine) {
+  const Elements<2> elements({&x, &y});
+  visit_small_float(x.dtype, [&](auto from_tag) {
     using From = decltype(from_tag);
-    visit_small_float(a.y->dtype, [&](auto to_tag) {
+    visit_small_float(y.dtype, [&](auto to_tag) {
       using To = decltype(to_tag);
       core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
         elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
-          const From* x = static_cast<const From*>(a.x->data) + offset[0];
-          To* y = static_cast<To*>(a.y->data) + offset[1];
+          const From* from = static_cast<const From*>(x.data) + offset[0];
+          To* to = static_cast<To*>(y.data) + offset[1];
           const F d;
-          for_lanes(d, count, [&](std::int64_t i, std::int64_t n) { put(d, at(d, x + i, n), y + i, n); });
+          for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
+            put(d, combine(d, at(d, from + i, n), to + i, n), to + i, n);
+          });
         });
       });
     });
   });
 }
 
+void tensor_convert(core::Context& context, const ops::TensorCopy& a) {
+  each(context, *a.x, *a.y, [](F, VF x, const auto*, std::int64_t) HWY_ATTR { return x; });
+}
+
 void tensor_add(core::Context& context, const ops::TensorAdd& a) {
-  const Elements<2> elements({a.x, a.y});
-  visit_small_float(a.x->dtype, [&](auto from_tag) {
-    using From = decltype(from_tag);
-    visit_small_float(a.y->dtype, [&](auto to_tag) {
-      using To = decltype(to_tag);
-      core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
-        elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
-          const From* x = static_cast<const From*>(a.x->data) + offset[0];
-          To* y = static_cast<To*>(a.y->data) + offset[1];
-          const F d;
-          for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
-            put(d, hn::Add(at(d, y + i, n), at(d, x + i, n)), y + i, n);
-          });
-        });
-      });
-    });
-  });
+  each(context, *a.x, *a.y, [](F d, VF x, const auto* y, std::int64_t n) HWY_ATTR { return hn::Add(at(d, y, n), x); });
 }
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE

@@ -12,8 +12,8 @@
 
 namespace graft::cpu {
 
-/** Columns of one panel of C, unless it has fewer. Measured: wide enough for the library's blocking, narrow enough for
- * several threads. */
+/** Columns of one panel of C, unless it has fewer. Wide enough for the library's blocking, narrow enough for several
+ * threads. */
 inline constexpr std::int64_t kPanelColumns = 256;
 
 /** A strided matrix: element (i, j) lies i·row_stride + j·column_stride elements in; one of the strides is 1. */

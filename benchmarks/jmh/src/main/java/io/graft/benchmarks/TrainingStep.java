@@ -8,8 +8,6 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
-import io.graft.nn.Adaptable;
-import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
@@ -38,43 +36,6 @@ public final class TrainingStep {
     };
 
     private TrainingStep() {}
-
-    /**
-     * The frozen step that methods are held against: forward, loss and all activation gradients. One norm of the first
-     * block is trained, which is what makes backward go down to there.
-     */
-    private static final class Frozen implements Adapter {
-        private List<Parameter> parameters = List.of();
-
-        @Override
-        public int border(String module) {
-            return 0;
-        }
-
-        @Override
-        public void attach(Adaptable model) {
-            parameters = model.parameters().stream()
-                    .filter(parameter -> parameter.name().equals("model.layers.0.input_layernorm.weight"))
-                    .map(parameter -> parameter.train(model.scope()))
-                    .toList();
-        }
-
-        @Override
-        public List<Parameter> parameters() {
-            return parameters;
-        }
-
-        @Override
-        public void changed() {}
-
-        @Override
-        public void merge() {}
-
-        @Override
-        public void save(Path directory) {
-            throw new UnsupportedOperationException("there is nothing to save");
-        }
-    }
 
     /** Always the same random tokens, as the peer does. */
     private static final class Same implements BatchSource {
@@ -133,7 +94,9 @@ public final class TrainingStep {
 
     private static Adapter method(String name) {
         return switch (name) {
-            case "frozen" -> new Frozen();
+            // What methods are held against: forward, loss and all activation gradients. One norm of the first block is
+            // trained, which is what makes backward go down to there.
+            case "frozen" -> new Full("model.layers.0.input_layernorm.weight"::equals);
             case "full" -> new Full();
             case "lora" -> lora(0);
             case "lora_dropout" -> lora(0.1);

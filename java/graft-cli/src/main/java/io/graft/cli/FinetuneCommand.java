@@ -101,7 +101,7 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
     Precision dtype = Precision.F32;
 
-    @Option(names = "--gradient-checkpointing", description = "Less memory, about a third more time.")
+    @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
 
     @Option(names = "--resume", description = "Continue the run in --out.")

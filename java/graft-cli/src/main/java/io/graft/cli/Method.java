@@ -24,7 +24,7 @@ import java.util.stream.Collectors;
  * @param name what the user types
  * @param title what a table shows
  * @param peftType {@code peft_type} in adapter_config.json; null for a method that saves a whole model
- * @param learningRate a rate that is known to work, used where none is given
+ * @param learningRate the rate where none is given
  * @param create makes a fresh adapter from the options and a seed
  * @param load reads an adapter's folder, to be trained further or not
  */

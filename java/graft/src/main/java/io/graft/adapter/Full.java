@@ -8,10 +8,25 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
-/** Full fine-tuning: every parameter of the base model is trained, with an fp32 master where compute is narrower. */
+/**
+ * Full fine-tuning: the base model's own parameters are trained, all or chosen ones, with an fp32 master where compute is
+ * narrower.
+ */
 public final class Full implements Adapter {
+    private final Predicate<String> chosen;
     private List<Parameter> parameters = List.of();
+
+    /** Trains every parameter. */
+    public Full() {
+        this(name -> true);
+    }
+
+    /** Trains the parameters whose name in the checkpoint is chosen, e.g. {@code model.norm.weight}. */
+    public Full(Predicate<String> chosen) {
+        this.chosen = chosen;
+    }
 
     @Override
     public int border(String module) {
@@ -23,9 +38,12 @@ public final class Full implements Adapter {
         if (!parameters.isEmpty()) {
             throw new IllegalStateException("Full.attach: already attached to a model");
         }
-        parameters = List.copyOf(model.parameters());
-        for (Parameter parameter : parameters) {
-            parameter.train(model.scope());
+        parameters = model.parameters().stream()
+                .filter(parameter -> chosen.test(parameter.name()))
+                .map(parameter -> parameter.train(model.scope()))
+                .toList();
+        if (parameters.isEmpty()) {
+            throw new IllegalArgumentException("Full.attach: no parameter of the model is chosen");
         }
     }
 

@@ -13,20 +13,16 @@ import org.bytedeco.javacpp.BytePointer;
  * A strided view of native memory. Shape and strides count elements and never change; the last stride is 1. Views share
  * memory with what they were made from and are refused once that is closed.
  */
-public final class Tensor implements AutoCloseable, Owner {
-    private final Scope scope;
+public final class Tensor extends Handle {
     private final graft_tensor handle;
-    private final Owner root;
     private final DType dtype;
     private final long[] shape;
     private final long[] strides;
-    private boolean closed;
 
     /** root: what holds the memory of a view, null for a tensor that holds its own. */
     Tensor(Scope scope, graft_tensor handle, Owner root) {
-        this.scope = scope;
+        super(scope, root);
         this.handle = handle;
-        this.root = root;
         this.dtype = DType.of(handle.dtype());
         int rank = handle.rank();
         this.shape = new long[rank];
@@ -36,11 +32,6 @@ public final class Tensor implements AutoCloseable, Owner {
             strides[i] = handle.stride(i);
         }
         scope.children().add(this);
-    }
-
-    /** Where the tensor lives. */
-    public Scope scope() {
-        return scope;
     }
 
     /** How an element is stored. */
@@ -85,7 +76,7 @@ public final class Tensor implements AutoCloseable, Owner {
 
     /** A part of this tensor, which starts {@code offset} elements in; it closes with the scope of this tensor. */
     public Tensor view(long offset, long[] viewShape, long[] viewStrides) {
-        return scope.view(this, offset, viewShape, viewStrides);
+        return scope().view(this, offset, viewShape, viewStrides);
     }
 
     /** Indices from (inclusive) to (exclusive) of the first dimension. */
@@ -110,15 +101,15 @@ public final class Tensor implements AutoCloseable, Owner {
 
     /** Address of the first element. */
     public long address() {
-        synchronized (scope.context()) {
-            return pointer(scope.context(), this).data().address();
+        synchronized (scope().context()) {
+            return pointer(scope().context(), this).data().address();
         }
     }
 
     /** The memory of a contiguous tensor in the machine's byte order. Not to be used after the tensor is closed. */
     public ByteBuffer buffer() {
-        synchronized (scope.context()) {
-            graft_tensor open = pointer(scope.context(), this);
+        synchronized (scope().context()) {
+            graft_tensor open = pointer(scope().context(), this);
             long bytes = elements() * dtype.bytes();
             if (!isContiguous() || bytes > Integer.MAX_VALUE) {
                 throw new IllegalArgumentException("buffer: " + this
@@ -191,54 +182,18 @@ public final class Tensor implements AutoCloseable, Owner {
         if (tensor == null) {
             return null;
         }
-        tensor.checkOpen();
-        if (tensor.scope.context() != context) {
-            throw new IllegalArgumentException(tensor + " belongs to another context");
-        }
+        tensor.checkUsable(context);
         return tensor.handle;
     }
 
     @Override
-    public void checkOpen() {
-        if (closed) {
-            throw new IllegalStateException(this + " is closed");
-        }
-        if (root != null) {
-            root.checkOpen();
-        }
-    }
-
-    /** Whether the tensor, or what holds its memory, is closed. */
-    public boolean isClosed() {
-        synchronized (scope.context()) {
-            try {
-                checkOpen();
-                return false;
-            } catch (IllegalStateException e) {
-                return true;
-            }
-        }
-    }
-
-    @Override
-    public void close() {
-        synchronized (scope.context()) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            scope.children().remove(this);
-            Status.check(graft_tensor_destroy(scope.context().pointer(), handle));
-        }
+    void destroy() {
+        Status.check(graft_tensor_destroy(scope().context().pointer(), handle));
     }
 
     @Override
     public String toString() {
         return "Tensor " + Arrays.toString(shape) + " " + dtype;
-    }
-
-    Owner owner() {
-        return root == null ? this : root;
     }
 
     private Tensor range(int dimension, long from, long to) {

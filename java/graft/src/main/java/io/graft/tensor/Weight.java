@@ -11,31 +11,22 @@ import java.util.Arrays;
  * The weight W [n, k] (out, in) of a linear layer. A border of R leaves room behind the columns and below the rows, where
  * an adapter of rank up to R is packed, so that layer and adapter are one matrix product.
  */
-public final class Weight implements AutoCloseable, Owner {
-    private final Scope scope;
+public final class Weight extends Handle {
     private final graft_weight handle;
-    private final Owner root;
     private final DType dtype;
     private final long n;
     private final long k;
     private final int border;
     private Tensor matrix;
-    private boolean closed;
 
     Weight(Scope scope, graft_weight handle, Owner root) {
-        this.scope = scope;
+        super(scope, root);
         this.handle = handle;
-        this.root = root;
         this.dtype = DType.of(handle.storage().dtype());
         this.n = handle.n();
         this.k = handle.k();
         this.border = handle.border();
         scope.children().add(this);
-    }
-
-    /** Where the weight lives. */
-    public Scope scope() {
-        return scope;
     }
 
     /** How an element is stored. */
@@ -60,12 +51,11 @@ public final class Weight implements AutoCloseable, Owner {
 
     /** W itself [n, k], without the border: one view, made on first use, which closes with the weight. */
     public Tensor matrix() {
-        synchronized (scope.context()) {
+        synchronized (scope().context()) {
             checkOpen();
             if (matrix == null) {
                 graft_tensor storage = handle.storage();
-                Owner owner = root == null ? this : root;
-                matrix = scope.view(storage, owner, 0, new long[] {n, k}, new long[] {storage.stride(0), 1});
+                matrix = scope().view(storage, owner(), 0, new long[] {n, k}, new long[] {storage.stride(0), 1});
             }
             return matrix;
         }
@@ -76,36 +66,16 @@ public final class Weight implements AutoCloseable, Owner {
         if (weight == null) {
             return null;
         }
-        weight.checkOpen();
-        if (weight.scope.context() != context) {
-            throw new IllegalArgumentException(weight + " belongs to another context");
-        }
+        weight.checkUsable(context);
         return weight.handle;
     }
 
     @Override
-    public void checkOpen() {
-        if (closed) {
-            throw new IllegalStateException(this + " is closed");
+    void destroy() {
+        if (matrix != null) {
+            matrix.close();
         }
-        if (root != null) {
-            root.checkOpen();
-        }
-    }
-
-    @Override
-    public void close() {
-        synchronized (scope.context()) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            scope.children().remove(this);
-            if (matrix != null) {
-                matrix.close();
-            }
-            Status.check(graft_weight_destroy(scope.context().pointer(), handle));
-        }
+        Status.check(graft_weight_destroy(scope().context().pointer(), handle));
     }
 
     @Override
