@@ -1,5 +1,5 @@
 // What a LoRA layer costs over its frozen layer: forward + backward (dx, da, db) against frozen forward + dx.
-//   lora_benchmark [--rounds N] [--threads N] [--json FILE]
+//   lora_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
 // ("frozen"), and LoRA without and with dropout. They take turns within each round; a figure is the median over rounds
 // of the ratio to "frozen" in the same round, so that a machine that speeds up and slows down does not count.
@@ -167,6 +167,18 @@ std::string first_line(const char* command) {
   return line;
 }
 
+Shape shape_of(const char* text) {
+  Shape s{GRAFT_DTYPE_BF16, 0, 0, 0, 0};
+  char type[8] = "";
+  if (std::sscanf(text, "%7[^,],%ld,%ld,%ld,%ld", type, &s.t, &s.k, &s.n, &s.r) != 5 || s.t <= 0 || s.k <= 0 ||
+      s.n <= 0 || s.r <= 0 || s.r > 64 || (std::strcmp(type, "bf16") != 0 && std::strcmp(type, "f32") != 0)) {
+    std::fprintf(stderr, "--shape is %s, must be bf16 or f32, then T, K, N and r up to 64: bf16,512,2048,2048,16\n", text);
+    std::exit(2);
+  }
+  if (std::strcmp(type, "f32") == 0) s.dtype = GRAFT_DTYPE_F32;
+  return s;
+}
+
 std::string isa() {
   if (__builtin_cpu_supports("avx512bf16")) return "avx512_bf16";
   if (__builtin_cpu_supports("avx512f")) return "avx512";
@@ -183,17 +195,24 @@ int main(int argc, char** argv) {
     execv("/proc/self/exe", argv);
   }
   int rounds = 21, threads = 0;
+  std::vector<Shape> shapes{{GRAFT_DTYPE_BF16, 512, 2048, 2048, 16},
+                            {GRAFT_DTYPE_BF16, 512, 2048, 5632, 32},
+                            {GRAFT_DTYPE_F32, 512, 2048, 2048, 16},
+                            {GRAFT_DTYPE_F32, 512, 2048, 5632, 32}};
   std::string json, command;
   for (int i = 0; i < argc; ++i) command.append(i == 0 ? "" : " ").append(argv[i]);
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    if (i + 1 >= argc || (option != "--rounds" && option != "--threads" && option != "--json")) {
-      std::fprintf(stderr, "usage: %s [--rounds N] [--threads N] [--json FILE]\n", argv[0]);
+    if (i + 1 >= argc ||
+        (option != "--rounds" && option != "--threads" && option != "--json" && option != "--shape")) {
+      std::fprintf(stderr, "usage: %s [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]\n", argv[0]);
       return 2;
     }
     const char* value = argv[++i];
     if (option == "--json") {
       json = value;
+    } else if (option == "--shape") {
+      shapes = {shape_of(value)};
     } else {
       (option == "--rounds" ? rounds : threads) = std::atoi(value);
     }
@@ -204,8 +223,7 @@ int main(int argc, char** argv) {
   std::printf("%s, %s, commit %s, %d rounds\n%-5s %5s %5s %5s %3s  %-16s %9s %9s  %8s %8s\n", machine.c_str(),
               isa().c_str(), commit.c_str(), rounds, "type", "T", "K", "N", "r", "contender", "median ms", "low. qu.",
               "/ frozen", "forward");
-  for (const Shape& s : {Shape{GRAFT_DTYPE_BF16, 512, 2048, 2048, 16}, Shape{GRAFT_DTYPE_BF16, 512, 2048, 5632, 32},
-                         Shape{GRAFT_DTYPE_F32, 512, 2048, 2048, 16}, Shape{GRAFT_DTYPE_F32, 512, 2048, 5632, 32}}) {
+  for (const Shape& s : shapes) {
     graft_context* context = nullptr;
     check(graft_context_create(GRAFT_DEVICE_CPU, threads, &context));
     Layer layer(context, s);

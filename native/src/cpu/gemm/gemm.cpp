@@ -15,6 +15,9 @@ constexpr std::int64_t kPanelRows = 1024;
 constexpr std::int64_t kWideColumns = 512;
 constexpr std::int64_t kSkinny = 64;  // products this narrow are cut by rows only
 constexpr std::int64_t kSkinnyRows = 64;
+// why: each worker reads its packed operand in a stream, and the processor fetches ahead past its end: out of the lines
+// that the next worker is writing, if its memory follows at once. A layer of 512 by 512 and rank 16 ran 10 % longer.
+constexpr std::int64_t kWorkerGap = 65536;
 
 struct Cut {
   std::int64_t rows, columns;
@@ -113,7 +116,9 @@ GemmPanel::GemmPanel(core::Context& context, core::Scratch& scratch, const Matri
   if (c.rows == 0 || c.columns == 0 || a.columns == 0) return;
   matmul_ = matmul_for(a, b, c, beta, with_bias);
   const std::int64_t bytes = matmul_scratch(*matmul_);
-  if (bytes > 0) scratch_ = scratch.take<char>(bytes * context.pool.threads());
+  if (bytes == 0) return;
+  scratch_pitch_ = bytes + kWorkerGap;
+  scratch_ = scratch.take<char>(scratch_pitch_ * context.pool.threads());
 }
 
 void GemmPanel::run(int worker, const void* a, const void* b, void* c, const float* bias) const {
@@ -122,7 +127,7 @@ void GemmPanel::run(int worker, const void* a, const void* b, void* c, const flo
     empty.data = c;
     return no_products(empty, beta_, bias);
   }
-  matmul_run(*matmul_, a, b, c, bias, scratch_ == nullptr ? nullptr : scratch_ + worker * matmul_scratch(*matmul_));
+  matmul_run(*matmul_, a, b, c, bias, scratch_ == nullptr ? nullptr : scratch_ + worker * scratch_pitch_);
 }
 
 }  // namespace graft::cpu

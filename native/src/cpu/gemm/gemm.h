@@ -50,6 +50,7 @@ class GemmPanel {
  private:
   std::shared_ptr<const Matmul> matmul_;
   char* scratch_ = nullptr;
+  std::int64_t scratch_pitch_ = 0;  // from one worker to the next
   Matrix c_{};
   float beta_ = 0;
 };
