@@ -172,7 +172,8 @@ Shape shape_of(const char* text) {
   char type[8] = "";
   if (std::sscanf(text, "%7[^,],%ld,%ld,%ld,%ld", type, &s.t, &s.k, &s.n, &s.r) != 5 || s.t <= 0 || s.k <= 0 ||
       s.n <= 0 || s.r <= 0 || s.r > 64 || (std::strcmp(type, "bf16") != 0 && std::strcmp(type, "f32") != 0)) {
-    std::fprintf(stderr, "--shape is %s, must be bf16 or f32, then T, K, N and r up to 64: bf16,512,2048,2048,16\n", text);
+    std::fprintf(stderr, "--shape is %s, must be bf16 or f32, then T, K, N and r up to 64: bf16,512,2048,2048,16\n",
+                 text);
     std::exit(2);
   }
   if (std::strcmp(type, "f32") == 0) s.dtype = GRAFT_DTYPE_F32;
@@ -203,8 +204,7 @@ int main(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) command.append(i == 0 ? "" : " ").append(argv[i]);
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    if (i + 1 >= argc ||
-        (option != "--rounds" && option != "--threads" && option != "--json" && option != "--shape")) {
+    if (i + 1 >= argc || (option != "--rounds" && option != "--threads" && option != "--json" && option != "--shape")) {
       std::fprintf(stderr, "usage: %s [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]\n", argv[0]);
       return 2;
     }

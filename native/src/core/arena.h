@@ -1,6 +1,7 @@
 // The arena: scratch for ops. It grows during the first calls and then serves every later one without allocating.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -22,17 +23,24 @@ class Arena {
     std::int64_t size;
     std::int64_t used;
   };
+  struct Mark {
+    std::size_t block;
+    std::int64_t used;
+  };
+  Mark mark() const { return {current_, blocks_.empty() ? 0 : blocks_[current_].used}; }
   void* take(std::int64_t bytes);
-  void release();  // the outermost Scratch is gone: all is free; several blocks become one
+  void release(Mark mark);
+  void merge();  // nothing is taken: several blocks become one
   void drop_blocks();
 
   MemoryCounters& counters_;
   std::vector<Block> blocks_;
+  std::size_t current_ = 0;  // the blocks behind it are free
   int depth_ = 0;
 };
 
 /** Scratch memory of one op call; everything taken is given back when it goes out of scope. Take on the calling thread,
- * before the parallel part; 64-byte aligned, not zeroed. */
+ * before the parallel part, and never from one Scratch while a later one lives; 64-byte aligned, not zeroed. */
 class Scratch {
  public:
   explicit Scratch(Arena& arena);
@@ -42,11 +50,15 @@ class Scratch {
 
   template <class T>
   T* take(std::int64_t count) {
-    return static_cast<T*>(arena_.take(count * static_cast<std::int64_t>(sizeof(T))));
+    return static_cast<T*>(take_bytes(count * static_cast<std::int64_t>(sizeof(T))));
   }
 
  private:
+  void* take_bytes(std::int64_t bytes);
+
   Arena& arena_;
+  const int depth_;
+  const Arena::Mark mark_;
 };
 
 }  // namespace graft::core

@@ -8,13 +8,15 @@
 
 namespace graft::ops {
 
-/** Dropout by counter: element i of x is kept when Philox(seed, offset + i) >= probability. */
+/** Dropout by counter: element i of x is kept when Philox::half(seed, offset + i) >= bound(). */
 struct Dropout {
   double probability;
   std::uint64_t seed;
   std::uint64_t offset;
   bool active() const { return probability > 0; }
   double scale() const { return 1 / (1 - probability); }
+  /** p in 2^-16, to the nearest: 0 keeps all, 65536 nothing. */
+  std::uint32_t bound() const { return static_cast<std::uint32_t>(probability * 0x1p16 + 0.5); }
 };
 
 struct LoraPack {

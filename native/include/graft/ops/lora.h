@@ -17,8 +17,9 @@ GRAFT_API graft_status graft_lora_pack(graft_context* context, const graft_tenso
 /** y = x Wᵀ + bias + scale · S Bᵀ with S = drop(x) Aᵀ.
  *
  * x [T, K], y [T, N] of W's dtype; a [r, K], b [N, r] float masters; s [T, r] of x's dtype: S, kept for backward (NULL
- * in inference). dropout p in [0, 1): keep = Philox4x32-10(seed, offset + t·K + k) >= p, kept values scaled by 1/(1-p);
- * no mask is stored. accumulate != 0: y += (a residual stream).
+ * in inference). dropout p in [0, 1), to the nearest 2^-16: element i = offset + t·K + k is kept when half i mod 8 of
+ * Philox4x32-7 block i div 8 is >= p · 2^16 (docs/ops/random.md); kept values are scaled by 1/(1-p); no mask is stored.
+ * accumulate != 0: y += (a residual stream).
  *
  * The bordered path (one plain GEMM over K+r) serves when w has a border >= r, which must hold this a, b and scale
  * (graft_lora_pack), and x a pitch >= K + border: those columns behind each row of x are then scratch and are

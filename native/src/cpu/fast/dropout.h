@@ -10,7 +10,7 @@
 namespace graft::cpu::fast {
 
 /** Bytes that keep_bits writes, or that readers of it may touch, for so many elements. */
-inline std::int64_t mask_bytes(std::int64_t count) { return (count + 3 + 127) / 128 * 16 + 16; }
+inline std::int64_t mask_bytes(std::int64_t count) { return (count + 7 + 255) / 256 * 32 + 16; }
 
 /** Bit j of bits: element offset + first + j is kept. */
 void keep_bits(const ops::Dropout& dropout, std::int64_t first, std::int64_t count, std::uint8_t* bits);

@@ -43,8 +43,10 @@ constexpr __mmask16 kAll = 0xffff;  // why: GCC 12 warns of an uninitialised val
 
 // Quad t: lanes of v[t] that have been added until four are left.
 GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512 quads_of(__m512 v0, __m512 v1, __m512 v2, __m512 v3) {
-  const __m512 a = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, v0, v1, 0x44), _mm512_maskz_shuffle_f32x4(kAll, v0, v1, 0xee));
-  const __m512 b = _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, v2, v3, 0x44), _mm512_maskz_shuffle_f32x4(kAll, v2, v3, 0xee));
+  const __m512 a =
+      _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, v0, v1, 0x44), _mm512_maskz_shuffle_f32x4(kAll, v0, v1, 0xee));
+  const __m512 b =
+      _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, v2, v3, 0x44), _mm512_maskz_shuffle_f32x4(kAll, v2, v3, 0xee));
   return _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, a, b, 0x88), _mm512_maskz_shuffle_f32x4(kAll, a, b, 0xdd));
 }
 

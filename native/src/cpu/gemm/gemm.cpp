@@ -81,13 +81,14 @@ GemmPanels::GemmPanels(core::Context& context, core::Scratch& scratch, const Mat
   const std::int64_t last_rows = c.rows - (down_ - 1) * cut.rows;
   const std::int64_t last_columns = c.columns - (across_ - 1) * cut.columns;
   const auto panel = [&](std::int64_t rows, std::int64_t columns) {
-    return GemmPanel(context, scratch, a.part(0, 0, rows, a.columns), b.part(0, 0, b.rows, columns),
-                     c.part(0, 0, rows, columns), beta, bias != nullptr);
+    return GemmPanel(a.part(0, 0, rows, a.columns), b.part(0, 0, b.rows, columns), c.part(0, 0, rows, columns), beta,
+                     bias != nullptr);
   };
   inner_ = panel(cut.rows, cut.columns);
   right_ = last_columns == cut.columns ? inner_ : panel(cut.rows, last_columns);
   bottom_ = last_rows == cut.rows ? inner_ : panel(last_rows, cut.columns);
   corner_ = last_rows == cut.rows ? right_ : last_columns == cut.columns ? bottom_ : panel(last_rows, last_columns);
+  GemmPanel::take_scratch(context, scratch, {&inner_, &right_, &bottom_, &corner_});
 }
 
 // why: panels below each other share columns of B, which is the operand that the library packs, so they are neighbours.
@@ -110,15 +111,25 @@ void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix
   core::parallel_for(context, panels.count(), [&](std::int64_t panel, int worker) { panels.run(panel, worker); });
 }
 
+GemmPanel::GemmPanel(const Matrix& a, const Matrix& b, const Matrix& c, float beta, bool with_bias)
+    : c_(c), beta_(beta) {
+  if (c.rows > 0 && c.columns > 0 && a.columns > 0) matmul_ = matmul_for(a, b, c, beta, with_bias);
+}
+
 GemmPanel::GemmPanel(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
                      float beta, bool with_bias)
-    : c_(c), beta_(beta) {
-  if (c.rows == 0 || c.columns == 0 || a.columns == 0) return;
-  matmul_ = matmul_for(a, b, c, beta, with_bias);
-  const std::int64_t bytes = matmul_scratch(*matmul_);
+    : GemmPanel(a, b, c, beta, with_bias) {
+  take_scratch(context, scratch, {this});
+}
+
+void GemmPanel::take_scratch(core::Context& context, core::Scratch& scratch, std::initializer_list<GemmPanel*> panels) {
+  std::int64_t bytes = 0;
+  for (const GemmPanel* panel : panels)
+    if (panel->matmul_ != nullptr) bytes = std::max(bytes, matmul_scratch(*panel->matmul_));
   if (bytes == 0) return;
-  scratch_pitch_ = bytes + kWorkerGap;
-  scratch_ = scratch.take<char>(scratch_pitch_ * context.pool.threads());
+  const std::int64_t pitch = bytes + kWorkerGap;
+  char* memory = scratch.take<char>(pitch * context.pool.threads());
+  for (GemmPanel* panel : panels) panel->scratch_ = memory, panel->scratch_pitch_ = pitch;
 }
 
 void GemmPanel::run(int worker, const void* a, const void* b, void* c, const float* bias) const {

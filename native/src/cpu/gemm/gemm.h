@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 
@@ -48,6 +49,11 @@ class GemmPanel {
   void run(int worker, const void* a, const void* b, void* c, const float* bias = nullptr) const;
 
  private:
+  friend class GemmPanels;
+  GemmPanel(const Matrix& a, const Matrix& b, const Matrix& c, float beta, bool with_bias);
+  /** Panels that never run at once in one worker share scratch. */
+  static void take_scratch(core::Context& context, core::Scratch& scratch, std::initializer_list<GemmPanel*> panels);
+
   std::shared_ptr<const Matmul> matmul_;
   char* scratch_ = nullptr;
   std::int64_t scratch_pitch_ = 0;  // from one worker to the next

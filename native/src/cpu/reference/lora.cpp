@@ -15,7 +15,7 @@ template <class C>
 C kept(const ops::Dropout& dropout, std::int64_t t, std::int64_t k, std::int64_t columns) {
   if (!dropout.active()) return C{1};
   const std::uint64_t element = dropout.offset + static_cast<std::uint64_t>(t * columns + k);
-  return core::Philox::uniform(dropout.seed, element) >= dropout.probability ? static_cast<C>(dropout.scale()) : C{0};
+  return core::Philox::half(dropout.seed, element) >= dropout.bound() ? static_cast<C>(dropout.scale()) : C{0};
 }
 
 }  // namespace
