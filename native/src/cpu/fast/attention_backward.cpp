@@ -131,7 +131,7 @@ HWY_INLINE void backward_tile(const ops::AttentionBackward& a, const BackwardBuf
   const auto keys_of = [&](std::int64_t, std::int64_t to) { return Span{0, w.words, tile.seen(to - 1).last}; };
   product(rows, Operands<Word>{w.q_along, w.words, 1, w.k_across, kTile, w.s, kTile, false}, keys_of);
   product(rows, Operands<Word>{w.dout_along, w.words, 1, w.v_across, kTile, w.dp, kTile, false}, keys_of);
-  softmax_gradient(w, tile, rows, scale * 1.44269504088896341f, scale, lse, delta);
+  softmax_gradient(w, tile, rows, scale * kLog2E, scale, lse, delta);
 
   const auto queries_of = [&](std::int64_t from, std::int64_t to) {
     const auto [first, last] = tile.rows_seeing(from, to, rows);
@@ -158,7 +158,7 @@ void row_statistics(const ops::AttentionBackward& a, std::int64_t b, std::int64_
               [&](std::int64_t j, std::int64_t n) { total = hn::MulAdd(at(d, dout + j, n), at(d, o + j, n), total); });
     delta[i] = sum(d, total);
     lse[i] =
-        static_cast<const float*>(l.data)[b * l.stride[0] + h * l.stride[1] + i * l.stride[2]] * 1.44269504088896341f;
+        static_cast<const float*>(l.data)[b * l.stride[0] + h * l.stride[1] + i * l.stride[2]] * kLog2E;
   }
 }
 

@@ -20,7 +20,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-constexpr float kLog2E = 1.44269504088896341f;
 // The last block is padded with zero rows to a multiple of this, so that gemm meets few shapes.
 constexpr std::int64_t kRowGrain = 32;
 

@@ -97,6 +97,26 @@ HWY_INLINE void put(F d, VF v, T* p, std::int64_t n) {
 
 HWY_INLINE float sum(F d, VF v) { return hn::GetLane(hn::SumOfLanes(d, v)); }
 
+constexpr float kLog2E = 1.44269504088896341f;
+
+/** 2^x for x <= 127, within 2 units of the last place; results below the smallest normal number are 0; NaN stays. */
+HWY_INLINE VF exp2_of(VF x) {
+  const F d;
+  const hn::RebindToSigned<F> di;
+  const VF magic = hn::Set(d, 12582912.0f);  // 1.5·2^23: adding it rounds to an integer in the low bits
+  const VF shifted = hn::Add(x, magic);
+  const VF f = hn::Sub(x, hn::Sub(shifted, magic));
+  VF p = hn::Set(d, 1.535336188319500e-4f);
+  p = hn::MulAdd(p, f, hn::Set(d, 1.339887440266574e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 9.618437357674640e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.550332471162809e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 2.402264791363012e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 6.931472028550421e-1f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+  const auto scaled = hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::BitCast(d, scaled));
+}
+
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif
