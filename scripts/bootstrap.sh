@@ -29,7 +29,6 @@ need clang-format command -v clang-format
 need libhwy-dev has_header hwy/highway.h
 need libgtest-dev has_header gtest/gtest.h
 need nlohmann-json3-dev has_header nlohmann/json.hpp
-need nlohmann-json3-dev has_header nlohmann/json.hpp
 need openjdk-17-jdk-headless has_jdk_17
 need maven command -v mvn
 

@@ -157,8 +157,7 @@ void row_statistics(const ops::AttentionBackward& a, std::int64_t b, std::int64_
     for_lanes(d, a.q->shape[3],
               [&](std::int64_t j, std::int64_t n) { total = hn::MulAdd(at(d, dout + j, n), at(d, o + j, n), total); });
     delta[i] = sum(d, total);
-    lse[i] =
-        static_cast<const float*>(l.data)[b * l.stride[0] + h * l.stride[1] + i * l.stride[2]] * kLog2E;
+    lse[i] = static_cast<const float*>(l.data)[b * l.stride[0] + h * l.stride[1] + i * l.stride[2]] * kLog2E;
   }
 }
 

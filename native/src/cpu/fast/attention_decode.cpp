@@ -105,8 +105,8 @@ void serve_rows(const ops::AttentionForward& a, const Tile& tile, const T* k, co
   scores<R>(q + first_row * to.depth, to.depth, k, a.k->stride[1], depth, keys, s);
   for (std::int64_t r = 0; r < R; ++r) {
     const std::int64_t at_row = piece * to.rows + first_row + r;
-    soften(s + r * kPieceKeys, keys, tile.seen((first_row + r) % queries),
-           static_cast<float>(a.scale) * kLog2E, to.m + at_row, to.l + at_row);
+    soften(s + r * kPieceKeys, keys, tile.seen((first_row + r) % queries), static_cast<float>(a.scale) * kLog2E,
+           to.m + at_row, to.l + at_row);
   }
   float* o = to.o + (piece * to.rows + first_row) * to.depth;
   std::int64_t c = 0;

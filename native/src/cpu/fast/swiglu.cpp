@@ -1,5 +1,6 @@
 // swiglu with SIMD: one pass over gate, up and y (dy, dgate, dup), each element read before its place is written.
-// Bytes forward: 3·T·F·sizeof(gate); backward 5·T·F·sizeof(gate). FLOPs: one exponential and one division per element, which take longer than the bytes.
+// Bytes forward: 3·T·F·sizeof(gate); backward 5·T·F·sizeof(gate). FLOPs: one exponential and one division per element,
+// which take longer than the bytes.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/swiglu.cpp"
 #include <hwy/foreach_target.h>
