@@ -33,7 +33,7 @@ class Backward {
 
   void run() {
     if (a_.dx != nullptr || a_.da != nullptr) low_gradient();
-    if (a_.db != nullptr) s_ = floats(converted(context_, scratch_, *a_.s, 1, GRAFT_DTYPE_F32));
+    if (a_.db != nullptr) s_ = narrow(matrix_of(*a_.s));
     if (a_.dx == nullptr || a_.dropout.active()) {
       columns_and_rest(a_.dropout.active() && a_.dx != nullptr ? frozen() : nullptr);
     } else if (bordered_) {
@@ -59,11 +59,24 @@ class Backward {
     return frozen_.get();
   }
 
-  // dS in fp32, and in dy's type for the GEMM that makes dx.
+  // S as outer_sum wants it.
+  Narrow narrow(const Matrix& s) {
+    if (!has_pairs()) return {floats(converted(context_, scratch_, *a_.s, 1, GRAFT_DTYPE_F32)), nullptr, rank_};
+    auto* pairs = scratch_.take<std::uint32_t>((rows_ + 1) / 2 * rank_);
+    core::parallel_for(context_, chunks_of(rows_, kMaskRows), [&](std::int64_t chunk, int) {
+      const std::int64_t first = chunk * kMaskRows;
+      pair_rows_bf16(s.part(first, 0, std::min(kMaskRows, rows_ - first), rank_), pairs + first / 2 * rank_);
+    });
+    return {nullptr, pairs, rank_};
+  }
+
+  // dS in fp32, in pairs of rows for da, and in dy's type for the GEMM that makes dx.
   void low_gradient() {
     const bool pairs = has_pairs();
     const Matrix up = pairs ? up_rows() : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
     ds_ = scratch_.take<float>(rows_ * rank_);
+    auto* row_pairs = pairs ? scratch_.take<std::uint32_t>((rows_ + 1) / 2 * rank_) : nullptr;
+    narrow_ds_ = {ds_, row_pairs, rank_};
     const bool for_gemm = a_.dx != nullptr && !a_.dropout.active();
     if (for_gemm && bordered_) {
       tail_ = row_major(dy_.data, dtype_, rows_, n_ + rank_, dy_.row_stride).part(0, n_, rows_, rank_);
@@ -85,8 +98,9 @@ class Backward {
       } else {
         (count == kSkinnyRows ? inner : end).run(worker, dy_.part(first, 0, 0, 0).data, up.data, out);
       }
-      if (for_gemm)
-        convert(row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_), 1, tail_.part(first, 0, count, rank_));
+      const Matrix made = row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_);
+      if (pairs) pair_rows_bf16(made, row_pairs + first / 2 * rank_);
+      if (for_gemm) convert(made, 1, tail_.part(first, 0, count, rank_));
     });
   }
 
@@ -173,7 +187,7 @@ class Backward {
   void down_columns(std::int64_t column, std::int64_t columns, std::int64_t first, std::int64_t count,
                     Keep keep) const {
     const float scale = a_.dropout.active() ? static_cast<float>(a_.dropout.scale()) : 1.0f;
-    outer_sum(ds_ + first * rank_, rank_, matrix_of(*a_.x).part(first, column, count, columns), keep, scale,
+    outer_sum(narrow_ds_.from(first), matrix_of(*a_.x).part(first, column, count, columns), keep, scale,
               static_cast<float*>(a_.da->data) + column, a_.da->stride[0]);
   }
 
@@ -187,7 +201,7 @@ class Backward {
     const std::int64_t column = task * kColumns, columns = std::min(kColumns, n_ - column);
     float* part = parts_ + worker * rank_ * kColumns;
     std::fill_n(part, rank_ * kColumns, 0.0f);
-    outer_sum(s_, rank_, dy_.part(0, column, rows_, columns), {}, static_cast<float>(a_.scale), part, kColumns);
+    outer_sum(s_, dy_.part(0, column, rows_, columns), {}, static_cast<float>(a_.scale), part, kColumns);
     for (std::int64_t i = 0; i < columns; ++i) {
       float* db = static_cast<float*>(a_.db->data) + (column + i) * a_.db->stride[0];
       for (std::int64_t j = 0; j < rank_; ++j) db[j] += part[j * kColumns + i];
@@ -204,7 +218,7 @@ class Backward {
   Matrix tail_{};
   float* ds_ = nullptr;
   std::uint32_t *ds_pairs_ = nullptr, *down_pairs_ = nullptr;
-  const float* s_ = nullptr;
+  Narrow narrow_ds_, s_;
   float* parts_ = nullptr;
   std::unique_ptr<GemmPanels> frozen_;
 };

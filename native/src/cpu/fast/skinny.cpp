@@ -186,10 +186,9 @@ HWY_EXPORT(update);
 HWY_EXPORT(scaled);
 HWY_EXPORT(down_columns);
 
-void outer_sum(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
-               std::int64_t pitch) {
-  if (m.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) return outer_sum_bf16(s, rank, m, keep, factor, sums, pitch);
-  HWY_DYNAMIC_DISPATCH(outer)(s, rank, m, keep, factor, sums, pitch);
+void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch) {
+  if (s.pairs != nullptr) return outer_sum_bf16(s, m, keep, factor, sums, pitch);
+  HWY_DYNAMIC_DISPATCH(outer)(s.values, s.rank, m, keep, factor, sums, pitch);
 }
 
 void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t a_pitch, Keep keep, float factor,

@@ -14,9 +14,21 @@ struct Keep {
   std::int64_t pitch = 0;
 };
 
-/** sums[j·pitch + i] += factor · Σ_t s[t·rank + j] · kept m[t, i], for i in m's columns. */
-void outer_sum(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
-               std::int64_t pitch);
+/** The narrow factor s [rows, rank] of outer_sum: f32 values, or, where has_bf16_pairs() and m is bf16, pairs of its
+ * rows as pair_rows_bf16 makes them. */
+struct Narrow {
+  const float* values = nullptr;
+  const std::uint32_t* pairs = nullptr;
+  std::int64_t rank = 0;
+
+  Narrow from(std::int64_t row) const {  // an even one
+    return {values == nullptr ? nullptr : values + row * rank, pairs == nullptr ? nullptr : pairs + row / 2 * rank,
+            rank};
+  }
+};
+
+/** sums[j·pitch + i] += factor · Σ_t s[t, j] · kept m[t, i], for i in m's columns. */
+void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch);
 
 /** out[t, i] = base[t, i] + factor · kept Σ_j s[t·rank + j] · a[j·a_pitch + i]; out may be base. */
 void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t a_pitch, Keep keep, float factor,

@@ -1,7 +1,7 @@
 // vdpbf16ps adds x0·y0 + x1·y1 of the bf16 pairs in each 32-bit lane to an fp32 lane.
 // row_products: pairs along the row; 4 rows of x by 4 of a in registers, per 32 columns 8 loads and 16 products.
 // outer_sum: pairs along the rows of m, made by interleaving two of them; 8 sums by 32 columns in registers. The pairs
-// of s are broadcast from a small table. Subnormal bf16 values count as zero, as in the library's GEMM.
+// of s are broadcast from memory. Subnormal bf16 values count as zero, as in the library's GEMM.
 #include "cpu/fast/skinny_bf16.h"
 
 #include <algorithm>
@@ -214,6 +214,26 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void update_block(const std::uint
   }
 }
 
+// n <= 16 values as bf16 in 32-bit lanes.
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i narrow16(graft_dtype dtype, const void* row, std::int64_t first,
+                                                                __mmask16 mask) {
+  if (row == nullptr) return _mm512_setzero_si512();
+  const __m256i bits =
+      dtype == GRAFT_DTYPE_BF16
+          ? _mm256_maskz_loadu_epi16(mask, static_cast<const core::bf16*>(row) + first)
+          : (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, static_cast<const float*>(row) + first));
+  return _mm512_maskz_cvtepu16_epi32(kAll, bits);
+}
+
+GRAFT_BF16_PAIRS void pair_row(graft_dtype dtype, const void* even, const void* odd, std::int64_t n,
+                               std::uint32_t* pairs) {
+  for (std::int64_t first = 0; first < n; first += 16) {
+    const __mmask16 mask = n - first >= 16 ? kAll : static_cast<__mmask16>((1u << (n - first)) - 1);
+    const __m512i upper = _mm512_maskz_slli_epi32(kAll, narrow16(dtype, odd, first, mask), 16);
+    _mm512_mask_storeu_epi32(pairs + first, mask, _mm512_or_si512(narrow16(dtype, even, first, mask), upper));
+  }
+}
+
 }  // namespace
 
 bool has_bf16_pairs() {
@@ -241,32 +261,29 @@ void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor
   for (; t < x.rows; ++t) rows(std::integral_constant<int, 1>{}, t);
 }
 
-void outer_sum_bf16(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
-                    std::int64_t pitch) {
-  constexpr std::int64_t kPairs = 4096;  // the table stays in the first-level cache
-  std::uint32_t pairs[kPairs];
+void outer_sum_bf16(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch) {
+  constexpr std::int64_t kPairs = 4096;  // of them stay in the first-level cache while m's columns go by
+  const std::int64_t block = 2 * std::max<std::int64_t>(1, kPairs / s.rank);
   const core::bf16* data = static_cast<const core::bf16*>(m.data);
-  // Ranks and rows that fit the table; sums go on from one block of rows to the next.
-  for (std::int64_t j = 0; j < rank; j += 64) {
-    const std::int64_t width = std::min<std::int64_t>(64, rank - j);
-    const std::int64_t block = 2 * (kPairs / width);
-    for (std::int64_t first = 0; first < m.rows; first += block) {
-      const std::int64_t rows = std::min(block, m.rows - first);
-      for (std::int64_t t = 0; t < rows; t += 2)
-        for (std::int64_t c = 0; c < width; ++c) {
-          const float* here = s + (first + t) * rank + j + c;
-          const std::uint32_t second = t + 1 < rows ? core::bf16(here[rank]).bits : 0;
-          pairs[t / 2 * width + c] = core::bf16(*here).bits | second << 16;
-        }
-      const Keep below{keep.bits == nullptr ? nullptr : keep.bits + first * keep.pitch, keep.pitch};
-      const core::bf16* part = data + first * m.row_stride;
-      if (keep.bits == nullptr) {
-        outer_rows<false>(pairs, width, part, m.row_stride, rows, m.columns, below, factor, sums + j * pitch, pitch);
-      } else {
-        outer_rows<true>(pairs, width, part, m.row_stride, rows, m.columns, below, factor, sums + j * pitch, pitch);
-      }
+  for (std::int64_t first = 0; first < m.rows; first += block) {
+    const std::int64_t rows = std::min(block, m.rows - first);
+    const std::uint32_t* pairs = s.pairs + first / 2 * s.rank;
+    const Keep below{keep.bits == nullptr ? nullptr : keep.bits + first * keep.pitch, keep.pitch};
+    const core::bf16* part = data + first * m.row_stride;
+    if (keep.bits == nullptr) {
+      outer_rows<false>(pairs, s.rank, part, m.row_stride, rows, m.columns, below, factor, sums, pitch);
+    } else {
+      outer_rows<true>(pairs, s.rank, part, m.row_stride, rows, m.columns, below, factor, sums, pitch);
     }
   }
+}
+
+void pair_rows_bf16(const Matrix& s, std::uint32_t* pairs) {
+  const auto row = [&](std::int64_t t) {
+    return static_cast<const char*>(s.data) + t * s.row_stride * graft_dtype_bytes(s.dtype);
+  };
+  for (std::int64_t t = 0; t < s.rows; t += 2, pairs += s.columns)
+    pair_row(s.dtype, row(t), t + 1 < s.rows ? row(t + 1) : nullptr, s.columns, pairs);
 }
 
 void interleave_bf16(const float* s, std::int64_t rows, std::int64_t columns, std::uint32_t* pairs) {
@@ -306,7 +323,8 @@ namespace graft::cpu::fast {
 
 bool has_bf16_pairs() { return false; }
 void row_products_bf16(const Matrix&, Keep, const Matrix&, float, float*) {}
-void outer_sum_bf16(const float*, std::int64_t, const Matrix&, Keep, float, float*, std::int64_t) {}
+void outer_sum_bf16(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
+void pair_rows_bf16(const Matrix&, std::uint32_t*) {}
 void interleave_bf16(const float*, std::int64_t, std::int64_t, std::uint32_t*) {}
 void rank_update_bf16(const std::uint32_t*, std::int64_t, const std::uint32_t*, std::int64_t, Keep, float,
                       const Matrix&) {}

@@ -13,9 +13,12 @@ bool has_bf16_pairs();
  */
 void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out);
 
-/** The same sums as outer_sum; m is bf16 and s is rounded to bf16. */
-void outer_sum_bf16(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
-                    std::int64_t pitch);
+/** The same sums as outer_sum of pairs; m is bf16. */
+void outer_sum_bf16(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch);
+
+/** pairs[t / 2, j] = s[t, j] and s[t + 1, j] as bf16, the first in the lower half, for even t; behind an odd number of
+ * rows lies a row of zeros. s is f32 or bf16. */
+void pair_rows_bf16(const Matrix& s, std::uint32_t* pairs);
 
 /** pairs[t, j] = s[t, 2j] and s[t, 2j+1] as bf16, the first in the lower half; (columns + 1) / 2 pairs a row. */
 void interleave_bf16(const float* s, std::int64_t rows, std::int64_t columns, std::uint32_t* pairs);
