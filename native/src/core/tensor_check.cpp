@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/float_types.h"
 
 namespace graft::core {
 namespace {
@@ -139,6 +140,18 @@ void check_float(const char* name, const graft_tensor& tensor) {
 void check_id(const char* name, const graft_tensor& tensor) {
   if (tensor.dtype != GRAFT_DTYPE_I32 && tensor.dtype != GRAFT_DTYPE_I64)
     fail(GRAFT_INVALID_ARGUMENT, "%s must be i32 or i64", describe(name, &tensor).c_str());
+}
+
+void check_ids(const char* name, const graft_tensor& ids, std::int64_t count) {
+  visit_id(ids.dtype, [&](auto tag) {
+    using Id = decltype(tag);
+    for (std::int64_t t = 0; t < ids.shape[0]; ++t) {
+      const Id id = static_cast<const Id*>(ids.data)[t];
+      if (id < 0 || id >= count)
+        fail(GRAFT_INVALID_ARGUMENT, "%s[%lld] is %lld, must be in 0..%lld", name, static_cast<long long>(t),
+             static_cast<long long>(id), static_cast<long long>(count - 1));
+    }
+  });
 }
 
 void check_dtype(const char* name, const graft_tensor& tensor, graft_dtype dtype) {

@@ -37,18 +37,6 @@ void EmbeddingBackward::check() const {
   check_no_overlap("dtable", dtable, "ids", ids);
 }
 
-void check_ids(const graft_tensor& ids, std::int64_t vocabulary) {
-  visit_id(ids.dtype, [&](auto tag) {
-    using Id = decltype(tag);
-    for (std::int64_t t = 0; t < ids.shape[0]; ++t) {
-      const Id id = static_cast<const Id*>(ids.data)[t];
-      if (id < 0 || id >= vocabulary)
-        fail(GRAFT_INVALID_ARGUMENT, "ids[%lld] is %lld, must be in 0..%lld", static_cast<long long>(t),
-             static_cast<long long>(id), static_cast<long long>(vocabulary - 1));
-    }
-  });
-}
-
 }  // namespace graft::ops
 
 using namespace graft;

@@ -22,8 +22,4 @@ struct EmbeddingBackward {
   void check() const;
 };
 
-/** Every id is in 0..vocabulary-1; else INVALID_ARGUMENT with position and value. For implementations whose ids are in
- * host memory: to be called before anything is written. */
-void check_ids(const graft_tensor& ids, std::int64_t vocabulary);
-
 }  // namespace graft::ops

@@ -55,7 +55,7 @@ std::string refuse(const ops::EmbeddingForward& a) { return refuse_f64(*a.table)
 std::string refuse(const ops::EmbeddingBackward& a) { return refuse_f64(*a.dy); }
 
 void run(core::Context& context, const ops::EmbeddingForward& a) {
-  ops::check_ids(*a.ids, a.table->shape[0]);
+  core::check_ids("ids", *a.ids, a.table->shape[0]);
   const std::int64_t rows = a.y->shape[0], bytes = a.y->shape[1] * graft_dtype_bytes(a.y->dtype);
   if (bytes == 0) return;
   core::visit_id(a.ids->dtype, [&](auto id_tag) {
@@ -73,7 +73,7 @@ void run(core::Context& context, const ops::EmbeddingForward& a) {
 }
 
 void run(core::Context& context, const ops::EmbeddingBackward& a) {
-  ops::check_ids(*a.ids, a.dtable->shape[0]);
+  core::check_ids("ids", *a.ids, a.dtable->shape[0]);
   HWY_DYNAMIC_DISPATCH(embedding_backward)(context, a);
 }
 }  // namespace graft::cpu::fast

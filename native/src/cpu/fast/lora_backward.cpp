@@ -8,6 +8,7 @@
 #include "core/tensor_check.h"
 #include "cpu/fast/dropout.h"
 #include "cpu/fast/lora.h"
+#include "cpu/fast/narrow_gradient.h"
 #include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
@@ -33,7 +34,7 @@ class Backward {
 
   void run() {
     if (a_.dx != nullptr || a_.da != nullptr) low_gradient();
-    if (a_.db != nullptr) s_ = narrow(matrix_of(*a_.s));
+    if (a_.db != nullptr) db_ = NarrowGradient(context_, scratch_, dy_, *a_.s, a_.scale, *a_.db);
     if (a_.dx == nullptr || a_.dropout.active()) {
       columns_and_rest(a_.dropout.active() && a_.dx != nullptr ? frozen() : nullptr);
     } else if (bordered_) {
@@ -57,17 +58,6 @@ class Backward {
     frozen_ = std::make_unique<GemmPanels>(context_, scratch_, dy_, matrix_of(core::dense_matrix(*a_.w)),
                                            matrix_of(*a_.dx), beta());
     return frozen_.get();
-  }
-
-  // S as outer_sum wants it.
-  Narrow narrow(const Matrix& s) {
-    if (!has_pairs()) return {floats(converted(context_, scratch_, *a_.s, 1, GRAFT_DTYPE_F32)), nullptr, rank_};
-    auto* pairs = scratch_.take<std::uint32_t>((rows_ + 1) / 2 * rank_);
-    core::parallel_for(context_, chunks_of(rows_, kMaskRows), [&](std::int64_t chunk, int) {
-      const std::int64_t first = chunk * kMaskRows;
-      pair_rows_bf16(s.part(first, 0, std::min(kMaskRows, rows_ - first), rank_), pairs + first / 2 * rank_);
-    });
-    return {nullptr, pairs, rank_};
   }
 
   // dS in fp32, in pairs of rows for da, and in dy's type for the GEMM that makes dx.
@@ -135,8 +125,7 @@ class Backward {
   // dx by panels of the GEMM; da and db by column tasks of their own.
   void panels_and_rest(const GemmPanels& dx, const GemmPanels* low) {
     const std::int64_t panels = dx.count(), da = a_.da == nullptr ? 0 : chunks_of(k_, kColumns);
-    up_parts();
-    core::parallel_for(context_, panels + da + db_tasks(), [&](std::int64_t task, int worker) {
+    core::parallel_for(context_, panels + da + db_.tasks(), [&](std::int64_t task, int worker) {
       if (task < panels) {
         dx.run(task, worker);
         if (low != nullptr) low->run(task, worker);
@@ -144,7 +133,7 @@ class Backward {
         const std::int64_t column = (task - panels) * kColumns;
         down_columns(column, std::min(kColumns, k_ - column), 0, rows_, {});
       } else {
-        up_columns(task - panels - da, worker);
+        db_.run(task - panels - da, worker);
       }
     });
   }
@@ -157,9 +146,8 @@ class Backward {
     std::uint8_t* all_bits = drops ? scratch_.take<std::uint8_t>(context_.pool.threads() * kMaskRows * pitch) : nullptr;
     const float* down = dx == nullptr ? nullptr : floats(converted(context_, scratch_, *a_.a, 1, GRAFT_DTYPE_F32));
     if (dx != nullptr && drops && has_pairs()) pair_up(down);
-    up_parts();
-    core::parallel_for(context_, tasks + db_tasks(), [&](std::int64_t task, int worker) {
-      if (task >= tasks) return up_columns(task - tasks, worker);
+    core::parallel_for(context_, tasks + db_.tasks(), [&](std::int64_t task, int worker) {
+      if (task >= tasks) return db_.run(task - tasks, worker);
       const std::int64_t column = task * width, columns = std::min(width, k_ - column);
       if (!drops) return down_columns(column, columns, 0, rows_, {});
       for (std::int64_t panel = 0; dx != nullptr && panel < dx->down(); ++panel)
@@ -191,23 +179,6 @@ class Backward {
               static_cast<float*>(a_.da->data) + column, a_.da->stride[0]);
   }
 
-  std::int64_t db_tasks() const { return a_.db == nullptr ? 0 : chunks_of(n_, kColumns); }
-  void up_parts() {
-    if (a_.db != nullptr) parts_ = scratch_.take<float>(context_.pool.threads() * rank_ * kColumns);
-  }
-
-  // db [rows of the task, r] += scale·dyᵀ S: made as its transpose, which is how the memory lies best for vectors.
-  void up_columns(std::int64_t task, int worker) const {
-    const std::int64_t column = task * kColumns, columns = std::min(kColumns, n_ - column);
-    float* part = parts_ + worker * rank_ * kColumns;
-    std::fill_n(part, rank_ * kColumns, 0.0f);
-    outer_sum(s_, dy_.part(0, column, rows_, columns), {}, static_cast<float>(a_.scale), part, kColumns);
-    for (std::int64_t i = 0; i < columns; ++i) {
-      float* db = static_cast<float*>(a_.db->data) + (column + i) * a_.db->stride[0];
-      for (std::int64_t j = 0; j < rank_; ++j) db[j] += part[j * kColumns + i];
-    }
-  }
-
   core::Context& context_;
   const ops::LoraBackward& a_;
   const bool bordered_;
@@ -218,8 +189,8 @@ class Backward {
   Matrix tail_{};
   float* ds_ = nullptr;
   std::uint32_t *ds_pairs_ = nullptr, *down_pairs_ = nullptr;
-  Narrow narrow_ds_, s_;
-  float* parts_ = nullptr;
+  Narrow narrow_ds_;
+  NarrowGradient db_;
   std::unique_ptr<GemmPanels> frozen_;
 };
 

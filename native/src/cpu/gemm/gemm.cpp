@@ -24,7 +24,7 @@ struct Cut {
 };
 
 // why: rows of an fp32 B that are a multiple of 4 KiB apart fall into the same sets of the cache; the library copies
-// such a B into a better order only for wide products. lora_benchmark shows it: with panels of 256 columns the frozen
+// such a B into a better order only for wide products. layer_benchmark shows it: with panels of 256 columns the frozen
 // fp32 layer was slower than the library's own calls, with 512 it is level.
 bool rows_collide(const Matrix& b) {
   return b.dtype == GRAFT_DTYPE_F32 && b.column_stride == 1 && b.row_stride % 1024 == 0;

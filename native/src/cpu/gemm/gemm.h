@@ -69,6 +69,7 @@ class GemmPanels {
     std::int64_t row, column, rows, columns;
   };
 
+  GemmPanels() = default;  // none
   /** For use inside a parallel_for; made on the calling thread, with scratch for each worker. `like`: cut as that one,
    * whose C has the same shape. */
   GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
@@ -80,9 +81,9 @@ class GemmPanels {
   void run(std::int64_t panel, int worker) const;
 
  private:
-  Matrix a_, b_, c_;
-  const float* bias_;
-  std::int64_t panel_rows_, panel_columns_, down_, across_;
+  Matrix a_{}, b_{}, c_{};
+  const float* bias_ = nullptr;
+  std::int64_t panel_rows_ = 0, panel_columns_ = 0, down_ = 0, across_ = 0;
   GemmPanel inner_, right_, bottom_, corner_;
 };
 

@@ -2,12 +2,13 @@
 #include "ops/embedding.h"
 
 #include "core/context.h"
+#include "core/tensor_check.h"
 #include "cpu/reference/element.h"
 
 namespace graft::cpu::reference {
 
 void run(core::Context&, const ops::EmbeddingForward& a) {
-  ops::check_ids(*a.ids, a.table->shape[0]);
+  core::check_ids("ids", *a.ids, a.table->shape[0]);
   visit_compute(a.table->dtype, [&](auto compute) {
     using C = decltype(compute);
     const View<C> table(*a.table), y(*a.y);
@@ -19,7 +20,7 @@ void run(core::Context&, const ops::EmbeddingForward& a) {
 }
 
 void run(core::Context&, const ops::EmbeddingBackward& a) {
-  ops::check_ids(*a.ids, a.dtable->shape[0]);
+  core::check_ids("ids", *a.ids, a.dtable->shape[0]);
   visit_compute(a.dy->dtype, [&](auto compute) {
     using C = decltype(compute);
     const View<C> dy(*a.dy), dtable(*a.dtable);

@@ -4,14 +4,16 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Paca;
+import io.graft.adapter.PeftAdapter;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftPacaConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.BiFunction;
@@ -44,7 +46,14 @@ public record Method(
                     "LORA",
                     2e-3,
                     Method::lora,
-                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)));
+                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+            new Method(
+                    "paca",
+                    "PaCA",
+                    "PACA",
+                    2e-3,
+                    Method::paca,
+                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)));
 
     /** Every method, in the order of tables. */
     public static List<Method> all() {
@@ -99,7 +108,7 @@ public record Method(
     /** The name of a trained parameter in the file that it is saved in. */
     static String key(Llama llama, Parameter parameter) {
         boolean whole = llama.adapter() == null || llama.adapter() instanceof Full;
-        return whole ? parameter.name() : Lora.key(parameter);
+        return whole ? parameter.name() : PeftAdapter.key(parameter);
     }
 
     private static String peftType(Path file) {
@@ -117,8 +126,19 @@ public record Method(
                 .dropout(options.dropout)
                 .rankStabilised(options.rankStabilised)
                 .baseModel(options.baseModel)
-                .targets(Arrays.stream(options.targets).map(String::strip).toArray(String[]::new))
+                .targets(options.targets())
                 .build();
         return Lora.create(config, seed);
+    }
+
+    private static Adapter paca(MethodOptions options, long seed) {
+        PeftPacaConfig config = PeftPacaConfig.builder()
+                .rank(options.rank)
+                .alpha(options.alpha())
+                .randomSeed(seed)
+                .baseModel(options.baseModel)
+                .targets(options.targets())
+                .build();
+        return Paca.create(config, options.columns);
     }
 }

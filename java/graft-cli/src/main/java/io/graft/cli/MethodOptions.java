@@ -1,11 +1,16 @@
 package io.graft.cli;
 
+import io.graft.adapter.Paca;
 import java.nio.file.Path;
+import java.util.Arrays;
 import picocli.CommandLine.Option;
 
 /** Settings of the methods; each method takes what it needs. */
 public final class MethodOptions {
-    @Option(names = "--rank", paramLabel = "R", description = "Rank of the adapter (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--rank",
+            paramLabel = "R",
+            description = "Rank of the adapter, or trained columns of each layer (default: ${DEFAULT-VALUE}).")
     int rank = 16;
 
     @Option(names = "--alpha", paramLabel = "X", description = "Scale: alpha / rank (default: twice the rank).")
@@ -14,10 +19,10 @@ public final class MethodOptions {
     @Option(
             names = "--dropout",
             paramLabel = "P",
-            description = "Dropout on the adapter's input (default: ${DEFAULT-VALUE}).")
+            description = "LoRA: dropout on the adapter's input (default: ${DEFAULT-VALUE}).")
     double dropout;
 
-    @Option(names = "--rank-stabilised", description = "Scale by alpha / sqrt(rank).")
+    @Option(names = "--rank-stabilised", description = "LoRA: scale by alpha / sqrt(rank).")
     boolean rankStabilised;
 
     @Option(
@@ -27,6 +32,12 @@ public final class MethodOptions {
             description = "Linear layers that get an adapter (default: all seven of each block).")
     String[] targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
 
+    @Option(
+            names = "--columns",
+            paramLabel = "HOW",
+            description = "PaCA: which columns are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    Paca.Selection columns = Paca.Selection.RANDOM;
+
     /** Written into the adapter's configuration. */
     String baseModel = "";
 
@@ -34,6 +45,10 @@ public final class MethodOptions {
     public MethodOptions withBaseModel(Path model) {
         baseModel = model.toString();
         return this;
+    }
+
+    String[] targets() {
+        return Arrays.stream(targets).map(String::strip).toArray(String[]::new);
     }
 
     double alpha() {

@@ -26,6 +26,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/linear_cross_entropy.h",
                             "graft/ops/lora.h",
                             "graft/ops/random.h",
+                            "graft/ops/paca.h",
                             "graft/ops/rms_norm.h",
                             "graft/ops/rope.h",
                             "graft/ops/swiglu.h",

@@ -1,13 +1,9 @@
 package io.graft.io;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.regex.Pattern;
 
 /**
  * The {@code adapter_config.json} of a LoRA adapter, as PEFT reads and writes it: which modules carry an adapter, with
@@ -17,26 +13,18 @@ import java.util.regex.Pattern;
  * not know are kept on a round trip; fields that would change the result in a way Graft does not compute are refused by
  * name. Build a new one with {@link #builder()}.
  */
-public final class PeftLoraConfig {
+public final class PeftLoraConfig implements ModuleSelection {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";
-
-    /** What the default targets of PEFT are for Llama models. */
-    private static final ModuleMatcher LLAMA_TARGETS = new ModuleMatcher(List.of("q_proj", "v_proj"), null);
 
     private final ObjectNode json;
     private final int rank;
     private final double alpha;
     private final double dropout;
     private final boolean rankStabilised;
-    private final boolean allLinear;
-    private final ModuleMatcher targets;
-    private final ModuleMatcher excluded;
-    private final List<Integer> layers;
-    private final List<String> layerContainers;
-    private final List<String> modulesToSave;
-    private final Map<Pattern, Integer> rankPattern;
-    private final Map<Pattern, Double> alphaPattern;
+    private final PeftTargets targets;
+    private final PeftTargets.Values<Integer> ranks;
+    private final PeftTargets.Values<Double> alphas;
     private final String baseModel;
 
     PeftLoraConfig(String file, ObjectNode json) {
@@ -50,24 +38,9 @@ public final class PeftLoraConfig {
             throw fields.refuse("lora_dropout", "is " + dropout + ", expected 0 <= p < 1");
         }
         this.rankStabilised = fields.flag("use_rslora", false);
-        JsonNode target = fields.node("target_modules");
-        this.allLinear = target != null && ModuleMatcher.ALL_LINEAR.equalsIgnoreCase(target.textValue());
-        this.targets = target == null || allLinear ? LLAMA_TARGETS : ModuleMatcher.of(fields, "target_modules");
-        this.excluded = ModuleMatcher.of(fields, "exclude_modules");
-        this.layers = fields.integers("layers_to_transform");
-        this.layerContainers = fields.texts("layers_pattern");
-        for (String container : layerContainers) {
-            ModuleMatcher.compile(fields, "layers_pattern", container);
-        }
-        if (layers.isEmpty() && !layerContainers.isEmpty()) {
-            throw fields.refuse("layers_pattern", "is given without layers_to_transform");
-        }
-        if (!layers.isEmpty() && !allLinear && targets.pattern() != null) {
-            throw fields.refuse("layers_to_transform", "cannot stand beside a target_modules that is an expression");
-        }
-        this.modulesToSave = fields.texts("modules_to_save");
-        this.rankPattern = patterns(fields, "rank_pattern", JsonFields::positive);
-        this.alphaPattern = patterns(fields, "alpha_pattern", JsonFields::number);
+        this.targets = new PeftTargets(fields);
+        this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
+        this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
         this.baseModel = fields.text("base_model_name_or_path", null);
     }
 
@@ -91,33 +64,29 @@ public final class PeftLoraConfig {
         return new PeftLoraConfigBuilder();
     }
 
-    /** Whether the module carries an adapter; meant to be asked for linear layers (and refuses none by itself). */
+    @Override
     public boolean targets(String module) {
-        if (excluded.matches(module) || saves(module)) {
-            return false;
-        }
-        boolean found = allLinear ? !isHead(module) : targets.matches(module);
-        return found && (layers.isEmpty() || layers.contains(ModuleMatcher.layerOf(module, layerContainers)));
+        return targets.targets(module);
     }
 
-    /** Whether the module is trained in full and saved whole, instead of with an adapter. */
+    @Override
     public boolean saves(String module) {
-        return modulesToSave.stream().anyMatch(name -> module.equals(name) || module.endsWith("." + name));
+        return targets.saves(module);
     }
 
-    /** Whether the target is "all-linear": every linear layer but the head, so that {@link #targets} knows no names. */
+    @Override
     public boolean allLinear() {
-        return allLinear;
+        return targets.allLinear();
     }
 
     /** The rank of a module's adapter. */
     public int rank(String module) {
-        return first(rankPattern, module, rank);
+        return ranks.of(module);
     }
 
     /** The alpha of a module's adapter. */
     public double alpha(String module) {
-        return first(alphaPattern, module, alpha);
+        return alphas.of(module);
     }
 
     /** What a module's BA is multiplied by: alpha / r, or alpha / √r where rank-stabilised. */
@@ -148,7 +117,7 @@ public final class PeftLoraConfig {
 
     /** The names in {@code modules_to_save}. */
     public List<String> modulesToSave() {
-        return modulesToSave;
+        return targets.modulesToSave();
     }
 
     /** The base model as the adapter names it, or null. */
@@ -176,34 +145,5 @@ public final class PeftLoraConfig {
     @Override
     public String toString() {
         return "PeftLoraConfig[r=" + rank + ", alpha=" + alpha + ", target_modules=" + json.get("target_modules") + "]";
-    }
-
-    private interface Field<T> {
-        T read(JsonFields fields, String name);
-    }
-
-    private static <T> Map<Pattern, T> patterns(JsonFields fields, String field, Field<T> value) {
-        Map<Pattern, T> patterns = new LinkedHashMap<>();
-        JsonFields child = fields.child(field);
-        if (child != null) {
-            for (String key : child.names()) {
-                patterns.put(ModuleMatcher.compile(fields, field, "(.*\\.)?(" + key + ")"), value.read(child, key));
-            }
-        }
-        return patterns;
-    }
-
-    /** The value of the first pattern that matches, in the file's order. */
-    private static <T> T first(Map<Pattern, T> patterns, String module, T otherwise) {
-        for (Map.Entry<Pattern, T> entry : patterns.entrySet()) {
-            if (entry.getKey().matcher(module).matches()) {
-                return entry.getValue();
-            }
-        }
-        return otherwise;
-    }
-
-    private static boolean isHead(String module) {
-        return module.equals("lm_head") || module.endsWith(".lm_head");
     }
 }

@@ -122,7 +122,7 @@ public final class PeftLoraConfigBuilder {
     }
 
     /** why: PEFT's own files say 16, not 16.0. */
-    private static JsonNode number(double value) {
+    static JsonNode number(double value) {
         return value == Math.rint(value) && Math.abs(value) < 1e9 ? Json.toNode((int) value) : Json.toNode(value);
     }
 }

@@ -60,13 +60,13 @@ public final class AttentionBlock {
             outHeads = Scratch.heads(out, batch, length, shape.heads(), shape.headDim());
             rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
             lse = training ? Scratch.statistics(scope, dtype, batch, shape.heads(), length) : null;
-            sq = training ? Scratch.lowRankState(scope, dtype, layer.q, rows) : null;
-            sk = training ? Scratch.lowRankState(scope, dtype, layer.k, rows) : null;
-            sv = training ? Scratch.lowRankState(scope, dtype, layer.v, rows) : null;
-            so = training ? Scratch.lowRankState(scope, dtype, layer.o, rows) : null;
+            sq = training ? Scratch.kept(scope, dtype, layer.q, rows) : null;
+            sk = training ? Scratch.kept(scope, dtype, layer.k, rows) : null;
+            sv = training ? Scratch.kept(scope, dtype, layer.v, rows) : null;
+            so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
         }
 
-        /** The buffers of another block's tape, with low-rank states of this layer's own widths. */
+        /** The buffers of another block's tape, with what this layer's own attachments keep. */
         Tape(Scope scope, DType dtype, AttentionBlock layer, Tape shared) {
             boolean training = shared.rstd != null;
             long rows = shared.q.size(0);
@@ -80,10 +80,10 @@ public final class AttentionBlock {
             out = shared.out;
             outHeads = shared.outHeads;
             lse = shared.lse;
-            sq = training ? Scratch.lowRankState(scope, dtype, layer.q, rows) : null;
-            sk = training ? Scratch.lowRankState(scope, dtype, layer.k, rows) : null;
-            sv = training ? Scratch.lowRankState(scope, dtype, layer.v, rows) : null;
-            so = training ? Scratch.lowRankState(scope, dtype, layer.o, rows) : null;
+            sq = training ? Scratch.kept(scope, dtype, layer.q, rows) : null;
+            sk = training ? Scratch.kept(scope, dtype, layer.k, rows) : null;
+            sv = training ? Scratch.kept(scope, dtype, layer.v, rows) : null;
+            so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
         }
     }
 
@@ -148,7 +148,7 @@ public final class AttentionBlock {
                 scratch.dvHeads);
         Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
         Rope.backward(context, scratch.dkHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
-        if (q.trainable() || k.trainable() || v.trainable()) {
+        if (q.readsInput() || k.readsInput() || v.readsInput()) {
             norm.forward(pass, x, scratch.h, null);
         }
         Tensor dh = wantNorm ? scratch.dh : null;

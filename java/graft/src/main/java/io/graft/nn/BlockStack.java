@@ -76,7 +76,7 @@ public final class BlockStack {
             mlp[i] = shared
                     ? new Mlp.Tape(scope, dtype, block.mlp(), mlp[0])
                     : new Mlp.Tape(scope, dtype, block.mlp(), rows, border, training);
-            sdown[i] = training ? Scratch.lowRankState(scope, dtype, block.mlp().down(), rows) : null;
+            sdown[i] = training ? Scratch.kept(scope, dtype, block.mlp().down(), rows) : null;
         }
         scratch = new Scratch(scope, dtype, shape, batch, length, border, training);
         gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;

@@ -35,19 +35,19 @@ public final class Mlp {
             gate = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             up = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
-            sgate = training ? Scratch.lowRankState(scope, dtype, layer.gate, rows) : null;
-            sup = training ? Scratch.lowRankState(scope, dtype, layer.up, rows) : null;
+            sgate = training ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
+            sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
 
-        /** The buffers of another block's tape, with low-rank states of this layer's own widths. */
+        /** The buffers of another block's tape, with what this layer's own attachments keep. */
         Tape(Scope scope, DType dtype, Mlp layer, Tape shared) {
             boolean training = shared.rstd != null;
             long rows = shared.gate.size(0);
             rstd = shared.rstd;
             gate = shared.gate;
             up = shared.up;
-            sgate = training ? Scratch.lowRankState(scope, dtype, layer.gate, rows) : null;
-            sup = training ? Scratch.lowRankState(scope, dtype, layer.up, rows) : null;
+            sgate = training ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
+            sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
     }
 
@@ -70,7 +70,7 @@ public final class Mlp {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.weight().trainable();
         boolean wantInner = wantNorm || gate.trainable() || up.trainable();
-        if (down.trainable()) {
+        if (down.readsInput()) {
             SwiGlu.forward(context, tape.gate, tape.up, scratch.act);
         }
         down.backward(pass, dy, scratch.act, sdown, false, wantInner ? scratch.dact : null);
@@ -78,7 +78,7 @@ public final class Mlp {
             return;
         }
         SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
-        if (gate.trainable() || up.trainable()) {
+        if (gate.readsInput() || up.readsInput()) {
             norm.forward(pass, x, scratch.h, null);
         }
         Tensor dh = wantNorm ? scratch.dh : null;

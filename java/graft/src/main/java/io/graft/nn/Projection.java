@@ -1,20 +1,18 @@
 package io.graft.nn;
 
 import io.graft.ops.Linear;
-import io.graft.ops.LoraLinear;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 
-/** A linear layer that an adapter may attach to: {@code y = x Wᵀ}, with or without a low-rank part. */
+/** A linear layer that an adapter may attach to: {@code y = x Wᵀ}, or what the attachment makes of it. */
 public final class Projection {
     private final String module;
     private final Weight weight;
     private final Parameter parameter;
-    private LowRank lowRank;
+    private Attachment attachment;
 
     /** Makes the projection of a module; knows the border that its adapter wants. */
     @FunctionalInterface
@@ -32,107 +30,60 @@ public final class Projection {
         this.parameter = new Parameter(module + ".weight", weight.matrix());
     }
 
-    /** y = layer(x), or y += layer(x). s [T, r] keeps what backward needs of the low-rank part; null in inference. */
-    public void forward(Pass pass, Tensor x, boolean accumulate, Tensor y, Tensor s) {
-        Context context = pass.context();
-        if (lowRank == null) {
-            Linear.forward(context, x, weight, null, accumulate, y);
+    /** y = layer(x), or y += layer(x). kept holds what the attachment's backward needs; null in inference. */
+    public void forward(Pass pass, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
+        if (attachment == null) {
+            Linear.forward(pass.context(), x, weight, null, accumulate, y);
         } else {
-            LoraLinear.forward(
-                    context,
-                    x,
-                    weight,
-                    lowRank.a().value(),
-                    lowRank.b().value(),
-                    lowRank.scale(),
-                    null,
-                    dropout(pass),
-                    seed(pass),
-                    pass.dropoutOffset(),
-                    accumulate,
-                    y,
-                    s);
+            attachment.forward(pass, weight, x, accumulate, y, kept);
         }
     }
 
     /** dx = gradient of x (added to when accumulate), null where not wanted; parameter gradients are added to. */
-    public void backward(Pass pass, Tensor dy, Tensor x, Tensor s, boolean accumulate, Tensor dx) {
-        Context context = pass.context();
+    public void backward(Pass pass, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
         Tensor dw = parameter.gradient();
-        if (lowRank == null) {
-            if (dx != null || dw != null) {
-                Linear.backward(context, dy, x, weight, accumulate, dx, dw, null);
-            }
-            return;
-        }
-        Tensor da = lowRank.a().gradient();
-        Tensor db = lowRank.b().gradient();
-        if (dx != null || da != null || db != null) {
-            LoraLinear.backward(
-                    context,
-                    dy,
-                    x,
-                    s,
-                    weight,
-                    lowRank.a().value(),
-                    lowRank.b().value(),
-                    lowRank.scale(),
-                    dropout(pass),
-                    seed(pass),
-                    pass.dropoutOffset(),
-                    accumulate,
-                    dx,
-                    da,
-                    db,
-                    null);
+        if (attachment != null) {
+            attachment.backward(pass, weight, dy, x, kept, accumulate, dx);
+        } else if (dx != null || dw != null) {
+            Linear.backward(pass.context(), dy, x, weight, accumulate, dx, dw, null);
         }
     }
 
-    private double dropout(Pass pass) {
-        return pass.training() ? lowRank.dropout() : 0;
-    }
-
-    private long seed(Pass pass) {
-        return pass.dropoutSeed() ^ lowRank.dropoutKey();
-    }
-
-    /** Adds the low-rank part and writes it into the border; call {@link #pack()} after each change of A or B. */
-    public void attach(LowRank part) {
-        if (lowRank != null) {
-            throw new IllegalStateException("Projection.attach: " + module + " already has a low-rank part");
+    /** Lets an adapter's part change the layer; call {@link #write()} after each change of its parameters. */
+    public void attach(Attachment part) {
+        if (attachment != null) {
+            throw new IllegalStateException("Projection.attach: " + module + " already has an adapter");
         }
         if (parameter.trainable()) {
             throw new IllegalStateException("Projection.attach: " + module + " is itself trained");
         }
-        lowRank = part;
-        pack();
+        attachment = part;
+        write();
     }
 
-    /** Copies A and scale · B into the weight's border, where it has one. */
-    public void pack() {
-        if (lowRank != null && weight.border() >= lowRank.rank()) {
-            LoraLinear.pack(
-                    weight.matrix().scope().context(),
-                    lowRank.a().value(),
-                    lowRank.b().value(),
-                    lowRank.scale(),
-                    weight);
+    /** Brings the weight in line with the attachment's parameters. */
+    public void write() {
+        if (attachment != null) {
+            attachment.write(weight);
         }
     }
 
-    /** Adds scale · B A to W and drops the low-rank part. */
+    /** Makes the attachment part of W and drops it. */
     public void merge() {
-        if (lowRank != null) {
-            Context context = weight.matrix().scope().context();
-            LoraLinear.merge(
-                    context, weight, lowRank.a().value(), lowRank.b().value(), lowRank.scale(), weight.matrix());
-            lowRank = null;
+        if (attachment != null) {
+            attachment.merge(weight);
+            attachment = null;
         }
     }
 
-    /** Whether anything of the layer is trained; only then has backward a use for x. */
+    /** Whether anything of the layer is trained. */
     public boolean trainable() {
-        return parameter.trainable() || (lowRank != null && lowRank.trainable());
+        return parameter.trainable() || (attachment != null && attachment.trainable());
+    }
+
+    /** Whether backward has a use for x. */
+    public boolean readsInput() {
+        return parameter.trainable() || (attachment != null && attachment.readsInput());
     }
 
     public String module() {
@@ -147,9 +98,9 @@ public final class Projection {
         return parameter;
     }
 
-    /** The low-rank part, or null. */
-    public LowRank lowRank() {
-        return lowRank;
+    /** What an adapter attached, or null. */
+    public Attachment attachment() {
+        return attachment;
     }
 
     /** Columns that activations around this layer keep free behind each row. */

@@ -62,9 +62,9 @@ final class Scratch {
         return scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), dims);
     }
 
-    /** S of a low-rank part, kept for its backward; null where there is none. */
-    static Tensor lowRankState(Scope scope, DType dtype, Projection projection, long rows) {
-        LowRank part = projection.lowRank();
-        return part == null ? null : scope.tensor(Memory.ACTIVATION, dtype, rows, part.rank());
+    /** What an attachment's forward keeps for its backward; null where there is none. */
+    static Tensor kept(Scope scope, DType dtype, Projection projection, long rows) {
+        Attachment part = projection.attachment();
+        return part == null ? null : scope.tensor(Memory.ACTIVATION, dtype, rows, part.kept());
     }
 }

@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Paca;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftPacaConfig;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -31,6 +33,13 @@ class GradientCheckTest {
         if (kind.equals("full")) {
             return new Full();
         }
+        if (kind.equals("paca")) {
+            return Paca.create(PeftPacaConfig.builder()
+                    .rank(3)
+                    .alpha(5)
+                    .targetPattern("all-linear")
+                    .build());
+        }
         PeftLoraConfig config = PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": %s, "init_lora_weights": false,
                  "target_modules": "all-linear"}""".formatted(kind.equals("dropout") ? "0.4" : "0.0"));
@@ -44,7 +53,9 @@ class GradientCheckTest {
         "full, true, true",
         "lora, false, false",
         "dropout, false, false",
-        "dropout, true, true"
+        "dropout, true, true",
+        "paca, false, false",
+        "paca, true, true"
     })
     void gradientsAreDerivativesOfTheLoss(String kind, boolean tied, boolean checkpointing) {
         Llama.Options options = Llama.Options.training(adapter(kind)).withGradientCheckpointing(checkpointing);

@@ -71,9 +71,9 @@ class ProjectionTest {
             Pass pass = pass(scope);
             Tensor x = activation(scope, 4, IN);
             Tensor y = activation(scope, 5, OUT);
-            Parameter b = projection.lowRank().b();
+            Parameter b = ((LowRank) projection.attachment()).b();
             b.value().set(new float[OUT * RANK]);
-            projection.pack();
+            projection.write();
             projection.forward(pass, x, false, y, null);
             float[] withZeroB = y.floats();
             projection.merge();
@@ -93,7 +93,7 @@ class ProjectionTest {
             projection.forward(pass, x, false, y, null);
             float[] before = y.floats();
             projection.merge();
-            assertThat(projection.lowRank()).isNull();
+            assertThat(projection.attachment()).isNull();
             projection.forward(pass, x, false, y, null);
             assertNear(y.floats(), before);
         }
@@ -104,7 +104,7 @@ class ProjectionTest {
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope()) {
             Projection projection = adapted(scope, 1);
-            assertThatThrownBy(() -> projection.attach(projection.lowRank()))
+            assertThatThrownBy(() -> projection.attach(projection.attachment()))
                     .isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("layer");
         }

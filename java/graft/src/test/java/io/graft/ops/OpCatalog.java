@@ -24,6 +24,7 @@ final class OpCatalog {
             Linear.class,
             LinearCrossEntropy.class,
             LoraLinear.class,
+            Paca.class,
             Random.class,
             RmsNorm.class,
             Rope.class,

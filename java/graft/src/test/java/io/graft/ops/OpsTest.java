@@ -159,6 +159,33 @@ class OpsTest {
     }
 
     @Test
+    void paca() {
+        Weight w = weight(0, 1, 2, 3, 4);
+        Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, 1).set(new long[] {1});
+        Tensor original = tensor(2, 1);
+        Paca.read(context, w, indices, original);
+        assertThat(original.floats()).containsExactly(2, 4);
+        Paca.write(context, tensor(2, 1).set(10, 20), original, indices, 2, w);
+        assertThat(w.matrix().floats()).containsExactly(1, 22, 3, 44);
+        Tensor x = tensor(1, 2).set(5, 6);
+        Tensor y = tensor(1, 2);
+        Tensor kept = tensor(1, 1);
+        Paca.forward(context, x, w, indices, null, false, y, kept);
+        assertThat(y.floats()).containsExactly(5 + 132, 15 + 264);
+        assertThat(kept.item()).isEqualTo(6);
+        Tensor dx = tensor(1, 2);
+        Tensor dd = tensor(2, 1);
+        Paca.backward(context, tensor(1, 2).set(1, 10), kept, w, 2, false, dx, dd, null);
+        assertThat(dx.floats()).containsExactly(31, 462);
+        assertThat(dd.floats()).containsExactly(12, 120);
+        Paca.write(context, null, original, indices, 2, w);
+        assertThat(w.matrix().floats()).containsExactly(1, 2, 3, 4);
+        Tensor norms = tensor(2);
+        Paca.columnNorms(context, weight(0, 3, 0, 4, 2), norms);
+        assertThat(norms.floats()).containsExactly(5, 2);
+    }
+
+    @Test
     void attention() {
         Tensor q = tensor(1, 2, 1, 2).set(1, 0, 1, 0);
         Tensor k = tensor(1, 2, 1, 2).set(0, 1, 0, 1);

@@ -7,7 +7,9 @@ import com.sun.management.ThreadMXBean;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Paca;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftPacaConfig;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
@@ -37,6 +39,13 @@ class TrainerTest {
                     .targets("q_proj", "v_proj", "o_proj", "up_proj", "down_proj")
                     .build(),
             3);
+
+    private static final Supplier<Adapter> PACA = () -> Paca.create(PeftPacaConfig.builder()
+            .rank(4)
+            .alpha(8)
+            .targetPattern("all-linear")
+            .randomSeed(5)
+            .build());
 
     /** Losses and final masters of a run. */
     private record Result(List<Float> losses, List<float[]> masters) {}
@@ -99,6 +108,7 @@ class TrainerTest {
         Result one = run(1, dtype, LORA.get(), false);
         assertSameBits(run(2, dtype, LORA.get(), false), one);
         assertSameBits(run(4, dtype, LORA.get(), false), one);
+        assertSameBits(run(4, dtype, PACA.get(), false), run(1, dtype, PACA.get(), false));
     }
 
     @Test
@@ -112,15 +122,16 @@ class TrainerTest {
             names = {"F32", "BF16"})
     void gradientCheckpointingChangesNoBit(DType dtype) {
         assertSameBits(run(2, dtype, LORA.get(), true), run(2, dtype, LORA.get(), false));
+        assertSameBits(run(2, dtype, PACA.get(), true), run(2, dtype, PACA.get(), false));
         assertSameBits(run(2, dtype, new Full(), true), run(2, dtype, new Full(), false));
     }
 
     @ParameterizedTest
-    @ValueSource(booleans = {false, true})
-    void aRunThatResumesIsTheSameRun(boolean full, @TempDir Path directory) {
+    @ValueSource(strings = {"full", "lora", "paca"})
+    void aRunThatResumesIsTheSameRun(String method, @TempDir Path directory) {
         Path file = directory.resolve("run.safetensors");
-        Supplier<Adapter> adapter = full ? Full::new : LORA;
-        DType dtype = full ? DType.BF16 : DType.F32;
+        Supplier<Adapter> adapter = method.equals("full") ? Full::new : method.equals("lora") ? LORA : PACA;
+        DType dtype = method.equals("lora") ? DType.F32 : DType.BF16;
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope()) {
             Result whole = part(scope, dtype, adapter.get(), 6, null, null);

@@ -1,8 +1,10 @@
-// What a LoRA layer costs over its frozen layer: forward + backward (dx, da, db) against frozen forward + dx.
-//   lora_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
+// What an adapter costs over its frozen layer: forward + backward (dx and the adapter's gradients) against frozen
+// forward + dx.
+//   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
-// ("frozen"), and LoRA without and with dropout. They take turns within each round; a figure is the median over rounds
-// of the ratio to "frozen" in the same round, so that a machine that speeds up and slows down does not count.
+// ("frozen"), LoRA without and with dropout, and PaCA of the same rank. They take turns within each round; a figure is
+// the median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and slows down
+// does not count.
 #include <unistd.h>
 
 #include <algorithm>
@@ -122,6 +124,19 @@ class Layer {
         {}};
   }
 
+  Contender paca() {
+    const std::int64_t shape[] = {s_.r}, stride[] = {1};
+    graft_tensor* indices = nullptr;
+    check(graft_tensor_create(c_, GRAFT_MEMORY_ADAPTER, GRAFT_DTYPE_I32, 1, shape, stride, &indices));
+    for (std::int64_t j = 0; j < s_.r; ++j)
+      static_cast<std::int32_t*>(indices->data)[j] = static_cast<std::int32_t>((7 * j + 3) * s_.k / (7 * s_.r));
+    return {"paca",
+            [=, this] { check(graft_paca_forward(c_, x_, frozen_, indices, nullptr, 0, y_, low_)); },
+            [this] { check(graft_paca_backward(c_, dy_, low_, frozen_, 2.0, 0, dx_, db_, nullptr)); },
+            {},
+            {}};
+  }
+
  private:
   graft_context* c_;
   Shape s_;
@@ -232,6 +247,7 @@ int main(int argc, char** argv) {
     all.push_back(layer.frozen());
     all.push_back(layer.lora("lora", 0));
     all.push_back(layer.lora("lora dropout 0.1", 0.1));
+    all.push_back(layer.paca());
     for (Contender& contender : all) measure(contender);
     for (Contender& contender : all) contender.forward_ms.clear(), contender.both_ms.clear();
     for (int round = 0; round < rounds; ++round)
@@ -246,7 +262,7 @@ int main(int argc, char** argv) {
                   lower, ratio, forward);
       char row[1024];
       std::snprintf(row, sizeof(row),
-                    "%s  {\"benchmark\": \"lora\", \"machine\": \"%s\", \"isa\": \"%s\", \"commit\": \"%s\", "
+                    "%s  {\"benchmark\": \"layer\", \"machine\": \"%s\", \"isa\": \"%s\", \"commit\": \"%s\", "
                     "\"command\": \"%s\", \"dtype\": \"%s\", \"T\": %d, \"K\": %d, \"N\": %d, \"r\": %d, "
                     "\"contender\": \"%s\", \"rounds\": %d, \"median_ms\": %.4f, \"lower_quartile_ms\": %.4f, "
                     "\"ratio_to_frozen\": %.4f, \"forward_ratio_to_frozen\": %.4f}",

@@ -1,0 +1,200 @@
+package io.graft.adapter;
+
+import io.graft.io.PeftPacaConfig;
+import io.graft.nn.Attachment;
+import io.graft.nn.Parameter;
+import io.graft.nn.PartialColumns;
+import io.graft.nn.Projection;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.stream.LongStream;
+import java.util.zip.CRC32;
+
+/**
+ * Partial connection adaptation (arXiv 2503.01905): of each targeted projection r columns of W are trained in place,
+ * {@code W[:, I] = W₀[:, I] + scale · D}. Fresh adapters start at D = 0, so that step 0 is the base model bit by bit. The
+ * base model's columns are kept: {@link #disable} gives them back.
+ *
+ * <p>Files: Hugging Face's layout with {@code paca_delta} D, and the authors' with {@code paca_w} = W[:, I] / scale, both
+ * beside {@code paca_indices}; either is read, the first is written by {@link #save}.
+ */
+public final class Paca extends PeftAdapter {
+    /** How a fresh adapter chooses the columns of each projection. */
+    public enum Selection {
+        /** By chance, from the configuration's random_seed and the module's name. */
+        RANDOM,
+        /** Those of the largest 2-norm. */
+        NORM
+    }
+
+    private static final String DELTA = ".paca_delta";
+    private static final String ABSOLUTE = ".paca_w";
+    private static final String INDICES = ".paca_indices";
+
+    private final PeftPacaConfig config;
+    private final Selection selection;
+
+    private Paca(PeftPacaConfig config, Selection selection, Path source, boolean trained) {
+        super(config, source, trained);
+        this.config = config;
+        this.selection = selection;
+    }
+
+    /** A fresh adapter with random columns, to be trained. */
+    public static Paca create(PeftPacaConfig config) {
+        return create(config, Selection.RANDOM);
+    }
+
+    /** A fresh adapter, to be trained. */
+    public static Paca create(PeftPacaConfig config, Selection selection) {
+        return new Paca(config, selection, null, true);
+    }
+
+    /** An adapter from a directory, to be trained further. */
+    public static Paca load(Path directory) {
+        return new Paca(PeftPacaConfig.read(directory), null, directory, true);
+    }
+
+    /** An adapter from a directory, without gradients. */
+    public static Paca frozen(Path directory) {
+        return new Paca(PeftPacaConfig.read(directory), null, directory, false);
+    }
+
+    @Override
+    public int border(String module) {
+        return 0;
+    }
+
+    @Override
+    Attachment attachment(Scope scope, Projection projection) {
+        Context context = scope.context();
+        Weight weight = projection.weight();
+        String module = projection.module();
+        String key = PREFIX + module;
+        int rank = config.rank(module);
+        double scale = config.scale(module);
+        if (rank > weight.k()) {
+            throw new IllegalArgumentException(
+                    "Paca: r is " + rank + ", but " + module + " has only " + weight.k() + " inputs");
+        }
+        Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, rank);
+        Tensor delta = wide(scope, projection, weight.n(), rank);
+        Tensor original = scope.tensor(Memory.ADAPTER, weight.dtype(), weight.n(), rank);
+        boolean absolute = fromFile() && inFile(key + ABSOLUTE);
+        if (fromFile()) {
+            read(key + INDICES, indices);
+            read(key + (absolute ? ABSOLUTE : DELTA), delta);
+        } else {
+            indices.set(choose(context, module, weight, rank));
+        }
+        io.graft.ops.Paca.read(context, weight, indices, original);
+        if (absolute) {
+            addOriginal(context, delta, original, -1 / scale);
+        }
+        constant(key + INDICES, indices);
+        Parameter parameter = train(scope, new Parameter(key + DELTA, delta));
+        return new PartialColumns(parameter, indices, original, scale);
+    }
+
+    /** The chosen columns in ascending order. */
+    private long[] choose(Context context, String module, Weight weight, int rank) {
+        return switch (selection) {
+            case RANDOM -> random(module, weight.k(), rank);
+            case NORM -> {
+                try (Scope scope = context.scope()) {
+                    DType wide = weight.dtype() == DType.F64 ? DType.F64 : DType.F32;
+                    Tensor norms = scope.tensor(Memory.WORKSPACE, wide, weight.k());
+                    io.graft.ops.Paca.columnNorms(context, weight, norms);
+                    float[] values = norms.floats();
+                    yield LongStream.range(0, weight.k())
+                            .boxed()
+                            .sorted((a, b) -> Float.compare(values[b.intValue()], values[a.intValue()]))
+                            .limit(rank)
+                            .mapToLong(Long::longValue)
+                            .sorted()
+                            .toArray();
+                }
+            }
+        };
+    }
+
+    /** The first r of a shuffled row of columns. */
+    private long[] random(String module, long columns, int rank) {
+        CRC32 crc = new CRC32();
+        crc.update(module.getBytes(StandardCharsets.UTF_8));
+        SplittableRandom random = new SplittableRandom(config.randomSeed() + crc.getValue());
+        long[] all = LongStream.range(0, columns).toArray();
+        for (int i = 0; i < rank; i++) {
+            int j = i + random.nextInt((int) columns - i);
+            long swapped = all[j];
+            all[j] = all[i];
+            all[i] = swapped;
+        }
+        return LongStream.of(all).limit(rank).sorted().toArray();
+    }
+
+    /** columns += factor · original: the same op that adds a delta to W's columns, on a matrix of r columns. */
+    private static void addOriginal(Context context, Tensor columns, Tensor original, double factor) {
+        try (Scope scope = context.scope()) {
+            long rank = columns.size(1);
+            Tensor wide = scope.tensor(Memory.WORKSPACE, columns.dtype(), columns.shape());
+            TensorOps.copy(context, original, wide);
+            Tensor start = scope.tensor(Memory.WORKSPACE, columns.dtype(), columns.shape());
+            TensorOps.copy(context, columns, start);
+            Tensor all = scope.tensor(Memory.WORKSPACE, DType.I64, rank);
+            all.set(LongStream.range(0, rank).toArray());
+            io.graft.ops.Paca.write(context, wide, start, all, factor, scope.weight(columns));
+        }
+    }
+
+    /** Gives the model its own columns back, bit by bit, until {@link #enable}. */
+    public void disable() {
+        for (Projection projection : projections()) {
+            ((PartialColumns) projection.attachment()).restore(projection.weight());
+        }
+    }
+
+    /** Puts the trained columns in place again. */
+    public void enable() {
+        changed();
+    }
+
+    public PeftPacaConfig config() {
+        return config;
+    }
+
+    @Override
+    void writeConfig(Path directory) {
+        config.write(directory);
+    }
+
+    /** As {@link #save}, in the layout of the authors' code: {@code paca_w} = W[:, I] / scale. */
+    public void saveAbsolute(Path directory) {
+        Map<String, Tensor> tensors = new LinkedHashMap<>(tensors());
+        try (Scope scope =
+                projections().get(0).weight().matrix().scope().context().scope()) {
+            for (Projection projection : projections()) {
+                PartialColumns part = (PartialColumns) projection.attachment();
+                Tensor columns = scope.tensor(
+                        Memory.WORKSPACE,
+                        part.delta().value().dtype(),
+                        part.delta().value().shape());
+                TensorOps.copy(scope.context(), part.delta().value(), columns);
+                addOriginal(scope.context(), columns, part.original(), 1 / part.scale());
+                tensors.remove(part.delta().name());
+                tensors.put(PREFIX + projection.module() + ABSOLUTE, columns);
+            }
+            write(directory, tensors);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+package io.graft.adapter;
+
+import io.graft.io.ModuleSelection;
+import io.graft.io.SafetensorsFile;
+import io.graft.io.SafetensorsWriter;
+import io.graft.nn.Adaptable;
+import io.graft.nn.Attachment;
+import io.graft.nn.Parameter;
+import io.graft.nn.Projection;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * An adapter that PEFT configures and stores: the projections that its configuration selects get an attachment, the modules
+ * of {@code modules_to_save} are trained whole, and a directory holds {@code adapter_config.json} beside the tensors.
+ */
+public abstract class PeftAdapter implements Adapter {
+    /** The file of an adapter's tensors. */
+    public static final String FILE = "adapter_model.safetensors";
+
+    static final String PREFIX = "base_model.model.";
+
+    private final ModuleSelection modules;
+    private final Path source;
+    private final boolean trained;
+    private final List<Projection> attached = new ArrayList<>();
+    private final List<Parameter> parameters = new ArrayList<>();
+    private final Map<String, Tensor> constants = new LinkedHashMap<>();
+    private SafetensorsFile file;
+    private Set<String> unread = Set.of();
+    private boolean used;
+
+    /** @param source the directory to read from; null for a fresh adapter */
+    PeftAdapter(ModuleSelection modules, Path source, boolean trained) {
+        this.modules = modules;
+        this.source = source;
+        this.trained = trained;
+    }
+
+    /** Makes the attachment of one projection, fresh or from the file. */
+    abstract Attachment attachment(Scope scope, Projection projection);
+
+    /** Writes adapter_config.json into a directory. */
+    abstract void writeConfig(Path directory);
+
+    @Override
+    public final void attach(Adaptable model) {
+        String name = getClass().getSimpleName();
+        if (used) {
+            throw new IllegalStateException(name + ".attach: already attached to a model");
+        }
+        used = true;
+        refuseOthers(model);
+        try (SafetensorsFile opened = source == null ? null : SafetensorsFile.open(source.resolve(FILE))) {
+            file = opened;
+            unread = opened == null ? Set.of() : new TreeSet<>(opened.names());
+            for (Projection projection : model.projections()) {
+                if (modules.targets(projection.module())) {
+                    projection.attach(attachment(model.scope(), projection));
+                    attached.add(projection);
+                }
+            }
+            for (Parameter parameter : model.parameters()) {
+                if (modules.saves(module(parameter))) {
+                    if (fromFile()) {
+                        read(PREFIX + parameter.name(), parameter.value());
+                    }
+                    train(model.scope(), parameter);
+                }
+            }
+            if (!unread.isEmpty()) {
+                throw new IllegalArgumentException(source.resolve(FILE) + ": this model has no place for "
+                        + unread.iterator().next() + " (" + unread.size() + " such tensors)");
+            }
+        } finally {
+            file = null;
+        }
+        if (attached.isEmpty() && parameters.isEmpty()) {
+            throw new IllegalArgumentException(name + ": " + modules + " targets no module of the model");
+        }
+    }
+
+    private void refuseOthers(Adaptable model) {
+        String name = getClass().getSimpleName();
+        Set<String> projections = new TreeSet<>();
+        for (Projection projection : model.projections()) {
+            projections.add(projection.module());
+        }
+        for (Parameter parameter : model.parameters()) {
+            String module = module(parameter);
+            if (!modules.allLinear() && !projections.contains(module) && modules.targets(module)) {
+                throw new IllegalArgumentException(name + ": target " + module
+                        + " is not supported; supported are the projections of attention and MLP");
+            }
+            if (projections.contains(module) && modules.saves(module)) {
+                throw new IllegalArgumentException(name + ": modules_to_save " + module
+                        + " is not supported; supported are embedding, head and norms");
+            }
+        }
+    }
+
+    /** Whether values come from a file; else they are to be initialised. Only while attaching. */
+    final boolean fromFile() {
+        return file != null;
+    }
+
+    final boolean inFile(String key) {
+        return unread.contains(key);
+    }
+
+    final long[] shapeInFile(String key) {
+        return file.shape(key);
+    }
+
+    final void read(String key, Tensor into) {
+        file.read(key, into);
+        unread.remove(key);
+    }
+
+    /** A tensor of the adapter in the dtype of masters. */
+    static Tensor wide(Scope scope, Projection projection, long rows, long columns) {
+        DType wide = projection.weight().dtype() == DType.F64 ? DType.F64 : DType.F32;
+        return scope.tensor(Memory.ADAPTER, wide, rows, columns);
+    }
+
+    /** Counts the parameter as one of the adapter's, with a gradient where the adapter is trained. */
+    final Parameter train(Scope scope, Parameter parameter) {
+        Parameter counted = trained ? parameter.train(scope) : parameter;
+        parameters.add(counted);
+        return counted;
+    }
+
+    /** A tensor that is saved but not trained. */
+    final void constant(String key, Tensor value) {
+        constants.put(key, value);
+    }
+
+    static String module(Parameter parameter) {
+        return parameter.name().substring(0, parameter.name().lastIndexOf('.'));
+    }
+
+    /** The key of a parameter in the adapter's file. */
+    public static String key(Parameter parameter) {
+        return parameter.name().startsWith(PREFIX) ? parameter.name() : PREFIX + parameter.name();
+    }
+
+    /** The projections that the adapter changed. */
+    public final List<Projection> projections() {
+        return List.copyOf(attached);
+    }
+
+    @Override
+    public final List<Parameter> parameters() {
+        return List.copyOf(parameters);
+    }
+
+    @Override
+    public final boolean trained() {
+        return trained;
+    }
+
+    @Override
+    public final void changed() {
+        for (int i = 0; i < attached.size(); i++) {
+            attached.get(i).write();
+        }
+    }
+
+    @Override
+    public final void merge() {
+        attached.forEach(Projection::merge);
+        attached.clear();
+        parameters.clear();
+        constants.clear();
+    }
+
+    /** What {@link #save} writes, by key. */
+    Map<String, Tensor> tensors() {
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        for (Parameter parameter : parameters) {
+            tensors.put(key(parameter), parameter.best());
+        }
+        tensors.putAll(constants);
+        return tensors;
+    }
+
+    /** Writes adapter_config.json and adapter_model.safetensors, as PEFT does. */
+    @Override
+    public final void save(Path directory) {
+        write(directory, tensors());
+    }
+
+    final void write(Path directory, Map<String, Tensor> tensors) {
+        try {
+            Files.createDirectories(directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
+        }
+        SafetensorsWriter.write(directory.resolve(FILE), tensors, SafetensorsWriter.PYTORCH);
+        writeConfig(directory);
+    }
+}

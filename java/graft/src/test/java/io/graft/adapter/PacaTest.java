@@ -1,0 +1,237 @@
+package io.graft.adapter;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.graft.io.PeftPacaConfig;
+import io.graft.io.SafetensorsFile;
+import io.graft.model.Batch;
+import io.graft.model.Golden;
+import io.graft.model.Llama;
+import io.graft.nn.Parameter;
+import io.graft.nn.PartialColumns;
+import io.graft.nn.Projection;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** PaCA on a whole model: it starts at the base model, changes its columns only, and gives them back. */
+class PacaTest {
+    private static final int RANK = 4;
+
+    private Context context;
+    private Scope scope;
+
+    @BeforeEach
+    void open() {
+        context = Context.cpu(2);
+        scope = context.scope();
+    }
+
+    @AfterEach
+    void close() {
+        context.close();
+    }
+
+    private static PeftPacaConfig config(String... targets) {
+        return PeftPacaConfig.builder()
+                .rank(RANK)
+                .alpha(8)
+                .randomSeed(3)
+                .targets(targets)
+                .build();
+    }
+
+    private static Batch batch() {
+        return Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);
+    }
+
+    private Llama model(DType dtype, Adapter adapter) {
+        return Golden.load(scope, "llama_gqa", dtype, Llama.Options.training(adapter));
+    }
+
+    private static List<float[]> weights(Llama model) {
+        List<float[]> all = new ArrayList<>();
+        for (Projection projection : model.projections()) {
+            all.add(projection.weight().matrix().floats());
+        }
+        return all;
+    }
+
+    /** Something that every trained column notices. */
+    private static void move(Llama model) {
+        for (Parameter parameter : model.trainable()) {
+            float[] gradient = parameter.gradient().floats();
+            float[] values = parameter.value().floats();
+            for (int i = 0; i < values.length; i++) {
+                values[i] -= 0.5f * Math.signum(gradient[i]) + 0.25f;
+            }
+            parameter.value().set(values);
+        }
+        model.parametersChanged();
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
+    void startsAtTheBaseAndChangesItsColumnsOnly(DType dtype) {
+        Paca paca = Paca.create(config("q_proj", "o_proj", "down_proj"));
+        try (Llama model = model(dtype, paca);
+                Llama base = model(dtype, new Full())) {
+            List<float[]> before = weights(base);
+            float start = base.lossAndGradients(batch());
+            assertThat(model.lossAndGradients(batch())).isEqualTo(start);
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(before);
+            move(model);
+            float moved = model.lossAndGradients(batch());
+            assertThat(moved).isNotEqualTo(start);
+            List<float[]> after = weights(model);
+            for (int i = 0; i < before.size(); i++) {
+                Projection projection = model.projections().get(i);
+                int columns = (int) projection.weight().k();
+                List<Long> trained = projection.attachment() instanceof PartialColumns part
+                        ? java.util.Arrays.stream(part.indices().longs())
+                                .boxed()
+                                .toList()
+                        : List.of();
+                for (int j = 0; j < before.get(i).length; j++) {
+                    if (!trained.contains((long) (j % columns))) {
+                        assertThat(after.get(i)[j]).isEqualTo(before.get(i)[j]);
+                    } else {
+                        assertThat(after.get(i)[j]).isNotEqualTo(before.get(i)[j]);
+                    }
+                }
+            }
+            paca.disable();
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(before);
+            paca.enable();
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(after);
+        }
+    }
+
+    @Test
+    void keepsOnlyTheChosenColumnsOfActivations() {
+        long frozen = activations(new Full("model.layers.0.input_layernorm.weight"::equals));
+        long adapted = activations(Paca.create(config("gate_proj", "down_proj")));
+        int layers = 2;
+        int rows = 16;
+        long kept = (long) layers * 2 * rows * RANK * Float.BYTES;
+        assertThat(adapted - frozen).isEqualTo(kept);
+    }
+
+    /** Bytes that the passes of one step hold. */
+    private long activations(Adapter adapter) {
+        try (Context own = Context.cpu(1);
+                Scope inner = own.scope();
+                Llama model = Golden.load(inner, "llama_gqa", DType.F32, Llama.Options.training(adapter))) {
+            model.lossAndGradients(Batch.of(2, 8, new int[16], null));
+            return own.memory(Memory.ACTIVATION);
+        }
+    }
+
+    @Test
+    void bothLayoutsOfFilesComeBack(@TempDir Path folder) {
+        Paca paca = Paca.create(config("q_proj", "up_proj"));
+        try (Llama model = model(DType.F32, paca)) {
+            model.lossAndGradients(batch());
+            move(model);
+            float loss = model.lossAndGradients(batch());
+            paca.save(folder.resolve("delta"));
+            paca.saveAbsolute(folder.resolve("absolute"));
+            try (SafetensorsFile file =
+                    SafetensorsFile.open(folder.resolve("absolute").resolve(PeftAdapter.FILE))) {
+                assertThat(file.names())
+                        .contains(
+                                "base_model.model.model.layers.0.self_attn.q_proj.paca_w",
+                                "base_model.model.model.layers.0.self_attn.q_proj.paca_indices")
+                        .noneMatch(name -> name.endsWith("paca_delta"));
+            }
+            Paca same = Paca.load(folder.resolve("delta"));
+            try (Llama again = model(DType.F32, same)) {
+                assertThat(again.lossAndGradients(batch())).isEqualTo(loss);
+                assertThat(weights(again)).usingRecursiveComparison().isEqualTo(weights(model));
+            }
+            try (Llama again = model(DType.F32, Paca.load(folder.resolve("absolute")))) {
+                assertThat(again.lossAndGradients(batch())).isCloseTo(loss, within(1e-5f));
+            }
+        }
+    }
+
+    @Test
+    void mergingLeavesTheTrainedModel() {
+        Paca paca = Paca.create(config("v_proj"));
+        try (Llama model = model(DType.F32, paca)) {
+            model.lossAndGradients(batch());
+            move(model);
+            List<float[]> trained = weights(model);
+            paca.merge();
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(trained);
+            assertThat(model.projections()).allMatch(projection -> projection.attachment() == null);
+        }
+    }
+
+    @Test
+    void columnsFollowTheSelection() {
+        Paca byNorm = Paca.create(config("k_proj"), Paca.Selection.NORM);
+        try (Llama model = model(DType.F32, byNorm)) {
+            Projection projection = byNorm.projections().get(0);
+            float[] w = projection.weight().matrix().floats();
+            int columns = (int) projection.weight().k();
+            double[] norms = new double[columns];
+            for (int i = 0; i < w.length; i++) {
+                norms[i % columns] += (double) w[i] * w[i];
+            }
+            long[] chosen = ((PartialColumns) projection.attachment()).indices().longs();
+            double least = java.util.Arrays.stream(chosen)
+                    .mapToDouble(j -> norms[(int) j])
+                    .min()
+                    .orElseThrow();
+            assertThat(java.util.Arrays.stream(norms)
+                            .filter(norm -> norm > least * (1 + 1e-5))
+                            .count())
+                    .isLessThan(RANK);
+        }
+        assertThat(random(3))
+                .isEqualTo(random(3))
+                .isNotEqualTo(random(4))
+                .isSorted()
+                .hasSize(RANK);
+    }
+
+    private long[] random(long seed) {
+        Paca paca = Paca.create(PeftPacaConfig.builder()
+                .rank(RANK)
+                .randomSeed(seed)
+                .targets("q_proj")
+                .build());
+        try (Llama model = model(DType.F32, paca)) {
+            return ((PartialColumns) paca.projections().get(0).attachment())
+                    .indices()
+                    .longs();
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsRefused() {
+        Paca tooWide = Paca.create(
+                PeftPacaConfig.builder().rank(4096).targets("q_proj").build());
+        assertThatThrownBy(() -> model(DType.F32, tooWide))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Paca: r is 4096, but model.layers.0.self_attn.q_proj has only");
+        assertThatThrownBy(() -> model(DType.F32, Paca.create(config("embed_tokens"))))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("Paca: target model.embed_tokens is not supported");
+    }
+}
