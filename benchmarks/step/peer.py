@@ -1,7 +1,7 @@
 """One method of PyTorch + PEFT in one process: whole training steps of a random Llama, 4 x 256 tokens. Prints one line of
 JSON, like io.graft.benchmarks.TrainingStep, its counterpart.
 
-usage: peer.py frozen|full|lora|lora_dropout f32|bf16 30m|150m ROUNDS
+usage: peer.py frozen|full|lora|lora_dropout|paca f32|bf16 30m|150m ROUNDS
 """
 import json
 import resource
@@ -23,12 +23,45 @@ LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 WARM_UP = 3
 
 
+class PartialColumns(torch.autograd.Function):
+    """PaCA as its authors run it: the columns are written into W, one product, and x[:, I] is kept."""
+
+    @staticmethod
+    def forward(ctx, x, w, columns, index):
+        w.data[:, index] = columns.detach().to(w.dtype)
+        ctx.save_for_backward(x.reshape(-1, x.shape[-1])[:, index], w)
+        return x @ w.t()
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, w = ctx.saved_tensors
+        return dy @ w, None, (dy.reshape(-1, dy.shape[-1]).t() @ x).float(), None
+
+
+class PacaLinear(torch.nn.Module):
+    def __init__(self, linear, rank=16):
+        super().__init__()
+        self.weight = linear.weight
+        self.index = torch.randperm(linear.in_features)[:rank]
+        self.columns = torch.nn.Parameter(linear.weight.data[:, self.index].float())
+
+    def forward(self, x):
+        return PartialColumns.apply(x, self.weight, self.columns, self.index)
+
+
 def build(method, dtype, shape):
     config = LlamaConfig(**SHAPES[shape], vocab_size=8192, max_position_embeddings=512, tie_word_embeddings=True,
                          attn_implementation="sdpa")
     model = LlamaForCausalLM(config).to(torch.bfloat16 if dtype == "bf16" else torch.float32)
     if method == "frozen":
         model.requires_grad_(False)
+        model.enable_input_require_grads()
+    elif method == "paca":
+        model.requires_grad_(False)
+        for module in list(model.modules()):
+            for name, child in list(module.named_children()):
+                if name in LINEARS:
+                    setattr(module, name, PacaLinear(child))
         model.enable_input_require_grads()
     elif method.startswith("lora"):
         dropout = 0.1 if method == "lora_dropout" else 0.0

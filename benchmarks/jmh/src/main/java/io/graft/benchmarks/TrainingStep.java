@@ -4,8 +4,10 @@ import com.sun.management.ThreadMXBean;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Paca;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftPacaConfig;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
@@ -100,9 +102,15 @@ public final class TrainingStep {
             case "full" -> new Full();
             case "lora" -> lora(0);
             case "lora_dropout" -> lora(0.1);
+            case "paca" ->
+                Paca.create(PeftPacaConfig.builder()
+                        .rank(16)
+                        .alpha(32)
+                        .targets(LINEARS)
+                        .build());
             default ->
                 throw new IllegalArgumentException(
-                        "method is " + name + ", must be frozen, full, lora or lora_dropout");
+                        "method is " + name + ", must be frozen, full, lora, lora_dropout or paca");
         };
     }
 

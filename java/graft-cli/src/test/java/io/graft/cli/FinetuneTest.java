@@ -44,7 +44,7 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"lora", "full"})
+    @ValueSource(strings = {"lora", "full", "paca"})
     void lossFallsAndTheResultIsUsable(String method) {
         Path out = folder.resolve(method);
         Cli run = finetune(out, "--method", method, "--steps", 30, "--eval-data", text, "--json");
