@@ -2,6 +2,7 @@ package io.graft.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.adapter.Adapter;
+import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
@@ -139,6 +140,10 @@ public record Method(
                 .baseModel(options.baseModel)
                 .targets(options.targets())
                 .build();
-        return Paca.create(config, options.columns);
+        return Paca.create(
+                config,
+                options.columns == MethodOptions.Columns.NORM
+                        ? ColumnSelection.norm()
+                        : ColumnSelection.random(config.randomSeed()));
     }
 }

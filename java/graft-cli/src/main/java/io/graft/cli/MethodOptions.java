@@ -1,6 +1,5 @@
 package io.graft.cli;
 
-import io.graft.adapter.Paca;
 import java.nio.file.Path;
 import java.util.Arrays;
 import picocli.CommandLine.Option;
@@ -36,7 +35,13 @@ public final class MethodOptions {
             names = "--columns",
             paramLabel = "HOW",
             description = "PaCA: which columns are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
-    Paca.Selection columns = Paca.Selection.RANDOM;
+    Columns columns = Columns.RANDOM;
+
+    /** What --columns takes. */
+    enum Columns {
+        RANDOM,
+        NORM
+    }
 
     /** Written into the adapter's configuration. */
     String baseModel = "";

@@ -12,13 +12,10 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.SplittableRandom;
 import java.util.stream.LongStream;
-import java.util.zip.CRC32;
 
 /**
  * Partial connection adaptation (arXiv 2503.01905): of each targeted projection r columns of W are trained in place,
@@ -29,22 +26,14 @@ import java.util.zip.CRC32;
  * beside {@code paca_indices}; either is read, the first is written by {@link #save}.
  */
 public final class Paca extends PeftAdapter {
-    /** How a fresh adapter chooses the columns of each projection. */
-    public enum Selection {
-        /** By chance, from the configuration's random_seed and the module's name. */
-        RANDOM,
-        /** Those of the largest 2-norm. */
-        NORM
-    }
-
     private static final String DELTA = ".paca_delta";
     private static final String ABSOLUTE = ".paca_w";
     private static final String INDICES = ".paca_indices";
 
     private final PeftPacaConfig config;
-    private final Selection selection;
+    private final ColumnSelection selection;
 
-    private Paca(PeftPacaConfig config, Selection selection, Path source, boolean trained) {
+    private Paca(PeftPacaConfig config, ColumnSelection selection, Path source, boolean trained) {
         super(config, source, trained);
         this.config = config;
         this.selection = selection;
@@ -52,11 +41,11 @@ public final class Paca extends PeftAdapter {
 
     /** A fresh adapter with random columns, to be trained. */
     public static Paca create(PeftPacaConfig config) {
-        return create(config, Selection.RANDOM);
+        return create(config, ColumnSelection.random(config.randomSeed()));
     }
 
     /** A fresh adapter, to be trained. */
-    public static Paca create(PeftPacaConfig config, Selection selection) {
+    public static Paca create(PeftPacaConfig config, ColumnSelection selection) {
         return new Paca(config, selection, null, true);
     }
 
@@ -95,7 +84,12 @@ public final class Paca extends PeftAdapter {
             read(key + INDICES, indices);
             read(key + (absolute ? ABSOLUTE : DELTA), delta);
         } else {
-            indices.set(choose(context, module, weight, rank));
+            long[] chosen = selection.choose(projection, rank);
+            if (chosen.length != rank) {
+                throw new IllegalArgumentException(
+                        "Paca: " + chosen.length + " columns are chosen for " + module + ", but r is " + rank);
+            }
+            indices.set(chosen);
         }
         io.graft.ops.Paca.read(context, weight, indices, original);
         if (absolute) {
@@ -104,43 +98,6 @@ public final class Paca extends PeftAdapter {
         constant(key + INDICES, indices);
         Parameter parameter = train(scope, new Parameter(key + DELTA, delta));
         return new PartialColumns(parameter, indices, original, scale);
-    }
-
-    /** The chosen columns in ascending order. */
-    private long[] choose(Context context, String module, Weight weight, int rank) {
-        return switch (selection) {
-            case RANDOM -> random(module, weight.k(), rank);
-            case NORM -> {
-                try (Scope scope = context.scope()) {
-                    DType wide = weight.dtype() == DType.F64 ? DType.F64 : DType.F32;
-                    Tensor norms = scope.tensor(Memory.WORKSPACE, wide, weight.k());
-                    io.graft.ops.Paca.columnNorms(context, weight, norms);
-                    float[] values = norms.floats();
-                    yield LongStream.range(0, weight.k())
-                            .boxed()
-                            .sorted((a, b) -> Float.compare(values[b.intValue()], values[a.intValue()]))
-                            .limit(rank)
-                            .mapToLong(Long::longValue)
-                            .sorted()
-                            .toArray();
-                }
-            }
-        };
-    }
-
-    /** The first r of a shuffled row of columns. */
-    private long[] random(String module, long columns, int rank) {
-        CRC32 crc = new CRC32();
-        crc.update(module.getBytes(StandardCharsets.UTF_8));
-        SplittableRandom random = new SplittableRandom(config.randomSeed() + crc.getValue());
-        long[] all = LongStream.range(0, columns).toArray();
-        for (int i = 0; i < rank; i++) {
-            int j = i + random.nextInt((int) columns - i);
-            long swapped = all[j];
-            all[j] = all[i];
-            all[i] = swapped;
-        }
-        return LongStream.of(all).limit(rank).sorted().toArray();
     }
 
     /** columns += factor · original: the same op that adds a delta to W's columns, on a matrix of r columns. */

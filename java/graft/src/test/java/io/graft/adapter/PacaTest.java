@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.graft.binding.GraftArgumentException;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
@@ -18,7 +19,9 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -102,9 +105,7 @@ class PacaTest {
                 Projection projection = model.projections().get(i);
                 int columns = (int) projection.weight().k();
                 List<Long> trained = projection.attachment() instanceof PartialColumns part
-                        ? java.util.Arrays.stream(part.indices().longs())
-                                .boxed()
-                                .toList()
+                        ? Arrays.stream(part.indices().longs()).boxed().toList()
                         : List.of();
                 for (int j = 0; j < before.get(i).length; j++) {
                     if (!trained.contains((long) (j % columns))) {
@@ -184,7 +185,7 @@ class PacaTest {
 
     @Test
     void columnsFollowTheSelection() {
-        Paca byNorm = Paca.create(config("k_proj"), Paca.Selection.NORM);
+        Paca byNorm = Paca.create(config("k_proj"), ColumnSelection.norm());
         try (Llama model = model(DType.F32, byNorm)) {
             Projection projection = byNorm.projections().get(0);
             float[] w = projection.weight().matrix().floats();
@@ -194,11 +195,9 @@ class PacaTest {
                 norms[i % columns] += (double) w[i] * w[i];
             }
             long[] chosen = ((PartialColumns) projection.attachment()).indices().longs();
-            double least = java.util.Arrays.stream(chosen)
-                    .mapToDouble(j -> norms[(int) j])
-                    .min()
-                    .orElseThrow();
-            assertThat(java.util.Arrays.stream(norms)
+            double least =
+                    Arrays.stream(chosen).mapToDouble(j -> norms[(int) j]).min().orElseThrow();
+            assertThat(Arrays.stream(norms)
                             .filter(norm -> norm > least * (1 + 1e-5))
                             .count())
                     .isLessThan(RANK);
@@ -208,6 +207,63 @@ class PacaTest {
                 .isNotEqualTo(random(4))
                 .isSorted()
                 .hasSize(RANK);
+    }
+
+    @Test
+    void columnsOfTheLargestGradients() {
+        String module = "model.layers.1.mlp.up_proj";
+        ColumnSelection selection;
+        float[] gradient;
+        int columns;
+        try (Llama full = model(DType.F32, new Full(name -> name.endsWith("up_proj.weight")))) {
+            full.lossAndGradients(batch());
+            selection = ColumnSelection.gradient(full);
+            gradient = full.parameter(module + ".weight").gradient().floats();
+            columns = (int) full.parameter(module + ".weight").value().size(1);
+        }
+        double[] norms = new double[columns];
+        for (int i = 0; i < gradient.length; i++) {
+            norms[i % columns] += (double) gradient[i] * gradient[i];
+        }
+        Paca paca = Paca.create(config("up_proj"), selection);
+        try (Llama model = model(DType.F32, paca)) {
+            long[] chosen = ((PartialColumns) paca.projections().get(1).attachment())
+                    .indices()
+                    .longs();
+            double least =
+                    Arrays.stream(chosen).mapToDouble(j -> norms[(int) j]).min().orElseThrow();
+            assertThat(Arrays.stream(norms)
+                            .filter(norm -> norm > least * (1 + 1e-5))
+                            .count())
+                    .isLessThan(RANK);
+        }
+        assertThatThrownBy(() -> model(DType.F32, Paca.create(config("q_proj"), selection)))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("Paca: no gradient is given for model.layers.0.self_attn.q_proj");
+    }
+
+    @Test
+    void givenColumnsMayHaveAnyOrderButNoRepetition() {
+        assertThat(given(5, 0, 11, 2)).containsExactly(5, 0, 11, 2);
+        assertThatThrownBy(() -> given(5, 0, 5, 2))
+                .isInstanceOf(GraftArgumentException.class)
+                .hasMessageContaining("5 twice");
+        assertThatThrownBy(() -> given(5, 0))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("2 columns are chosen for model.layers.0.self_attn.q_proj, but r is 4");
+    }
+
+    private long[] given(long... columns) {
+        PeftPacaConfig config = PeftPacaConfig.builder()
+                .rank(RANK)
+                .targetPattern("model.layers.0.self_attn.q_proj")
+                .build();
+        Paca paca = Paca.create(config, ColumnSelection.given(Map.of("model.layers.0.self_attn.q_proj", columns)));
+        try (Llama model = model(DType.F32, paca)) {
+            return ((PartialColumns) paca.projections().get(0).attachment())
+                    .indices()
+                    .longs();
+        }
     }
 
     private long[] random(long seed) {

@@ -4,14 +4,20 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import io.graft.train.AdamW;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
@@ -20,9 +26,10 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** LoRA against PEFT: logits, loss, gradients, AdamW steps, merged weights, and files. */
-class LoraGoldenTest {
+/** Adapters against PEFT: logits, loss, gradients, AdamW steps, merged weights, and files. */
+class PeftGoldenTest {
     private static final double LOGITS = 2e-5;
     private static final double GRADIENTS = 1e-4;
 
@@ -33,6 +40,7 @@ class LoraGoldenTest {
                 Arguments.of("llama_gqa", "lora_layers"),
                 Arguments.of("llama_gqa", "lora_pattern"),
                 Arguments.of("llama_gqa", "lora_modules_to_save"),
+                Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_rope3", "lora"),
                 Arguments.of("llama_tied", "lora"));
     }
@@ -51,7 +59,7 @@ class LoraGoldenTest {
             assertThat(expected.names().stream().filter(key -> key.startsWith("grad.")))
                     .hasSize(model.trainable().size());
             for (Parameter parameter : model.trainable()) {
-                String key = Lora.key(parameter);
+                String key = PeftAdapter.key(parameter);
                 float[] gradient = Golden.floats(scope, expected, "grad." + key);
                 Golden.assertClose(key, parameter.gradient().floats(), gradient, GRADIENTS);
             }
@@ -92,7 +100,7 @@ class LoraGoldenTest {
             close("loss after", model.loss(batch), steps.get("loss_after"));
             double stability = steps.get("stability").get("after_steps").asDouble();
             for (Parameter parameter : model.trainable()) {
-                float[] expected = Golden.floats(scope, after, Lora.key(parameter));
+                float[] expected = Golden.floats(scope, after, PeftAdapter.key(parameter));
                 assertMoved(parameter, expected, Math.max(2e-5, 10 * stability), 2 * rate * count);
             }
         }
@@ -143,19 +151,42 @@ class LoraGoldenTest {
                 SafetensorsFile inputs = Golden.tensors(name, method);
                 Llama model = load(scope, name, method)) {
             model.adapter().save(directory);
-            try (SafetensorsFile written = SafetensorsFile.open(directory.resolve(Lora.FILE));
+            try (SafetensorsFile written = SafetensorsFile.open(directory.resolve(PeftAdapter.FILE));
                     SafetensorsFile original =
-                            SafetensorsFile.open(Golden.adapter(name, method).resolve(Lora.FILE));
-                    Llama again = Golden.load(scope, name, Llama.Options.training(Lora.frozen(directory)))) {
+                            SafetensorsFile.open(Golden.adapter(name, method).resolve(PeftAdapter.FILE));
+                    Llama again = Golden.load(scope, name, Llama.Options.training(adapter(directory, false)))) {
                 assertThat(written.names()).containsExactlyInAnyOrderElementsOf(original.names());
                 assertThat(written.metadata()).isEqualTo(original.metadata());
                 for (String key : original.names()) {
-                    assertThat(Golden.floats(scope, written, key)).isEqualTo(Golden.floats(scope, original, key));
+                    assertThat(written.dtype(key)).isEqualTo(original.dtype(key));
+                    assertThat(values(scope, written, key)).isEqualTo(values(scope, original, key));
                 }
                 Batch batch = Golden.batch(scope, inputs);
                 assertThat(again.logits(batch)).isEqualTo(model.logits(batch));
                 assertThat(again.trainable()).isEmpty();
             }
+        }
+    }
+
+    private static Object values(Scope scope, SafetensorsFile file, String key) {
+        if (file.dtype(key) != DType.I64) {
+            return Golden.floats(scope, file, key);
+        }
+        Tensor tensor = scope.tensor(Memory.ADAPTER, DType.I64, file.shape(key));
+        file.read(key, tensor);
+        return tensor.longs();
+    }
+
+    /** The same trained columns as a delta, as the authors' absolute columns in another order, and as LoRA. */
+    @ParameterizedTest
+    @ValueSource(strings = {"paca", "paca_official", "paca_as_lora"})
+    void allFormsOfPacaAreOneModel(String form) {
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile expected = Golden.tensors("llama_gqa", "paca");
+                Llama model = load(scope, "llama_gqa", form)) {
+            Batch batch = Golden.batch(scope, expected);
+            Golden.assertClose("logits", model.logits(batch), Golden.floats(scope, expected, "logits"), LOGITS);
         }
     }
 
@@ -179,7 +210,24 @@ class LoraGoldenTest {
     }
 
     private static Llama load(Scope scope, String name, String method) {
-        Lora adapter = Lora.load(Golden.adapter(name, method));
-        return Golden.load(scope, name, Llama.Options.training(adapter));
+        return Golden.load(scope, name, Llama.Options.training(adapter(Golden.adapter(name, method), true)));
+    }
+
+    private static PeftAdapter adapter(Path directory, boolean train) {
+        if (type(directory).equals("PACA")) {
+            return train ? Paca.load(directory) : Paca.frozen(directory);
+        }
+        return train ? Lora.load(directory) : Lora.frozen(directory);
+    }
+
+    private static String type(Path directory) {
+        try {
+            return new ObjectMapper()
+                    .readTree(directory.resolve("adapter_config.json").toFile())
+                    .get("peft_type")
+                    .asText();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 }
