@@ -4,9 +4,11 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Full;
+import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
+import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.model.Llama;
@@ -54,7 +56,14 @@ public record Method(
                     "PACA",
                     2e-3,
                     Method::paca,
-                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)));
+                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "ln",
+                    "LN-tuning",
+                    "LN_TUNING",
+                    2e-2,
+                    (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
+                    (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
     /** Every method, in the order of tables. */
     public static List<Method> all() {
@@ -108,8 +117,7 @@ public record Method(
 
     /** The name of a trained parameter in the file that it is saved in. */
     static String key(Llama llama, Parameter parameter) {
-        boolean whole = llama.adapter() == null || llama.adapter() instanceof Full;
-        return whole ? parameter.name() : PeftAdapter.key(parameter);
+        return llama.adapter() instanceof PeftAdapter peft ? peft.key(parameter) : parameter.name();
     }
 
     private static String peftType(Path file) {

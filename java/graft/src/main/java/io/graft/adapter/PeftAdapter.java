@@ -75,7 +75,7 @@ public abstract class PeftAdapter implements Adapter {
             for (Parameter parameter : model.parameters()) {
                 if (modules.saves(module(parameter))) {
                     if (fromFile()) {
-                        read(PREFIX + parameter.name(), parameter.value());
+                        read(key(parameter), parameter.value());
                     }
                     train(model.scope(), parameter);
                 }
@@ -152,7 +152,7 @@ public abstract class PeftAdapter implements Adapter {
     }
 
     /** The key of a parameter in the adapter's file. */
-    public static String key(Parameter parameter) {
+    public String key(Parameter parameter) {
         return parameter.name().startsWith(PREFIX) ? parameter.name() : PREFIX + parameter.name();
     }
 

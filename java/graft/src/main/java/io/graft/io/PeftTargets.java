@@ -8,8 +8,8 @@ import java.util.regex.Pattern;
 
 /** The fields of an adapter_config.json that select modules, with PEFT's rules: the same for every kind of adapter. */
 final class PeftTargets implements ModuleSelection {
-    /** What the default targets of PEFT are for Llama models. */
-    private static final ModuleMatcher LLAMA_TARGETS = new ModuleMatcher(List.of("q_proj", "v_proj"), null);
+    /** What PEFT's default targets of most adapters are for Llama models. */
+    private static final List<String> LLAMA_TARGETS = List.of("q_proj", "v_proj");
 
     private final boolean allLinear;
     private final ModuleMatcher targets;
@@ -19,9 +19,16 @@ final class PeftTargets implements ModuleSelection {
     private final List<String> modulesToSave;
 
     PeftTargets(JsonFields fields) {
+        this(fields, LLAMA_TARGETS);
+    }
+
+    /** @param defaults the targets where none are named */
+    PeftTargets(JsonFields fields, List<String> defaults) {
         JsonNode target = fields.node("target_modules");
         this.allLinear = target != null && ModuleMatcher.ALL_LINEAR.equalsIgnoreCase(target.textValue());
-        this.targets = target == null || allLinear ? LLAMA_TARGETS : ModuleMatcher.of(fields, "target_modules");
+        this.targets = target == null || allLinear
+                ? new ModuleMatcher(defaults, null)
+                : ModuleMatcher.of(fields, "target_modules");
         this.excluded = ModuleMatcher.of(fields, "exclude_modules");
         this.layers = fields.integers("layers_to_transform");
         this.layerContainers = fields.texts("layers_pattern");

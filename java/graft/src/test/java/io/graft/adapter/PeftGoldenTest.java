@@ -41,6 +41,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lora_pattern"),
                 Arguments.of("llama_gqa", "lora_modules_to_save"),
                 Arguments.of("llama_gqa", "paca"),
+                Arguments.of("llama_gqa", "ln_tuning"),
                 Arguments.of("llama_rope3", "lora"),
                 Arguments.of("llama_tied", "lora"));
     }
@@ -59,7 +60,7 @@ class PeftGoldenTest {
             assertThat(expected.names().stream().filter(key -> key.startsWith("grad.")))
                     .hasSize(model.trainable().size());
             for (Parameter parameter : model.trainable()) {
-                String key = PeftAdapter.key(parameter);
+                String key = ((PeftAdapter) model.adapter()).key(parameter);
                 float[] gradient = Golden.floats(scope, expected, "grad." + key);
                 Golden.assertClose(key, parameter.gradient().floats(), gradient, GRADIENTS);
             }
@@ -100,7 +101,7 @@ class PeftGoldenTest {
             close("loss after", model.loss(batch), steps.get("loss_after"));
             double stability = steps.get("stability").get("after_steps").asDouble();
             for (Parameter parameter : model.trainable()) {
-                float[] expected = Golden.floats(scope, after, PeftAdapter.key(parameter));
+                float[] expected = Golden.floats(scope, after, ((PeftAdapter) model.adapter()).key(parameter));
                 assertMoved(parameter, expected, Math.max(2e-5, 10 * stability), 2 * rate * count);
             }
         }
@@ -214,10 +215,11 @@ class PeftGoldenTest {
     }
 
     private static PeftAdapter adapter(Path directory, boolean train) {
-        if (type(directory).equals("PACA")) {
-            return train ? Paca.load(directory) : Paca.frozen(directory);
-        }
-        return train ? Lora.load(directory) : Lora.frozen(directory);
+        return switch (type(directory)) {
+            case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
+            case "LN_TUNING" -> train ? LnTuning.load(directory) : LnTuning.frozen(directory);
+            default -> train ? Lora.load(directory) : Lora.frozen(directory);
+        };
     }
 
     private static String type(Path directory) {
