@@ -48,9 +48,4 @@ public final class LnTuning extends PeftAdapter {
                 ? PREFIX + module + ".ln_tuning_layers" + parameter.name().substring(module.length())
                 : super.key(parameter);
     }
-
-    @Override
-    void writeConfig(Path directory) {
-        config.write(directory);
-    }
 }

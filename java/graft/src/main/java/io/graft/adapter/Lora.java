@@ -102,9 +102,4 @@ public final class Lora extends PeftAdapter {
     public PeftLoraConfig config() {
         return config;
     }
-
-    @Override
-    void writeConfig(Path directory) {
-        config.write(directory);
-    }
 }

@@ -130,11 +130,6 @@ public final class Paca extends PeftAdapter {
         return config;
     }
 
-    @Override
-    void writeConfig(Path directory) {
-        config.write(directory);
-    }
-
     /** As {@link #save}, in the layout of the authors' code: {@code paca_w} = W[:, I] / scale. */
     public void saveAbsolute(Path directory) {
         Map<String, Tensor> tensors = new LinkedHashMap<>(tensors());

@@ -1,6 +1,6 @@
 package io.graft.adapter;
 
-import io.graft.io.ModuleSelection;
+import io.graft.io.PeftConfig;
 import io.graft.io.SafetensorsFile;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Adaptable;
@@ -32,7 +32,7 @@ public abstract class PeftAdapter implements Adapter {
 
     static final String PREFIX = "base_model.model.";
 
-    private final ModuleSelection modules;
+    private final PeftConfig config;
     private final Path source;
     private final boolean trained;
     private final List<Projection> attached = new ArrayList<>();
@@ -43,17 +43,14 @@ public abstract class PeftAdapter implements Adapter {
     private boolean used;
 
     /** @param source the directory to read from; null for a fresh adapter */
-    PeftAdapter(ModuleSelection modules, Path source, boolean trained) {
-        this.modules = modules;
+    PeftAdapter(PeftConfig config, Path source, boolean trained) {
+        this.config = config;
         this.source = source;
         this.trained = trained;
     }
 
     /** Makes the attachment of one projection, fresh or from the file. */
     abstract Attachment attachment(Scope scope, Projection projection);
-
-    /** Writes adapter_config.json into a directory. */
-    abstract void writeConfig(Path directory);
 
     @Override
     public final void attach(Adaptable model) {
@@ -67,13 +64,13 @@ public abstract class PeftAdapter implements Adapter {
             file = opened;
             unread = opened == null ? Set.of() : new TreeSet<>(opened.names());
             for (Projection projection : model.projections()) {
-                if (modules.targets(projection.module())) {
+                if (config.targets(projection.module())) {
                     projection.attach(attachment(model.scope(), projection));
                     attached.add(projection);
                 }
             }
             for (Parameter parameter : model.parameters()) {
-                if (modules.saves(module(parameter))) {
+                if (config.saves(module(parameter))) {
                     if (fromFile()) {
                         read(key(parameter), parameter.value());
                     }
@@ -88,7 +85,7 @@ public abstract class PeftAdapter implements Adapter {
             file = null;
         }
         if (attached.isEmpty() && parameters.isEmpty()) {
-            throw new IllegalArgumentException(name + ": " + modules + " targets no module of the model");
+            throw new IllegalArgumentException(name + ": " + config + " targets no module of the model");
         }
     }
 
@@ -100,11 +97,11 @@ public abstract class PeftAdapter implements Adapter {
         }
         for (Parameter parameter : model.parameters()) {
             String module = module(parameter);
-            if (!modules.allLinear() && !projections.contains(module) && modules.targets(module)) {
+            if (!config.allLinear() && !projections.contains(module) && config.targets(module)) {
                 throw new IllegalArgumentException(name + ": target " + module
                         + " is not supported; supported are the projections of attention and MLP");
             }
-            if (projections.contains(module) && modules.saves(module)) {
+            if (projections.contains(module) && config.saves(module)) {
                 throw new IllegalArgumentException(name + ": modules_to_save " + module
                         + " is not supported; supported are embedding, head and norms");
             }
@@ -209,6 +206,6 @@ public abstract class PeftAdapter implements Adapter {
             throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
         }
         SafetensorsWriter.write(directory.resolve(FILE), tensors, SafetensorsWriter.PYTORCH);
-        writeConfig(directory);
+        config.write(directory);
     }
 }

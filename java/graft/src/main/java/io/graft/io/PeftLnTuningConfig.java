@@ -1,30 +1,22 @@
 package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
 /**
  * The {@code adapter_config.json} of LN-tuning (arXiv 2312.11420), as PEFT reads and writes it: which norms are trained.
- * Fields that Graft does not know are kept on a round trip.
  */
-public final class PeftLnTuningConfig implements ModuleSelection {
-    private static final String FILE = PeftLoraConfig.FILE;
+public final class PeftLnTuningConfig extends PeftConfig {
     private static final List<String> LLAMA_TARGETS = List.of("input_layernorm", "post_attention_layernorm", "norm");
 
-    private final ObjectNode json;
-    private final PeftTargets targets;
-
     PeftLnTuningConfig(String file, ObjectNode json) {
-        JsonFields fields = new JsonFields(file, json);
-        String type = fields.text("peft_type", "");
-        if (!type.equalsIgnoreCase("LN_TUNING")) {
-            throw fields.refuse("peft_type", "is '" + type + "', expected LN_TUNING");
-        }
-        this.json = json;
-        this.targets = new PeftTargets(fields, LLAMA_TARGETS);
-        if (targets.allLinear()) {
+        this(new JsonFields(file, json), json);
+    }
+
+    private PeftLnTuningConfig(JsonFields fields, ObjectNode json) {
+        super(fields, json, "LN_TUNING", LLAMA_TARGETS);
+        if (allLinear()) {
             throw fields.refuse("target_modules", "is 'all-linear', which names no norm");
         }
     }
@@ -35,7 +27,7 @@ public final class PeftLnTuningConfig implements ModuleSelection {
      * @throws FormatException if it is not that of LN-tuning
      */
     public static PeftLnTuningConfig read(Path path) {
-        Path file = Files.isDirectory(path) ? path.resolve(FILE) : path;
+        Path file = file(path);
         return new PeftLnTuningConfig(file.toString(), Json.readObject(file));
     }
 
@@ -64,31 +56,16 @@ public final class PeftLnTuningConfig implements ModuleSelection {
 
     @Override
     public boolean saves(String module) {
-        return isNorm(module) || targets.saves(module);
+        return isNorm(module) || super.saves(module);
     }
 
     /** Whether the module is a target of the method, rather than of modules_to_save. */
     public boolean isNorm(String module) {
-        return targets.targets(module);
-    }
-
-    @Override
-    public boolean allLinear() {
-        return false;
-    }
-
-    /** Writes {@code adapter_config.json} into a directory, atomically. */
-    public void write(Path directory) {
-        AtomicFiles.write(directory.resolve(FILE), toJson());
-    }
-
-    /** The file's text, as Python writes it: sorted keys, two spaces, inference_mode true. */
-    public String toJson() {
-        return PythonJson.write(json.deepCopy().put("inference_mode", true));
+        return super.targets(module);
     }
 
     @Override
     public String toString() {
-        return "PeftLnTuningConfig[target_modules=" + json.get("target_modules") + "]";
+        return "PeftLnTuningConfig[target_modules=" + json().get("target_modules") + "]";
     }
 }

@@ -1,9 +1,7 @@
 package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 
 /**
  * The {@code adapter_config.json} of a LoRA adapter, as PEFT reads and writes it: which modules carry an adapter, with
@@ -13,24 +11,21 @@ import java.util.List;
  * not know are kept on a round trip; fields that would change the result in a way Graft does not compute are refused by
  * name. Build a new one with {@link #builder()}.
  */
-public final class PeftLoraConfig implements ModuleSelection {
-    /** The name of the file in an adapter's directory. */
-    public static final String FILE = "adapter_config.json";
-
-    private final ObjectNode json;
+public final class PeftLoraConfig extends PeftConfig {
     private final int rank;
     private final double alpha;
     private final double dropout;
     private final boolean rankStabilised;
-    private final PeftTargets targets;
     private final PeftTargets.Values<Integer> ranks;
     private final PeftTargets.Values<Double> alphas;
-    private final String baseModel;
 
     PeftLoraConfig(String file, ObjectNode json) {
-        JsonFields fields = new JsonFields(file, json);
+        this(new JsonFields(file, json), json);
+    }
+
+    private PeftLoraConfig(JsonFields fields, ObjectNode json) {
+        super(fields, json, "LORA", PeftTargets.LLAMA);
         PeftLoraSupport.check(fields);
-        this.json = json;
         this.rank = fields.positive("r", 8);
         this.alpha = fields.number("lora_alpha", 8);
         this.dropout = fields.number("lora_dropout", 0);
@@ -38,10 +33,8 @@ public final class PeftLoraConfig implements ModuleSelection {
             throw fields.refuse("lora_dropout", "is " + dropout + ", expected 0 <= p < 1");
         }
         this.rankStabilised = fields.flag("use_rslora", false);
-        this.targets = new PeftTargets(fields);
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
         this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
-        this.baseModel = fields.text("base_model_name_or_path", null);
     }
 
     /**
@@ -50,7 +43,7 @@ public final class PeftLoraConfig implements ModuleSelection {
      * @throws FormatException if it is not that of a LoRA adapter, or asks for what Graft does not compute
      */
     public static PeftLoraConfig read(Path path) {
-        Path file = Files.isDirectory(path) ? path.resolve(FILE) : path;
+        Path file = file(path);
         return new PeftLoraConfig(file.toString(), Json.readObject(file));
     }
 
@@ -62,21 +55,6 @@ public final class PeftLoraConfig implements ModuleSelection {
     /** A configuration with PEFT's defaults, to be changed field by field. */
     public static PeftLoraConfigBuilder builder() {
         return new PeftLoraConfigBuilder();
-    }
-
-    @Override
-    public boolean targets(String module) {
-        return targets.targets(module);
-    }
-
-    @Override
-    public boolean saves(String module) {
-        return targets.saves(module);
-    }
-
-    @Override
-    public boolean allLinear() {
-        return targets.allLinear();
     }
 
     /** The rank of a module's adapter. */
@@ -115,35 +93,16 @@ public final class PeftLoraConfig implements ModuleSelection {
         return rankStabilised;
     }
 
-    /** The names in {@code modules_to_save}. */
-    public List<String> modulesToSave() {
-        return targets.modulesToSave();
-    }
-
-    /** The base model as the adapter names it, or null. */
-    public String baseModel() {
-        return baseModel;
-    }
-
     /** {@code init_lora_weights} as text: "true", "false", "gaussian", "orthogonal" or "eva". */
     public String initialisation() {
-        return json.hasNonNull("init_lora_weights")
-                ? json.get("init_lora_weights").asText()
+        return json().hasNonNull("init_lora_weights")
+                ? json().get("init_lora_weights").asText()
                 : "true";
-    }
-
-    /** Writes {@code adapter_config.json} into a directory, atomically. */
-    public void write(Path directory) {
-        AtomicFiles.write(directory.resolve(FILE), toJson());
-    }
-
-    /** The file's text, as Python writes it: sorted keys, two spaces, inference_mode true. */
-    public String toJson() {
-        return PythonJson.write(json.deepCopy().put("inference_mode", true));
     }
 
     @Override
     public String toString() {
-        return "PeftLoraConfig[r=" + rank + ", alpha=" + alpha + ", target_modules=" + json.get("target_modules") + "]";
+        return "PeftLoraConfig[r=" + rank + ", alpha=" + alpha + ", target_modules=" + json().get("target_modules")
+                + "]";
     }
 }

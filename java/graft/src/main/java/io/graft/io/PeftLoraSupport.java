@@ -29,10 +29,6 @@ final class PeftLoraSupport {
     private PeftLoraSupport() {}
 
     static void check(JsonFields fields) {
-        String type = fields.text("peft_type");
-        if (!type.equals("LORA")) {
-            throw fields.refuse("peft_type", "is '" + type + "', supported is 'LORA'");
-        }
         String bias = fields.text("bias", "none");
         if (!bias.equals("none")) {
             throw fields.refuse("bias", "is '" + bias + "', supported is 'none'");

@@ -2,42 +2,31 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 
 /**
  * The {@code adapter_config.json} of a PaCA adapter (arXiv 2503.01905), as the authors' fork of PEFT and Hugging Face's
  * own version write it: which modules have trained columns, how many, and their scale.
- *
- * <p>Fields that Graft does not know are kept on a round trip; fields that would change the result in a way Graft does not
- * compute are refused by name. Build a new one with {@link #builder()}.
+ * Build a new one with {@link #builder()}.
  */
-public final class PeftPacaConfig implements ModuleSelection {
-    private static final String FILE = PeftLoraConfig.FILE;
-
-    private final ObjectNode json;
+public final class PeftPacaConfig extends PeftConfig {
     private final int rank;
     private final double alpha;
-    private final PeftTargets targets;
     private final PeftTargets.Values<Integer> ranks;
     private final PeftTargets.Values<Double> alphas;
     private final long randomSeed;
-    private final String baseModel;
 
     PeftPacaConfig(String file, ObjectNode json) {
-        JsonFields fields = new JsonFields(file, json);
-        String type = fields.text("peft_type", "");
-        if (!type.equalsIgnoreCase("PACA")) {
-            throw fields.refuse("peft_type", "is '" + type + "', expected PACA");
-        }
+        this(new JsonFields(file, json), json);
+    }
+
+    private PeftPacaConfig(JsonFields fields, ObjectNode json) {
+        super(fields, json, "PACA", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", "none");
         refuseUnless(fields, "fan_in_fan_out", "false");
         refuseUnless(fields, "init_weights", "true");
-        this.json = json;
         this.rank = fields.positive("r", 8);
         this.alpha = fields.number("paca_alpha", 8);
-        this.targets = new PeftTargets(fields);
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
         this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
         double seed = fields.number("random_seed", 0);
@@ -45,7 +34,6 @@ public final class PeftPacaConfig implements ModuleSelection {
             throw fields.refuse("random_seed", "is " + seed + ", expected a whole number");
         }
         this.randomSeed = (long) seed;
-        this.baseModel = fields.text("base_model_name_or_path", null);
     }
 
     private static void refuseUnless(JsonFields fields, String field, String only) {
@@ -61,7 +49,7 @@ public final class PeftPacaConfig implements ModuleSelection {
      * @throws FormatException if it is not that of a PaCA adapter, or asks for what Graft does not compute
      */
     public static PeftPacaConfig read(Path path) {
-        Path file = Files.isDirectory(path) ? path.resolve(FILE) : path;
+        Path file = file(path);
         return new PeftPacaConfig(file.toString(), Json.readObject(file));
     }
 
@@ -73,21 +61,6 @@ public final class PeftPacaConfig implements ModuleSelection {
     /** A configuration with PEFT's defaults, to be changed field by field. */
     public static Builder builder() {
         return new Builder();
-    }
-
-    @Override
-    public boolean targets(String module) {
-        return targets.targets(module);
-    }
-
-    @Override
-    public boolean saves(String module) {
-        return targets.saves(module);
-    }
-
-    @Override
-    public boolean allLinear() {
-        return targets.allLinear();
     }
 
     /** The number of trained columns of a module. */
@@ -105,29 +78,10 @@ public final class PeftPacaConfig implements ModuleSelection {
         return randomSeed;
     }
 
-    /** The names in {@code modules_to_save}. */
-    public List<String> modulesToSave() {
-        return targets.modulesToSave();
-    }
-
-    /** The base model as the adapter names it, or null. */
-    public String baseModel() {
-        return baseModel;
-    }
-
-    /** Writes {@code adapter_config.json} into a directory, atomically. */
-    public void write(Path directory) {
-        AtomicFiles.write(directory.resolve(FILE), toJson());
-    }
-
-    /** The file's text, as Python writes it: sorted keys, two spaces, inference_mode true. */
-    public String toJson() {
-        return PythonJson.write(json.deepCopy().put("inference_mode", true));
-    }
-
     @Override
     public String toString() {
-        return "PeftPacaConfig[r=" + rank + ", alpha=" + alpha + ", target_modules=" + json.get("target_modules") + "]";
+        return "PeftPacaConfig[r=" + rank + ", alpha=" + alpha + ", target_modules=" + json().get("target_modules")
+                + "]";
     }
 
     /** Builds the configuration of a new adapter. */

@@ -7,9 +7,9 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /** The fields of an adapter_config.json that select modules, with PEFT's rules: the same for every kind of adapter. */
-final class PeftTargets implements ModuleSelection {
+final class PeftTargets {
     /** What PEFT's default targets of most adapters are for Llama models. */
-    private static final List<String> LLAMA_TARGETS = List.of("q_proj", "v_proj");
+    static final List<String> LLAMA = List.of("q_proj", "v_proj");
 
     private final boolean allLinear;
     private final ModuleMatcher targets;
@@ -17,10 +17,6 @@ final class PeftTargets implements ModuleSelection {
     private final List<Integer> layers;
     private final List<String> layerContainers;
     private final List<String> modulesToSave;
-
-    PeftTargets(JsonFields fields) {
-        this(fields, LLAMA_TARGETS);
-    }
 
     /** @param defaults the targets where none are named */
     PeftTargets(JsonFields fields, List<String> defaults) {
@@ -44,8 +40,7 @@ final class PeftTargets implements ModuleSelection {
         this.modulesToSave = fields.texts("modules_to_save");
     }
 
-    @Override
-    public boolean targets(String module) {
+    boolean targets(String module) {
         if (excluded.matches(module) || saves(module)) {
             return false;
         }
@@ -53,13 +48,11 @@ final class PeftTargets implements ModuleSelection {
         return found && (layers.isEmpty() || layers.contains(ModuleMatcher.layerOf(module, layerContainers)));
     }
 
-    @Override
-    public boolean saves(String module) {
+    boolean saves(String module) {
         return modulesToSave.stream().anyMatch(name -> module.equals(name) || module.endsWith("." + name));
     }
 
-    @Override
-    public boolean allLinear() {
+    boolean allLinear() {
         return allLinear;
     }
 

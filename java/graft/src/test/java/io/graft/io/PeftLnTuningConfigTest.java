@@ -30,7 +30,7 @@ class PeftLnTuningConfigTest {
     void whatIsNoLnTuningIsRefused() {
         assertThatThrownBy(() -> PeftLnTuningConfig.parse("test.json", "{\"peft_type\": \"IA3\"}"))
                 .isInstanceOf(FormatException.class)
-                .hasMessageContaining("field 'peft_type' is 'IA3', expected LN_TUNING");
+                .hasMessageContaining("field 'peft_type' is 'IA3', supported is 'LN_TUNING'");
         assertThatThrownBy(() -> PeftLnTuningConfig.parse(
                         "test.json", "{\"peft_type\": \"LN_TUNING\", \"target_modules\": \"all-linear\"}"))
                 .isInstanceOf(FormatException.class)

@@ -61,7 +61,7 @@ class PeftPacaConfigTest {
     void anotherKindOfAdapterIsRefused() {
         assertThatThrownBy(() -> PeftPacaConfig.parse("test.json", "{\"peft_type\": \"LORA\"}"))
                 .isInstanceOf(FormatException.class)
-                .hasMessageContaining("field 'peft_type' is 'LORA', expected PACA");
+                .hasMessageContaining("field 'peft_type' is 'LORA', supported is 'PACA'");
     }
 
     @Test

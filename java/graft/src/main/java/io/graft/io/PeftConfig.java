@@ -1,0 +1,81 @@
+package io.graft.io;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * The {@code adapter_config.json} of an adapter as PEFT reads and writes it: what all kinds have, which is their type and
+ * the modules that they select.
+ *
+ * <p>Module names are those of the base model, such as {@code model.layers.0.self_attn.q_proj}. Fields that Graft does
+ * not know are kept on a round trip; fields that would change the result in a way Graft does not compute are refused by
+ * name.
+ */
+public abstract sealed class PeftConfig permits PeftLoraConfig, PeftPacaConfig, PeftLnTuningConfig {
+    /** The name of the file in an adapter's directory. */
+    public static final String FILE = "adapter_config.json";
+
+    private final ObjectNode json;
+    private final PeftTargets targets;
+    private final String baseModel;
+
+    /**
+     * @param type the peft_type that the file must have
+     * @param defaults the target_modules of a file that names none
+     */
+    PeftConfig(JsonFields fields, ObjectNode json, String type, List<String> defaults) {
+        String found = fields.text("peft_type");
+        if (!found.equals(type)) {
+            throw fields.refuse("peft_type", "is '" + found + "', supported is '" + type + "'");
+        }
+        this.json = json;
+        this.targets = new PeftTargets(fields, defaults);
+        this.baseModel = fields.text("base_model_name_or_path", null);
+    }
+
+    /** The configuration's file: that of a directory, or the file itself. */
+    static Path file(Path path) {
+        return Files.isDirectory(path) ? path.resolve(FILE) : path;
+    }
+
+    final ObjectNode json() {
+        return json;
+    }
+
+    /** Whether the module carries an adapter; meant to be asked for linear layers (and refuses none by itself). */
+    public boolean targets(String module) {
+        return targets.targets(module);
+    }
+
+    /** Whether the module is trained in full and saved whole, instead of with an adapter. */
+    public boolean saves(String module) {
+        return targets.saves(module);
+    }
+
+    /** Whether the target is "all-linear": every linear layer but the head, so that {@link #targets} knows no names. */
+    public boolean allLinear() {
+        return targets.allLinear();
+    }
+
+    /** The names in {@code modules_to_save}. */
+    public List<String> modulesToSave() {
+        return targets.modulesToSave();
+    }
+
+    /** The base model as the adapter names it, or null. */
+    public String baseModel() {
+        return baseModel;
+    }
+
+    /** Writes {@code adapter_config.json} into a directory, atomically. */
+    public void write(Path directory) {
+        AtomicFiles.write(directory.resolve(FILE), toJson());
+    }
+
+    /** The file's text, as Python writes it: sorted keys, two spaces, inference_mode true. */
+    public String toJson() {
+        return PythonJson.write(json.deepCopy().put("inference_mode", true));
+    }
+}
