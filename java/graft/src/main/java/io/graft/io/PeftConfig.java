@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * The {@code adapter_config.json} of an adapter as PEFT reads and writes it: what all kinds have, which is their type and
@@ -33,6 +34,19 @@ public abstract sealed class PeftConfig permits PeftLoraConfig, PeftPacaConfig, 
         this.json = json;
         this.targets = new PeftTargets(fields, defaults);
         this.baseModel = fields.text("base_model_name_or_path", null);
+    }
+
+    /**
+     * The kind of adapter that an {@code adapter_config.json}, or that of a directory, configures: its {@code peft_type}
+     * in upper case, such as {@code LORA} or {@code PACA}. No other field is looked at.
+     *
+     * @throws FormatException if the file cannot be read, or does not name its type
+     */
+    public static String type(Path directoryOrFile) {
+        Path file = file(directoryOrFile);
+        return new JsonFields(file.toString(), Json.readObject(file))
+                .text("peft_type")
+                .toUpperCase(Locale.ROOT);
     }
 
     /** The configuration's file: that of a directory, or the file itself. */

@@ -7,7 +7,8 @@ import java.nio.file.Path;
 /**
  * The {@code adapter_config.json} of a PaCA adapter (arXiv 2503.01905), as the authors' fork of PEFT and Hugging Face's
  * own version write it: which modules have trained columns, how many, and their scale.
- * Build a new one with {@link #builder()}.
+ *
+ * <p>Build a new one with {@link #builder()}.
  */
 public final class PeftPacaConfig extends PeftConfig {
     private final int rank;
@@ -22,25 +23,32 @@ public final class PeftPacaConfig extends PeftConfig {
 
     private PeftPacaConfig(JsonFields fields, ObjectNode json) {
         super(fields, json, "PACA", PeftTargets.LLAMA);
-        refuseUnless(fields, "bias", "none");
-        refuseUnless(fields, "fan_in_fan_out", "false");
-        refuseUnless(fields, "init_weights", "true");
+        refuseUnless(fields, "bias", Json.toNode("none"));
+        refuseUnless(fields, "fan_in_fan_out", Json.toNode(false));
+        refuseUnless(fields, "init_weights", Json.toNode(true));
         this.rank = fields.positive("r", 8);
         this.alpha = fields.number("paca_alpha", 8);
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
         this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
-        double seed = fields.number("random_seed", 0);
-        if (seed != Math.rint(seed) || Math.abs(seed) > 1L << 53) {
-            throw fields.refuse("random_seed", "is " + seed + ", expected a whole number");
-        }
-        this.randomSeed = (long) seed;
+        this.randomSeed = seed(fields);
     }
 
-    private static void refuseUnless(JsonFields fields, String field, String only) {
+    private static void refuseUnless(JsonFields fields, String field, JsonNode only) {
         JsonNode value = fields.node(field);
-        if (value != null && !value.asText().equalsIgnoreCase(only)) {
-            throw fields.refuse(field, "is " + value + ", supported is " + only);
+        if (value != null && !value.equals(only)) {
+            throw fields.refuse(field, "is " + value + ", supported is " + only.asText());
         }
+    }
+
+    private static long seed(JsonFields fields) {
+        JsonNode seed = fields.node("random_seed");
+        if (seed == null) {
+            return 0;
+        }
+        if (!seed.isIntegralNumber() || !seed.canConvertToLong()) {
+            throw fields.refuse("random_seed", "is " + seed + ", expected a whole number of 64 bits");
+        }
+        return seed.longValue();
     }
 
     /**
@@ -59,8 +67,8 @@ public final class PeftPacaConfig extends PeftConfig {
     }
 
     /** A configuration with PEFT's defaults, to be changed field by field. */
-    public static Builder builder() {
-        return new Builder();
+    public static PeftPacaConfigBuilder builder() {
+        return new PeftPacaConfigBuilder();
     }
 
     /** The number of trained columns of a module. */
@@ -68,12 +76,27 @@ public final class PeftPacaConfig extends PeftConfig {
         return ranks.of(module);
     }
 
-    /** What a module's delta is multiplied by: alpha / r. */
-    public double scale(String module) {
-        return alphas.of(module) / rank(module);
+    /** The alpha of a module. */
+    public double alpha(String module) {
+        return alphas.of(module);
     }
 
-    /** The seed that columns are drawn with. */
+    /** What a module's delta is multiplied by: alpha / r. */
+    public double scale(String module) {
+        return alpha(module) / rank(module);
+    }
+
+    /** The rank where no pattern says otherwise. */
+    public int rank() {
+        return rank;
+    }
+
+    /** The alpha where no pattern says otherwise. */
+    public double alpha() {
+        return alpha;
+    }
+
+    /** The seed that columns are drawn with; 0 where the file names none. */
     public long randomSeed() {
         return randomSeed;
     }
@@ -82,81 +105,5 @@ public final class PeftPacaConfig extends PeftConfig {
     public String toString() {
         return "PeftPacaConfig[r=" + rank + ", alpha=" + alpha + ", target_modules=" + json().get("target_modules")
                 + "]";
-    }
-
-    /** Builds the configuration of a new adapter. */
-    public static final class Builder {
-        private final ObjectNode json = Json.newObject();
-
-        private Builder() {
-            for (String field : new String[] {
-                "auto_mapping",
-                "base_model_name_or_path",
-                "exclude_modules",
-                "layers_pattern",
-                "layers_to_transform",
-                "modules_to_save",
-                "revision",
-                "target_modules"
-            }) {
-                json.putNull(field);
-            }
-            json.putObject("alpha_pattern");
-            json.putObject("rank_pattern");
-            json.put("bias", "none").put("fan_in_fan_out", false).put("init_weights", true);
-            json.put("inference_mode", true).put("peft_type", "PACA").put("peft_version", "0.21.0");
-            json.put("task_type", "CAUSAL_LM").put("random_seed", 0).put("r", 8).put("paca_alpha", 8);
-        }
-
-        /** The number of trained columns of every module. */
-        public Builder rank(int rank) {
-            json.put("r", rank);
-            return this;
-        }
-
-        /** The alpha of every module. */
-        public Builder alpha(double alpha) {
-            json.set("paca_alpha", PeftLoraConfigBuilder.number(alpha));
-            return this;
-        }
-
-        /** Modules that get trained columns, by name or last part of it. */
-        public Builder targets(String... modules) {
-            json.set("target_modules", Json.toNode(modules));
-            return this;
-        }
-
-        /** Modules that get trained columns: one regular expression of the whole name, or "all-linear". */
-        public Builder targetPattern(String expression) {
-            json.put("target_modules", expression);
-            return this;
-        }
-
-        /** Modules that are trained and saved whole. */
-        public Builder modulesToSave(String... modules) {
-            json.set("modules_to_save", Json.toNode(modules));
-            return this;
-        }
-
-        /** The seed that columns are drawn with. */
-        public Builder randomSeed(long seed) {
-            json.put("random_seed", seed);
-            return this;
-        }
-
-        /** The name or path of the base model. */
-        public Builder baseModel(String name) {
-            json.put("base_model_name_or_path", name);
-            return this;
-        }
-
-        /**
-         * Checks and makes the configuration.
-         *
-         * @throws FormatException if a value is out of range
-         */
-        public PeftPacaConfig build() {
-            return new PeftPacaConfig("new PaCA configuration", json.deepCopy());
-        }
     }
 }
