@@ -9,12 +9,6 @@
 
 namespace graft::cpu::fast {
 
-namespace {
-
-Matrix vector_of(const graft_tensor& t) { return row_major(t.data, t.dtype, 1, t.shape[0], t.shape[0]); }
-
-}  // namespace
-
 std::string refuse(const ops::LinearForward& a) {
   if (a.x->dtype == GRAFT_DTYPE_F64) return "fp64 is for the reference";
   if (a.bias != nullptr && a.bias->dtype == GRAFT_DTYPE_F64) return "bias is fp64";
@@ -23,13 +17,8 @@ std::string refuse(const ops::LinearForward& a) {
 
 void run(core::Context& context, const ops::LinearForward& a) {
   core::Scratch scratch(context.arena);
-  float* bias = nullptr;
-  if (a.bias != nullptr) {
-    bias = scratch.take<float>(a.w->n);
-    convert(vector_of(*a.bias), 1, row_major(bias, GRAFT_DTYPE_F32, 1, a.w->n, a.w->n));
-  }
   gemm(context, matrix_of(*a.x), matrix_of(core::dense_matrix(*a.w)).transposed(), matrix_of(*a.y),
-       a.accumulate ? 1.0f : 0.0f, bias);
+       a.accumulate ? 1.0f : 0.0f, bias_of(scratch, a.bias));
 }
 
 std::string refuse(const ops::LinearBackward& a) {

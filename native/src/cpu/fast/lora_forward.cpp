@@ -91,11 +91,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   const Matrix storage = matrix_of(a.w->storage), y = matrix_of(*a.y);
   const Matrix x = matrix_of(*a.x), wide_x = row_major(a.x->data, dtype, rows, k + rank, a.x->stride[0]);
   const float beta = a.accumulate ? 1.0f : 0.0f;
-  float* bias = nullptr;
-  if (a.bias != nullptr) {
-    bias = scratch.take<float>(n);
-    convert(row_major(a.bias->data, a.bias->dtype, 1, n, n), 1, row_major(bias, GRAFT_DTYPE_F32, 1, n, n));
-  }
+  const float* bias = bias_of(scratch, a.bias);
   if (bordered) {
     project(context, x, storage.part(n, 0, rank, k), a.dropout, wide_x.part(0, k, rows, rank), a.s);
     gemm(context, wide_x, storage.part(0, 0, n, k + rank).transposed(), y, beta, bias);

@@ -51,14 +51,8 @@ std::string refuse(const ops::PacaForward& a) {
 void run(core::Context& context, const ops::PacaForward& a) {
   core::Scratch scratch(context.arena);
   const Matrix x = matrix_of(*a.x);
-  float* bias = nullptr;
-  if (a.bias != nullptr) {
-    bias = scratch.take<float>(a.w->n);
-    convert(row_major(a.bias->data, a.bias->dtype, 1, a.w->n, a.w->n), 1,
-            row_major(bias, GRAFT_DTYPE_F32, 1, a.w->n, a.w->n));
-  }
   const GemmPanels y(context, scratch, x, matrix_of(core::dense_matrix(*a.w)).transposed(), matrix_of(*a.y),
-                     a.accumulate ? 1.0f : 0.0f, bias);
+                     a.accumulate ? 1.0f : 0.0f, bias_of(scratch, a.bias));
   const std::int64_t panels = y.count(), gathers = a.x_i == nullptr ? 0 : chunks_of(x.rows, kRows);
   core::parallel_for(context, panels + gathers, [&](std::int64_t task, int worker) {
     if (task < panels) return y.run(task, worker);

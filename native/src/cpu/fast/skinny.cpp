@@ -198,6 +198,14 @@ void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t
 
 void convert(const Matrix& from, float scale, const Matrix& to) { HWY_DYNAMIC_DISPATCH(scaled)(from, scale, to); }
 
+const float* bias_of(core::Scratch& scratch, const graft_tensor* bias) {
+  if (bias == nullptr) return nullptr;
+  const std::int64_t n = bias->shape[0];
+  float* to = scratch.take<float>(n);
+  convert(row_major(bias->data, bias->dtype, 1, n, n), 1, row_major(to, GRAFT_DTYPE_F32, 1, n, n));
+  return to;
+}
+
 void column_sums(core::Context& context, const Matrix& m, float* sums) {
   constexpr std::int64_t columns = 256;
   core::parallel_for(context, chunks_of(m.columns, columns), [&](std::int64_t chunk, int) {

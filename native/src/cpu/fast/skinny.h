@@ -37,6 +37,9 @@ void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t
 /** to[t, i] = scale · from[t, i], converting. */
 void convert(const Matrix& from, float scale, const Matrix& to);
 
+/** A bias in fp32 for the GEMM library, from the scratch; NULL stays NULL. */
+const float* bias_of(core::Scratch& scratch, const graft_tensor* bias);
+
 /** sums[i] += Σ_t m[t, i]. */
 void column_sums(core::Context& context, const Matrix& m, float* sums);
 
