@@ -14,14 +14,14 @@ extern "C" {
 /** y = x Wᵀ + bias, and x_i = x[:, I].
  *
  * x [T, K], y [T, N] of W's dtype, bias [N] float or NULL; indices [r] i32 or i64, each in 0..K-1, in any order; x_i
- * [T, r] of x's dtype, kept for backward (NULL in inference). accumulate != 0: y += (a residual stream). Section 3,
- * equations 7 and 8. */
+ * [T, r] of x's dtype, kept for backward (NULL in inference). accumulate != 0: y += (a residual stream). Equations 7
+ * and 8. */
 GRAFT_API graft_status graft_paca_forward(graft_context* context, const graft_tensor* x, const graft_weight* w,
                                           const graft_tensor* indices, const graft_tensor* bias, int32_t accumulate,
                                           graft_tensor* y, graft_tensor* x_i);
 
 /** dx [T, K] = dy W (added to when accumulate != 0); dd [N, r] f32 (f64 with f64) += scale · dyᵀ x_i; dbias [N] f32 +=
- * column sums of dy. Each output may be NULL; x_i may be NULL when dd is. Section 3, equation 9. */
+ * column sums of dy. Each output may be NULL; x_i may be NULL when dd is. Equation 9. */
 GRAFT_API graft_status graft_paca_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* x_i,
                                            const graft_weight* w, double scale, int32_t accumulate, graft_tensor* dx,
                                            graft_tensor* dd, graft_tensor* dbias);

@@ -1,6 +1,5 @@
 package io.graft.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Full;
@@ -8,6 +7,7 @@ import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
+import io.graft.io.PeftConfig;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
@@ -88,7 +88,7 @@ public record Method(
         if (!Files.exists(file)) {
             throw new InputException("no adapter in " + folder + ": adapter_config.json is missing");
         }
-        String type = peftType(file);
+        String type = PeftConfig.type(file);
         return ALL.stream()
                 .filter(method -> type.equals(method.peftType()))
                 .findFirst()
@@ -118,14 +118,6 @@ public record Method(
     /** The name of a trained parameter in the file that it is saved in. */
     static String key(Llama llama, Parameter parameter) {
         return llama.adapter() instanceof PeftAdapter peft ? peft.key(parameter) : parameter.name();
-    }
-
-    private static String peftType(Path file) {
-        try {
-            return new ObjectMapper().readTree(file.toFile()).path("peft_type").asText("");
-        } catch (IOException malformed) {
-            throw new InputException(file + ": not JSON: " + malformed.getMessage(), malformed);
-        }
     }
 
     private static Adapter lora(MethodOptions options, long seed) {

@@ -1,10 +1,10 @@
 package io.graft.adapter;
 
 import io.graft.nn.Adaptable;
+import io.graft.nn.Precision;
 import io.graft.nn.Projection;
 import io.graft.ops.Paca;
 import io.graft.tensor.Context;
-import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -22,7 +22,7 @@ public interface ColumnSelection {
     /** The chosen columns: r different ones, in any order. */
     long[] choose(Projection projection, int rank);
 
-    /** By chance, each projection its own, from the seed and the module's name (arXiv 2503.01905, section 3). */
+    /** By chance, each projection its own, from the seed and the module's name (the choice of arXiv 2503.01905). */
     static ColumnSelection random(long seed) {
         return (projection, rank) -> {
             CRC32 crc = new CRC32();
@@ -79,8 +79,7 @@ public interface ColumnSelection {
     private static float[] norms(Weight weight) {
         Context context = weight.matrix().scope().context();
         try (Scope scope = context.scope()) {
-            DType wide = weight.dtype() == DType.F64 ? DType.F64 : DType.F32;
-            Tensor norms = scope.tensor(Memory.WORKSPACE, wide, weight.k());
+            Tensor norms = scope.tensor(Memory.WORKSPACE, Precision.accumulator(weight.dtype()), weight.k());
             Paca.columnNorms(context, weight, norms);
             return norms.floats();
         }

@@ -132,6 +132,10 @@ public final class Paca extends PeftAdapter {
 
     /** As {@link #save}, in the layout of the authors' code: {@code paca_w} = W[:, I] / scale. */
     public void saveAbsolute(Path directory) {
+        if (projections().isEmpty()) {
+            save(directory);
+            return;
+        }
         Map<String, Tensor> tensors = new LinkedHashMap<>(tensors());
         try (Scope scope =
                 projections().get(0).weight().matrix().scope().context().scope()) {

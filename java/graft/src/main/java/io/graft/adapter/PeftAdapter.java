@@ -6,8 +6,8 @@ import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
 import io.graft.nn.Parameter;
+import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -117,10 +117,6 @@ public abstract class PeftAdapter implements Adapter {
         return unread.contains(key);
     }
 
-    final long[] shapeInFile(String key) {
-        return file.shape(key);
-    }
-
     final void read(String key, Tensor into) {
         file.read(key, into);
         unread.remove(key);
@@ -128,8 +124,8 @@ public abstract class PeftAdapter implements Adapter {
 
     /** A tensor of the adapter in the dtype of masters. */
     static Tensor wide(Scope scope, Projection projection, long rows, long columns) {
-        DType wide = projection.weight().dtype() == DType.F64 ? DType.F64 : DType.F32;
-        return scope.tensor(Memory.ADAPTER, wide, rows, columns);
+        return scope.tensor(
+                Memory.ADAPTER, Precision.accumulator(projection.weight().dtype()), rows, columns);
     }
 
     /** Counts the parameter as one of the adapter's, with a gradient where the adapter is trained. */

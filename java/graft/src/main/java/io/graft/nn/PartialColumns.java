@@ -52,7 +52,9 @@ public record PartialColumns(Parameter delta, Tensor indices, Tensor original, d
         Paca.write(weight.matrix().scope().context(), null, original, indices, scale, weight);
     }
 
-    /** Nothing to do: W holds the trained columns. */
+    /** W holds the trained columns already, unless they were taken out. */
     @Override
-    public void merge(Weight weight) {}
+    public void merge(Weight weight) {
+        write(weight);
+    }
 }
