@@ -33,6 +33,7 @@ public final class AttentionBlock {
     /** What backward needs of one forward. */
     static final class Tape {
         final Tensor rstd;
+        final Tensor h;
         final Tensor q;
         final Tensor qHeads;
         final Tensor k;
@@ -47,9 +48,19 @@ public final class AttentionBlock {
         final Tensor sv;
         final Tensor so;
 
-        Tape(Scope scope, DType dtype, AttentionBlock layer, int batch, int length, int border, boolean training) {
+        Tape(
+                Scope scope,
+                DType dtype,
+                AttentionBlock layer,
+                Scratch scratch,
+                int batch,
+                int border,
+                boolean training,
+                boolean inputs) {
             BlockShape shape = layer.shape;
-            long rows = (long) batch * length;
+            long rows = scratch.h.size(0);
+            int length = (int) (rows / batch);
+            h = inputs ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : scratch.h;
             q = Precision.activation(scope, dtype, rows, shape.queryWidth(), 0);
             qHeads = Scratch.heads(q, batch, length, shape.heads(), shape.headDim());
             k = Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
@@ -71,6 +82,7 @@ public final class AttentionBlock {
             boolean training = shared.rstd != null;
             long rows = shared.q.size(0);
             rstd = shared.rstd;
+            h = shared.h;
             q = shared.q;
             qHeads = shared.qHeads;
             k = shared.k;
@@ -88,12 +100,12 @@ public final class AttentionBlock {
     }
 
     /** y, which holds x on entry, gains the attention output. cache: null outside generation. */
-    void forward(Pass pass, Tensor x, Tensor y, Tape tape, Scratch scratch, KvCache.Layer cache) {
+    void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer cache) {
         Context context = pass.context();
-        norm.forward(pass, x, scratch.h, tape.rstd);
-        q.forward(pass, scratch.h, false, tape.q, tape.sq);
-        k.forward(pass, scratch.h, false, tape.k, tape.sk);
-        v.forward(pass, scratch.h, false, tape.v, tape.sv);
+        norm.forward(pass, x, tape.h, tape.rstd);
+        q.forward(pass, tape.h, false, tape.q, tape.sq);
+        k.forward(pass, tape.h, false, tape.k, tape.sk);
+        v.forward(pass, tape.h, false, tape.v, tape.sv);
         Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
         Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, tape.kHeads);
         Tensor keys = tape.kHeads;
@@ -148,16 +160,18 @@ public final class AttentionBlock {
                 scratch.dvHeads);
         Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
         Rope.backward(context, scratch.dkHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
-        if (q.readsInput() || k.readsInput() || v.readsInput()) {
-            norm.forward(pass, x, scratch.h, null);
-        }
         Tensor dh = wantNorm ? scratch.dh : null;
-        q.backward(pass, scratch.dq, scratch.h, tape.sq, false, dh);
-        k.backward(pass, scratch.dk, scratch.h, tape.sk, true, dh);
-        v.backward(pass, scratch.dv, scratch.h, tape.sv, true, dh);
+        q.backward(pass, scratch.dq, tape.h, tape.sq, false, dh);
+        k.backward(pass, scratch.dk, tape.h, tape.sk, true, dh);
+        v.backward(pass, scratch.dv, tape.h, tape.sv, true, dh);
         if (wantNorm) {
             norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
         }
+    }
+
+    /** Whether backward reads what went into q, k and v. */
+    boolean readsInputs() {
+        return q.readsInput() || k.readsInput() || v.readsInput();
     }
 
     boolean trainable() {

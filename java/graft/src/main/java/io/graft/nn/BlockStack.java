@@ -4,10 +4,12 @@ import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.util.Arrays;
+import java.util.function.Predicate;
 
 /**
  * The buffers of all blocks for one (batch, length), and the passes over them. What is kept for backward depends on the
- * mode: everything but what is cheap to remake ({@link Mode#KEEP}), only each block's input ({@link Mode#CHECKPOINT}:
+ * mode: everything that backward reads ({@link Mode#KEEP}), only each block's input ({@link Mode#CHECKPOINT}:
  * backward runs each block's forward once more), or nothing ({@link Mode#INFERENCE}).
  *
  * <p>The residual stream is one matrix for each block border. A half-block first copies its input, then the last
@@ -63,23 +65,47 @@ public final class BlockStack {
             boolean shared = mode == Mode.INFERENCE && i >= 2;
             residual[i] = shared ? residual[i - 2] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);
         }
+        scratch = new Scratch(scope, dtype, shape, batch, length, border, training);
+        gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
         for (int i = 0; i < count; i++) {
             Block block = blocks[i];
-            // why: tapes differ only in the widths of their low-rank states. Blocks that keep nothing, or that lie
-            // below
-            // all that is trained, share one; the states are made for each.
+            // why: tapes differ only in what their attachments keep and in whether projections' inputs are read again.
+            // Blocks that keep nothing, or that lie below all that is trained, share one, with the inputs if any of
+            // them needs those; what attachments keep is made for each.
             boolean shared = i > 0 && (mode != Mode.KEEP || i < lowestTrained);
             middle[i] = shared ? middle[0] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);
             attention[i] = shared
                     ? new AttentionBlock.Tape(scope, dtype, block.attention(), attention[0])
-                    : new AttentionBlock.Tape(scope, dtype, block.attention(), batch, length, border, training);
+                    : new AttentionBlock.Tape(
+                            scope,
+                            dtype,
+                            block.attention(),
+                            scratch,
+                            batch,
+                            border,
+                            training,
+                            keepsInputs(i, b -> b.attention().readsInputs()));
             mlp[i] = shared
                     ? new Mlp.Tape(scope, dtype, block.mlp(), mlp[0])
-                    : new Mlp.Tape(scope, dtype, block.mlp(), rows, border, training);
+                    : new Mlp.Tape(
+                            scope,
+                            dtype,
+                            block.mlp(),
+                            scratch,
+                            border,
+                            training,
+                            keepsInputs(i, b -> b.mlp().readsInputs()));
             sdown[i] = training ? Scratch.kept(scope, dtype, block.mlp().down(), rows) : null;
         }
-        scratch = new Scratch(scope, dtype, shape, batch, length, border, training);
-        gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
+    }
+
+    /** Whether the tape of block i keeps inputs that the given half reads again in backward. */
+    private boolean keepsInputs(int i, Predicate<Block> reads) {
+        return switch (mode) {
+            case KEEP -> reads.test(blocks[i]);
+            case CHECKPOINT -> Arrays.stream(blocks).anyMatch(reads);
+            case INFERENCE -> false;
+        };
     }
 
     private static int lowestTrained(Block[] blocks) {
@@ -122,7 +148,7 @@ public final class BlockStack {
         for (int i = 0; i < blocks.length; i++) {
             attend(pass, i, cache);
             TensorOps.copy(pass.context(), middle[i], residual[i + 1]);
-            blocks[i].mlp().forward(pass, middle[i], residual[i + 1], mlp[i], sdown[i], scratch);
+            blocks[i].mlp().forward(pass, middle[i], residual[i + 1], mlp[i], sdown[i]);
             if (observer != null) {
                 observer.output(i, residual[i + 1]);
             }
@@ -132,7 +158,7 @@ public final class BlockStack {
     private void attend(Pass pass, int i, KvCache.Views cache) {
         TensorOps.copy(pass.context(), residual[i], middle[i]);
         KvCache.Layer views = cache == null ? null : cache.layer(i);
-        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], scratch, views);
+        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], views);
     }
 
     /** Adds the parameter gradients; goes down as far as something is trained. */
@@ -142,7 +168,7 @@ public final class BlockStack {
             boolean wantMiddle = wantInput || blocks[i].attention().trainable();
             if (mode == Mode.CHECKPOINT) {
                 attend(pass, i, null);
-                blocks[i].mlp().expand(pass, middle[i], mlp[i], scratch);
+                blocks[i].mlp().expand(pass, middle[i], mlp[i]);
             }
             blocks[i].mlp().backward(pass, gradient, middle[i], mlp[i], sdown[i], scratch, wantMiddle);
             if (wantMiddle) {

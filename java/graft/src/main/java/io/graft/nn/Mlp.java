@@ -26,12 +26,17 @@ public final class Mlp {
     /** What backward needs of one forward. Backward leaves the gradients of gate and up in their place. */
     static final class Tape {
         final Tensor rstd;
+        final Tensor h;
         final Tensor gate;
         final Tensor up;
+        final Tensor act;
         final Tensor sgate;
         final Tensor sup;
 
-        Tape(Scope scope, DType dtype, Mlp layer, long rows, int border, boolean training) {
+        Tape(Scope scope, DType dtype, Mlp layer, Scratch scratch, int border, boolean training, boolean inputs) {
+            long rows = scratch.h.size(0);
+            h = inputs ? Precision.activation(scope, dtype, rows, layer.shape.hidden(), border) : scratch.h;
+            act = inputs ? Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border) : scratch.act;
             gate = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             up = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
@@ -44,25 +49,27 @@ public final class Mlp {
             boolean training = shared.rstd != null;
             long rows = shared.gate.size(0);
             rstd = shared.rstd;
+            h = shared.h;
             gate = shared.gate;
             up = shared.up;
+            act = shared.act;
             sgate = training ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
     }
 
-    /** Fills the tape up to gate and up: all that backward needs to be made again when a block keeps only its input. */
-    void expand(Pass pass, Tensor x, Tape tape, Scratch scratch) {
-        norm.forward(pass, x, scratch.h, tape.rstd);
-        gate.forward(pass, scratch.h, false, tape.gate, tape.sgate);
-        up.forward(pass, scratch.h, false, tape.up, tape.sup);
+    /** Fills the tape: all that backward needs to be made again when a block keeps only its input. */
+    void expand(Pass pass, Tensor x, Tape tape) {
+        norm.forward(pass, x, tape.h, tape.rstd);
+        gate.forward(pass, tape.h, false, tape.gate, tape.sgate);
+        up.forward(pass, tape.h, false, tape.up, tape.sup);
+        SwiGlu.forward(pass.context(), tape.gate, tape.up, tape.act);
     }
 
     /** y, which holds x on entry, gains the MLP's output. sdown is kept beside the tape: backward cannot remake it. */
-    void forward(Pass pass, Tensor x, Tensor y, Tape tape, Tensor sdown, Scratch scratch) {
-        expand(pass, x, tape, scratch);
-        SwiGlu.forward(pass.context(), tape.gate, tape.up, scratch.act);
-        down.forward(pass, scratch.act, true, y, sdown);
+    void forward(Pass pass, Tensor x, Tensor y, Tape tape, Tensor sdown) {
+        expand(pass, x, tape);
+        down.forward(pass, tape.act, true, y, sdown);
     }
 
     /** dy is the gradient of the residual stream behind this half and becomes the one before it. */
@@ -70,23 +77,22 @@ public final class Mlp {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.weight().trainable();
         boolean wantInner = wantNorm || gate.trainable() || up.trainable();
-        if (down.readsInput()) {
-            SwiGlu.forward(context, tape.gate, tape.up, scratch.act);
-        }
-        down.backward(pass, dy, scratch.act, sdown, false, wantInner ? scratch.dact : null);
+        down.backward(pass, dy, tape.act, sdown, false, wantInner ? scratch.dact : null);
         if (!wantInner) {
             return;
         }
         SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
-        if (gate.readsInput() || up.readsInput()) {
-            norm.forward(pass, x, scratch.h, null);
-        }
         Tensor dh = wantNorm ? scratch.dh : null;
-        gate.backward(pass, tape.gate, scratch.h, tape.sgate, false, dh);
-        up.backward(pass, tape.up, scratch.h, tape.sup, true, dh);
+        gate.backward(pass, tape.gate, tape.h, tape.sgate, false, dh);
+        up.backward(pass, tape.up, tape.h, tape.sup, true, dh);
         if (wantNorm) {
             norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
         }
+    }
+
+    /** Whether backward reads what went into a projection. */
+    boolean readsInputs() {
+        return gate.readsInput() || up.readsInput() || down.readsInput();
     }
 
     boolean trainable() {

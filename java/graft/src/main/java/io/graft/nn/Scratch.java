@@ -6,9 +6,8 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 
 /**
- * Buffers that all blocks share in turn: nothing in them outlives one block. The norm output h and the MLP's inner
- * activation are made again in backward rather than kept for each block: a pass over memory each, against the largest
- * activations of a layer.
+ * Buffers that all blocks share in turn: nothing in them outlives one block. A block whose projections need their inputs
+ * in backward has its own h and act in its tape.
  */
 final class Scratch {
     /** Output of a norm [T, hidden], input of the projections behind it. */
