@@ -2,9 +2,9 @@
 // forward + dx.
 //   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
-// ("frozen"), LoRA without and with dropout, and PaCA of the same rank. They take turns within each round; a figure is
-// the median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and slows down
-// does not count.
+// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, and PaCA of the same rank. They
+// take turns within each round; a figure is the median over rounds of the ratio to "frozen" in the same round, so that
+// a machine that speeds up and slows down does not count.
 #include <unistd.h>
 
 #include <algorithm>
@@ -122,6 +122,30 @@ class Layer {
         },
         {},
         {}};
+  }
+
+  Contender dora() {
+    const auto vector = [&] {
+      const std::int64_t shape[] = {s_.n}, stride[] = {1};
+      graft_tensor* tensor = nullptr;
+      check(graft_tensor_create(c_, GRAFT_MEMORY_ADAPTER, GRAFT_DTYPE_F32, 1, shape, stride, &tensor));
+      return tensor;
+    };
+    graft_tensor *squared = vector(), *norm = vector(), *m = vector(), *dm = vector();
+    graft_tensor* kept = matrix(c_, s_.dtype, s_.t, s_.n + s_.r);
+    check(graft_tensor_fill(c_, 1, m));
+    check(graft_dora_squared_norms(c_, adapted_, squared));
+    return {"dora",
+            [=, this] {
+              check(graft_dora_norms(c_, adapted_, squared, a_, b_, 2.0, norm));
+              check(graft_dora_forward(c_, x_, adapted_, a_, b_, 2.0, m, norm, nullptr, 0, 0, 0, 0, y_, kept));
+            },
+            [=, this] {
+              check(graft_dora_backward(c_, dy_, x_, kept, adapted_, a_, b_, 2.0, m, norm, 0, 0, 0, 0, dx_, da_, db_,
+                                        dm, nullptr));
+            },
+            {},
+            {}};
   }
 
   Contender paca() {
@@ -247,6 +271,7 @@ int main(int argc, char** argv) {
     all.push_back(layer.frozen());
     all.push_back(layer.lora("lora", 0));
     all.push_back(layer.lora("lora dropout 0.1", 0.1));
+    all.push_back(layer.dora());
     all.push_back(layer.paca());
     for (Contender& contender : all) measure(contender);
     for (Contender& contender : all) contender.forward_ms.clear(), contender.both_ms.clear();

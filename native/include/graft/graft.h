@@ -11,6 +11,7 @@
 #include "graft/context.h"
 #include "graft/ops/adamw.h"
 #include "graft/ops/attention.h"
+#include "graft/ops/dora.h"
 #include "graft/ops/embedding.h"
 #include "graft/ops/linear.h"
 #include "graft/ops/linear_cross_entropy.h"

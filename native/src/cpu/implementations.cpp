@@ -50,6 +50,11 @@ struct Register {
 
 GRAFT_CPU_2(AdamWSquaredNorm, fast)
 GRAFT_CPU_2(AdamWStep, fast)
+GRAFT_CPU_2(DoraSquaredNorms, fast)
+GRAFT_CPU_2(DoraNorms, fast)
+GRAFT_CPU_2(DoraForward, fast)
+GRAFT_CPU_2(DoraBackward, fast)
+GRAFT_CPU_2(DoraMerge, fast)
 GRAFT_CPU_2(EmbeddingForward, fast)
 GRAFT_CPU_2(EmbeddingBackward, fast)
 GRAFT_CPU_2(LinearForward, fast)

@@ -8,9 +8,6 @@
 namespace graft::ops {
 using namespace core;
 
-namespace {
-
-// w, a [r, K], b [N, r] and scale: what all four entries have.
 void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_tensor* b, double scale) {
   check_weight("w", w);
   check_tensor("a", a);
@@ -21,6 +18,8 @@ void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_ten
   check_shape("b", *b, {w->n, a->shape[0]});
   check_finite("scale", scale);
 }
+
+namespace {
 
 void check_dropout(const Dropout& dropout) {
   if (!(dropout.probability >= 0 && dropout.probability < 1))

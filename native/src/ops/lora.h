@@ -58,6 +58,9 @@ struct LoraBackward {
   void check() const;
 };
 
+/** w, a [r, K], b [N, r] and scale: what every low-rank layer has. */
+void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_tensor* b, double scale);
+
 struct LoraMerge {
   const graft_weight* w;
   const graft_tensor* a;

@@ -259,8 +259,11 @@ TEST(Lora, EmptyShapesAndHalf) {
   const Context c;
   EXPECT_TRUE(run(c, {GRAFT_DTYPE_F32, 0, 6, 4, 2}, nullptr).y.empty());
   EXPECT_TRUE(run(c, {GRAFT_DTYPE_BF16, 0, 6, 4, 2, 0.5}, nullptr).dx.empty());
-  const Case rankless{GRAFT_DTYPE_F32, 4, 6, 5, 0};
-  EXPECT_EQ(run(c, rankless, nullptr).y.size(), 20u);
+  for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
+    for (double dropout : {0.0, 0.5}) {
+      const Case rankless{dtype, 4, 6, 5, 0, dropout, false, true};
+      expect_equal(run(c, rankless, nullptr), run(c, rankless, "reference"), rankless.text());
+    }
   const Case half{GRAFT_DTYPE_F16, 7, 12, 9, 3, 0.2};
   expect_equal(run(c, half, nullptr), run(c, half, "reference"), half.text());
 }

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cpu/fast/scaling.h"
 #include "cpu/fast/skinny.h"
 #include "ops/lora.h"
 
@@ -19,7 +20,12 @@ std::string refuse_types(const graft_weight& w, const graft_tensor& a, const gra
 Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
                  graft_dtype dtype);
 
-void lora_forward(core::Context& context, const ops::LoraForward& a, bool bordered);
+/** to [rows, r] = drop(x) downᵀ, summed in fp32; also into s, unless NULL. down [r, columns of x] of x's type. */
+void project(core::Context& context, const Matrix& x, const Matrix& down, const ops::Dropout& dropout, const Matrix& to,
+             const graft_tensor* s);
+
+/** epilogue: what is done to each panel of y while it is in cache; its `from` is y. */
+void lora_forward(core::Context& context, const ops::LoraForward& a, bool bordered, const Scaling* epilogue = nullptr);
 void lora_backward(core::Context& context, const ops::LoraBackward& a, bool bordered);
 
 }  // namespace graft::cpu::fast

@@ -63,7 +63,8 @@ class Projection {
   GemmPanel inner_, end_;
 };
 
-// S into `tail`, and into the caller's s where wanted.
+}  // namespace
+
 void project(core::Context& context, const Matrix& x, const Matrix& down, const ops::Dropout& dropout,
              const Matrix& tail, const graft_tensor* s) {
   core::Scratch scratch(context.arena);
@@ -81,9 +82,7 @@ void project(core::Context& context, const Matrix& x, const Matrix& down, const 
   });
 }
 
-}  // namespace
-
-void lora_forward(core::Context& context, const ops::LoraForward& a, bool bordered) {
+void lora_forward(core::Context& context, const ops::LoraForward& a, bool bordered, const Scaling* epilogue) {
   const std::int64_t rows = a.x->shape[0], n = a.w->n, k = a.w->k, rank = a.a->shape[0];
   if (rows == 0) return;
   const graft_dtype dtype = a.x->dtype;
@@ -92,9 +91,18 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   const Matrix x = matrix_of(*a.x), wide_x = row_major(a.x->data, dtype, rows, k + rank, a.x->stride[0]);
   const float beta = a.accumulate ? 1.0f : 0.0f;
   const float* bias = bias_of(scratch, a.bias);
+  const auto run = [&](const GemmPanels& first, const GemmPanels* second) {
+    core::parallel_for(context, first.count(), [&](std::int64_t panel, int worker) {
+      first.run(panel, worker);
+      if (second != nullptr) second->run(panel, worker);
+      if (epilogue == nullptr) return;
+      const GemmPanels::Place place = first.place(panel);
+      scale(epilogue->part(place.row, place.column, place.rows, place.columns, nullptr));
+    });
+  };
   if (bordered) {
     project(context, x, storage.part(n, 0, rank, k), a.dropout, wide_x.part(0, k, rows, rank), a.s);
-    gemm(context, wide_x, storage.part(0, 0, n, k + rank).transposed(), y, beta, bias);
+    run(GemmPanels(context, scratch, wide_x, storage.part(0, 0, n, k + rank).transposed(), y, beta, bias), nullptr);
     return;
   }
   const Matrix down = converted(context, scratch, *a.a, 1, dtype);
@@ -103,10 +111,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   project(context, x, down, a.dropout, s, a.s);
   const GemmPanels frozen(context, scratch, x, storage.part(0, 0, n, k).transposed(), y, beta, bias);
   const GemmPanels low(context, scratch, s, up.transposed(), y, 1, nullptr, &frozen);
-  core::parallel_for(context, frozen.count(), [&](std::int64_t panel, int worker) {
-    frozen.run(panel, worker);
-    low.run(panel, worker);
-  });
+  run(frozen, &low);
 }
 
 }  // namespace graft::cpu::fast

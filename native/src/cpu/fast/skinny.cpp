@@ -187,6 +187,7 @@ HWY_EXPORT(scaled);
 HWY_EXPORT(down_columns);
 
 void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch) {
+  if (s.rank == 0) return;
   if (s.pairs != nullptr) return outer_sum_bf16(s, m, keep, factor, sums, pitch);
   HWY_DYNAMIC_DISPATCH(outer)(s.values, s.rank, m, keep, factor, sums, pitch);
 }

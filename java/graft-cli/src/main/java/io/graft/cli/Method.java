@@ -48,7 +48,14 @@ public record Method(
                     "LoRA",
                     "LORA",
                     2e-3,
-                    Method::lora,
+                    (options, seed) -> lora(options, seed, false),
+                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+            new Method(
+                    "dora",
+                    "DoRA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> lora(options, seed, true),
                     (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
             new Method(
                     "paca",
@@ -96,6 +103,7 @@ public record Method(
                         + ALL.stream()
                                 .map(Method::peftType)
                                 .filter(known -> known != null)
+                                .distinct()
                                 .collect(Collectors.joining(", "))))
                 .load()
                 .apply(folder, train);
@@ -120,12 +128,13 @@ public record Method(
         return llama.adapter() instanceof PeftAdapter peft ? peft.key(parameter) : parameter.name();
     }
 
-    private static Adapter lora(MethodOptions options, long seed) {
+    private static Adapter lora(MethodOptions options, long seed, boolean weightDecomposed) {
         PeftLoraConfig config = PeftLoraConfig.builder()
                 .rank(options.rank)
                 .alpha(options.alpha())
                 .dropout(options.dropout)
                 .rankStabilised(options.rankStabilised)
+                .weightDecomposed(weightDecomposed)
                 .baseModel(options.baseModel)
                 .targets(options.targets())
                 .build();

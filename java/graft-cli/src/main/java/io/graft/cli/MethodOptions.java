@@ -18,10 +18,10 @@ public final class MethodOptions {
     @Option(
             names = "--dropout",
             paramLabel = "P",
-            description = "LoRA: dropout on the adapter's input (default: ${DEFAULT-VALUE}).")
+            description = "LoRA, DoRA: dropout on the adapter's input (default: ${DEFAULT-VALUE}).")
     double dropout;
 
-    @Option(names = "--rank-stabilised", description = "LoRA: scale by alpha / sqrt(rank).")
+    @Option(names = "--rank-stabilised", description = "LoRA, DoRA: scale by alpha / sqrt(rank).")
     boolean rankStabilised;
 
     @Option(

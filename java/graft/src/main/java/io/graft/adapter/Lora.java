@@ -5,14 +5,18 @@ import io.graft.nn.Attachment;
 import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
+import io.graft.nn.WeightDecomposition;
 import io.graft.ops.Random;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 
 /**
  * Low-rank adaptation (arXiv 2106.09685) as PEFT configures and stores it: {@code W + scale · B A} for the projections
- * that the configuration targets. Fresh adapters start at zero: B is zero, A uniform in ±1/√in.
+ * that the configuration targets; with {@code use_dora} the rows of that sum get trained lengths (DoRA, arXiv
+ * 2402.09353). Fresh adapters start as the base model: B is zero, A uniform in ±1/√in.
  */
 public final class Lora extends PeftAdapter {
     /** why: below the numbers that other uses of the same seed start with, so that A is not a copy of base weights. */
@@ -63,7 +67,23 @@ public final class Lora extends PeftAdapter {
         }
         Parameter down = train(scope, new Parameter(key + "A.weight", a));
         Parameter up = train(scope, new Parameter(key + "B.weight", b));
-        return new LowRank(down, up, config.scale(module), config.dropout(), mix(module.hashCode()));
+        LowRank low = new LowRank(down, up, config.scale(module), config.dropout(), mix(module.hashCode()));
+        return config.weightDecomposed() ? decomposition(scope, projection, low, key + "magnitude_vector") : low;
+    }
+
+    /** Fresh magnitudes are the norms of the rows, so that the layer starts as it is. */
+    private Attachment decomposition(Scope scope, Projection projection, LowRank low, String key) {
+        Tensor m = scope.tensor(
+                Memory.ADAPTER, low.a().value().dtype(), projection.weight().n());
+        Parameter magnitude = new Parameter(key, m);
+        WeightDecomposition part = WeightDecomposition.of(scope, projection.weight(), low, magnitude);
+        if (fromFile()) {
+            read(key, m);
+        } else {
+            TensorOps.copy(scope.context(), part.norm(), m);
+        }
+        train(scope, magnitude);
+        return part;
     }
 
     private void initialise(Tensor a, Tensor b) {

@@ -21,6 +21,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/weight.h",
                             "graft/ops/adamw.h",
                             "graft/ops/attention.h",
+                            "graft/ops/dora.h",
                             "graft/ops/embedding.h",
                             "graft/ops/linear.h",
                             "graft/ops/linear_cross_entropy.h",

@@ -16,6 +16,7 @@ public final class PeftLoraConfig extends PeftConfig {
     private final double alpha;
     private final double dropout;
     private final boolean rankStabilised;
+    private final boolean weightDecomposed;
     private final PeftTargets.Values<Integer> ranks;
     private final PeftTargets.Values<Double> alphas;
 
@@ -33,6 +34,7 @@ public final class PeftLoraConfig extends PeftConfig {
             throw fields.refuse("lora_dropout", "is " + dropout + ", expected 0 <= p < 1");
         }
         this.rankStabilised = fields.flag("use_rslora", false);
+        this.weightDecomposed = fields.flag("use_dora", false);
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
         this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
     }
@@ -86,6 +88,11 @@ public final class PeftLoraConfig extends PeftConfig {
     /** The probability that an element of an adapter's input is dropped in training. */
     public double dropout() {
         return dropout;
+    }
+
+    /** Whether each row of the adapted weight has a trained length (DoRA). */
+    public boolean weightDecomposed() {
+        return weightDecomposed;
     }
 
     /** Whether the scale is alpha / √r (rsLoRA). */

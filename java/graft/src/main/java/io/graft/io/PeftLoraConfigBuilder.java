@@ -106,6 +106,12 @@ public final class PeftLoraConfigBuilder {
         return this;
     }
 
+    /** Trained lengths of the rows of the adapted weight (DoRA). */
+    public PeftLoraConfigBuilder weightDecomposed(boolean on) {
+        json.put("use_dora", on);
+        return this;
+    }
+
     /** The name or path of the base model. */
     public PeftLoraConfigBuilder baseModel(String name) {
         json.put("base_model_name_or_path", name);

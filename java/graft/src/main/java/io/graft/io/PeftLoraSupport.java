@@ -10,7 +10,6 @@ final class PeftLoraSupport {
 
     /** Fields that must be false, null or empty. */
     private static final List<String> UNSUPPORTED = List.of(
-            "use_dora",
             "fan_in_fan_out",
             "lora_bias",
             "use_qalora",

@@ -68,11 +68,11 @@ public record LowRank(Parameter a, Parameter b, double scale, double dropout, lo
         }
     }
 
-    private double dropout(Pass pass) {
+    double dropout(Pass pass) {
         return pass.training() ? dropout : 0;
     }
 
-    private long seed(Pass pass) {
+    long seed(Pass pass) {
         return pass.dropoutSeed() ^ dropoutKey;
     }
 

@@ -40,6 +40,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lora_layers"),
                 Arguments.of("llama_gqa", "lora_pattern"),
                 Arguments.of("llama_gqa", "lora_modules_to_save"),
+                Arguments.of("llama_gqa", "dora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
                 Arguments.of("llama_rope3", "lora"),

@@ -189,7 +189,7 @@ class PeftLoraConfigTest {
                 "'peft_type':'IA3' | field 'peft_type' is 'IA3', supported is 'LORA'",
                 "'peft_type':null | field 'peft_type' is missing",
                 "'bias':'all' | field 'bias' is 'all', supported is 'none'",
-                "'use_dora':true | field 'use_dora' is true, which is not supported",
+                "'use_qalora':true | field 'use_qalora' is true, which is not supported",
                 "'fan_in_fan_out':true | field 'fan_in_fan_out' is true",
                 "'lora_bias':true | field 'lora_bias' is true",
                 "'layer_replication':[[0,1]] | field 'layer_replication' is [[0,1]]",

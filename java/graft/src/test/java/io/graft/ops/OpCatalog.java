@@ -20,6 +20,7 @@ final class OpCatalog {
     private static final List<Class<?>> CLASSES = List.of(
             AdamWStep.class,
             Attention.class,
+            Dora.class,
             Embedding.class,
             Linear.class,
             LinearCrossEntropy.class,

@@ -104,6 +104,42 @@ class OpsTest {
     }
 
     @Test
+    void dora() {
+        Weight w = weight(0, 3, 4, 0, 1);
+        Tensor a = tensor(1, 2).set(1, 0);
+        Tensor b = tensor(2, 1).set(0, 1);
+        Tensor squared = tensor(2);
+        Tensor norm = tensor(2);
+        Dora.squaredNorms(context, w, squared);
+        assertThat(squared.floats()).containsExactly(25, 1);
+        Dora.norms(context, w, squared, a, b, 2, norm); // rows 3 4 and 2 1
+        float root = (float) Math.sqrt(5);
+        assertThat(norm.floats()).containsExactly(new float[] {5, root}, NEAR);
+        Tensor m = tensor(2).set(10, root);
+        Tensor x = tensor(1, 2).set(1, 2);
+        Tensor y = tensor(1, 2).set(1, 1);
+        Tensor kept = tensor(1, 3);
+        Dora.forward(context, x, w, a, b, 2, m, norm, tensor(2).set(100, 0), 0, 0, 0, true, y, kept);
+        assertThat(y.floats()).containsExactly(new float[] {1 + 22 + 100, 1 + 4}, NEAR);
+        assertThat(kept.floats()).containsExactly(new float[] {11, 4, 1}, NEAR);
+        Tensor dx = tensor(1, 2);
+        Tensor da = tensor(1, 2);
+        Tensor db = tensor(2, 1);
+        Tensor dm = tensor(2);
+        Tensor dbias = tensor(2);
+        Tensor dy = tensor(1, 2).set(1, 3);
+        Dora.backward(context, dy, x, kept, w, a, b, 2, m, norm, 0, 0, 0, false, dx, da, db, dm, dbias);
+        assertThat(dx.floats()).containsExactly(new float[] {6 + 6, 8 + 3}, NEAR);
+        assertThat(da.floats()).containsExactly(new float[] {6, 12}, NEAR);
+        assertThat(db.floats()).containsExactly(new float[] {4, 6}, NEAR);
+        assertThat(dm.floats()).containsExactly(new float[] {11f / 5, 12 / root}, NEAR);
+        assertThat(dbias.floats()).containsExactly(1, 3);
+        Tensor merged = tensor(2, 2);
+        Dora.merge(context, w, a, b, 2, m, norm, merged);
+        assertThat(merged.floats()).containsExactly(new float[] {6, 8, 2, 1}, NEAR);
+    }
+
+    @Test
     void embedding() {
         Tensor table = tensor(3, 2).set(1, 2, 3, 4, 5, 6);
         Tensor ids = scope.tensor(Memory.ACTIVATION, DType.I32, 3).set(new int[] {2, 0, 2});
