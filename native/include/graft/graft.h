@@ -13,6 +13,7 @@
 #include "graft/ops/attention.h"
 #include "graft/ops/dora.h"
 #include "graft/ops/embedding.h"
+#include "graft/ops/ia3.h"
 #include "graft/ops/linear.h"
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/ops/lora.h"

@@ -22,6 +22,7 @@ final class OpCatalog {
             Attention.class,
             Dora.class,
             Embedding.class,
+            Ia3.class,
             Linear.class,
             LinearCrossEntropy.class,
             LoraLinear.class,

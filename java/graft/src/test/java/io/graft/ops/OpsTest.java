@@ -222,6 +222,30 @@ class OpsTest {
     }
 
     @Test
+    void ia3() {
+        Weight w = weight(0, 1, 2, 3, 4);
+        Tensor x = tensor(1, 2).set(5, 6);
+        Tensor in = tensor(2).set(2, 1);
+        Tensor out = tensor(2).set(1, 10);
+        Tensor y = tensor(1, 2);
+        Tensor z = tensor(1, 2);
+        Ia3.forward(context, x, w, in, out, tensor(2).set(100, 0), false, y, z);
+        assertThat(z.floats()).containsExactly(122, 54);
+        assertThat(y.floats()).containsExactly(122, 540);
+        Tensor dx = tensor(1, 2);
+        Tensor din = tensor(2);
+        Tensor dout = tensor(2);
+        Tensor dbias = tensor(2);
+        Ia3.backward(context, tensor(1, 2).set(1, 2), x, z, w, in, out, false, dx, din, dout, dbias);
+        assertThat(dx.floats()).containsExactly(122, 82);
+        assertThat(din.floats()).containsExactly(305, 492);
+        assertThat(dout.floats()).containsExactly(122, 108);
+        assertThat(dbias.floats()).containsExactly(1, 20);
+        Ia3.merge(context, w, in, out, w.matrix());
+        assertThat(w.matrix().floats()).containsExactly(2, 2, 60, 40);
+    }
+
+    @Test
     void attention() {
         Tensor q = tensor(1, 2, 1, 2).set(1, 0, 1, 0);
         Tensor k = tensor(1, 2, 1, 2).set(0, 1, 0, 1);
