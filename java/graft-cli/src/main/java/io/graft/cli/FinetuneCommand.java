@@ -241,7 +241,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--alpha", methodOptions.alpha())
                 .with("--dropout", methodOptions.dropout)
                 .with("--rank-stabilised", methodOptions.rankStabilised)
-                .with("--target-modules", String.join(",", methodOptions.targets))
+                .with("--target-modules", methodOptions.targets(List.of()))
                 .with("--from-scratch", fromScratch)
                 .with("--epochs", epochs)
                 .with("--steps", steps)

@@ -1,13 +1,17 @@
 package io.graft.cli;
 
 import io.graft.adapter.Adapter;
+import io.graft.adapter.BitFit;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Full;
+import io.graft.adapter.Ia3;
 import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
+import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftConfig;
+import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
@@ -64,6 +68,22 @@ public record Method(
                     2e-3,
                     Method::paca,
                     (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "ia3",
+                    "(IA)³",
+                    "IA3",
+                    1e-2,
+                    (options, seed) -> Ia3.create(
+                            PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS))),
+                    (folder, train) -> train ? Ia3.load(folder) : Ia3.frozen(folder)),
+            new Method(
+                    "bitfit",
+                    "BitFit",
+                    "BITFIT",
+                    1e-2,
+                    (options, seed) -> BitFit.create(
+                            PeftBitFitConfig.of(options.baseModel, options.targets(PeftBitFitConfig.LLAMA_TARGETS))),
+                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
             new Method(
                     "ln",
                     "LN-tuning",
@@ -136,7 +156,7 @@ public record Method(
                 .rankStabilised(options.rankStabilised)
                 .weightDecomposed(weightDecomposed)
                 .baseModel(options.baseModel)
-                .targets(options.targets())
+                .targets(options.targets(PeftBitFitConfig.LLAMA_TARGETS).toArray(String[]::new))
                 .build();
         return Lora.create(config, seed);
     }
@@ -147,7 +167,7 @@ public record Method(
                 .alpha(options.alpha())
                 .randomSeed(seed)
                 .baseModel(options.baseModel)
-                .targets(options.targets())
+                .targets(options.targets(PeftBitFitConfig.LLAMA_TARGETS).toArray(String[]::new))
                 .build();
         return Paca.create(
                 config,

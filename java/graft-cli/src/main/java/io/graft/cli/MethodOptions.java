@@ -2,6 +2,7 @@ package io.graft.cli;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import picocli.CommandLine.Option;
 
 /** Settings of the methods; each method takes what it needs. */
@@ -28,8 +29,8 @@ public final class MethodOptions {
             names = "--target-modules",
             paramLabel = "NAME",
             split = ",",
-            description = "Linear layers that get an adapter (default: all seven of each block).")
-    String[] targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+            description = "Linear layers that get an adapter (default: all seven of each block; ia3: k, v and down).")
+    String[] targets;
 
     @Option(
             names = "--columns",
@@ -52,8 +53,11 @@ public final class MethodOptions {
         return this;
     }
 
-    String[] targets() {
-        return Arrays.stream(targets).map(String::strip).toArray(String[]::new);
+    /** The layers that the user named, else these. */
+    List<String> targets(List<String> otherwise) {
+        return targets == null
+                ? otherwise
+                : Arrays.stream(targets).map(String::strip).toList();
     }
 
     double alpha() {

@@ -1,5 +1,6 @@
 package io.graft.io;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,7 +15,8 @@ import java.util.Locale;
  * not know are kept on a round trip; fields that would change the result in a way Graft does not compute are refused by
  * name.
  */
-public abstract sealed class PeftConfig permits PeftLoraConfig, PeftPacaConfig, PeftLnTuningConfig {
+public abstract sealed class PeftConfig
+        permits PeftLoraConfig, PeftPacaConfig, PeftIa3Config, PeftBitFitConfig, PeftLnTuningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";
 
@@ -52,6 +54,21 @@ public abstract sealed class PeftConfig permits PeftLoraConfig, PeftPacaConfig, 
     /** The configuration's file: that of a directory, or the file itself. */
     static Path file(Path path) {
         return Files.isDirectory(path) ? path.resolve(FILE) : path;
+    }
+
+    /** What every new configuration holds. */
+    static ObjectNode fresh(String type, String baseModel) {
+        ObjectNode json = Json.newObject();
+        json.putNull("auto_mapping").putNull("modules_to_save").putNull("revision");
+        json.put("base_model_name_or_path", baseModel).put("inference_mode", true);
+        return json.put("peft_type", type).put("peft_version", "0.21.0").put("task_type", "CAUSAL_LM");
+    }
+
+    static void refuseUnless(JsonFields fields, String field, JsonNode only) {
+        JsonNode value = fields.node(field);
+        if (value != null && !value.equals(only)) {
+            throw fields.refuse(field, "is " + value + ", supported is " + only.asText());
+        }
     }
 
     final ObjectNode json() {

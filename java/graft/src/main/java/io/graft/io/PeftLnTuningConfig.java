@@ -38,12 +38,8 @@ public final class PeftLnTuningConfig extends PeftConfig {
 
     /** All norms of a Llama. */
     public static PeftLnTuningConfig allNorms(String baseModel) {
-        ObjectNode json = Json.newObject();
-        for (String field : new String[] {"auto_mapping", "exclude_modules", "modules_to_save", "revision"}) {
-            json.putNull(field);
-        }
-        json.put("base_model_name_or_path", baseModel).put("inference_mode", true);
-        json.put("peft_type", "LN_TUNING").put("peft_version", "0.21.0").put("task_type", "CAUSAL_LM");
+        ObjectNode json = fresh("LN_TUNING", baseModel);
+        json.putNull("exclude_modules");
         json.set("target_modules", Json.toNode(LLAMA_TARGETS));
         return new PeftLnTuningConfig("new LN-tuning configuration", json);
     }

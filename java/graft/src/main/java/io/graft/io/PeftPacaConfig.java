@@ -33,13 +33,6 @@ public final class PeftPacaConfig extends PeftConfig {
         this.randomSeed = seed(fields);
     }
 
-    private static void refuseUnless(JsonFields fields, String field, JsonNode only) {
-        JsonNode value = fields.node(field);
-        if (value != null && !value.equals(only)) {
-            throw fields.refuse(field, "is " + value + ", supported is " + only.asText());
-        }
-    }
-
     private static long seed(JsonFields fields) {
         JsonNode seed = fields.node("random_seed");
         if (seed == null) {

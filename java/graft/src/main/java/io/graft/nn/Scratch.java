@@ -64,6 +64,6 @@ final class Scratch {
     /** What an attachment's forward keeps for its backward; null where there is none. */
     static Tensor kept(Scope scope, DType dtype, Projection projection, long rows) {
         Attachment part = projection.attachment();
-        return part == null ? null : scope.tensor(Memory.ACTIVATION, dtype, rows, part.kept());
+        return part == null || part.kept() == 0 ? null : scope.tensor(Memory.ACTIVATION, dtype, rows, part.kept());
     }
 }

@@ -43,6 +43,9 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "dora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
+                Arguments.of("llama_gqa", "ia3"),
+                Arguments.of("llama_rope3", "ia3"),
+                Arguments.of("llama_tied", "ia3"),
                 Arguments.of("llama_rope3", "lora"),
                 Arguments.of("llama_tied", "lora"));
     }
@@ -218,6 +221,7 @@ class PeftGoldenTest {
     private static PeftAdapter adapter(Path directory, boolean train) {
         return switch (type(directory)) {
             case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
+            case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
             case "LN_TUNING" -> train ? LnTuning.load(directory) : LnTuning.frozen(directory);
             default -> train ? Lora.load(directory) : Lora.frozen(directory);
         };

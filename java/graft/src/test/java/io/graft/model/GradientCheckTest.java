@@ -3,10 +3,14 @@ package io.graft.model;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.graft.adapter.Adapter;
+import io.graft.adapter.BitFit;
 import io.graft.adapter.Full;
+import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftBitFitConfig;
+import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.nn.Parameter;
@@ -40,6 +44,12 @@ class GradientCheckTest {
                     .targetPattern("all-linear")
                     .build());
         }
+        if (kind.equals("ia3")) {
+            return Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "v_proj", "up_proj", "o_proj", "down_proj")));
+        }
+        if (kind.equals("bitfit")) {
+            return BitFit.create(PeftBitFitConfig.of("base", PeftBitFitConfig.LLAMA_TARGETS));
+        }
         PeftLoraConfig config = PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": %s, "init_lora_weights": false,
                  "target_modules": "all-linear"}""".formatted(kind.equals("dropout") ? "0.4" : "0.0"));
@@ -55,7 +65,11 @@ class GradientCheckTest {
         "dropout, false, false",
         "dropout, true, true",
         "paca, false, false",
-        "paca, true, true"
+        "paca, true, true",
+        "ia3, false, false",
+        "ia3, true, true",
+        "bitfit, false, false",
+        "bitfit, true, true"
     })
     void gradientsAreDerivativesOfTheLoss(String kind, boolean tied, boolean checkpointing) {
         Llama.Options options = Llama.Options.training(adapter(kind)).withGradientCheckpointing(checkpointing);

@@ -1,0 +1,47 @@
+package io.graft.io;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * The {@code adapter_config.json} of BitFit (arXiv 2106.10199), which PEFT does not know: {@code peft_type} BITFIT beside
+ * PEFT's fields that select modules, those whose bias is trained.
+ */
+public final class PeftBitFitConfig extends PeftConfig {
+    /** All projections of a Llama. */
+    public static final List<String> LLAMA_TARGETS =
+            List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+
+    PeftBitFitConfig(String file, ObjectNode json) {
+        super(new JsonFields(file, json), json, "BITFIT", LLAMA_TARGETS);
+    }
+
+    /**
+     * Reads an {@code adapter_config.json}, or that of a directory.
+     *
+     * @throws FormatException if it is not that of BitFit
+     */
+    public static PeftBitFitConfig read(Path path) {
+        Path file = file(path);
+        return new PeftBitFitConfig(file.toString(), Json.readObject(file));
+    }
+
+    /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
+    public static PeftBitFitConfig parse(String where, String json) {
+        return new PeftBitFitConfig(where, Json.readObject(where, json));
+    }
+
+    /** The biases of these modules, e.g. {@link #LLAMA_TARGETS}. */
+    public static PeftBitFitConfig of(String baseModel, List<String> targets) {
+        ObjectNode json = fresh("BITFIT", baseModel);
+        json.putNull("exclude_modules");
+        json.set("target_modules", Json.toNode(targets));
+        return new PeftBitFitConfig("new BitFit configuration", json);
+    }
+
+    @Override
+    public String toString() {
+        return "PeftBitFitConfig[target_modules=" + json().get("target_modules") + "]";
+    }
+}
