@@ -19,8 +19,9 @@ public record Evaluation(double loss, long tokens, double seconds) {
         try (Progress progress = new Progress(out, "eval", batches.size())) {
             for (int i = 0; i < batches.size(); i++) {
                 Batch batch = batches.get(i);
-                sum += llama.loss(batch) * (double) batch.targets();
-                targets += batch.targets();
+                long count = llama.targets(batch);
+                sum += llama.loss(batch) * (double) count;
+                targets += count;
                 tokens += batch.tokens();
                 double seconds = (System.nanoTime() - started) * 1e-9;
                 progress.update(

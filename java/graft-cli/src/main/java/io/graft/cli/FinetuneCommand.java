@@ -172,6 +172,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--accumulate", accumulate);
         positive("--lr", rate);
         positive("--rank", methodOptions.rank);
+        positive("--virtual-tokens", methodOptions.virtualTokens);
         notNegative("--warmup", warmup);
         notNegative("--weight-decay", weightDecay);
         notNegative("--clip", clip);
@@ -242,6 +243,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--dropout", methodOptions.dropout)
                 .with("--rank-stabilised", methodOptions.rankStabilised)
                 .with("--target-modules", methodOptions.targets(List.of()))
+                .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--from-scratch", fromScratch)
                 .with("--epochs", epochs)
                 .with("--steps", steps)

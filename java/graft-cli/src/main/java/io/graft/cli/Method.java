@@ -9,12 +9,16 @@ import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
+import io.graft.adapter.PrefixTuning;
+import io.graft.adapter.PromptTuning;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptTuningConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import java.io.IOException;
@@ -84,6 +88,24 @@ public record Method(
                     (options, seed) -> BitFit.create(
                             PeftBitFitConfig.of(options.baseModel, options.targets(PeftBitFitConfig.LLAMA_TARGETS))),
                     (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+            new Method(
+                    "prompt",
+                    "prompt tuning",
+                    "PROMPT_TUNING",
+                    1e-1,
+                    (options, seed) -> PromptTuning.create(
+                            PeftPromptTuningConfig.of(
+                                    options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
+                            seed),
+                    (folder, train) -> train ? PromptTuning.load(folder) : PromptTuning.frozen(folder)),
+            new Method(
+                    "prefix",
+                    "prefix tuning",
+                    "PREFIX_TUNING",
+                    1e-1,
+                    (options, seed) -> PrefixTuning.create(
+                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens), seed),
+                    (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
             new Method(
                     "ln",
                     "LN-tuning",

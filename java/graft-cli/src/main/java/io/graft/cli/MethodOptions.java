@@ -38,6 +38,12 @@ public final class MethodOptions {
             description = "PaCA: which columns are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     Columns columns = Columns.RANDOM;
 
+    @Option(
+            names = "--virtual-tokens",
+            paramLabel = "N",
+            description = "Prompt and prefix tuning: how many trained tokens (default: ${DEFAULT-VALUE}).")
+    int virtualTokens = 20;
+
     /** What --columns takes. */
     enum Columns {
         RANDOM,

@@ -23,7 +23,7 @@ import picocli.CommandLine.Option;
  * {@code graft trace}: what the model computes on one batch, written to a file, so that anybody can hold it against
  * another framework.
  *
- * <p>Names in the output: {@code logits} [B,T,V], {@code loss} [1], with {@code --gradients} {@code grad.<name>} of
+ * <p>Names in the output: {@code logits} [B,T,V] (with prompt tuning [B,P+T,V], the virtual tokens first), {@code loss} [1], with {@code --gradients} {@code grad.<name>} of
  * every trained parameter; with {@code --steps N} also {@code losses} [N] (each before its step),
  * {@code gradient_norms} [N] (before clipping), {@code loss_after} [1] and every trained parameter under its name.
  * Names are those of the checkpoint or, with an adapter, of PEFT's adapter file.
@@ -145,7 +145,7 @@ final class TraceCommand extends GraftCommand {
     private static float forward(Scope scope, Llama llama, Batch batch, Map<String, Tensor> tensors) {
         Tensor logits = copy(scope, llama.logitsTensor(batch));
         long vocabulary = logits.size(logits.rank() - 1);
-        tensors.put("logits", logits.reshape(batch.batch(), batch.length(), vocabulary));
+        tensors.put("logits", logits.reshape(batch.batch(), logits.size(0) / batch.batch(), vocabulary));
         float loss = llama.loss(batch);
         tensors.put("loss", vector(scope, new float[] {loss}));
         return loss;

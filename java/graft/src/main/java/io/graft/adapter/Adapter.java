@@ -2,6 +2,8 @@ package io.graft.adapter;
 
 import io.graft.nn.Adaptable;
 import io.graft.nn.Parameter;
+import io.graft.nn.Prefix;
+import io.graft.nn.Prompt;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -12,6 +14,16 @@ public interface Adapter {
 
     /** Makes the trained parameters. Called once, when the base model's weights are in place. */
     void attach(Adaptable model);
+
+    /** Virtual tokens that stand before every sequence, from {@link #attach} on; null for none. */
+    default Prompt prompt() {
+        return null;
+    }
+
+    /** Keys and values that stand before every sequence, from {@link #attach} on; null for none. */
+    default Prefix prefix() {
+        return null;
+    }
 
     /** What the adapter consists of, in a fixed order; empty before {@link #attach}. */
     List<Parameter> parameters();
@@ -24,7 +36,11 @@ public interface Adapter {
     /** To be called after trained parameters changed. */
     void changed();
 
-    /** Folds everything into the base model's weights. */
+    /**
+     * Folds everything into the base model's weights.
+     *
+     * @throws UnsupportedOperationException if no weight can hold it; nothing has changed then
+     */
     void merge();
 
     /** Writes the adapter into a directory. */

@@ -20,7 +20,7 @@ import java.nio.file.Path;
  */
 public final class Lora extends PeftAdapter {
     /** why: below the numbers that other uses of the same seed start with, so that A is not a copy of base weights. */
-    private static final long FIRST_OFFSET = 1L << 48;
+    static final long FIRST_OFFSET = 1L << 48;
 
     private final PeftLoraConfig config;
     private final long seed;

@@ -52,6 +52,9 @@ public abstract class PeftAdapter implements Adapter {
     /** Makes the attachment of one projection, fresh or from the file. */
     abstract Attachment attachment(Scope scope, Projection projection);
 
+    /** Makes what stands before the sequences, fresh or from the file. */
+    void attachFront(Adaptable model) {}
+
     @Override
     public final void attach(Adaptable model) {
         String name = getClass().getSimpleName();
@@ -63,6 +66,7 @@ public abstract class PeftAdapter implements Adapter {
         try (SafetensorsFile opened = source == null ? null : SafetensorsFile.open(source.resolve(FILE))) {
             file = opened;
             unread = opened == null ? Set.of() : new TreeSet<>(opened.names());
+            attachFront(model);
             for (Projection projection : model.projections()) {
                 if (config.targets(projection.module())) {
                     projection.attach(attachment(model.scope(), projection));
@@ -172,7 +176,7 @@ public abstract class PeftAdapter implements Adapter {
     }
 
     @Override
-    public final void merge() {
+    public void merge() {
         attached.forEach(Projection::merge);
         attached.clear();
         parameters.clear();

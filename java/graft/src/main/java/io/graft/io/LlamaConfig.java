@@ -46,6 +46,26 @@ public record LlamaConfig(
         OptionalInt bosId,
         List<Integer> eosIds) {
 
+    /** The same configuration for weights of another dtype. */
+    public LlamaConfig withDtype(DType other) {
+        return new LlamaConfig(
+                vocabularySize,
+                hiddenSize,
+                intermediateSize,
+                layers,
+                heads,
+                kvHeads,
+                headDim,
+                maxPositions,
+                rmsNormEps,
+                ropeTheta,
+                ropeScaling,
+                tiedEmbeddings,
+                other,
+                bosId,
+                eosIds);
+    }
+
     /**
      * The llama3 scaling: wavelengths longer than originalPositions / low are divided by factor, those shorter than
      * originalPositions / high kept, and those between interpolated.

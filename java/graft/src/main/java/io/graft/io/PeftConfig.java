@@ -16,7 +16,12 @@ import java.util.Locale;
  * name.
  */
 public abstract sealed class PeftConfig
-        permits PeftLoraConfig, PeftPacaConfig, PeftIa3Config, PeftBitFitConfig, PeftLnTuningConfig {
+        permits PeftLoraConfig,
+                PeftPacaConfig,
+                PeftIa3Config,
+                PeftBitFitConfig,
+                PeftLnTuningConfig,
+                PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";
 

@@ -116,19 +116,26 @@ public final class Batch {
 
     /** Number of predictions that count in the loss: labels that are not ignored, but for the first of a row. */
     public long targets() {
+        return targets(0);
+    }
+
+    /** As {@link #targets()}, where so many virtual tokens stand before each row: the last one predicts the first token. */
+    long targets(int virtualTokens) {
         long count = 0;
         for (int i = 0; i < labels.length; i++) {
-            if (i % length != 0 && labels[i] != IGNORED) {
+            if ((virtualTokens > 0 || i % length != 0) && labels[i] != IGNORED) {
                 count++;
             }
         }
         return count;
     }
 
-    /** Writes for each position the label of the next one; ignored at the end of a row. */
-    void shiftLabels(IntBuffer into) {
-        for (int i = 0; i < labels.length; i++) {
-            into.put(i, i % length == length - 1 ? IGNORED : labels[i + 1]);
+    /** Writes for each position, virtual ones included, the label of the next one; ignored where there is none. */
+    void shiftLabels(int virtualTokens, IntBuffer into) {
+        int row = virtualTokens + length;
+        for (int i = 0; i < batch * row; i++) {
+            int next = i % row + 1 - virtualTokens;
+            into.put(i, next < 0 || next == length ? IGNORED : labels[i / row * length + next]);
         }
     }
 }

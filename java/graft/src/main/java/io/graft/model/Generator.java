@@ -13,7 +13,7 @@ public final class Generator implements AutoCloseable {
 
     public Generator(Llama model) {
         this.model = model;
-        this.single = model.workspace(1, 1);
+        this.single = model.continuation();
     }
 
     /**
@@ -61,10 +61,7 @@ public final class Generator implements AutoCloseable {
     }
 
     private float[] prompt(int[] prompt, KvCache cache) {
-        if (prompt.length == 1) {
-            return step(single, prompt, cache);
-        }
-        try (Workspace work = model.workspace(1, prompt.length)) {
+        try (Workspace work = model.beginning(prompt.length)) {
             return step(work, prompt, cache);
         }
     }

@@ -7,10 +7,13 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Block;
+import io.graft.nn.BlockShape;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
 import io.graft.nn.Parameter;
+import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
+import io.graft.nn.Prompt;
 import io.graft.ops.Linear;
 import io.graft.ops.LinearCrossEntropy;
 import io.graft.tensor.Context;
@@ -62,6 +65,8 @@ public final class Llama implements Adaptable, AutoCloseable {
     private final Options options;
     private final LlamaLayers layers;
     private List<Parameter> trainable;
+    private final Prompt prompt;
+    private final Prefix prefix;
     private final Workspaces workspaces;
 
     private Llama(Scope scope, LlamaConfig config, DType dtype, Options options, LlamaLayers layers) {
@@ -74,6 +79,8 @@ public final class Llama implements Adaptable, AutoCloseable {
         if (options.adapter() != null) {
             options.adapter().attach(this);
         }
+        prompt = options.adapter() == null ? null : options.adapter().prompt();
+        prefix = options.adapter() == null ? null : options.adapter().prefix();
         boolean trained = options.adapter() != null && options.adapter().trained();
         trainable = trained ? options.adapter().parameters() : List.of();
     }
@@ -103,8 +110,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Mean loss over the targets of a batch, without gradients and without dropout. */
     public float loss(Batch batch) {
-        Workspace work = workspaces.inference(batch.batch(), batch.length());
-        work.pass.evaluating();
+        Workspace work = inference(batch);
         forward(work, batch);
         LinearCrossEntropy.forward(
                 context(),
@@ -166,7 +172,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         }
         if (below) {
             work.stack.backward(work.pass);
-            layers.embedding().backward(work.pass, work.ids, work.stack.gradient());
+            work.embedBackward(layers.embedding());
         }
         return (float) work.lossValue();
     }
@@ -176,15 +182,29 @@ public final class Llama implements Adaptable, AutoCloseable {
         return workspaces.training().lossValue();
     }
 
-    /** Logits [batch, length, vocabulary] of a batch, row-major. */
+    private Workspace inference(Batch batch) {
+        Workspace work = workspaces.inference(batch.batch(), batch.length());
+        work.pass.evaluating();
+        return work;
+    }
+
+    /** Number of predictions of a batch that count in the loss: with virtual tokens also those of the rows' first. */
+    public long targets(Batch batch) {
+        return batch.targets(promptLength());
+    }
+
+    private int promptLength() {
+        return prompt == null ? 0 : prompt.length();
+    }
+
+    /** Logits [batch, virtual tokens + length, vocabulary] of a batch, row-major. */
     public float[] logits(Batch batch) {
         return logitsTensor(batch).floats();
     }
 
-    /** Logits [batch · length, vocabulary]: a buffer of the model, good until its next use. */
+    /** Logits [batch · (virtual tokens + length), vocabulary]: a buffer of the model, good until its next use. */
     public Tensor logitsTensor(Batch batch) {
-        Workspace work = workspaces.inference(batch.batch(), batch.length());
-        work.pass.evaluating();
+        Workspace work = inference(batch);
         forward(work, batch);
         return logits(work);
     }
@@ -194,8 +214,7 @@ public final class Llama implements Adaptable, AutoCloseable {
      * {@code lm_head}, each a matrix [batch · length, width] that is good only inside the call.
      */
     public void trace(Batch batch, BiConsumer<String, Tensor> stage) {
-        Workspace work = workspaces.inference(batch.batch(), batch.length());
-        work.pass.evaluating();
+        Workspace work = inference(batch);
         embed(work, batch);
         stage.accept("model.embed_tokens", work.stack.input());
         work.stack.forward(work.pass, null, (block, output) -> stage.accept("model.layers." + block, output));
@@ -205,15 +224,13 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private Tensor logits(Workspace work) {
-        Tensor logits = work.logits(config.vocabularySize());
+        Tensor logits = work.logits(layers.head().n());
         Linear.forward(context(), work.hidden, layers.head(), null, false, logits);
         return logits;
     }
 
     private void embed(Workspace work, Batch batch) {
-        work.fill(batch.ids());
-        work.pass.lengths(batch.lengths());
-        layers.embedding().forward(work.pass, work.ids, work.stack.input());
+        work.embed(layers.embedding(), batch.ids(), batch.lengths());
     }
 
     private void forward(Workspace work, Batch batch) {
@@ -227,35 +244,33 @@ public final class Llama implements Adaptable, AutoCloseable {
         return work.labels;
     }
 
-    /** Runs new tokens [1, n] behind those of the cache; the logits [1, vocabulary] of the last one. */
+    /** Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one. */
     Tensor decode(Workspace work, Scope step, int[] ids, KvCache cache) {
-        work.pass.evaluating();
-        work.pass.positions(cache.length());
-        work.fill(ids);
-        layers.embedding().forward(work.pass, work.ids, work.stack.input());
-        work.stack.forward(work.pass, cache.views(step, ids.length), null);
-        cache.advance(ids.length);
-        layers.norm().forward(work.pass, work.stack.output(), work.hidden, null);
-        Tensor last = step.view(
-                work.hidden,
-                (ids.length - 1) * work.hidden.stride(0),
-                new long[] {1, config.hiddenSize()},
-                work.hidden.strides());
-        Tensor logits =
-                step.view(work.logits(config.vocabularySize()), 0, new long[] {1, config.vocabularySize()}, new long[] {
-                    config.vocabularySize(), 1
-                });
-        Linear.forward(context(), last, layers.head(), null, false, logits);
-        return logits;
+        return work.decode(layers, step, ids, cache);
     }
 
-    /** A cache for one sequence of at most {@code capacity} tokens. */
+    /** A cache for one sequence of at most {@code capacity} tokens, beside virtual ones. */
     public KvCache cache(int capacity) {
-        return new KvCache(scope, dtype, layers.shape(), config.layers(), 1, capacity);
+        int front = promptLength() + (prefix == null ? 0 : prefix.length());
+        KvCache cache = new KvCache(scope, dtype, layers.shape(), config.layers(), 1, front + capacity);
+        if (prefix != null) {
+            cache.start(prefix);
+        }
+        return cache;
     }
 
-    Workspace workspace(int batch, int length) {
-        return new Workspace(this, batch, length, BlockStack.Mode.INFERENCE);
+    Workspace workspace(int batch, int length, BlockStack.Mode mode) {
+        return new Workspace(this, batch, length, mode, prompt, prefix);
+    }
+
+    /** For the first tokens of a generation. */
+    Workspace beginning(int tokens) {
+        return new Workspace(this, 1, tokens, BlockStack.Mode.INFERENCE, prompt, null);
+    }
+
+    /** For each token after them. */
+    Workspace continuation() {
+        return new Workspace(this, 1, 1, BlockStack.Mode.INFERENCE, null, null);
     }
 
     /** Frees all activations; the next pass makes them again. */
@@ -298,32 +313,13 @@ public final class Llama implements Adaptable, AutoCloseable {
             throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
         }
         SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
-        AtomicFiles.write(directory.resolve("config.json"), stored().toJson());
+        AtomicFiles.write(
+                directory.resolve("config.json"), config.withDtype(dtype).toJson());
     }
 
-    /** The configuration with the dtype that the weights have here. */
-    private LlamaConfig stored() {
-        return new LlamaConfig(
-                config.vocabularySize(),
-                config.hiddenSize(),
-                config.intermediateSize(),
-                config.layers(),
-                config.heads(),
-                config.kvHeads(),
-                config.headDim(),
-                config.maxPositions(),
-                config.rmsNormEps(),
-                config.ropeTheta(),
-                config.ropeScaling(),
-                config.tiedEmbeddings(),
-                dtype,
-                config.bosId(),
-                config.eosIds());
-    }
-
-    BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode) {
-        boolean embeddings = layers.embedding().table().trainable();
-        return new BlockStack(where, dtype, layers.shape(), layers.blocks(), batch, length, mode, embeddings);
+    BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode, Prefix front) {
+        boolean input = embedding().trainable() || (prompt != null && prompt.trainable());
+        return new BlockStack(where, dtype, shape(), layers.blocks(), batch, length, mode, input, front);
     }
 
     Tensor inverseFrequencies() {
@@ -343,9 +339,24 @@ public final class Llama implements Adaptable, AutoCloseable {
         return config;
     }
 
-    /** The compute dtype. */
+    @Override
     public DType dtype() {
         return dtype;
+    }
+
+    @Override
+    public BlockShape shape() {
+        return layers.shape();
+    }
+
+    @Override
+    public int layers() {
+        return config.layers();
+    }
+
+    @Override
+    public Parameter embedding() {
+        return layers.embedding().table();
     }
 
     /** The adapter that the model was loaded with, or null. */

@@ -1,8 +1,13 @@
 package io.graft.model;
 
 import io.graft.nn.BlockStack;
+import io.graft.nn.KvCache;
 import io.graft.nn.Pass;
 import io.graft.nn.Precision;
+import io.graft.nn.Prefix;
+import io.graft.nn.Prompt;
+import io.graft.nn.TokenEmbedding;
+import io.graft.ops.Linear;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -24,19 +29,35 @@ final class Workspace implements AutoCloseable {
     final Tensor loss;
 
     private final Scope scope;
+    private final int tokens;
+    private final Prompt.Places prompt;
+    private final int promptLength;
+    private final int virtualTokens;
     private final IntBuffer idsMemory;
     private final IntBuffer labelsMemory;
     private final ByteBuffer lossMemory;
     private Tensor logits;
 
-    Workspace(Llama model, int batch, int length, BlockStack.Mode mode) {
+    /**
+     * @param tokens real tokens of each row
+     * @param prompt virtual tokens before them, or null
+     * @param prefix keys and values before them, or null
+     */
+    Workspace(Llama model, int batch, int tokens, BlockStack.Mode mode, Prompt prompt, Prefix prefix) {
         this.scope = model.scope().scope();
+        this.tokens = tokens;
+        promptLength = prompt == null ? 0 : prompt.length();
+        int past = prefix == null ? 0 : prefix.length();
+        virtualTokens = promptLength + past;
+        int length = promptLength + tokens;
         DType dtype = model.dtype();
         boolean training = mode != BlockStack.Mode.INFERENCE;
         int width = model.config().hiddenSize();
         long rows = (long) batch * length;
         pass = new Pass(scope, batch, length, model.inverseFrequencies());
-        stack = model.stack(scope, batch, length, mode);
+        pass.positions(past);
+        stack = model.stack(scope, batch, length, mode, prefix);
+        this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
         ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         hidden = Precision.activation(scope, dtype, rows, width, 0);
@@ -48,17 +69,51 @@ final class Workspace implements AutoCloseable {
         dhidden = training ? Precision.activation(scope, dtype, rows, width, 0) : null;
     }
 
-    boolean serves(int batch, int length) {
-        return pass.batch() == batch && pass.length() == length;
+    boolean serves(int batch, int tokens) {
+        return pass.batch() == batch && this.tokens == tokens;
     }
 
-    /** why: writing through buffers made once leaves no garbage, which Tensor.set does. */
-    void fill(int[] tokens) {
-        idsMemory.put(0, tokens);
+    /** Fills the stack's input; lengths: the real tokens of each row, null where all are real. */
+    void embed(TokenEmbedding embedding, int[] values, int[] lengths) {
+        // why: writing through buffers made once leaves no garbage, which Tensor.set does.
+        for (int row = 0; row < pass.batch(); row++) {
+            idsMemory.put(row * pass.length() + promptLength, values, row * tokens, tokens);
+        }
+        if (lengths != null) {
+            pass.lengths(lengths, virtualTokens);
+        }
+        embedding.forward(pass, ids, stack.input());
+        if (prompt != null) {
+            prompt.forward(pass.context());
+        }
+    }
+
+    /** Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one. */
+    Tensor decode(LlamaLayers layers, Scope step, int[] values, KvCache cache) {
+        pass.evaluating();
+        pass.positions(cache.length());
+        embed(layers.embedding(), values, null);
+        int rows = pass.length();
+        stack.forward(pass, cache.views(step, rows), null);
+        cache.advance(rows);
+        layers.norm().forward(pass, stack.output(), hidden, null);
+        long vocabulary = layers.head().n();
+        Tensor last =
+                step.view(hidden, (rows - 1) * hidden.stride(0), new long[] {1, hidden.size(1)}, hidden.strides());
+        Tensor result = step.view(logits(vocabulary), 0, new long[] {1, vocabulary}, new long[] {vocabulary, 1});
+        Linear.forward(pass.context(), last, layers.head(), null, false, result);
+        return result;
+    }
+
+    void embedBackward(TokenEmbedding embedding) {
+        embedding.backward(pass, ids, stack.gradient());
+        if (prompt != null) {
+            prompt.backward(pass.context());
+        }
     }
 
     void fillLabels(Batch batch) {
-        batch.shiftLabels(labelsMemory);
+        batch.shiftLabels(promptLength, labelsMemory);
     }
 
     double lossValue() {

@@ -18,7 +18,7 @@ final class Workspaces {
     Workspace training(int batch, int length) {
         if (training == null || !training.serves(batch, length)) {
             release();
-            training = new Workspace(model, batch, length, trainingMode);
+            training = model.workspace(batch, length, trainingMode);
         }
         return training;
     }
@@ -28,7 +28,7 @@ final class Workspaces {
             if (inference != null) {
                 inference.close();
             }
-            inference = new Workspace(model, batch, length, BlockStack.Mode.INFERENCE);
+            inference = model.workspace(batch, length, BlockStack.Mode.INFERENCE);
         }
         return inference;
     }

@@ -1,11 +1,24 @@
 package io.graft.nn;
 
+import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import java.util.List;
 
 /** What an adapter sees of a model: its named linear layers and parameters, and the scope that lives as long. */
 public interface Adaptable {
     Scope scope();
+
+    /** The sizes of each block. */
+    BlockShape shape();
+
+    /** The number of blocks. */
+    int layers();
+
+    /** The compute dtype. */
+    DType dtype();
+
+    /** The table of token embeddings. */
+    Parameter embedding();
 
     /** The linear layers that an adapter may attach to, in the order of the forward pass. */
     List<Projection> projections();

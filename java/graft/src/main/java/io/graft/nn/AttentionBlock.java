@@ -48,6 +48,10 @@ public final class AttentionBlock {
         final Tensor sv;
         final Tensor so;
 
+        /**
+         * @param inputs whether backward reads what went into q, k and v
+         * @param donor whose k and v serve, where they need not last; null for own ones
+         */
         Tape(
                 Scope scope,
                 DType dtype,
@@ -56,16 +60,17 @@ public final class AttentionBlock {
                 int batch,
                 int border,
                 boolean training,
-                boolean inputs) {
+                boolean inputs,
+                Tape donor) {
             BlockShape shape = layer.shape;
             long rows = scratch.h.size(0);
             int length = (int) (rows / batch);
             h = inputs ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : scratch.h;
             q = Precision.activation(scope, dtype, rows, shape.queryWidth(), 0);
             qHeads = Scratch.heads(q, batch, length, shape.heads(), shape.headDim());
-            k = Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
+            k = donor != null ? donor.k : Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
             kHeads = Scratch.heads(k, batch, length, shape.kvHeads(), shape.headDim());
-            v = Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
+            v = donor != null ? donor.v : Precision.activation(scope, dtype, rows, shape.keyWidth(), 0);
             vHeads = Scratch.heads(v, batch, length, shape.kvHeads(), shape.headDim());
             out = Precision.activation(scope, dtype, rows, shape.queryWidth(), border);
             outHeads = Scratch.heads(out, batch, length, shape.heads(), shape.headDim());
@@ -99,28 +104,24 @@ public final class AttentionBlock {
         }
     }
 
-    /** y, which holds x on entry, gains the attention output. cache: null outside generation. */
-    void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer cache) {
+    /** y, which holds x on entry, gains the attention output. store: where keys and values go, null for the tape. */
+    void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store) {
         Context context = pass.context();
         norm.forward(pass, x, tape.h, tape.rstd);
         q.forward(pass, tape.h, false, tape.q, tape.sq);
         k.forward(pass, tape.h, false, tape.k, tape.sk);
         v.forward(pass, tape.h, false, tape.v, tape.sv);
         Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
-        Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, tape.kHeads);
-        Tensor keys = tape.kHeads;
-        Tensor values = tape.vHeads;
-        if (cache != null) {
-            TensorOps.copy(context, tape.kHeads, cache.newKeys());
-            TensorOps.copy(context, tape.vHeads, cache.newValues());
-            keys = cache.keys();
-            values = cache.values();
+        Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
+        Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, newKeys);
+        if (store != null) {
+            TensorOps.copy(context, tape.vHeads, store.newValues());
         }
         Attention.forward(
                 context,
                 tape.qHeads,
-                keys,
-                values,
+                store == null ? tape.kHeads : store.keys(),
+                store == null ? tape.vHeads : store.values(),
                 pass.lengths(),
                 shape.attentionScale(),
                 pass.past(),
@@ -134,10 +135,11 @@ public final class AttentionBlock {
      * dy is the gradient of the residual stream behind this half and becomes the one before it; wantInput false: nothing
      * before it is trained, and whatever only the input's gradient needs is left out.
      */
-    void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Scratch scratch, boolean wantInput) {
+    void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Prefix.Tape prefix, Scratch scratch, boolean wantInput) {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.weight().trainable();
-        boolean wantHeads = wantNorm || q.trainable() || k.trainable() || v.trainable();
+        boolean wantHeads =
+                wantNorm || q.trainable() || k.trainable() || v.trainable() || (prefix != null && prefix.trainable());
         if (!wantHeads) {
             o.backward(pass, dy, tape.out, tape.so, false, null);
             return;
@@ -147,8 +149,8 @@ public final class AttentionBlock {
                 context,
                 scratch.doutHeads,
                 tape.qHeads,
-                tape.kHeads,
-                tape.vHeads,
+                prefix == null ? tape.kHeads : prefix.store().keys(),
+                prefix == null ? tape.vHeads : prefix.store().values(),
                 tape.outHeads,
                 tape.lse,
                 pass.lengths(),
@@ -156,10 +158,15 @@ public final class AttentionBlock {
                 pass.past(),
                 0,
                 scratch.dqHeads,
-                scratch.dkHeads,
-                scratch.dvHeads);
+                prefix == null ? scratch.dkHeads : prefix.gradients().keys,
+                prefix == null ? scratch.dvHeads : prefix.gradients().values);
         Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
-        Rope.backward(context, scratch.dkHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
+        Tensor newKeys = prefix == null ? scratch.dkHeads : prefix.gradients().newKeys;
+        Rope.backward(context, newKeys, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
+        if (prefix != null) {
+            TensorOps.copy(context, prefix.gradients().newValues, scratch.dvHeads);
+            prefix.backward(context);
+        }
         Tensor dh = wantNorm ? scratch.dh : null;
         q.backward(pass, scratch.dq, tape.h, tape.sq, false, dh);
         k.backward(pass, scratch.dk, tape.h, tape.sk, true, dh);

@@ -28,13 +28,17 @@ public final class BlockStack {
     private final Tensor[] residual;
     private final Tensor[] middle;
     private final AttentionBlock.Tape[] attention;
+    private final Prefix.Tape[] prefixes;
     private final Mlp.Tape[] mlp;
     private final Tensor[] sdown;
     private final Scratch scratch;
     private final Tensor gradient;
     private final int lowestTrained;
 
-    /** @param embeddingsTrained whether the gradient is wanted down to the first block's input */
+    /**
+     * @param embeddingsTrained whether the gradient is wanted down to the first block's input
+     * @param prefix what stands before every sequence, null for nothing; not for passes with a cache, which holds it
+     */
     public BlockStack(
             Scope scope,
             DType dtype,
@@ -43,7 +47,8 @@ public final class BlockStack {
             int batch,
             int length,
             Mode mode,
-            boolean embeddingsTrained) {
+            boolean embeddingsTrained,
+            Prefix prefix) {
         int border = 0;
         for (Block block : blocks) {
             for (Projection projection : block.projections()) {
@@ -51,7 +56,8 @@ public final class BlockStack {
             }
         }
         boolean training = mode != Mode.INFERENCE;
-        lowestTrained = embeddingsTrained ? -1 : lowestTrained(blocks);
+        boolean prefixTrained = prefix != null && prefix.trainable();
+        lowestTrained = embeddingsTrained ? -1 : prefixTrained ? 0 : lowestTrained(blocks);
         long rows = (long) batch * length;
         this.blocks = blocks;
         this.mode = mode;
@@ -59,6 +65,7 @@ public final class BlockStack {
         residual = new Tensor[count + 1];
         middle = new Tensor[count];
         attention = new AttentionBlock.Tape[count];
+        prefixes = new Prefix.Tape[prefix == null ? 0 : count];
         mlp = new Mlp.Tape[count];
         sdown = new Tensor[count];
         for (int i = 0; i <= count; i++) {
@@ -67,6 +74,8 @@ public final class BlockStack {
         }
         scratch = new Scratch(scope, dtype, shape, batch, length, border, training);
         gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
+        Prefix.Gradients prefixGradients =
+                training && prefix != null ? prefix.new Gradients(scope, dtype, batch, length) : null;
         for (int i = 0; i < count; i++) {
             Block block = blocks[i];
             // why: tapes differ only in what their attachments keep and in whether projections' inputs are read again.
@@ -84,7 +93,12 @@ public final class BlockStack {
                             batch,
                             border,
                             training,
-                            keepsInputs(i, b -> b.attention().readsInputs()));
+                            keepsInputs(i, b -> b.attention().readsInputs()),
+                            prefix == null || i == 0 ? null : attention[0]);
+            if (prefix != null) {
+                prefixes[i] =
+                        prefix.new Tape(scope, dtype, i, batch, length, shared ? prefixes[0] : null, prefixGradients);
+            }
             mlp[i] = shared
                     ? new Mlp.Tape(scope, dtype, block.mlp(), mlp[0])
                     : new Mlp.Tape(
@@ -94,7 +108,8 @@ public final class BlockStack {
                             scratch,
                             border,
                             training,
-                            keepsInputs(i, b -> b.mlp().readsInputs()));
+                            keepsInputs(i, b -> b.mlp().readsInputs()),
+                            keepsInputs(i, b -> b.mlp().down().readsInput()));
             sdown[i] = training ? Scratch.kept(scope, dtype, block.mlp().down(), rows) : null;
         }
     }
@@ -157,22 +172,39 @@ public final class BlockStack {
 
     private void attend(Pass pass, int i, KvCache.Views cache) {
         TensorOps.copy(pass.context(), residual[i], middle[i]);
-        KvCache.Layer views = cache == null ? null : cache.layer(i);
-        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], views);
+        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], store(pass, i, cache));
+    }
+
+    private KvCache.Layer store(Pass pass, int i, KvCache.Views cache) {
+        if (cache != null) {
+            return cache.layer(i);
+        }
+        Prefix.Tape prefix = prefix(i);
+        if (prefix == null) {
+            return null;
+        }
+        prefix.forward(pass.context());
+        return prefix.store();
+    }
+
+    private Prefix.Tape prefix(int i) {
+        return prefixes.length == 0 ? null : prefixes[i];
     }
 
     /** Adds the parameter gradients; goes down as far as something is trained. */
     public void backward(Pass pass) {
         for (int i = blocks.length - 1; i >= Math.max(lowestTrained, 0); i--) {
             boolean wantInput = i > lowestTrained;
-            boolean wantMiddle = wantInput || blocks[i].attention().trainable();
+            Prefix.Tape prefix = prefix(i);
+            boolean wantMiddle =
+                    wantInput || blocks[i].attention().trainable() || (prefix != null && prefix.trainable());
             if (mode == Mode.CHECKPOINT) {
                 attend(pass, i, null);
                 blocks[i].mlp().expand(pass, middle[i], mlp[i]);
             }
             blocks[i].mlp().backward(pass, gradient, middle[i], mlp[i], sdown[i], scratch, wantMiddle);
             if (wantMiddle) {
-                blocks[i].attention().backward(pass, gradient, residual[i], attention[i], scratch, wantInput);
+                blocks[i].attention().backward(pass, gradient, residual[i], attention[i], prefix, scratch, wantInput);
             }
         }
     }

@@ -64,6 +64,17 @@ public final class KvCache implements AutoCloseable {
         return step.view(whole, from * whole.stride(1), shape, whole.strides());
     }
 
+    /** Puts a prefix in front of the tokens to come; the cache must be empty. */
+    public void start(Prefix prefix) {
+        try (Scope step = scope.scope()) {
+            Views views = views(step, prefix.length());
+            for (int i = 0; i < keys.length; i++) {
+                prefix.write(step, i, views.layer(i).newKeys(), views.layer(i).newValues());
+            }
+        }
+        advance(prefix.length());
+    }
+
     public void advance(int added) {
         length += added;
     }

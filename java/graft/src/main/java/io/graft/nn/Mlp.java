@@ -33,10 +33,22 @@ public final class Mlp {
         final Tensor sgate;
         final Tensor sup;
 
-        Tape(Scope scope, DType dtype, Mlp layer, Scratch scratch, int border, boolean training, boolean inputs) {
+        /**
+         * @param inputs whether backward reads what went into gate and up
+         * @param inner whether backward reads what went into down
+         */
+        Tape(
+                Scope scope,
+                DType dtype,
+                Mlp layer,
+                Scratch scratch,
+                int border,
+                boolean training,
+                boolean inputs,
+                boolean inner) {
             long rows = scratch.h.size(0);
             h = inputs ? Precision.activation(scope, dtype, rows, layer.shape.hidden(), border) : scratch.h;
-            act = inputs ? Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border) : scratch.act;
+            act = inner ? Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border) : scratch.act;
             gate = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             up = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
@@ -90,9 +102,9 @@ public final class Mlp {
         }
     }
 
-    /** Whether backward reads what went into a projection. */
+    /** Whether backward reads what went into gate and up. */
     boolean readsInputs() {
-        return gate.readsInput() || up.readsInput() || down.readsInput();
+        return gate.readsInput() || up.readsInput();
     }
 
     boolean trainable() {

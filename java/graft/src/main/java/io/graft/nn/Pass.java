@@ -46,16 +46,13 @@ public final class Pass {
         positions.set(values);
     }
 
-    /** Sets the number of real tokens of each row; null: all are real. */
-    public void lengths(int[] values) {
+    /** Sets the number of real tokens of each row, behind as many virtual ones. */
+    public void lengths(int[] values, int virtualTokens) {
         padded = false;
-        if (values != null) {
-            for (int value : values) {
-                padded |= value < length;
-            }
-        }
-        if (padded) {
-            lengthsMemory.put(0, values);
+        for (int i = 0; i < values.length; i++) {
+            int real = virtualTokens + values[i];
+            padded |= real < past + length;
+            lengthsMemory.put(i, real);
         }
     }
 

@@ -6,8 +6,7 @@ import io.graft.tensor.Weight;
 
 /**
  * Trained scales of a projection, of its inputs {@code (x ⊙ l) Wᵀ} or of its outputs {@code (x Wᵀ) ⊙ l}. For inputs
- * nothing is kept beside x, which the layer before can make again; for outputs the layer's own result, since a scale may
- * be zero.
+ * nothing is kept beside x; for outputs the layer's own result, since a scale may be zero.
  */
 public final class Rescale implements Attachment {
     private final Parameter scales;

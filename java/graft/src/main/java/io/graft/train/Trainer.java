@@ -102,7 +102,7 @@ public final class Trainer implements AutoCloseable {
         long tokens = 0;
         for (Batch batch : batches) {
             source.next(batch);
-            targets += batch.targets();
+            targets += model.targets(batch);
             tokens += batch.tokens();
         }
         model.zeroGradients();
@@ -126,7 +126,7 @@ public final class Trainer implements AutoCloseable {
         double sum = 0;
         long targets = 0;
         for (Batch batch : batches) {
-            long count = batch.targets();
+            long count = model.targets(batch);
             sum += model.loss(batch) * (double) count;
             targets += count;
         }

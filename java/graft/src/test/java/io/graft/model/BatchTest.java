@@ -28,8 +28,18 @@ class BatchTest {
     @Test
     void labelsMoveToThePositionThatPredictsThem() {
         int[] shifted = new int[6];
-        Batch.of(2, 3, IDS, null).shiftLabels(IntBuffer.wrap(shifted));
+        Batch.of(2, 3, IDS, null).shiftLabels(0, IntBuffer.wrap(shifted));
         assertThat(shifted).containsExactly(6, 7, -100, 9, 0, -100);
+    }
+
+    @Test
+    void theLastVirtualTokenPredictsTheFirstToken() {
+        Batch batch = Batch.of(2, 3, IDS, new int[] {5, 6, 7, -100, 9, 0});
+        int[] shifted = new int[10];
+        batch.shiftLabels(2, IntBuffer.wrap(shifted));
+        assertThat(shifted).containsExactly(-100, 5, 6, 7, -100, -100, -100, 9, 0, -100);
+        assertThat(batch.targets(2)).isEqualTo(5);
+        assertThat(batch.targets(0)).isEqualTo(4);
     }
 
     @Test

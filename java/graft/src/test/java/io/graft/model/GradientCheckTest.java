@@ -8,11 +8,15 @@ import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
+import io.graft.adapter.PrefixTuning;
+import io.graft.adapter.PromptTuning;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptTuningConfig;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -50,6 +54,12 @@ class GradientCheckTest {
         if (kind.equals("bitfit")) {
             return BitFit.create(PeftBitFitConfig.of("base", PeftBitFitConfig.LLAMA_TARGETS));
         }
+        if (kind.equals("prompt")) {
+            return PromptTuning.create(PeftPromptTuningConfig.of("base", 3, PeftPromptTuningConfig.Init.RANDOM), 5);
+        }
+        if (kind.equals("prefix")) {
+            return PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
+        }
         PeftLoraConfig config = PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": %s, "init_lora_weights": false,
                  "target_modules": "all-linear"}""".formatted(kind.equals("dropout") ? "0.4" : "0.0"));
@@ -69,7 +79,11 @@ class GradientCheckTest {
         "ia3, false, false",
         "ia3, true, true",
         "bitfit, false, false",
-        "bitfit, true, true"
+        "bitfit, true, true",
+        "prompt, false, false",
+        "prompt, true, true",
+        "prefix, false, false",
+        "prefix, true, true"
     })
     void gradientsAreDerivativesOfTheLoss(String kind, boolean tied, boolean checkpointing) {
         Llama.Options options = Llama.Options.training(adapter(kind)).withGradientCheckpointing(checkpointing);

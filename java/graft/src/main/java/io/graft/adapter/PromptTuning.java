@@ -1,0 +1,103 @@
+package io.graft.adapter;
+
+import io.graft.io.PeftPromptTuningConfig;
+import io.graft.nn.Adaptable;
+import io.graft.nn.Parameter;
+import io.graft.nn.Precision;
+import io.graft.nn.Prompt;
+import io.graft.ops.Embedding;
+import io.graft.ops.Random;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.SplittableRandom;
+import java.util.function.IntUnaryOperator;
+
+/**
+ * Prompt tuning (arXiv 2104.08691) as PEFT configures and stores it: virtual tokens before every sequence, whose
+ * embeddings are all that is trained. The last virtual token predicts the first real one, so that the first label of a
+ * row counts in the loss.
+ */
+public final class PromptTuning extends PeftFrontAdapter {
+    private final PeftPromptTuningConfig config;
+    private final IntUnaryOperator tokens;
+    private final long seed;
+    private Prompt prompt;
+
+    private PromptTuning(
+            PeftPromptTuningConfig config, long seed, IntUnaryOperator tokens, Path source, boolean trained) {
+        super(config, source, trained);
+        this.config = config;
+        this.seed = seed;
+        this.tokens = tokens;
+    }
+
+    /** Fresh virtual tokens, random or those of random tokens as the configuration says. */
+    public static PromptTuning create(PeftPromptTuningConfig config, long seed) {
+        if (config.init() == PeftPromptTuningConfig.Init.TEXT) {
+            throw new IllegalArgumentException("PromptTuning: prompt_tuning_init is TEXT; give its tokens");
+        }
+        return new PromptTuning(config, seed, null, null, true);
+    }
+
+    /** Fresh virtual tokens that start at the embeddings of these tokens, again from the first where there are too few. */
+    public static PromptTuning create(PeftPromptTuningConfig config, int... tokens) {
+        if (tokens.length == 0) {
+            throw new IllegalArgumentException("PromptTuning: no tokens are given");
+        }
+        int[] copy = tokens.clone();
+        return new PromptTuning(config, 0, i -> copy[i % copy.length], null, true);
+    }
+
+    /** An adapter from a directory, to be trained further. */
+    public static PromptTuning load(Path directory) {
+        return new PromptTuning(PeftPromptTuningConfig.read(directory), 0, null, directory, true);
+    }
+
+    /** An adapter from a directory, without gradients. */
+    public static PromptTuning frozen(Path directory) {
+        return new PromptTuning(PeftPromptTuningConfig.read(directory), 0, null, directory, false);
+    }
+
+    @Override
+    void attachFront(Adaptable model) {
+        int width = model.shape().hidden();
+        config.fit(model.layers(), model.shape().heads(), width);
+        Parameter rows = rows(model.scope(), Precision.accumulator(model.dtype()), config.virtualTokens(), width);
+        if (!fromFile()) {
+            initialise(model, rows.value());
+            rows.refreshMaster();
+        }
+        prompt = new Prompt(rows);
+    }
+
+    private void initialise(Adaptable model, Tensor rows) {
+        Context context = rows.scope().context();
+        if (tokens == null && config.init() == PeftPromptTuningConfig.Init.RANDOM) {
+            Random.normal(context, seed, Lora.FIRST_OFFSET, 0, 1, rows);
+            return;
+        }
+        Tensor table = model.embedding().value();
+        SplittableRandom random = new SplittableRandom(seed);
+        int[] ids = new int[config.virtualTokens()];
+        for (int i = 0; i < ids.length; i++) {
+            ids[i] = tokens == null ? random.nextInt((int) table.size(0)) : tokens.applyAsInt(i);
+        }
+        try (Scope scope = context.scope()) {
+            Tensor places =
+                    scope.tensor(Memory.WORKSPACE, DType.I32, ids.length).set(ids);
+            Tensor chosen = scope.tensor(Memory.WORKSPACE, table.dtype(), rows.shape());
+            Embedding.forward(context, table, places, chosen);
+            TensorOps.copy(context, chosen, rows);
+        }
+    }
+
+    @Override
+    public Prompt prompt() {
+        return prompt;
+    }
+}

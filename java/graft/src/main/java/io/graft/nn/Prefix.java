@@ -1,0 +1,150 @@
+package io.graft.nn;
+
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+
+/**
+ * Trained keys and values that stand before every sequence in each layer. Keys are used as they are, without rotation; the
+ * first real token is at the position behind them.
+ */
+public final class Prefix {
+    private final Parameter rows;
+    private final BlockShape shape;
+
+    /** @param rows [length, layers · 2 · keyWidth]: of each layer first the key, then the value */
+    public Prefix(Parameter rows, BlockShape shape) {
+        this.rows = rows;
+        this.shape = shape;
+    }
+
+    public int length() {
+        return (int) rows.value().size(0);
+    }
+
+    public boolean trainable() {
+        return rows.trainable();
+    }
+
+    /** What belongs to one layer: 0 the keys, 1 the values, [batch, length, Hk, D] with the same rows for all of batch. */
+    private Tensor part(Scope scope, Tensor whole, int layer, int which, int batch) {
+        return scope.view(
+                whole,
+                (2L * layer + which) * shape.keyWidth(),
+                new long[] {batch, length(), shape.kvHeads(), shape.headDim()},
+                new long[] {0, whole.stride(0), shape.headDim(), 1});
+    }
+
+    /** Writes a layer's rows into [batch, length, Hk, D] of keys and values. */
+    void write(Scope scope, int layer, Tensor keys, Tensor values) {
+        int batch = (int) keys.size(0);
+        TensorOps.copy(scope.context(), part(scope, rows.value(), layer, 0, batch), keys);
+        TensorOps.copy(scope.context(), part(scope, rows.value(), layer, 1, batch), values);
+    }
+
+    /** Gradients of keys and values with the prefix in front, which all layers share in turn. */
+    final class Gradients {
+        final Tensor keys;
+        final Tensor values;
+        final Tensor newKeys;
+        final Tensor newValues;
+        private final Tensor[] prefixKeys;
+        private final Tensor[] prefixValues;
+
+        Gradients(Scope scope, DType dtype, int batch, int tokens) {
+            keys = allocate(scope, dtype, batch, tokens);
+            values = allocate(scope, dtype, batch, tokens);
+            newKeys = range(scope, keys, length(), tokens);
+            newValues = range(scope, values, length(), tokens);
+            prefixKeys = sequences(scope, keys);
+            prefixValues = sequences(scope, values);
+        }
+
+        private Tensor[] sequences(Scope scope, Tensor whole) {
+            Tensor[] all = new Tensor[(int) whole.size(0)];
+            for (int i = 0; i < all.length; i++) {
+                all[i] = scope.view(
+                        whole,
+                        i * whole.stride(0),
+                        new long[] {1, length(), shape.kvHeads(), shape.headDim()},
+                        whole.strides());
+            }
+            return all;
+        }
+    }
+
+    private Tensor allocate(Scope scope, DType dtype, int batch, int tokens) {
+        return scope.tensor(Memory.ACTIVATION, dtype, batch, length() + tokens, shape.kvHeads(), shape.headDim());
+    }
+
+    private static Tensor range(Scope scope, Tensor whole, int from, int count) {
+        long[] part = whole.shape();
+        part[1] = count;
+        return scope.view(whole, from * whole.stride(1), part, whole.strides());
+    }
+
+    /** Keys and values of one layer with the prefix in front, for one shape of batches. */
+    final class Tape {
+        private final KvCache.Layer store;
+        private final Tensor prefixKeys;
+        private final Tensor prefixValues;
+        private final Tensor keyRows;
+        private final Tensor valueRows;
+        private final Tensor keyGradient;
+        private final Tensor valueGradient;
+        private final Gradients gradients;
+
+        /**
+         * @param shared whose keys and values are used; null for own ones
+         * @param gradients of the whole stack; null in inference
+         */
+        Tape(Scope scope, DType dtype, int layer, int batch, int tokens, Tape shared, Gradients gradients) {
+            Tensor keys = shared != null ? shared.store.keys() : allocate(scope, dtype, batch, tokens);
+            Tensor values = shared != null ? shared.store.values() : allocate(scope, dtype, batch, tokens);
+            store = new KvCache.Layer(
+                    keys, values, range(scope, keys, length(), tokens), range(scope, values, length(), tokens));
+            this.gradients = gradients;
+            prefixKeys = range(scope, keys, 0, length());
+            prefixValues = range(scope, values, 0, length());
+            keyRows = part(scope, rows.value(), layer, 0, batch);
+            valueRows = part(scope, rows.value(), layer, 1, batch);
+            keyGradient = trainable() ? part(scope, rows.gradient(), layer, 0, 1) : null;
+            valueGradient = trainable() ? part(scope, rows.gradient(), layer, 1, 1) : null;
+        }
+
+        KvCache.Layer store() {
+            return store;
+        }
+
+        Gradients gradients() {
+            return gradients;
+        }
+
+        boolean trainable() {
+            return rows.trainable();
+        }
+
+        /** Puts the prefix in place. */
+        void forward(Context context) {
+            TensorOps.copy(context, keyRows, prefixKeys);
+            TensorOps.copy(context, valueRows, prefixValues);
+        }
+
+        /** Adds the gradient of the prefix over all sequences. */
+        void backward(Context context) {
+            if (trainable()) {
+                add(context, gradients.prefixKeys, keyGradient);
+                add(context, gradients.prefixValues, valueGradient);
+            }
+        }
+
+        private static void add(Context context, Tensor[] gradients, Tensor sum) {
+            for (Tensor gradient : gradients) {
+                TensorOps.add(context, gradient, sum);
+            }
+        }
+    }
+}

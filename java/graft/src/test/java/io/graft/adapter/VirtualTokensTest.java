@@ -1,0 +1,193 @@
+package io.graft.adapter;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.graft.io.FormatException;
+import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftPromptTuningConfig.Init;
+import io.graft.model.Batch;
+import io.graft.model.Generator;
+import io.graft.model.Golden;
+import io.graft.model.Llama;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Prompt and prefix tuning beyond PEFT's files: generation, padding, real tokens as virtual ones, starts, refusals. */
+class VirtualTokensTest {
+    private static final String MODEL = "llama_gqa";
+    private static final int[] TOKENS = {1, 7, 3, 9, 4, 30, 11};
+
+    private Context context;
+    private Scope scope;
+
+    @BeforeEach
+    void open() {
+        context = Context.cpu(2);
+        scope = context.scope();
+    }
+
+    @AfterEach
+    void close() {
+        context.close();
+    }
+
+    private Llama model(DType dtype, Adapter adapter) {
+        return Golden.load(scope, MODEL, dtype, Llama.Options.training(adapter));
+    }
+
+    private Llama golden(String method) {
+        Path folder = Golden.adapter(MODEL, method);
+        return model(
+                DType.F32, method.startsWith("prompt") ? PromptTuning.frozen(folder) : PrefixTuning.frozen(folder));
+    }
+
+    private static PromptTuning prompt(int... tokens) {
+        return PromptTuning.create(PeftPromptTuningConfig.of("base", tokens.length, Init.TEXT), tokens);
+    }
+
+    private static float[] last(Llama model, int... tokens) {
+        float[] logits = model.logits(Batch.of(1, tokens.length, tokens, null));
+        int vocabulary = model.config().vocabularySize();
+        return Arrays.copyOfRange(logits, logits.length - vocabulary, logits.length);
+    }
+
+    private static int likeliest(float[] logits) {
+        int best = 0;
+        for (int i = 1; i < logits.length; i++) {
+            best = logits[i] > logits[best] ? i : best;
+        }
+        return best;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning"})
+    void generationWithACacheIsThatOfWholePasses(String method) {
+        for (int start : new int[] {1, 4}) {
+            try (Llama model = golden(method);
+                    Generator generator = new Generator(model)) {
+                int[] prompt = Arrays.copyOf(TOKENS, start);
+                int[] made = generator.greedy(prompt, 6);
+                int[] whole = prompt;
+                for (int token : made) {
+                    assertThat(token).isEqualTo(likeliest(last(model, whole)));
+                    whole = Arrays.copyOf(whole, whole.length + 1);
+                    whole[whole.length - 1] = token;
+                }
+                assertThat(generator.greedy(prompt, 6)).isEqualTo(made);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning"})
+    void paddingChangesNothing(String method) {
+        try (Llama model = golden(method)) {
+            float alone = model.loss(Batch.of(1, 4, Arrays.copyOf(TOKENS, 4), null));
+            int[] labels = {1, 7, 3, 9, -100, -100, -100};
+            Batch padded = Batch.of(1, 7, new int[] {1, 7, 3, 9, 0, 0, 0}, new int[] {1, 1, 1, 1, 0, 0, 0}, labels);
+            assertThat(model.loss(padded)).isCloseTo(alone, within(1e-6f));
+        }
+    }
+
+    @Test
+    void aPromptOfRealTokensIsTheBaseModelWithThemInFront() {
+        float[] expected;
+        float loss;
+        try (Llama base = model(DType.F32, null)) {
+            expected = last(base, TOKENS);
+            int[] labels = TOKENS.clone();
+            Arrays.fill(labels, 0, 3, Batch.IGNORED);
+            loss = base.loss(Batch.of(1, 7, TOKENS, labels));
+        }
+        try (Llama model = model(DType.F32, prompt(1, 7, 3))) {
+            int[] rest = Arrays.copyOfRange(TOKENS, 3, 7);
+            assertThat(last(model, rest)).isEqualTo(expected);
+            Batch batch = Batch.of(1, 4, rest, null);
+            assertThat(model.loss(batch)).isEqualTo(loss);
+            assertThat(model.targets(batch)).isEqualTo(4);
+            assertThat(model.lossAndGradients(batch)).isEqualTo(loss);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
+    void checkpointingHasTheSameBits(DType dtype) {
+        for (String method : new String[] {"prompt", "prefix"}) {
+            Batch batch = Batch.of(2, 7, new int[14], null);
+            System.arraycopy(TOKENS, 0, batch.ids(), 0, 7);
+            float[][] gradients = new float[2][];
+            for (int i = 0; i < 2; i++) {
+                Adapter adapter = method.equals("prompt")
+                        ? PromptTuning.create(PeftPromptTuningConfig.of("base", 5, Init.RANDOM), 3)
+                        : PrefixTuning.create(PeftPrefixTuningConfig.of("base", 5), 3);
+                Llama.Options options = Llama.Options.training(adapter).withGradientCheckpointing(i == 1);
+                try (Llama model = Golden.load(scope, MODEL, dtype, options)) {
+                    model.lossAndGradients(batch);
+                    assertThat(model.trainable()).hasSize(1);
+                    gradients[i] = model.trainable().get(0).gradient().floats();
+                }
+            }
+            assertThat(gradients[1]).isEqualTo(gradients[0]);
+        }
+    }
+
+    @Test
+    void startsFollowTheConfiguration() {
+        try (Llama model = model(DType.F32, prompt(5, 9, 5))) {
+            float[] table = model.embedding().value().floats();
+            float[] rows = model.trainable().get(0).value().floats();
+            int width = model.config().hiddenSize();
+            for (int i = 0; i < width; i++) {
+                assertThat(rows[i]).isEqualTo(table[5 * width + i]).isEqualTo(rows[2 * width + i]);
+                assertThat(rows[width + i]).isEqualTo(table[9 * width + i]);
+            }
+        }
+        assertThat(start(Init.SAMPLE_VOCAB, 1)).isEqualTo(start(Init.SAMPLE_VOCAB, 1));
+        assertThat(start(Init.SAMPLE_VOCAB, 1)).isNotEqualTo(start(Init.SAMPLE_VOCAB, 2));
+        assertThat(start(Init.RANDOM, 1)).isNotEqualTo(start(Init.SAMPLE_VOCAB, 1));
+        PeftPromptTuningConfig text = PeftPromptTuningConfig.of("base", 3, Init.TEXT);
+        assertThatThrownBy(() -> PromptTuning.create(text, 1L)).hasMessageContaining("give its tokens");
+        assertThatThrownBy(() -> PromptTuning.create(text)).hasMessageContaining("no tokens");
+    }
+
+    private float[] start(Init init, long seed) {
+        try (Llama model = model(DType.F32, PromptTuning.create(PeftPromptTuningConfig.of("base", 4, init), seed))) {
+            return model.trainable().get(0).value().floats();
+        }
+    }
+
+    @Test
+    void anotherModelsPrefixIsRefused() {
+        assertThatThrownBy(() -> Golden.load(
+                        scope,
+                        "llama_tied",
+                        Llama.Options.training(PrefixTuning.load(Golden.adapter(MODEL, "prefix_tuning")))))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("but the model has");
+    }
+
+    @Test
+    void mergingIsRefused() {
+        try (Llama model = golden("prefix_tuning")) {
+            float[] before = last(model, TOKENS);
+            assertThatThrownBy(model::merge)
+                    .isInstanceOf(UnsupportedOperationException.class)
+                    .hasMessageContaining("PrefixTuning.merge: virtual tokens are in no weight");
+            assertThat(last(model, TOKENS)).isEqualTo(before);
+        }
+    }
+}
