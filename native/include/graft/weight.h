@@ -8,7 +8,9 @@
 extern "C" {
 #endif
 
-typedef enum graft_weight_kind { GRAFT_WEIGHT_DENSE = 0 } graft_weight_kind;
+/** Dense is a matrix in memory. All other kinds are codes: frozen, without a border, and decoded piece by piece where a
+ * product needs them; linear and lora take them, the other ops say that they need a dense weight. */
+typedef enum graft_weight_kind { GRAFT_WEIGHT_DENSE = 0, GRAFT_WEIGHT_NF4 = 1 } graft_weight_kind;
 
 /** Dense and bordered: one buffer [N+R, K+R] of pitch K+R (rounded up so that a row starts on 64 bytes).
  *
@@ -16,13 +18,21 @@ typedef enum graft_weight_kind { GRAFT_WEIGHT_DENSE = 0 } graft_weight_kind;
  *     rows 0..N-1, columns K..K+R-1   s·B   (see graft_lora_pack)
  *     rows N..N+R-1, columns 0..K-1   A
  *
- * so that y = [x│S]·[W│sB]ᵀ and dx = [dy│dS]·[W;A] are one plain GEMM each. border R = 0 is a plain matrix. */
+ * so that y = [x│S]·[W│sB]ᵀ and dx = [dy│dS]·[W;A] are one plain GEMM each. border R = 0 is a plain matrix.
+ *
+ * NF4 (QLoRA, arXiv 2305.14314, section 3; the bytes of bitsandbytes): W in row-major order, blocks of 64 elements, the
+ * last one may be short. An element is level[code] · absmax of its block, in fp32. Element 2m is the high nibble of
+ * byte m, 2m+1 the low one. Double quantised, absmax = map[absmax code] · nested_absmax + nested_offset, where the map
+ * is the signed 8-bit dynamic map and nested_absmax belongs to 256 blocks. */
 typedef struct graft_weight {
   graft_weight_kind kind;
-  int32_t border;       /**< R */
-  int64_t n;            /**< out features N */
-  int64_t k;            /**< in features K */
-  graft_tensor storage; /**< [N+R, K+R] with its pitch */
+  int32_t border;             /**< R; 0 unless dense */
+  int64_t n;                  /**< out features N */
+  int64_t k;                  /**< in features K */
+  graft_tensor storage;       /**< dense: [N+R, K+R] with its pitch; NF4: u8 [ceil(N·K/2)], the codes */
+  graft_tensor absmax;        /**< NF4: [ceil(N·K/64)] f32, or the codes u8 when double quantised */
+  graft_tensor nested_absmax; /**< NF4, double quantised: f32 [ceil(N·K/64/256)] */
+  graft_tensor nested_offset; /**< NF4, double quantised: f32 [1] */
 } graft_weight;
 
 /** Allocates a zeroed dense weight. dtype: f32, bf16, f16 or f64. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
@@ -33,6 +43,18 @@ GRAFT_API graft_status graft_weight_create_dense(graft_context* context, graft_m
 /** Describes the caller's own matrix [N, K] (any pitch, no border), which must outlive the weight. */
 GRAFT_API graft_status graft_weight_wrap_dense(graft_context* context, const graft_tensor* matrix,
                                                graft_weight** weight);
+
+/** Allocates an NF4 weight of zeros, for graft_nf4_quantize to fill; N·K/2 bytes, and 4 (double quantised: about 1) for
+ * each 64 elements. Errors: INVALID_ARGUMENT, OUT_OF_MEMORY. */
+GRAFT_API graft_status graft_weight_create_nf4(graft_context* context, graft_memory_category category, int64_t n,
+                                               int64_t k, int32_t double_quantised, graft_weight** weight);
+
+/** Describes the caller's own NF4 tensors, without gaps, which must outlive the weight: codes u8 [ceil(N·K/2)]; absmax
+ * f32 [B] with nested_absmax and nested_offset NULL, or absmax u8 [B], nested_absmax f32 [ceil(B/256)] and
+ * nested_offset f32 [1], with B = ceil(N·K/64). */
+GRAFT_API graft_status graft_weight_wrap_nf4(graft_context* context, int64_t n, int64_t k, const graft_tensor* codes,
+                                             const graft_tensor* absmax, const graft_tensor* nested_absmax,
+                                             const graft_tensor* nested_offset, graft_weight** weight);
 
 /** Frees a weight; NULL is allowed. */
 GRAFT_API graft_status graft_weight_destroy(graft_context* context, graft_weight* weight);

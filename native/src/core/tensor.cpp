@@ -1,12 +1,11 @@
-// Descriptors and memory of tensors and weights: make, wrap, view, destroy.
+// Descriptors and memory of tensors: make, wrap, view, destroy.
 #include "graft/tensor.h"
 
 #include <memory>
 
-#include "core/context.h"
 #include "core/error.h"
+#include "core/handle.h"
 #include "core/tensor_check.h"
-#include "graft/weight.h"
 
 namespace graft::core {
 namespace {
@@ -19,11 +18,7 @@ struct OwnedTensor {
   graft_memory_category category;
 };
 
-struct OwnedWeight {
-  graft_weight descriptor;
-  std::int64_t bytes;
-  graft_memory_category category;
-};
+}  // namespace
 
 std::int64_t checked_multiply(std::int64_t a, std::int64_t b) {
   std::int64_t product;
@@ -31,7 +26,6 @@ std::int64_t checked_multiply(std::int64_t a, std::int64_t b) {
   return product;
 }
 
-/** A descriptor of the given geometry without memory. */
 graft_tensor make_descriptor(graft_dtype dtype, std::int32_t rank, const std::int64_t* shape,
                              const std::int64_t* stride) {
   if (graft_dtype_bytes(dtype) == 0) fail(GRAFT_INVALID_ARGUMENT, "dtype is %d, which is unknown", dtype);
@@ -57,7 +51,6 @@ graft_tensor make_descriptor(graft_dtype dtype, std::int32_t rank, const std::in
   return tensor;
 }
 
-/** Elements from the first to one past the last, with the last row's pitch when `whole_rows`. */
 std::int64_t span(const graft_tensor& tensor, bool whole_rows) {
   std::int64_t last = 0;
   for (int i = 0; i < tensor.rank; ++i) {
@@ -68,11 +61,6 @@ std::int64_t span(const graft_tensor& tensor, bool whole_rows) {
   if (!whole_rows) return last + 1;
   const std::int64_t packed = checked_multiply(tensor.shape[0], tensor.stride[0]);
   return packed > last + 1 ? packed : last + 1;
-}
-
-void register_handle(Context& context) {
-  context.handles.fetch_add(1);
-  live_handles.fetch_add(1);
 }
 
 void forget_handle(Context& context) {
@@ -92,13 +80,6 @@ std::int64_t allocate_into(Context& context, graft_memory_category category, gra
   return counted;
 }
 
-template <class Owned>
-void publish(Context& context, std::unique_ptr<Owned> owned, decltype(Owned::descriptor)** handle) {
-  *handle = &owned.release()->descriptor;
-  register_handle(context);
-}
-
-}  // namespace
 }  // namespace graft::core
 
 using namespace graft::core;
@@ -176,56 +157,6 @@ graft_status graft_tensor_destroy(graft_context* context, graft_tensor* tensor) 
     std::unique_ptr<OwnedTensor> owned(reinterpret_cast<OwnedTensor*>(tensor));
     if (owned->bytes > 0) {
       free_aligned(owned->descriptor.data);
-      c.memory.add(owned->category, -owned->bytes);
-    }
-    forget_handle(c);
-  });
-}
-
-graft_status graft_weight_create_dense(graft_context* context, graft_memory_category category, graft_dtype dtype,
-                                       int64_t n, int64_t k, int32_t border, graft_weight** weight) {
-  return guard("graft_weight_create_dense", [&] {
-    if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "weight is NULL");
-    *weight = nullptr;
-    Context& c = context_of(context);
-    if (!is_float(dtype)) fail(GRAFT_INVALID_ARGUMENT, "dtype is %s, must be a float", dtype_name(dtype));
-    constexpr std::int64_t largest = std::int64_t{1} << 40;
-    if (n < 0 || k < 0 || n > largest || k > largest)
-      fail(GRAFT_INVALID_ARGUMENT, "n is %lld and k is %lld, must be in 0..2^40", static_cast<long long>(n),
-           static_cast<long long>(k));
-    if (border < 0) fail(GRAFT_INVALID_ARGUMENT, "border is %d, must be >= 0", border);
-    const std::int64_t row = static_cast<std::int64_t>(kAlignment) / graft_dtype_bytes(dtype);
-    const std::int64_t shape[] = {n + border, k + border};
-    const std::int64_t stride[] = {(k + border + row - 1) / row * row, 1};
-    auto owned = std::make_unique<OwnedWeight>(
-        OwnedWeight{{GRAFT_WEIGHT_DENSE, border, n, k, make_descriptor(dtype, 2, shape, stride)}, 0, category});
-    owned->bytes = allocate_into(c, category, owned->descriptor.storage);
-    publish(c, std::move(owned), weight);
-  });
-}
-
-graft_status graft_weight_wrap_dense(graft_context* context, const graft_tensor* matrix, graft_weight** weight) {
-  return guard("graft_weight_wrap_dense", [&] {
-    if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "weight is NULL");
-    *weight = nullptr;
-    Context& c = context_of(context);
-    check_tensor("matrix", matrix);
-    check_float("matrix", *matrix);
-    check_shape("matrix", *matrix, {-1, -1});
-    publish(c,
-            std::make_unique<OwnedWeight>(OwnedWeight{
-                {GRAFT_WEIGHT_DENSE, 0, matrix->shape[0], matrix->shape[1], *matrix}, 0, GRAFT_MEMORY_BASE}),
-            weight);
-  });
-}
-
-graft_status graft_weight_destroy(graft_context* context, graft_weight* weight) {
-  return guard("graft_weight_destroy", [&] {
-    if (weight == nullptr) return;
-    Context& c = context_of(context);
-    std::unique_ptr<OwnedWeight> owned(reinterpret_cast<OwnedWeight*>(weight));
-    if (owned->bytes > 0) {
-      free_aligned(owned->descriptor.storage.data);
       c.memory.add(owned->category, -owned->bytes);
     }
     forget_handle(c);

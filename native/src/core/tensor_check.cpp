@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/float_types.h"
+#include "core/nf4.h"
 
 namespace graft::core {
 namespace {
@@ -201,15 +202,67 @@ void check_no_overlap(const char* name, const graft_tensor* output, const char* 
        describe(other_name, input).c_str());
 }
 
+void check_no_overlap(const char* name, const graft_tensor* output, const char* weight_name,
+                      const graft_weight* weight) {
+  check_no_overlap(name, output, weight_name, &weight->storage);
+  if (weight->kind == GRAFT_WEIGHT_DENSE) return;
+  for (const graft_tensor* part : {&weight->absmax, &weight->nested_absmax, &weight->nested_offset})
+    if (part->rank > 0) check_no_overlap(name, output, weight_name, part);
+}
+
+const char* kind_name(graft_weight_kind kind) {
+  switch (kind) {
+    case GRAFT_WEIGHT_DENSE:
+      return "dense";
+    case GRAFT_WEIGHT_NF4:
+      return "NF4";
+  }
+  return "unknown";
+}
+
+namespace {
+
+void check_nf4(const std::string& name, const graft_weight& w) {
+  const std::int64_t blocks = ceil_div(w.n * w.k, kNf4Block);
+  const auto check_part = [&](const char* part, const graft_tensor& tensor, graft_dtype dtype, std::int64_t size) {
+    const std::string full = name + "'s " + part;
+    check_tensor(full.c_str(), &tensor);
+    check_dtype(full.c_str(), tensor, dtype);
+    check_shape(full.c_str(), tensor, {size});
+  };
+  check_part("codes", w.storage, GRAFT_DTYPE_U8, ceil_div(w.n * w.k, 2));
+  const bool nested = w.absmax.dtype == GRAFT_DTYPE_U8;
+  check_part("absmax", w.absmax, nested ? GRAFT_DTYPE_U8 : GRAFT_DTYPE_F32, blocks);
+  if (!nested) return;
+  check_part("nested_absmax", w.nested_absmax, GRAFT_DTYPE_F32, ceil_div(blocks, kNestedBlock));
+  check_part("nested_offset", w.nested_offset, GRAFT_DTYPE_F32, 1);
+}
+
+}  // namespace
+
 void check_weight(const char* name, const graft_weight* weight) {
   if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "%s is NULL", name);
-  if (weight->kind != GRAFT_WEIGHT_DENSE) fail(GRAFT_INVALID_ARGUMENT, "%s has unknown kind %d", name, weight->kind);
+  if (weight->kind != GRAFT_WEIGHT_DENSE && weight->kind != GRAFT_WEIGHT_NF4)
+    fail(GRAFT_INVALID_ARGUMENT, "%s has unknown kind %d", name, weight->kind);
   if (weight->border < 0 || weight->n < 0 || weight->k < 0)
     fail(GRAFT_INVALID_ARGUMENT, "%s has n %lld, k %lld, border %d, must be >= 0", name,
          static_cast<long long>(weight->n), static_cast<long long>(weight->k), weight->border);
+  if (weight->kind == GRAFT_WEIGHT_NF4) return check_nf4(name, *weight);
   check_tensor(name, &weight->storage);
   check_float(name, weight->storage);
   check_shape(name, weight->storage, {weight->n + weight->border, weight->k + weight->border});
+}
+
+void check_dense(const char* name, const graft_weight* weight) {
+  check_weight(name, weight);
+  if (weight->kind != GRAFT_WEIGHT_DENSE)
+    fail(GRAFT_UNSUPPORTED, "%s is %s, must be dense", name, kind_name(weight->kind));
+}
+
+void check_served_dtype(const char* name, const graft_tensor& tensor, const char* weight_name,
+                        const graft_weight& weight) {
+  if (weight.kind == GRAFT_WEIGHT_DENSE) return check_same_dtype(name, tensor, weight_name, weight.storage);
+  check_float(name, tensor);
 }
 
 graft_tensor dense_matrix(const graft_weight& weight) {

@@ -45,8 +45,22 @@ void check_same_shape(const char* name, const graft_tensor& tensor, const char* 
 void check_no_overlap(const char* name, const graft_tensor* output, const char* other_name, const graft_tensor* input,
                       bool same_is_fine = false);
 
-/** Not NULL, dense and well formed. */
+/** The same for an output beside a weight of any kind. */
+void check_no_overlap(const char* name, const graft_tensor* output, const char* weight_name,
+                      const graft_weight* weight);
+
+/** Not NULL, of a known kind and well formed. */
 void check_weight(const char* name, const graft_weight* weight);
+
+/** The same, and dense; UNSUPPORTED for another kind. */
+void check_dense(const char* name, const graft_weight* weight);
+
+/** `tensor` has the dtype of a dense weight, or any float dtype beside another kind. */
+void check_served_dtype(const char* name, const graft_tensor& tensor, const char* weight_name,
+                        const graft_weight& weight);
+
+/** "NF4". */
+const char* kind_name(graft_weight_kind kind);
 
 /** The W part [N, K] of a dense weight. */
 graft_tensor dense_matrix(const graft_weight& weight);

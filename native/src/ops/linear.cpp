@@ -14,10 +14,10 @@ void check_layer_forward(const graft_tensor* x, const graft_weight* w, const gra
   check_optional("bias", bias);
   check_tensor("y", y);
   check_shape("x", *x, {-1, w->k});
-  check_same_dtype("x", *x, "w", w->storage);
+  check_served_dtype("x", *x, "w", *w);
   check_shape("y", *y, {x->shape[0], w->n});
   check_no_overlap("y", y, "x", x);
-  check_no_overlap("y", y, "w", &w->storage);
+  check_no_overlap("y", y, "w", w);
   if (bias == nullptr) return;
   check_float("bias", *bias);
   check_shape("bias", *bias, {w->n});
@@ -33,7 +33,7 @@ void check_layer_backward(const graft_tensor* dy, const graft_tensor* x, const g
   check_optional("dbias", dbias);
   check_optional(name, wanted);
   check_shape("dy", *dy, {-1, w->n});
-  check_same_dtype("dy", *dy, "w", w->storage);
+  check_served_dtype("dy", *dy, "w", *w);
   if (x != nullptr) {
     check_shape("x", *x, {dy->shape[0], w->k});
     check_same_dtype("x", *x, "dy", *dy);
@@ -45,7 +45,7 @@ void check_layer_backward(const graft_tensor* dy, const graft_tensor* x, const g
     check_same_dtype("dx", *dx, "dy", *dy);
     check_no_overlap("dx", dx, "dy", dy);
     check_no_overlap("dx", dx, "x", x);
-    check_no_overlap("dx", dx, "w", &w->storage);
+    check_no_overlap("dx", dx, "w", w);
   }
   if (dbias != nullptr) {
     check_shape("dbias", *dbias, {w->n});
@@ -64,11 +64,13 @@ void LinearForward::check() const {
 void LinearBackward::check() const {
   check_layer_backward(dy, x, w, dx, dbias, "dw", dw);
   if (dw == nullptr) return;
+  if (w->kind != GRAFT_WEIGHT_DENSE)
+    fail(GRAFT_UNSUPPORTED, "dw is wanted, but w is %s, whose codes have no gradient", kind_name(w->kind));
   check_shape("dw", *dw, {w->n, w->k});
   check_dtype("dw", *dw, accumulator_dtype(dy->dtype));
   check_no_overlap("dw", dw, "dy", dy);
   check_no_overlap("dw", dw, "x", x);
-  check_no_overlap("dw", dw, "w", &w->storage);
+  check_no_overlap("dw", dw, "w", w);
   check_no_overlap("dw", dw, "dx", dx);
   check_no_overlap("dbias", dbias, "dw", dw);
 }

@@ -9,7 +9,7 @@ using namespace core;
 
 void LinearCrossEntropyForward::check() const {
   check_tensor("h", h);
-  check_weight("w", w);
+  check_dense("w", w);
   check_tensor("labels", labels);
   check_tensor("loss", loss);
   check_optional("count", count);

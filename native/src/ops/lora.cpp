@@ -28,7 +28,7 @@ void check_dropout(const Dropout& dropout) {
 
 void check_apart(const char* name, const graft_tensor* output, const graft_weight* w, const graft_tensor* a,
                  const graft_tensor* b) {
-  check_no_overlap(name, output, "w", &w->storage);
+  check_no_overlap(name, output, "w", w);
   check_no_overlap(name, output, "a", a);
   check_no_overlap(name, output, "b", b);
 }
@@ -43,6 +43,7 @@ void check_gradient(const char* name, const graft_tensor* gradient, const graft_
 
 void LoraPack::check() const {
   check_adapter(w, a, b, scale);
+  check_dense("w", w);
   if (a->shape[0] > w->border)
     fail(GRAFT_SHAPE_MISMATCH, "%s has rank %lld, but the border of w is %d", describe("a", a).c_str(),
          static_cast<long long>(a->shape[0]), w->border);
@@ -96,6 +97,7 @@ void LoraBackward::check() const {
 
 void LoraMerge::check() const {
   check_adapter(w, a, b, scale);
+  check_dense("w", w);
   check_tensor("merged", merged);
   check_shape("merged", *merged, {w->n, w->k});
   check_same_dtype("merged", *merged, "w", w->storage);

@@ -42,6 +42,7 @@ void PacaForward::check() const {
   check_tensor("indices", indices);
   check_optional("x_i", x_i);
   check_layer_forward(x, w, bias, y);
+  check_dense("w", w);
   check_same_dtype("y", *y, "x", *x);
   check_indices(*indices, w->k);
   check_no_overlap("y", y, "indices", indices);
@@ -58,6 +59,7 @@ void PacaForward::check() const {
 void PacaBackward::check() const {
   check_optional("x_i", x_i);
   check_layer_backward(dy, nullptr, w, dx, dbias, "dd", nullptr);
+  check_dense("w", w);
   check_optional("dd", dd);
   check_finite("scale", scale);
   if (x_i != nullptr) {
@@ -78,7 +80,7 @@ void PacaBackward::check() const {
 }
 
 void PacaRead::check() const {
-  check_weight("w", w);
+  check_dense("w", w);
   check_tensor("indices", indices);
   check_tensor("columns", columns);
   check_indices(*indices, w->k);
@@ -89,7 +91,7 @@ void PacaRead::check() const {
 }
 
 void PacaWrite::check() const {
-  check_weight("w", w);
+  check_dense("w", w);
   check_tensor("indices", indices);
   check_tensor("original", original);
   check_optional("d", d);
@@ -107,7 +109,7 @@ void PacaWrite::check() const {
 }
 
 void PacaColumnNorms::check() const {
-  check_weight("w", w);
+  check_dense("w", w);
   check_tensor("norms", norms);
   check_shape("norms", *norms, {w->k});
   check_dtype("norms", *norms, accumulator_dtype(w->storage.dtype));

@@ -179,6 +179,16 @@ Weight::Weight(const Context& context, graft_dtype dtype, std::int64_t n, std::i
   must(graft_weight_create_dense(context, GRAFT_MEMORY_BASE, dtype, n, k, border, &handle_));
 }
 
+Weight::Weight(const Context& context, Nf4 nf4, std::int64_t n, std::int64_t k) : context_(&context) {
+  must(graft_weight_create_nf4(context, GRAFT_MEMORY_BASE, n, k, nf4.nested, &handle_));
+}
+
+std::vector<double> Weight::values(const Context& context, const graft_tensor& part) {
+  graft_tensor* handle = nullptr;
+  must(graft_tensor_wrap(context, part.data, part.dtype, 1, part.shape, nullptr, &handle));
+  return Tensor(context, handle).get();
+}
+
 Weight::~Weight() { graft_weight_destroy(*context_, handle_); }
 
 Tensor Weight::matrix() const {

@@ -58,14 +58,23 @@ class Tensor {
   graft_tensor* handle_ = nullptr;
 };
 
+/** Asks for an NF4 weight; with `nested` its scales are quantised too. */
+struct Nf4 {
+  bool nested;
+};
+
 class Weight {
  public:
+  Weight(const Context& context, Nf4 nf4, std::int64_t n, std::int64_t k);
   Weight(const Context& context, graft_dtype dtype, std::int64_t n, std::int64_t k, int border = 0);
   ~Weight();
   Weight(const Weight&) = delete;
   operator graft_weight*() const { return handle_; }
   graft_weight* operator->() const { return handle_; }
-  Tensor matrix() const;  // view [n, k]
+  Tensor matrix() const;  // view [n, k] of a dense one
+  /** A copy of the vector `part`, e.g. w->absmax. */
+  static std::vector<double> values(const Context& context, const graft_tensor& part);
+
  private:
   const Context* context_;
   graft_weight* handle_ = nullptr;

@@ -24,12 +24,12 @@ std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* 
 
 }  // namespace
 
-std::string refuse_types(const graft_weight& w, const graft_tensor& a, const graft_tensor& b,
+std::string refuse_types(const graft_tensor& x, const graft_tensor& a, const graft_tensor& b,
                          const graft_tensor* bias) {
-  for (const graft_tensor* t : {&w.storage, &a, &b, bias})
+  for (const graft_tensor* t : {&x, &a, &b, bias})
     if (t != nullptr && t->dtype == GRAFT_DTYPE_F64) return "fp64 is for the reference";
-  const std::string refusal = gemm_refuse(w.storage.dtype, w.storage.dtype);
-  return refusal.empty() ? gemm_refuse(w.storage.dtype, GRAFT_DTYPE_F32) : refusal;
+  const std::string refusal = gemm_refuse(x.dtype, x.dtype);
+  return refusal.empty() ? gemm_refuse(x.dtype, GRAFT_DTYPE_F32) : refusal;
 }
 
 Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
@@ -45,7 +45,7 @@ Matrix converted(core::Context& context, core::Scratch& scratch, const graft_ten
   return to;
 }
 
-std::string refuse(const ops::LoraPack& a) { return refuse_types(*a.w, *a.a, *a.b, nullptr); }
+std::string refuse(const ops::LoraPack& a) { return refuse_types(a.w->storage, *a.a, *a.b, nullptr); }
 
 void run(core::Context& context, const ops::LoraPack& a) {
   const std::int64_t n = a.w->n, k = a.w->k, border = a.w->border, rank = a.a->shape[0];
@@ -93,11 +93,11 @@ void run(core::Context& context, const ops::LoraMerge& a) {
 namespace bordered {
 
 std::string refuse(const ops::LoraForward& a) {
-  const std::string types = fast::refuse_types(*a.w, *a.a, *a.b, a.bias);
+  const std::string types = fast::refuse_types(*a.x, *a.a, *a.b, a.bias);
   return types.empty() ? fast::refuse_border(*a.w, a.a->shape[0], "x", *a.x) : types;
 }
 std::string refuse(const ops::LoraBackward& a) {
-  const std::string types = fast::refuse_types(*a.w, *a.a, *a.b, nullptr);
+  const std::string types = fast::refuse_types(*a.dy, *a.a, *a.b, nullptr);
   return types.empty() ? fast::refuse_border(*a.w, a.a->shape[0], "dy", *a.dy) : types;
 }
 void run(core::Context& context, const ops::LoraForward& a) { fast::lora_forward(context, a, true); }
@@ -107,8 +107,8 @@ void run(core::Context& context, const ops::LoraBackward& a) { fast::lora_backwa
 
 namespace accumulating {
 
-std::string refuse(const ops::LoraForward& a) { return fast::refuse_types(*a.w, *a.a, *a.b, a.bias); }
-std::string refuse(const ops::LoraBackward& a) { return fast::refuse_types(*a.w, *a.a, *a.b, nullptr); }
+std::string refuse(const ops::LoraForward& a) { return fast::refuse_types(*a.x, *a.a, *a.b, a.bias); }
+std::string refuse(const ops::LoraBackward& a) { return fast::refuse_types(*a.dy, *a.a, *a.b, nullptr); }
 void run(core::Context& context, const ops::LoraForward& a) { fast::lora_forward(context, a, false); }
 void run(core::Context& context, const ops::LoraBackward& a) { fast::lora_backward(context, a, false); }
 

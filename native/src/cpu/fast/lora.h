@@ -13,8 +13,8 @@ namespace graft::cpu::fast {
 /** Rows of S and dS that one chunk makes. */
 inline constexpr std::int64_t kSkinnyRows = 64;
 
-/** Why neither path serves: types that the GEMM library lacks. */
-std::string refuse_types(const graft_weight& w, const graft_tensor& a, const graft_tensor& b, const graft_tensor* bias);
+/** Why neither path serves x or dy: types that the GEMM library lacks. */
+std::string refuse_types(const graft_tensor& x, const graft_tensor& a, const graft_tensor& b, const graft_tensor* bias);
 
 /** scale·m in the type and memory of `dtype`, from the scratch. */
 Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,

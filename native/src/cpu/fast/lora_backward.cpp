@@ -5,7 +5,7 @@
 
 #include "core/context.h"
 #include "core/float_types.h"
-#include "core/tensor_check.h"
+#include "cpu/fast/coded_weight.h"
 #include "cpu/fast/dropout.h"
 #include "cpu/fast/lora.h"
 #include "cpu/fast/narrow_gradient.h"
@@ -55,8 +55,7 @@ class Backward {
   float beta() const { return a_.accumulate ? 1.0f : 0.0f; }
 
   const GemmPanels* frozen() {
-    frozen_ = std::make_unique<GemmPanels>(context_, scratch_, dy_, matrix_of(core::dense_matrix(*a_.w)),
-                                           matrix_of(*a_.dx), beta());
+    frozen_ = std::make_unique<GemmPanels>(backward_panels(context_, scratch_, dy_, *a_.w, matrix_of(*a_.dx), beta()));
     return frozen_.get();
   }
 

@@ -4,6 +4,7 @@
 
 #include "core/context.h"
 #include "core/tensor_check.h"
+#include "cpu/fast/coded_weight.h"
 #include "cpu/fast/dropout.h"
 #include "cpu/fast/lora.h"
 #include "cpu/fast/skinny_bf16.h"
@@ -87,7 +88,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   if (rows == 0) return;
   const graft_dtype dtype = a.x->dtype;
   core::Scratch scratch(context.arena);
-  const Matrix storage = matrix_of(a.w->storage), y = matrix_of(*a.y);
+  const Matrix y = matrix_of(*a.y);
   const Matrix x = matrix_of(*a.x), wide_x = row_major(a.x->data, dtype, rows, k + rank, a.x->stride[0]);
   const float beta = a.accumulate ? 1.0f : 0.0f;
   const float* bias = bias_of(scratch, a.bias);
@@ -101,6 +102,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
     });
   };
   if (bordered) {
+    const Matrix storage = matrix_of(a.w->storage);
     project(context, x, storage.part(n, 0, rank, k), a.dropout, wide_x.part(0, k, rows, rank), a.s);
     run(GemmPanels(context, scratch, wide_x, storage.part(0, 0, n, k + rank).transposed(), y, beta, bias), nullptr);
     return;
@@ -109,7 +111,12 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   const Matrix up = converted(context, scratch, *a.b, a.scale, dtype);
   const Matrix s = row_major(scratch.take<char>(rows * rank * graft_dtype_bytes(dtype)), dtype, rows, rank, rank);
   project(context, x, down, a.dropout, s, a.s);
-  const GemmPanels frozen(context, scratch, x, storage.part(0, 0, n, k).transposed(), y, beta, bias);
+  if (refuse_few_rows(*a.w, rows).empty()) {
+    few_rows_forward(context, x, *a.w, y, beta, bias);
+    gemm(context, s, up.transposed(), y, 1);
+    return;
+  }
+  const GemmPanels frozen = forward_panels(context, scratch, x, *a.w, y, beta, bias);
   const GemmPanels low(context, scratch, s, up.transposed(), y, 1, nullptr, &frozen);
   run(frozen, &low);
 }

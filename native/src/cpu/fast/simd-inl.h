@@ -33,17 +33,19 @@ HWY_INLINE VF load(F d, const core::f16* p) {
 }
 
 HWY_INLINE void store(F d, VF v, float* p) { hn::StoreU(v, d, p); }
-HWY_INLINE void store([[maybe_unused]] F d, VF v, core::bf16* p) {
-  // Round to nearest even; NaN keeps its sign and becomes quiet.
+/** v as bf16, in the lower halves. Rounds to nearest even; NaN keeps its sign and becomes quiet. */
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<F>> bf16_bits(VF v) {
   const hn::RebindToUnsigned<F> d32;
-  const hn::RebindToSigned<F> di;
-  const hn::Rebind<std::uint16_t, F> d16;
   const auto u = hn::BitCast(d32, v);
   const auto odd = hn::And(hn::ShiftRight<16>(u), hn::Set(d32, 1));
   const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(u, hn::Set(d32, 0x7fff)), odd));
   const auto quiet = hn::Or(hn::ShiftRight<16>(u), hn::Set(d32, 0x40));
-  const auto bits = hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(v)), quiet, rounded);
-  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, bits)), d16, &p->bits);
+  return hn::IfThenElse(hn::RebindMask(d32, hn::IsNaN(v)), quiet, rounded);
+}
+HWY_INLINE void store([[maybe_unused]] F d, VF v, core::bf16* p) {
+  const hn::RebindToSigned<F> di;
+  const hn::Rebind<std::uint16_t, F> d16;
+  hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, bf16_bits(v))), d16, &p->bits);
 }
 HWY_INLINE void store([[maybe_unused]] F d, VF v, core::f16* p) {
 #if HWY_TARGET == HWY_SCALAR

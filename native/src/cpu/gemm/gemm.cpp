@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
 #include "core/float_types.h"
@@ -70,25 +71,52 @@ std::string gemm_refuse(graft_dtype input, graft_dtype output) {
   return matmul_refuse(input, output);
 }
 
+GemmPanels::GemmPanels(const Matrix& a, const Matrix& c, const float* bias, std::int64_t panel_rows,
+                       std::int64_t panel_columns)
+    : a_(a),
+      c_(c),
+      bias_(bias),
+      panel_rows_(panel_rows),
+      panel_columns_(panel_columns),
+      down_(panel_rows == 0 ? 0 : ceil_div(c.rows, panel_rows)),
+      across_(panel_columns == 0 ? 0 : ceil_div(c.columns, panel_columns)) {}
+
 GemmPanels::GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b,
-                       const Matrix& c, float beta, const float* bias, const GemmPanels* like)
-    : a_(a), b_(b), c_(c), bias_(bias) {
+                       const Matrix& c, float beta, const float* bias, const GemmPanels* like) {
   const Cut cut = like == nullptr ? cut_of(b, c.rows, c.columns) : Cut{like->panel_rows_, like->panel_columns_};
-  panel_rows_ = cut.rows;
-  panel_columns_ = cut.columns;
-  down_ = cut.rows == 0 ? 0 : ceil_div(c.rows, cut.rows);
-  across_ = cut.columns == 0 ? 0 : ceil_div(c.columns, cut.columns);
+  *this = GemmPanels(a, c, bias, cut.rows, cut.columns);
+  b_ = b;
+  shape_panels(context, scratch, beta);
+}
+
+GemmPanels::GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, MadeColumns b, const Matrix& c,
+                       float beta, const float* bias)
+    : GemmPanels(a, c, bias, std::min(c.rows, kPanelRows), std::min(c.columns, kPanelColumns)) {
   if (count() == 0) return;
-  const std::int64_t last_rows = c.rows - (down_ - 1) * cut.rows;
-  const std::int64_t last_columns = c.columns - (across_ - 1) * cut.columns;
+  make_ = std::move(b.make);
+  b_ = b.like;
+  const bool rows_run = b_.column_stride == 1;
+  (rows_run ? b_.row_stride : b_.column_stride) = rows_run ? panel_columns_ : b_.rows;
+  const std::int64_t bytes = b_.rows * panel_columns_ * graft_dtype_bytes(b_.dtype);
+  made_pitch_ = ceil_div(bytes, 64) * 64 + kWorkerGap;
+  b_.data = scratch.take<char>(made_pitch_ * context.pool.threads());
+  shape_panels(context, scratch, beta);
+}
+
+void GemmPanels::shape_panels(core::Context& context, core::Scratch& scratch, float beta) {
+  if (count() == 0) return;
+  const std::int64_t last_rows = c_.rows - (down_ - 1) * panel_rows_;
+  const std::int64_t last_columns = c_.columns - (across_ - 1) * panel_columns_;
   const auto panel = [&](std::int64_t rows, std::int64_t columns) {
-    return GemmPanel(a.part(0, 0, rows, a.columns), b.part(0, 0, b.rows, columns), c.part(0, 0, rows, columns), beta,
-                     bias != nullptr);
+    return GemmPanel(a_.part(0, 0, rows, a_.columns), b_.part(0, 0, b_.rows, columns), c_.part(0, 0, rows, columns),
+                     beta, bias_ != nullptr);
   };
-  inner_ = panel(cut.rows, cut.columns);
-  right_ = last_columns == cut.columns ? inner_ : panel(cut.rows, last_columns);
-  bottom_ = last_rows == cut.rows ? inner_ : panel(last_rows, cut.columns);
-  corner_ = last_rows == cut.rows ? right_ : last_columns == cut.columns ? bottom_ : panel(last_rows, last_columns);
+  inner_ = panel(panel_rows_, panel_columns_);
+  right_ = last_columns == panel_columns_ ? inner_ : panel(panel_rows_, last_columns);
+  bottom_ = last_rows == panel_rows_ ? inner_ : panel(last_rows, panel_columns_);
+  corner_ = last_rows == panel_rows_         ? right_
+            : last_columns == panel_columns_ ? bottom_
+                                             : panel(last_rows, last_columns);
   GemmPanel::take_scratch(context, scratch, {&inner_, &right_, &bottom_, &corner_});
 }
 
@@ -102,7 +130,12 @@ void GemmPanels::run(std::int64_t panel, int worker) const {
   const Place p = place(panel);
   const bool last_row = panel % down_ + 1 == down_, last_column = panel / down_ + 1 == across_;
   const GemmPanel& shape = last_row ? (last_column ? corner_ : bottom_) : (last_column ? right_ : inner_);
-  shape.run(worker, a_.part(p.row, 0, 0, 0).data, b_.part(0, p.column, 0, 0).data, c_.part(p.row, p.column, 0, 0).data,
+  Matrix b = b_.part(0, make_ == nullptr ? p.column : 0, b_.rows, p.columns);
+  if (make_ != nullptr) {
+    b.data = static_cast<char*>(b.data) + worker * made_pitch_;
+    make_(p.column, b);
+  }
+  shape.run(worker, a_.part(p.row, 0, 0, 0).data, b.data, c_.part(p.row, p.column, 0, 0).data,
             bias_ == nullptr ? nullptr : bias_ + p.column);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -61,6 +62,13 @@ class GemmPanel {
   float beta_ = 0;
 };
 
+/** A matrix B that nobody holds: a panel of C makes the columns that it needs, in memory of its worker. */
+struct MadeColumns {
+  Matrix like;  // without memory; one of its strides is 1, the other is of no account
+  /** Fills `panel` with B's columns from `first` on. why no larger captures than two pointers: ops do not allocate. */
+  std::function<void(std::int64_t first, const Matrix& panel)> make;
+};
+
 /** C [m, n] = A [m, k] · B [k, n] (+ bias [n] on each row) (+ C when beta is 1; beta is 0 or 1), cut into panels. A and
  * B have one type of f32, bf16, f16; C is row-major, of that type or f32; bias is f32 or NULL. Any size may be 0. */
 class GemmPanels {
@@ -74,6 +82,9 @@ class GemmPanels {
    * whose C has the same shape. */
   GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
              float beta, const float* bias = nullptr, const GemmPanels* like = nullptr);
+  /** The same with columns of B that are made for each panel. */
+  GemmPanels(core::Context& context, core::Scratch& scratch, const Matrix& a, MadeColumns b, const Matrix& c,
+             float beta, const float* bias = nullptr);
   std::int64_t count() const { return down_ * across_; }
   std::int64_t columns() const { return panel_columns_; }  // of each panel but the last ones
   std::int64_t down() const { return down_; }              // panels below each other have neighbouring numbers
@@ -81,7 +92,12 @@ class GemmPanels {
   void run(std::int64_t panel, int worker) const;
 
  private:
-  Matrix a_{}, b_{}, c_{};
+  GemmPanels(const Matrix& a, const Matrix& c, const float* bias, std::int64_t panel_rows, std::int64_t panel_columns);
+  void shape_panels(core::Context& context, core::Scratch& scratch, float beta);
+
+  Matrix a_{}, b_{}, c_{};  // b_: of a MadeColumns, the first worker's panel
+  std::function<void(std::int64_t, const Matrix&)> make_;
+  std::int64_t made_pitch_ = 0;  // bytes from one worker's panel to the next
   const float* bias_ = nullptr;
   std::int64_t panel_rows_ = 0, panel_columns_ = 0, down_ = 0, across_ = 0;
   GemmPanel inner_, right_, bottom_, corner_;

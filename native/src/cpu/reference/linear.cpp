@@ -2,15 +2,15 @@
 #include "ops/linear.h"
 
 #include "core/context.h"
-#include "core/tensor_check.h"
-#include "cpu/reference/element.h"
+#include "cpu/reference/weight_view.h"
 
 namespace graft::cpu::reference {
 
 void run(core::Context& context, const ops::LinearForward& a) {
   visit_compute(a.x->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> x(*a.x), w(core::dense_matrix(*a.w)), y(*a.y);
+    const View<C> x(*a.x), y(*a.y);
+    const WeightView<C> w(*a.w, a.x->dtype);
     core::parallel_for(context, x.size(0), [&](std::int64_t t, int) {
       for (std::int64_t n = 0; n < a.w->n; ++n) {
         C sum = a.bias == nullptr ? C{0} : View<C>(*a.bias)(n);
@@ -24,7 +24,8 @@ void run(core::Context& context, const ops::LinearForward& a) {
 void run(core::Context& context, const ops::LinearBackward& a) {
   visit_compute(a.dy->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> dy(*a.dy), w(core::dense_matrix(*a.w));
+    const View<C> dy(*a.dy);
+    const WeightView<C> w(*a.w, a.dy->dtype);
     const std::int64_t rows = dy.size(0);
     if (a.dx != nullptr) {
       const View<C> dx(*a.dx);

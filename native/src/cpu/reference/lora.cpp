@@ -4,8 +4,7 @@
 
 #include "core/context.h"
 #include "core/philox.h"
-#include "core/tensor_check.h"
-#include "cpu/reference/element.h"
+#include "cpu/reference/weight_view.h"
 
 namespace graft::cpu::reference {
 namespace {
@@ -36,7 +35,8 @@ void run(core::Context&, const ops::LoraPack& a) {
 void run(core::Context& context, const ops::LoraForward& a) {
   visit_compute(a.x->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> x(*a.x), w(core::dense_matrix(*a.w)), down(*a.a), up(*a.b), y(*a.y);
+    const View<C> x(*a.x), down(*a.a), up(*a.b), y(*a.y);
+    const WeightView<C> w(*a.w, a.x->dtype);
     const std::int64_t rows = x.size(0), n = a.w->n, k = a.w->k, rank = down.size(0);
     const C scale = static_cast<C>(a.scale);
     core::Scratch scratch(context.arena);
@@ -63,7 +63,8 @@ void run(core::Context& context, const ops::LoraForward& a) {
 void run(core::Context& context, const ops::LoraBackward& a) {
   visit_compute(a.dy->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> dy(*a.dy), w(core::dense_matrix(*a.w)), down(*a.a), up(*a.b);
+    const View<C> dy(*a.dy), down(*a.a), up(*a.b);
+    const WeightView<C> w(*a.w, a.dy->dtype);
     const std::int64_t rows = dy.size(0), n = a.w->n, k = a.w->k, rank = down.size(0);
     const C scale = static_cast<C>(a.scale);
     core::Scratch scratch(context.arena);

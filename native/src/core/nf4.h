@@ -1,0 +1,68 @@
+// The constants of NF4 and of its double quantisation, and the scale of a block. QLoRA (arXiv 2305.14314, section 3);
+// the values are those of bitsandbytes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "graft/weight.h"
+
+namespace graft::core {
+
+inline constexpr std::int64_t kNf4Block = 64;
+inline constexpr std::int64_t kNestedBlock = 256;  // scales that share a scale
+inline constexpr int kNf4Zero = 7;                 // the code of 0
+
+/** Quantiles of the normal distribution, 7 below zero and 8 above, by the largest. */
+inline constexpr std::array<float, 16> kNf4Levels{-1.0f,
+                                                  -0.6961928009986877f,
+                                                  -0.5250730514526367f,
+                                                  -0.39491748809814453f,
+                                                  -0.28444138169288635f,
+                                                  -0.18477343022823334f,
+                                                  -0.09105003625154495f,
+                                                  0.0f,
+                                                  0.07958029955625534f,
+                                                  0.16093020141124725f,
+                                                  0.24611230194568634f,
+                                                  0.33791524171829224f,
+                                                  0.44070982933044434f,
+                                                  0.5626170039176941f,
+                                                  0.7229568362236023f,
+                                                  1.0f};
+
+/** A value has the code c when c of these lie below it. */
+inline constexpr std::array<float, 15> kNf4Bounds = [] {
+  std::array<float, 15> bounds{};
+  for (std::size_t i = 0; i < 15; ++i)
+    bounds[i] = static_cast<float>((static_cast<double>(kNf4Levels[i]) + static_cast<double>(kNf4Levels[i + 1])) / 2);
+  return bounds;
+}();
+
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
+
+/** The signed 8-bit dynamic map (arXiv 2110.02861, section 2.1), ascending: ±10^(i-6) times the middles of 2^i equal
+ * parts of [0.1, 1], for i in 0..6, and 0 and 1. */
+const std::array<float, 256>& dynamic_map();
+
+/** The scales of an NF4 weight's blocks. */
+class Nf4Scales {
+ public:
+  explicit Nf4Scales(const graft_weight& w);
+  float operator[](std::int64_t block) const {
+    if (codes_ == nullptr) return absmax_[block];
+    const float scaled = map_[codes_[block]] * absmax_[block / kNestedBlock];
+    return scaled + offset_;
+  }
+
+ private:
+  const std::uint8_t* codes_ = nullptr;  // double quantised
+  const float* absmax_;
+  const float* map_;
+  float offset_ = 0;
+};
+
+/** Double quantises absmax [count] into the weight's codes, nested_absmax and nested_offset. */
+void nest_scales(const float* absmax, std::int64_t count, const graft_weight& w);
+
+}  // namespace graft::core

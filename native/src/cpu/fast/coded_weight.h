@@ -1,0 +1,36 @@
+// Products with a weight of any kind. A dense one is an operand of the GEMM library as it lies. The codes of another
+// are decoded, by each panel of the result, into a panel of W that stays in cache until the library has read it; a
+// product of few rows reads the codes alone. A new kind adds its case to `decode`, and nothing else has to know it.
+#pragma once
+
+#include "cpu/gemm/gemm.h"
+#include "graft/weight.h"
+
+namespace graft::cpu::fast {
+
+/** panel [rows, columns] (row-major; f32, bf16 or f16) = W[n.., k..], each element rounded once to its dtype. On the
+ * calling worker. */
+void decode(const graft_weight& w, std::int64_t n, std::int64_t k, const Matrix& panel);
+
+/** The panels of y = x Wᵀ + bias (+ y when beta is 1). */
+GemmPanels forward_panels(core::Context& context, core::Scratch& scratch, const Matrix& x, const graft_weight& w,
+                          const Matrix& y, float beta, const float* bias);
+
+/** The panels of dx = dy W (+ dx when beta is 1). */
+GemmPanels backward_panels(core::Context& context, core::Scratch& scratch, const Matrix& dy, const graft_weight& w,
+                           const Matrix& dx, float beta);
+
+/** Runs all panels, shared over the context's threads. */
+void run_panels(core::Context& context, const GemmPanels& panels);
+
+/** Rows of x for which y = x Wᵀ is faster from the codes than by panels. */
+inline constexpr std::int64_t kFewRows = 8;
+
+/** Why few_rows_forward does not serve. */
+std::string refuse_few_rows(const graft_weight& w, std::int64_t rows);
+
+/** y = x Wᵀ + bias (+ y when beta is 1) of at most kFewRows rows, in fp32 from the codes. */
+void few_rows_forward(core::Context& context, const Matrix& x, const graft_weight& w, const Matrix& y, float beta,
+                      const float* bias);
+
+}  // namespace graft::cpu::fast
