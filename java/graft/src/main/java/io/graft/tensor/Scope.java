@@ -4,6 +4,7 @@ import static io.graft.binding.Native.graft_tensor_create;
 import static io.graft.binding.Native.graft_tensor_view;
 import static io.graft.binding.Native.graft_tensor_wrap;
 import static io.graft.binding.Native.graft_weight_create_dense;
+import static io.graft.binding.Native.graft_weight_create_nf4;
 import static io.graft.binding.Native.graft_weight_wrap_dense;
 
 import io.graft.binding.Address;
@@ -100,6 +101,17 @@ public final class Scope implements AutoCloseable {
             graft_weight handle = new graft_weight((Pointer) null);
             Status.check(graft_weight_wrap_dense(context.pointer(), Tensor.pointer(context, matrix), handle));
             return new Weight(this, handle, matrix.owner());
+        }
+    }
+
+    /** An NF4 weight [n, k] of zeros, for {@link io.graft.ops.Nf4#quantize} to fill; its scales may be quantised too. */
+    public Weight nf4(Memory memory, long n, long k, boolean doubleQuantized) {
+        synchronized (context) {
+            checkOpen();
+            graft_weight handle = new graft_weight((Pointer) null);
+            Status.check(graft_weight_create_nf4(
+                    context.pointer(), memory.ordinal(), n, k, doubleQuantized ? 1 : 0, handle));
+            return new Weight(this, handle, null);
         }
     }
 

@@ -12,7 +12,16 @@ import java.util.Arrays;
  * an adapter of rank up to R is packed, so that layer and adapter are one matrix product.
  */
 public final class Weight extends Handle {
+    /** How a weight is stored. */
+    public enum Kind {
+        /** A matrix, with or without a border. */
+        DENSE,
+        /** 4-bit codes and scales ({@link io.graft.ops.Nf4}): frozen, without a border. */
+        NF4
+    }
+
     private final graft_weight handle;
+    private final Kind kind;
     private final DType dtype;
     private final long n;
     private final long k;
@@ -22,6 +31,7 @@ public final class Weight extends Handle {
     Weight(Scope scope, graft_weight handle, Owner root) {
         super(scope, root);
         this.handle = handle;
+        this.kind = Kind.values()[handle.kind()];
         this.dtype = DType.of(handle.storage().dtype());
         this.n = handle.n();
         this.k = handle.k();
@@ -29,7 +39,12 @@ public final class Weight extends Handle {
         scope.children().add(this);
     }
 
-    /** How an element is stored. */
+    /** How W is stored. */
+    public Kind kind() {
+        return kind;
+    }
+
+    /** The type of W's elements in memory, of a code where it is not dense. */
     public DType dtype() {
         return dtype;
     }
@@ -49,10 +64,13 @@ public final class Weight extends Handle {
         return border;
     }
 
-    /** W itself [n, k], without the border: one view, made on first use, which closes with the weight. */
+    /** W itself [n, k], without the border: one view, made on first use, which closes with the weight. Dense only. */
     public Tensor matrix() {
         synchronized (scope().context()) {
             checkOpen();
+            if (kind != Kind.DENSE) {
+                throw new IllegalStateException("Weight.matrix: W is " + kind + ", not a matrix in memory");
+            }
             if (matrix == null) {
                 graft_tensor storage = handle.storage();
                 matrix = scope().view(storage, owner(), 0, new long[] {n, k}, new long[] {storage.stride(0), 1});
@@ -80,6 +98,6 @@ public final class Weight extends Handle {
 
     @Override
     public String toString() {
-        return "Weight " + Arrays.toString(new long[] {n, k}) + " " + dtype;
+        return "Weight " + Arrays.toString(new long[] {n, k}) + " " + (kind == Kind.DENSE ? dtype : kind);
     }
 }

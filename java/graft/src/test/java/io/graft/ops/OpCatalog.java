@@ -26,6 +26,7 @@ final class OpCatalog {
             Linear.class,
             LinearCrossEntropy.class,
             LoraLinear.class,
+            Nf4.class,
             Paca.class,
             Random.class,
             RmsNorm.class,
