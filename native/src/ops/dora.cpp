@@ -36,7 +36,7 @@ graft_tensor columns_of(const graft_tensor& matrix, std::int64_t first, std::int
 }
 
 void DoraSquaredNorms::check() const {
-  check_weight("w", w);
+  check_dense("w", w);
   check_rows("squared", squared, *w);
   check_dtype("squared", *squared, accumulator_dtype(w->storage.dtype));
   check_no_overlap("squared", squared, "w", &w->storage);
@@ -44,6 +44,7 @@ void DoraSquaredNorms::check() const {
 
 void DoraNorms::check() const {
   check_adapter(w, a, b, scale);
+  check_dense("w", w);
   check_rows("squared", squared, *w);
   check_rows("norm", norm, *w);
   check_dtype("norm", *norm, accumulator_dtype(w->storage.dtype));
@@ -55,6 +56,7 @@ void DoraNorms::check() const {
 
 void DoraForward::check() const {
   lora.check();
+  check_dense("w", lora.w);
   check_magnitude(m, norm, *lora.w);
   check_no_overlap("y", lora.y, "m", m);
   check_no_overlap("y", lora.y, "norm", norm);
@@ -77,6 +79,7 @@ void DoraBackward::check() const {
   LoraBackward layer = lora;
   layer.db = nullptr;  // why: its S is a part of kept, which is looked at below
   layer.check();
+  check_dense("w", lora.w);
   check_magnitude(m, norm, *lora.w);
   check_optional("kept", kept);
   check_optional("db", lora.db);

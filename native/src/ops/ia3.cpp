@@ -34,6 +34,7 @@ void check_gradient(const char* name, const graft_tensor* dl, const char* scales
 void Ia3Forward::check() const {
   check_optional("z", z);
   check_layer_forward(x, w, bias, y);
+  check_dense("w", w);
   check_same_dtype("y", *y, "x", *x);
   check_scales("l_in", l_in, w->k);
   check_scales("l_out", l_out, w->n);
@@ -51,6 +52,7 @@ void Ia3Forward::check() const {
 void Ia3Backward::check() const {
   check_optional("z", z);
   check_layer_backward(dy, x, w, dx, dbias, "dl_in", dl_in);
+  check_dense("w", w);
   check_scales("l_in", l_in, w->k);
   check_scales("l_out", l_out, w->n);
   if (z != nullptr) {
@@ -72,7 +74,7 @@ void Ia3Backward::check() const {
 }
 
 void Ia3Merge::check() const {
-  check_weight("w", w);
+  check_dense("w", w);
   check_tensor("merged", merged);
   check_scales("l_in", l_in, w->k);
   check_scales("l_out", l_out, w->n);

@@ -23,11 +23,11 @@ void run(core::Context&, const ops::LoraMerge&);
 
 namespace {
 
-std::string refuse_layer(const graft_weight& w, const graft_tensor& a, const graft_tensor& b, const graft_tensor* bias,
+std::string refuse_layer(const graft_tensor& x, const graft_tensor& a, const graft_tensor& b, const graft_tensor* bias,
                          const graft_tensor& m, const graft_tensor& norm) {
   for (const graft_tensor* t : {&m, &norm})
     if (t->dtype == GRAFT_DTYPE_F64) return "the magnitude is fp64";
-  return refuse_types(w, a, b, bias);
+  return refuse_types(x, a, b, bias);
 }
 
 // 1 / norm, or with m the gain g = m / norm: 0 where the norm is.
@@ -65,7 +65,7 @@ void run(core::Context& context, const ops::DoraSquaredNorms& a) {
 }
 
 std::string refuse(const ops::DoraNorms& a) {
-  return a.squared->dtype == GRAFT_DTYPE_F64 ? "squared is fp64" : refuse_types(*a.w, *a.a, *a.b, nullptr);
+  return a.squared->dtype == GRAFT_DTYPE_F64 ? "squared is fp64" : refuse_types(a.w->storage, *a.a, *a.b, nullptr);
 }
 
 void run(core::Context& context, const ops::DoraNorms& a) {
@@ -94,7 +94,7 @@ void run(core::Context& context, const ops::DoraNorms& a) {
 }
 
 std::string refuse(const ops::DoraForward& a) {
-  return refuse_layer(*a.lora.w, *a.lora.a, *a.lora.b, a.lora.bias, *a.m, *a.norm);
+  return refuse_layer(*a.lora.x, *a.lora.a, *a.lora.b, a.lora.bias, *a.m, *a.norm);
 }
 
 void run(core::Context& context, const ops::DoraForward& a) {
@@ -116,7 +116,7 @@ void run(core::Context& context, const ops::DoraForward& a) {
 }
 
 std::string refuse(const ops::DoraBackward& a) {
-  return refuse_layer(*a.lora.w, *a.lora.a, *a.lora.b, nullptr, *a.m, *a.norm);
+  return refuse_layer(*a.lora.dy, *a.lora.a, *a.lora.b, nullptr, *a.m, *a.norm);
 }
 
 void run(core::Context& context, const ops::DoraBackward& a) {
