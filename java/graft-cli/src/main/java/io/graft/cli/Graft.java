@@ -19,6 +19,7 @@ import picocli.CommandLine.ParameterException;
         subcommands = {
             DemoCommand.class,
             FinetuneCommand.class,
+            CompareCommand.class,
             GenerateCommand.class,
             EvalCommand.class,
             InfoCommand.class,

@@ -16,7 +16,7 @@ class UsageTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "finetune", "generate", "eval", "info", "trace"})
+    @ValueSource(strings = {"demo", "finetune", "compare", "generate", "eval", "info", "trace"})
     void everyCommandExplainsItself(String command) {
         Cli run = Cli.run(command, "--help");
         assertThat(run.status()).isZero();
@@ -27,7 +27,7 @@ class UsageTest {
     @Test
     void theProgramListsItsCommands() {
         assertThat(Cli.run("--help").out())
-                .contains("demo", "finetune", "generate", "eval", "info", "trace", "`graft COMMAND --help`");
+                .contains("demo", "finetune", "compare", "generate", "eval", "info", "trace", "`graft COMMAND --help`");
         assertThat(Cli.run("--version").out()).startsWith("graft ");
     }
 
@@ -49,6 +49,7 @@ class UsageTest {
                 "generate --model m --prompt p --top-p 0|--top-p must be in (0, 1], got 0",
                 "eval --model m --data d --threads x|'x' is not",
                 "info --threads 0|--threads must be positive, got 0",
+                "compare --model m --data d --steps 0|--steps must be positive, got 0",
                 "demo --minutes -1|--minutes must be positive"
             })
     void badUsageIsTwo(String arguments, String message) {

@@ -18,8 +18,8 @@ public final class Nf4 {
     /** The codes and scales of w [N, K] from a float matrix [N, K]. */
     public static void quantize(Context context, Tensor matrix, Weight w) {
         synchronized (context) {
-            Status.check(graft_nf4_quantize(
-                    context.pointer(), Tensor.pointer(context, matrix), Weight.pointer(context, w)));
+            Status.check(
+                    graft_nf4_quantize(context.pointer(), Tensor.pointer(context, matrix), Weight.pointer(context, w)));
         }
     }
 

@@ -5,11 +5,15 @@ import io.graft.cli.Method;
 import io.graft.cli.MethodOptions;
 import io.graft.cli.OpenModel;
 import io.graft.cli.Output;
+import io.graft.cli.compare.Comparison;
+import io.graft.cli.compare.Contender;
+import io.graft.cli.compare.Result;
 import io.graft.io.AtomicFiles;
 import io.graft.io.LlamaConfig;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.train.BatchSource;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -20,7 +24,6 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.OptionalInt;
-import java.util.function.DoubleToLongFunction;
 
 /**
  * The small Llama that the methods start from: trained from scratch on the main sources, and kept in the cache under a
@@ -30,6 +33,8 @@ final class BaseModel {
     static final String NAME = "base, from scratch";
 
     private static final double LEARNING_RATE = 1e-3;
+    private static final int STEPS_LEAST = 10;
+    private static final int STEPS_MOST = 600;
     private static final String RESULT = "result.json";
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -52,29 +57,32 @@ final class BaseModel {
     }
 
     /** What the training of the cached model gave. */
-    DemoResult result() throws IOException {
-        return JSON.readValue(folder.resolve(RESULT).toFile(), DemoResult.class);
+    Result result() throws IOException {
+        return JSON.readValue(folder.resolve(RESULT).toFile(), Result.class);
     }
 
-    /** Trains the model, for so many seconds at most, and puts it into the cache. */
-    DemoResult train(Output out, double seconds, DoubleToLongFunction steps) throws IOException {
+    /** Trains the model, for about so many seconds and at most for so many, and puts it into the cache. */
+    Result train(Output out, double seconds, double most) throws IOException {
         Llama.Options options =
                 Llama.Options.training(Method.named("full").create().apply(new MethodOptions(), settings.seed()));
-        try (Context context = settings.openContext();
-                OpenModel model =
-                        OpenModel.create(context, config(), settings.precision().dtype(), settings.seed(), options)) {
-            TrainingRun run = new TrainingRun(
-                    out, model, text.mainBatches(settings.seed()), DemoText.TOKENS, LEARNING_RATE, settings.seed());
-            DemoResult result = settings.baseSteps() == null
-                    ? run.until(seconds).train(NAME, text.mainValidation(), steps)
-                    : run.train(NAME, text.mainValidation(), settings.baseSteps());
+        Context context = settings.openContext();
+        OpenModel model =
+                OpenModel.create(context, config(), settings.precision().dtype(), settings.seed(), options);
+        BatchSource source = text.mainBatches(settings.seed());
+        try (Contender contender =
+                new Contender(NAME, context, model, source, DemoText.TOKENS, LEARNING_RATE, settings.seed())) {
+            Comparison training = new Comparison(out, List.of(contender), text.mainValidation(), () -> false);
+            Result result = (settings.baseSteps() == null
+                            ? training.run(seconds, most, STEPS_LEAST, STEPS_MOST)
+                            : training.run(settings.baseSteps()))
+                    .get(0);
             save(model.llama(), result);
             return result;
         }
     }
 
     /** why: the result comes last, since a folder that has it counts as complete. */
-    private void save(Llama llama, DemoResult result) throws IOException {
+    private void save(Llama llama, Result result) throws IOException {
         Files.deleteIfExists(folder.resolve(RESULT));
         llama.save(folder);
         text.writeTokenizer(folder);
@@ -107,7 +115,7 @@ final class BaseModel {
     private String key() {
         String facts = String.join(
                 "\n",
-                "2",
+                "3",
                 config().toString(),
                 text.corpusChecksum(),
                 settings.precision().toString(),

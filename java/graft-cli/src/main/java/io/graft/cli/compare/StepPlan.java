@@ -1,4 +1,4 @@
-package io.graft.cli.demo;
+package io.graft.cli.compare;
 
 import io.graft.train.Schedule;
 
@@ -33,10 +33,5 @@ final class StepPlan implements Schedule {
         }
         double way = Math.min(1, (double) (step - rising) / Math.max(1, steps - rising));
         return peak * (FLOOR + (1 - FLOOR) * 0.5 * (1 + Math.cos(Math.PI * way)));
-    }
-
-    /** As many steps as fit into the time, within limits. */
-    static long fitting(double seconds, double secondsPerStep, long least, long most) {
-        return Math.max(least, Math.min(most, (long) (seconds / secondsPerStep)));
     }
 }

@@ -1,4 +1,4 @@
-package io.graft.cli.demo;
+package io.graft.cli.compare;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -16,12 +16,21 @@ class ReportTest {
     @Test
     void reportStandsAlone() throws Exception {
         double[] losses = {9, 7, 6, 5.5};
-        DemoResult run = new DemoResult("lora", 10, 4, 1, 2, 3, 9, 5, losses);
+        Result run =
+                new Result("lora", 10, 4, 1, 2, new Result.Bytes(1 << 20, 2 << 20, 3 << 20, 7 << 20), 9, 5, losses);
         Path png = folder.resolve("losses.png");
-        LossChart.write(png, "losses", List.of(run));
+        Charts.losses(png, "losses", List.of(run));
+        Path memory = folder.resolve("memory.png");
+        Charts.memory(memory, List.of(run));
+        Path time = folder.resolve("time.png");
+        Charts.time(time, List.of(run));
+        for (Path bars : List.of(memory, time)) {
+            assertThat(Files.readAllBytes(bars)).startsWith(0x89, 'P', 'N', 'G');
+        }
         Path html = folder.resolve("report.html");
         HtmlReport.write(
                 html,
+                "a title",
                 Map.of("machine", "a <b>"),
                 List.of("method"),
                 List.of(List.of("lora")),
@@ -35,14 +44,14 @@ class ReportTest {
 
     @Test
     void smoothingStartsAtTheFirstLossAndFollows() {
-        assertThat(LossChart.smooth(new double[] {4, 4, 4})).containsExactly(4, 4, 4);
-        assertThat(LossChart.smooth(new double[] {4, 2})[1]).isBetween(2.0, 4.0);
+        assertThat(Charts.smooth(new double[] {4, 4, 4})).containsExactly(4, 4, 4);
+        assertThat(Charts.smooth(new double[] {4, 2})[1]).isBetween(2.0, 4.0);
     }
 
     @Test
     void median() {
-        assertThat(DemoResult.median(List.of(3.0, 1.0, 2.0))).isEqualTo(2.0);
-        assertThat(DemoResult.median(List.of(1.0, 2.0))).isEqualTo(1.5);
-        assertThat(DemoResult.median(List.of())).isNaN();
+        assertThat(Result.median(List.of(3.0, 1.0, 2.0))).isEqualTo(2.0);
+        assertThat(Result.median(List.of(1.0, 2.0))).isEqualTo(1.5);
+        assertThat(Result.median(List.of())).isNaN();
     }
 }

@@ -1,4 +1,4 @@
-package io.graft.cli.demo;
+package io.graft.cli.compare;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The demo's result as one HTML file that stands alone: what ran on which machine, the table, the picture, and a
- * sample of generated text.
+ * A comparison as one HTML file that stands alone: what ran on which machine, the table, the pictures, and samples of
+ * generated text.
  */
 final class HtmlReport {
     private static final String STYLE = """
@@ -25,6 +25,7 @@ final class HtmlReport {
 
     static void write(
             Path file,
+            String title,
             Map<String, String> facts,
             List<String> header,
             List<List<String>> rows,
@@ -32,10 +33,13 @@ final class HtmlReport {
             Map<String, String> samples)
             throws IOException {
         StringBuilder html = new StringBuilder();
-        html.append(
-                        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Graft demo</title>\n<style>\n")
+        html.append("<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>")
+                .append(escape(title))
+                .append("</title>\n<style>\n")
                 .append(STYLE)
-                .append("</style></head>\n<body>\n<h1>Graft demo</h1>\n");
+                .append("</style></head>\n<body>\n<h1>")
+                .append(escape(title))
+                .append("</h1>\n");
         html.append("<table>\n");
         facts.forEach((name, value) -> html.append("<tr><td>")
                 .append(escape(name))
@@ -48,7 +52,7 @@ final class HtmlReport {
         html.append("</table>\n");
         for (Path picture : pictures) {
             if (Files.exists(picture)) {
-                html.append("<p><img alt=\"loss curves\" src=\"data:image/png;base64,")
+                html.append("<p><img alt=\"results\" src=\"data:image/png;base64,")
                         .append(Base64.getEncoder().encodeToString(Files.readAllBytes(picture)))
                         .append("\"></p>\n");
             }

@@ -1,30 +1,40 @@
-package io.graft.cli.demo;
+package io.graft.cli.compare;
 
 import java.util.List;
 
 /**
- * What one training run of the demo gave.
+ * What one training run gave.
  *
- * @param name the method, or the base model's name
+ * @param name the method, or another title
  * @param trainedParameters how many numbers were trained
  * @param steps optimiser steps made
  * @param milliseconds median time of one step
  * @param tokensPerSecond at that time
- * @param peakBytes largest memory held by the native library in the run
+ * @param bytes memory held by the native library
  * @param before validation loss at the start, nats per token
  * @param after validation loss at the end
  * @param losses training loss of every step
  */
-record DemoResult(
+public record Result(
         String name,
         long trainedParameters,
         int steps,
         double milliseconds,
         double tokensPerSecond,
-        long peakBytes,
+        Bytes bytes,
         double before,
         double after,
         double[] losses) {
+
+    /**
+     * The most bytes held at once.
+     *
+     * @param base frozen weights
+     * @param training what is trained, its gradients and the optimiser's state
+     * @param activations what forward keeps, inputs and outputs
+     * @param peak all together, scratch included
+     */
+    public record Bytes(long base, long training, long activations, long peak) {}
 
     static double median(List<Double> values) {
         double[] sorted =

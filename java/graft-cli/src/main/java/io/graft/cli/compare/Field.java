@@ -1,0 +1,65 @@
+package io.graft.cli.compare;
+
+import io.graft.cli.InputException;
+import io.graft.cli.Machine;
+import io.graft.cli.Method;
+import io.graft.cli.MethodOptions;
+import io.graft.cli.OpenModel;
+import io.graft.cli.Precision;
+import io.graft.cli.Units;
+import io.graft.model.Llama;
+import io.graft.tensor.Context;
+import io.graft.train.BatchSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Supplier;
+
+/** The contenders of a comparison, each with a copy of the same model; they close together. */
+public final class Field implements AutoCloseable {
+    /** why: activations, the process and others on the machine need room too. */
+    private static final double SHARE_OF_MEMORY = 0.6;
+
+    private final Supplier<Context> contexts;
+    private final Path model;
+    private final Precision precision;
+    private final long seed;
+    private final List<Contender> contenders = new ArrayList<>();
+    private long bytes;
+
+    public Field(Supplier<Context> contexts, Path model, Precision precision, long seed) {
+        this.contexts = contexts;
+        this.model = model;
+        this.precision = precision;
+        this.seed = seed;
+    }
+
+    /** Opens the model once more, for this method. */
+    public void add(Method method, MethodOptions options, BatchSource source, long tokensPerStep) {
+        Context context = contexts.get();
+        try {
+            Llama.Options training = Llama.Options.training(method.create().apply(options, seed));
+            OpenModel opened = OpenModel.open(context, model, precision.dtype(), training);
+            contenders.add(
+                    new Contender(method.title(), context, opened, source, tokensPerStep, method.learningRate(), seed));
+        } catch (RuntimeException | Error failure) {
+            context.close();
+            throw failure;
+        }
+        bytes += context.memory();
+        if (bytes > SHARE_OF_MEMORY * Machine.totalMemory()) {
+            throw new InputException(contenders.size() + " copies of the model in training take "
+                    + Units.bytes(bytes) + " of the " + Units.bytes(Machine.totalMemory())
+                    + " of this machine; compare fewer methods at once");
+        }
+    }
+
+    public List<Contender> contenders() {
+        return contenders;
+    }
+
+    @Override
+    public void close() {
+        contenders.forEach(Contender::close);
+    }
+}
