@@ -2,9 +2,9 @@
 // forward + dx.
 //   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
-// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, and PaCA of the same rank. They
-// take turns within each round; a figure is the median over rounds of the ratio to "frozen" in the same round, so that
-// a machine that speeds up and slows down does not count.
+// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, and
+// (IA)³ at the inputs and at the outputs. They take turns within each round; a figure is the median over rounds of the
+// ratio to "frozen" in the same round, so that a machine that speeds up and slows down does not count.
 #include <unistd.h>
 
 #include <algorithm>
@@ -125,13 +125,8 @@ class Layer {
   }
 
   Contender dora() {
-    const auto vector = [&] {
-      const std::int64_t shape[] = {s_.n}, stride[] = {1};
-      graft_tensor* tensor = nullptr;
-      check(graft_tensor_create(c_, GRAFT_MEMORY_ADAPTER, GRAFT_DTYPE_F32, 1, shape, stride, &tensor));
-      return tensor;
-    };
-    graft_tensor *squared = vector(), *norm = vector(), *m = vector(), *dm = vector();
+    const auto row_lengths = [&] { return vector(GRAFT_DTYPE_F32, s_.n); };
+    graft_tensor *squared = row_lengths(), *norm = row_lengths(), *m = row_lengths(), *dm = row_lengths();
     graft_tensor* kept = matrix(c_, s_.dtype, s_.t, s_.n + s_.r);
     check(graft_tensor_fill(c_, 1, m));
     check(graft_dora_squared_norms(c_, adapted_, squared));
@@ -148,10 +143,24 @@ class Layer {
             {}};
   }
 
+  Contender ia3(bool inputs) {
+    graft_tensor* l = vector(GRAFT_DTYPE_F32, inputs ? s_.k : s_.n);
+    graft_tensor* dl = vector(GRAFT_DTYPE_F32, inputs ? s_.k : s_.n);
+    graft_tensor* z = inputs ? nullptr : matrix(c_, s_.dtype, s_.t, s_.n);
+    randomise(c_, l, 10);
+    const auto in = [inputs](graft_tensor* t) { return inputs ? t : nullptr; };
+    const auto out = [inputs](graft_tensor* t) { return inputs ? nullptr : t; };
+    return {inputs ? "ia3 inputs" : "ia3 outputs",
+            [=, this] { check(graft_ia3_forward(c_, x_, frozen_, in(l), out(l), nullptr, 0, y_, z)); },
+            [=, this] {
+              check(graft_ia3_backward(c_, dy_, in(x_), z, frozen_, in(l), out(l), 0, dx_, in(dl), out(dl), nullptr));
+            },
+            {},
+            {}};
+  }
+
   Contender paca() {
-    const std::int64_t shape[] = {s_.r}, stride[] = {1};
-    graft_tensor* indices = nullptr;
-    check(graft_tensor_create(c_, GRAFT_MEMORY_ADAPTER, GRAFT_DTYPE_I32, 1, shape, stride, &indices));
+    graft_tensor* indices = vector(GRAFT_DTYPE_I32, s_.r);
     for (std::int64_t j = 0; j < s_.r; ++j)
       static_cast<std::int32_t*>(indices->data)[j] = static_cast<std::int32_t>((7 * j + 3) * s_.k / (7 * s_.r));
     return {"paca",
@@ -162,6 +171,13 @@ class Layer {
   }
 
  private:
+  graft_tensor* vector(graft_dtype dtype, std::int64_t size) {
+    const std::int64_t stride = 1;
+    graft_tensor* tensor = nullptr;
+    check(graft_tensor_create(c_, GRAFT_MEMORY_ADAPTER, dtype, 1, &size, &stride, &tensor));
+    return tensor;
+  }
+
   graft_context* c_;
   Shape s_;
   graft_tensor *x_, *dy_, *y_, *dx_, *low_, *a_, *b_, *da_, *db_;
@@ -273,6 +289,8 @@ int main(int argc, char** argv) {
     all.push_back(layer.lora("lora dropout 0.1", 0.1));
     all.push_back(layer.dora());
     all.push_back(layer.paca());
+    all.push_back(layer.ia3(true));
+    all.push_back(layer.ia3(false));
     for (Contender& contender : all) measure(contender);
     for (Contender& contender : all) contender.forward_ms.clear(), contender.both_ms.clear();
     for (int round = 0; round < rounds; ++round)

@@ -48,6 +48,8 @@ struct Register {
   static const Register<ops::Args> register_##Args{GRAFT_LISTED(best, Args), GRAFT_LISTED(second, Args), \
                                                    GRAFT_REFERENCE(Args)};
 
+GRAFT_CPU_2(ActivationForward, fast)
+GRAFT_CPU_2(ActivationBackward, fast)
 GRAFT_CPU_2(AdamWSquaredNorm, fast)
 GRAFT_CPU_2(AdamWStep, fast)
 GRAFT_CPU_2(DoraSquaredNorms, fast)

@@ -19,6 +19,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/context.h",
                             "graft/tensor.h",
                             "graft/weight.h",
+                            "graft/ops/activation.h",
                             "graft/ops/adamw.h",
                             "graft/ops/attention.h",
                             "graft/ops/dora.h",

@@ -127,6 +127,8 @@ class ArgumentsTest {
                 arguments[i] = 1L;
             } else if (types[i] == boolean.class) {
                 arguments[i] = false;
+            } else if (types[i].isEnum()) {
+                arguments[i] = types[i].getEnumConstants()[0];
             } else {
                 arguments[i] = handles.make(types[i]);
             }

@@ -18,6 +18,7 @@ final class OpCatalog {
     static final Path ROOT = Path.of("..", "..");
 
     private static final List<Class<?>> CLASSES = List.of(
+            Activation.class,
             AdamWStep.class,
             Attention.class,
             Dora.class,

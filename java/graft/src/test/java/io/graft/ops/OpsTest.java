@@ -2,6 +2,7 @@ package io.graft.ops;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.binding.Native;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
@@ -219,6 +220,25 @@ class OpsTest {
         Tensor norms = tensor(2);
         Paca.columnNorms(context, weight(0, 3, 0, 4, 2), norms);
         assertThat(norms.floats()).containsExactly(5, 2);
+    }
+
+    @Test
+    void activation() {
+        Tensor x = tensor(1, 3).set(-1, 0.5f, 2);
+        Tensor y = tensor(1, 3);
+        Tensor dx = tensor(1, 3);
+        Tensor dy = tensor(1, 3).set(3, 4, 5);
+        Activation.forward(context, Activation.Kind.RELU, x, y);
+        assertThat(y.floats()).containsExactly(0, 0.5f, 2);
+        Activation.backward(context, Activation.Kind.RELU, dy, y, dx);
+        assertThat(dx.floats()).containsExactly(0, 4, 5);
+        Activation.forward(context, Activation.Kind.TANH, x, y);
+        float t = (float) Math.tanh(2);
+        assertThat(y.floats()[2]).isCloseTo(t, NEAR);
+        Activation.backward(context, Activation.Kind.TANH, dy, y, dx);
+        assertThat(dx.floats()[2]).isCloseTo(5 * (1 - t * t), NEAR);
+        assertThat(Activation.Kind.RELU.ordinal()).isEqualTo(Native.GRAFT_ACTIVATION_RELU);
+        assertThat(Activation.Kind.TANH.ordinal()).isEqualTo(Native.GRAFT_ACTIVATION_TANH);
     }
 
     @Test

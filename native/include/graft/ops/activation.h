@@ -1,0 +1,28 @@
+/** Elementwise functions whose derivative is a function of their result: max(x, 0) and tanh. */
+#ifndef GRAFT_OPS_ACTIVATION_H
+#define GRAFT_OPS_ACTIVATION_H
+
+#include "graft/weight.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum graft_activation_kind {
+  GRAFT_ACTIVATION_RELU = 0, /**< max(x, 0); NaN stays NaN */
+  GRAFT_ACTIVATION_TANH = 1
+} graft_activation_kind;
+
+/** y = f(x). x, y [T, F] of one float dtype, pitched; y may be x. kind: a graft_activation_kind. */
+GRAFT_API graft_status graft_activation_forward(graft_context* context, int32_t kind, const graft_tensor* x,
+                                                graft_tensor* y);
+
+/** dx = dy · f'(x), from y = f(x): 1 where y > 0 and else 0 for relu, 1 − y² for tanh. All [T, F] of one float dtype;
+ * dx is overwritten and may be dy or y. */
+GRAFT_API graft_status graft_activation_backward(graft_context* context, int32_t kind, const graft_tensor* dy,
+                                                 const graft_tensor* y, graft_tensor* dx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
