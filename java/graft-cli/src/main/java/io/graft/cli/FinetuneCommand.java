@@ -244,6 +244,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--rank-stabilised", methodOptions.rankStabilised)
                 .with("--target-modules", methodOptions.targets(List.of()))
                 .with("--virtual-tokens", methodOptions.virtualTokens)
+                .with("--parallel", methodOptions.parallel)
                 .with("--from-scratch", fromScratch)
                 .with("--epochs", epochs)
                 .with("--steps", steps)

@@ -2,22 +2,26 @@ package io.graft.cli;
 
 import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
+import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
+import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.io.PeftBitFitConfig;
+import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
@@ -107,6 +111,27 @@ public record Method(
                             PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens), seed),
                     (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
             new Method(
+                    "ptuning",
+                    "P-tuning",
+                    "P_TUNING",
+                    5e-3,
+                    (options, seed) -> PTuning.create(
+                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed),
+                    Method::pTuning),
+            new Method(
+                    "bottleneck",
+                    "bottleneck adapters",
+                    "BOTTLENECK",
+                    2e-3,
+                    (options, seed) -> Bottleneck.create(
+                            PeftBottleneckConfig.of(
+                                    options.baseModel,
+                                    options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
+                                    options.rank,
+                                    options.parallel),
+                            seed),
+                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+            new Method(
                     "ln",
                     "LN-tuning",
                     "LN_TUNING",
@@ -168,6 +193,13 @@ public record Method(
     /** The name of a trained parameter in the file that it is saved in. */
     static String key(Llama llama, Parameter parameter) {
         return llama.adapter() instanceof PeftAdapter peft ? peft.key(parameter) : parameter.name();
+    }
+
+    private static Adapter pTuning(Path folder, boolean train) {
+        if (train) {
+            throw new InputException(folder + " holds what an encoder made and not the encoder: it cannot be trained");
+        }
+        return PTuning.frozen(folder);
     }
 
     private static Adapter lora(MethodOptions options, long seed, boolean weightDecomposed) {

@@ -10,7 +10,7 @@ public final class MethodOptions {
     @Option(
             names = "--rank",
             paramLabel = "R",
-            description = "Rank of the adapter, or trained columns of each layer (default: ${DEFAULT-VALUE}).")
+            description = "Rank or width of the adapter, or trained columns of each layer (default: ${DEFAULT-VALUE}).")
     int rank = 16;
 
     @Option(names = "--alpha", paramLabel = "X", description = "Scale: alpha / rank (default: twice the rank).")
@@ -29,7 +29,8 @@ public final class MethodOptions {
             names = "--target-modules",
             paramLabel = "NAME",
             split = ",",
-            description = "Linear layers that get an adapter (default: all seven of each block; ia3: k, v and down).")
+            description = "Linear layers that get an adapter (default: all seven of each block; ia3: k, v and down;"
+                    + " bottleneck: o and down).")
     String[] targets;
 
     @Option(
@@ -43,6 +44,9 @@ public final class MethodOptions {
             paramLabel = "N",
             description = "Prompt and prefix tuning: how many trained tokens (default: ${DEFAULT-VALUE}).")
     int virtualTokens = 20;
+
+    @Option(names = "--parallel", description = "Bottleneck adapters: beside the layers instead of behind them.")
+    boolean parallel;
 
     /** What --columns takes. */
     enum Columns {

@@ -44,7 +44,7 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"lora", "full", "dora", "paca", "ia3", "bitfit", "prompt", "prefix", "ln"})
+    @ValueSource(strings = {"lora", "full", "dora", "paca", "ia3", "bitfit", "prompt", "prefix", "ptuning", "bottleneck", "ln"})
     void lossFallsAndTheResultIsUsable(String method) {
         Path out = folder.resolve(method);
         Cli run = finetune(out, "--method", method, "--steps", 30, "--eval-data", text, "--json");

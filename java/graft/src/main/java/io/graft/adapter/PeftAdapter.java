@@ -169,7 +169,7 @@ public abstract class PeftAdapter implements Adapter {
     }
 
     @Override
-    public final void changed() {
+    public void changed() {
         for (int i = 0; i < attached.size(); i++) {
             attached.get(i).write();
         }

@@ -12,7 +12,7 @@ import java.nio.file.Path;
 
 /** An adapter that stands before the sequence and changes no module; its file has one tensor, {@code prompt_embeddings}. */
 abstract class PeftFrontAdapter extends PeftAdapter {
-    private static final String KEY = "prompt_embeddings";
+    static final String KEY = "prompt_embeddings";
 
     PeftFrontAdapter(PeftPromptLearningConfig config, Path source, boolean trained) {
         super(config, source, trained);

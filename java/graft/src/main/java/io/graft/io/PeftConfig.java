@@ -20,6 +20,7 @@ public abstract sealed class PeftConfig
                 PeftPacaConfig,
                 PeftIa3Config,
                 PeftBitFitConfig,
+                PeftBottleneckConfig,
                 PeftLnTuningConfig,
                 PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */

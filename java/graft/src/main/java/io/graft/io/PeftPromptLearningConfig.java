@@ -8,7 +8,7 @@ import java.util.List;
  * what PEFT writes about the model that they fit.
  */
 public abstract sealed class PeftPromptLearningConfig extends PeftConfig
-        permits PeftPromptTuningConfig, PeftPrefixTuningConfig {
+        permits PeftPromptTuningConfig, PeftPrefixTuningConfig, PeftPromptEncoderConfig {
     private final JsonFields fields;
     private final int virtualTokens;
 

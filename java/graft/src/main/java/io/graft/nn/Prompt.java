@@ -7,19 +7,30 @@ import io.graft.tensor.Tensor;
 
 /** Virtual tokens: trained rows that stand before every sequence, in the place of embeddings. */
 public final class Prompt {
-    private final Parameter rows;
+    private final Tensor rows;
+    private final Tensor rowsGradient;
+    private final PromptEncoder encoder;
 
     /** @param rows [length, hidden] */
     public Prompt(Parameter rows) {
-        this.rows = rows;
+        this.rows = rows.value();
+        this.rowsGradient = rows.gradient();
+        this.encoder = null;
+    }
+
+    /** The rows that an encoder makes. */
+    public Prompt(PromptEncoder encoder) {
+        this.rows = encoder.rows();
+        this.rowsGradient = encoder.trainable() ? encoder.gradient() : null;
+        this.encoder = encoder;
     }
 
     public int length() {
-        return (int) rows.value().size(0);
+        return (int) rows.size(0);
     }
 
     public boolean trainable() {
-        return rows.trainable();
+        return rowsGradient != null;
     }
 
     /** The rows' places in the first block's input, and in its gradient; made once for a shape of batches. */
@@ -32,8 +43,7 @@ public final class Prompt {
             long pitch = stream.stride(0);
             long sequence = stream.size(0) / batch * pitch;
             long hidden = stream.size(1);
-            Tensor value = rows.value();
-            source = scope.view(value, 0, new long[] {batch, length(), hidden}, new long[] {0, value.stride(0), 1});
+            source = scope.view(rows, 0, new long[] {batch, length(), hidden}, new long[] {0, rows.stride(0), 1});
             input = scope.view(stream, 0, new long[] {batch, length(), hidden}, new long[] {sequence, pitch, 1});
             gradients = new Tensor[gradient == null ? 0 : batch];
             for (int i = 0; i < gradients.length; i++) {
@@ -54,7 +64,10 @@ public final class Prompt {
         public void backward(Context context) {
             if (trainable()) {
                 for (Tensor gradient : gradients) {
-                    TensorOps.add(context, gradient, rows.gradient());
+                    TensorOps.add(context, gradient, rowsGradient);
+                }
+                if (encoder != null) {
+                    encoder.backward();
                 }
             }
         }

@@ -6,12 +6,15 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.graft.io.FormatException;
 import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
 import io.graft.io.PeftPromptTuningConfig.Init;
+import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
 import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
+import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
@@ -20,6 +23,7 @@ import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -178,6 +182,34 @@ class VirtualTokensTest {
                         Llama.Options.training(PrefixTuning.load(Golden.adapter(MODEL, "prefix_tuning")))))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("but the model has");
+    }
+
+    @Test
+    void whatAnEncoderMadeIsAPrompt(@TempDir Path folder) {
+        float loss;
+        try (Llama model = model(DType.F32, PTuning.create(PeftPromptEncoderConfig.of("base", 3, 10), 4))) {
+            Batch batch = Batch.of(1, 7, TOKENS, null);
+            float start = model.lossAndGradients(batch);
+            assertThat(model.trainable()).hasSize(7);
+            for (Parameter parameter : model.trainable()) {
+                float[] values = parameter.value().floats();
+                float[] gradient = parameter.gradient().floats();
+                for (int i = 0; i < values.length; i++) {
+                    values[i] -= 0.1f * gradient[i];
+                }
+                parameter.value().set(values);
+            }
+            model.parametersChanged();
+            loss = model.loss(batch);
+            assertThat(loss).isLessThan(start);
+            model.adapter().save(folder);
+        }
+        try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(PeftAdapter.FILE));
+                Llama model = model(DType.F32, PTuning.frozen(folder))) {
+            assertThat(file.names()).containsExactly("prompt_embeddings");
+            assertThat(model.trainable()).isEmpty();
+            assertThat(model.loss(Batch.of(1, 7, TOKENS, null))).isEqualTo(loss);
+        }
     }
 
     @Test

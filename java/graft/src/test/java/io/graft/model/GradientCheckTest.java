@@ -4,18 +4,22 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
+import io.graft.adapter.Bottleneck;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
+import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBitFitConfig;
+import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
@@ -60,6 +64,20 @@ class GradientCheckTest {
         if (kind.equals("prefix")) {
             return PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
         }
+        if (kind.equals("ptuning")) {
+            return PTuning.create(PeftPromptEncoderConfig.of("base", 3, 7), 5);
+        }
+        if (kind.equals("serial") || kind.equals("parallel")) {
+            boolean parallel = kind.equals("parallel");
+            return Bottleneck.create(
+                    PeftBottleneckConfig.parse("test", """
+                    {"peft_type": "BOTTLENECK", "bottleneck_size": 3, "use_parallel_adapter": %s, "non_linearity": "%s",
+                     "target_modules": [%s]}""".formatted(
+                                    parallel,
+                                    parallel ? "relu" : "tanh",
+                                    parallel ? "\"q_proj\", \"up_proj\", \"down_proj\"" : "\"o_proj\", \"down_proj\"")),
+                    5);
+        }
         PeftLoraConfig config = PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": %s, "init_lora_weights": false,
                  "target_modules": "all-linear"}""".formatted(kind.equals("dropout") ? "0.4" : "0.0"));
@@ -83,7 +101,13 @@ class GradientCheckTest {
         "prompt, false, false",
         "prompt, true, true",
         "prefix, false, false",
-        "prefix, true, true"
+        "prefix, true, true",
+        "ptuning, false, false",
+        "ptuning, true, true",
+        "serial, false, false",
+        "serial, true, true",
+        "parallel, false, false",
+        "parallel, true, true"
     })
     void gradientsAreDerivativesOfTheLoss(String kind, boolean tied, boolean checkpointing) {
         Llama.Options options = Llama.Options.training(adapter(kind)).withGradientCheckpointing(checkpointing);
