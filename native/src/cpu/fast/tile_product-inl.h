@@ -78,7 +78,7 @@ HWY_INLINE void tile(const Operands<float>& p, const Span& span, std::int64_t j)
 }
 
 template <int R>
-HWY_INLINE void rows_of_tile(const Operands<float>& p, const Span& span) {
+HWY_NOINLINE void rows_of_tile(const Operands<float>& p, const Span& span) {
   constexpr std::int64_t kL = static_cast<std::int64_t>(hn::MaxLanes(F()));
   std::int64_t j = 0;
   for (; j + kTileVectors * kL <= round_up(span.columns, kL); j += kTileVectors * kL) tile<R, kTileVectors>(p, span, j);

@@ -173,6 +173,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--lr", rate);
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
+        positive("--rate-ratio", methodOptions.rateRatio);
         notNegative("--warmup", warmup);
         notNegative("--weight-decay", weightDecay);
         notNegative("--clip", clip);
@@ -238,10 +239,12 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--model", model.toAbsolutePath().normalize())
                 .with("--data", data.toAbsolutePath().normalize())
                 .with("--method", method.name())
+                .with("--parameters", methodOptions.parameters)
                 .with("--rank", methodOptions.rank)
                 .with("--alpha", methodOptions.alpha())
                 .with("--dropout", methodOptions.dropout)
                 .with("--rank-stabilised", methodOptions.rankStabilised)
+                .with("--rate-ratio", methodOptions.rateRatio)
                 .with("--target-modules", methodOptions.targets(List.of()))
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--parallel", methodOptions.parallel)

@@ -13,6 +13,8 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
+import io.graft.adapter.Vera;
+import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftConfig;
@@ -23,6 +25,7 @@ import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftVeraConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import java.io.IOException;
@@ -31,6 +34,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.BiFunction;
 import java.util.stream.Collectors;
 
@@ -54,13 +58,27 @@ public record Method(
         BiFunction<Path, Boolean, Adapter> load) {
 
     private static final List<Method> ALL = List.of(
-            new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> new Full(), null),
+            new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options), null),
             new Method(
                     "lora",
                     "LoRA",
                     "LORA",
                     2e-3,
                     (options, seed) -> lora(options, seed, false),
+                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+            new Method(
+                    "lora+",
+                    "LoRA+",
+                    "LORA",
+                    5e-4,
+                    (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio),
+                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+            new Method(
+                    "lora-fa",
+                    "LoRA-FA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> lora(options, seed, false).withFrozenDown(),
                     (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
             new Method(
                     "dora",
@@ -70,11 +88,30 @@ public record Method(
                     (options, seed) -> lora(options, seed, true),
                     (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
             new Method(
+                    "vera",
+                    "VeRA",
+                    "VERA",
+                    2e-2,
+                    (options, seed) -> Vera.create(PeftVeraConfig.of(
+                            options.baseModel,
+                            options.targets(PeftBitFitConfig.LLAMA_TARGETS),
+                            options.rank,
+                            options.dropout,
+                            seed & Integer.MAX_VALUE)),
+                    (folder, train) -> train ? Vera.load(folder) : Vera.frozen(folder)),
+            new Method(
                     "paca",
                     "PaCA",
                     "PACA",
                     2e-3,
                     Method::paca,
+                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "s2ft",
+                    "S2FT",
+                    "PACA",
+                    2e-3,
+                    Method::s2ft,
                     (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
             new Method(
                     "ia3",
@@ -202,7 +239,11 @@ public record Method(
         return PTuning.frozen(folder);
     }
 
-    private static Adapter lora(MethodOptions options, long seed, boolean weightDecomposed) {
+    private static Full full(MethodOptions options) {
+        return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
+    }
+
+    private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {
         PeftLoraConfig config = PeftLoraConfig.builder()
                 .rank(options.rank)
                 .alpha(options.alpha())
@@ -213,6 +254,22 @@ public record Method(
                 .targets(options.targets(PeftBitFitConfig.LLAMA_TARGETS).toArray(String[]::new))
                 .build();
         return Lora.create(config, seed);
+    }
+
+    /** Columns of whole heads and of channels, about as many of both; the scale is 1. */
+    private static Adapter s2ft(MethodOptions options, long seed) {
+        int headDim = LlamaConfig.read(Path.of(options.baseModel)).headDim();
+        int heads = (options.rank + headDim - 1) / headDim * headDim;
+        PeftPacaConfig config = PeftPacaConfig.builder()
+                .rank(options.rank)
+                .alpha(options.rank)
+                .rankPattern(Map.of("o_proj", heads))
+                .alphaPattern(Map.of("o_proj", (double) heads))
+                .randomSeed(seed)
+                .baseModel(options.baseModel)
+                .targets(options.targets(List.of("o_proj", "down_proj")).toArray(String[]::new))
+                .build();
+        return Paca.create(config, ColumnSelection.structured(seed, headDim));
     }
 
     private static Adapter paca(MethodOptions options, long seed) {

@@ -3,6 +3,7 @@ package io.graft.cli;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
 import picocli.CommandLine.Option;
 
 /** Settings of the methods; each method takes what it needs. */
@@ -13,6 +14,12 @@ public final class MethodOptions {
             description = "Rank or width of the adapter, or trained columns of each layer (default: ${DEFAULT-VALUE}).")
     int rank = 16;
 
+    @Option(
+            names = "--parameters",
+            paramLabel = "REGEX",
+            description = "full: only the parameters whose whole name matches, such as 'model[.]layers[.]1[0-9][.].*'.")
+    Pattern parameters;
+
     @Option(names = "--alpha", paramLabel = "X", description = "Scale: alpha / rank (default: twice the rank).")
     Double alpha;
 
@@ -21,6 +28,12 @@ public final class MethodOptions {
             paramLabel = "P",
             description = "LoRA, DoRA: dropout on the adapter's input (default: ${DEFAULT-VALUE}).")
     double dropout;
+
+    @Option(
+            names = "--rate-ratio",
+            paramLabel = "X",
+            description = "LoRA+: learning rate of B over that of A (default: ${DEFAULT-VALUE}).")
+    double rateRatio = 16;
 
     @Option(names = "--rank-stabilised", description = "LoRA, DoRA: scale by alpha / sqrt(rank).")
     boolean rankStabilised;

@@ -44,7 +44,24 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"lora", "full", "dora", "paca", "ia3", "bitfit", "prompt", "prefix", "ptuning", "bottleneck", "ln"})
+    @ValueSource(
+            strings = {
+                "lora",
+                "lora+",
+                "lora-fa",
+                "full",
+                "dora",
+                "vera",
+                "paca",
+                "s2ft",
+                "ia3",
+                "bitfit",
+                "prompt",
+                "prefix",
+                "ptuning",
+                "bottleneck",
+                "ln"
+            })
     void lossFallsAndTheResultIsUsable(String method) {
         Path out = folder.resolve(method);
         Cli run = finetune(out, "--method", method, "--steps", 30, "--eval-data", text, "--json");

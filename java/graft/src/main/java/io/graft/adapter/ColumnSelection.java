@@ -24,20 +24,47 @@ public interface ColumnSelection {
 
     /** By chance, each projection its own, from the seed and the module's name (the choice of arXiv 2503.01905). */
     static ColumnSelection random(long seed) {
+        return (projection, rank) ->
+                draw(seed, projection.module(), (int) projection.weight().k(), rank);
+    }
+
+    /**
+     * By chance and whole: of the attention output all columns of some heads, of other projections single channels, the
+     * structured choice of S2FT (arXiv 2412.06289, section 3). Columns of {@code o_proj} belong to query heads, so that
+     * heads that share keys and values need no care, and no weight is permuted.
+     *
+     * @param headDim columns of a head; the rank of an o_proj must be a multiple of it
+     */
+    static ColumnSelection structured(long seed, int headDim) {
         return (projection, rank) -> {
-            CRC32 crc = new CRC32();
-            crc.update(projection.module().getBytes(StandardCharsets.UTF_8));
-            SplittableRandom random = new SplittableRandom(seed + crc.getValue());
+            String module = projection.module();
             int columns = (int) projection.weight().k();
-            long[] all = LongStream.range(0, columns).toArray();
-            for (int i = 0; i < rank; i++) {
-                int j = i + random.nextInt(columns - i);
-                long swapped = all[j];
-                all[j] = all[i];
-                all[i] = swapped;
+            if (!module.endsWith("o_proj")) {
+                return draw(seed, module, columns, rank);
             }
-            return LongStream.of(all).limit(rank).sorted().toArray();
+            if (rank % headDim != 0) {
+                throw new IllegalArgumentException(
+                        "S2FT: r is " + rank + " for " + module + ", not a multiple of the " + headDim + " of a head");
+            }
+            return LongStream.of(draw(seed, module, columns / headDim, rank / headDim))
+                    .flatMap(head -> LongStream.range(head * headDim, (head + 1) * headDim))
+                    .toArray();
         };
+    }
+
+    /** count of 0 … from - 1, in ascending order. */
+    private static long[] draw(long seed, String module, int from, int count) {
+        CRC32 crc = new CRC32();
+        crc.update(module.getBytes(StandardCharsets.UTF_8));
+        SplittableRandom random = new SplittableRandom(seed + crc.getValue());
+        long[] all = LongStream.range(0, from).toArray();
+        for (int i = 0; i < count; i++) {
+            int j = i + random.nextInt(from - i);
+            long swapped = all[j];
+            all[j] = all[i];
+            all[i] = swapped;
+        }
+        return LongStream.of(all).limit(count).sorted().toArray();
     }
 
     /** The columns of W with the largest 2-norm. */

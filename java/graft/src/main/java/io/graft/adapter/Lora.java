@@ -25,6 +25,8 @@ public final class Lora extends PeftAdapter {
     private final PeftLoraConfig config;
     private final long seed;
     private long offset = FIRST_OFFSET;
+    private double rateRatio = 1;
+    private boolean frozenDown;
 
     private Lora(PeftLoraConfig config, long seed, Path source, boolean trained) {
         super(config, source, trained);
@@ -47,6 +49,18 @@ public final class Lora extends PeftAdapter {
         return new Lora(PeftLoraConfig.read(directory), 0, directory, false);
     }
 
+    /** LoRA+ (arXiv 2402.12354): the optimiser moves B with so many times the learning rate of A. */
+    public Lora withRateRatio(double ratio) {
+        rateRatio = ratio;
+        return this;
+    }
+
+    /** LoRA-FA (arXiv 2308.03303): A stays as it is, so that backward needs no layer's input, only S = x Aᵀ. */
+    public Lora withFrozenDown() {
+        frozenDown = true;
+        return this;
+    }
+
     @Override
     public int border(String module) {
         return config.targets(module) ? config.rank(module) : 0;
@@ -65,8 +79,13 @@ public final class Lora extends PeftAdapter {
         } else {
             initialise(a, b);
         }
-        Parameter down = train(scope, new Parameter(key + "A.weight", a));
-        Parameter up = train(scope, new Parameter(key + "B.weight", b));
+        Parameter down = new Parameter(key + "A.weight", a);
+        if (frozenDown) {
+            constant(down.name(), a);
+        } else {
+            train(scope, down);
+        }
+        Parameter up = train(scope, new Parameter(key + "B.weight", b)).withRateFactor(rateRatio);
         LowRank low = new LowRank(down, up, config.scale(module), config.dropout(), mix(module.hashCode()));
         return config.weightDecomposed() ? decomposition(scope, projection, low, key + "magnitude_vector") : low;
     }
@@ -112,7 +131,7 @@ public final class Lora extends PeftAdapter {
     }
 
     /** The mixer of SplitMix64: neighbouring keys give unrelated seeds. */
-    private static long mix(long value) {
+    static long mix(long value) {
         long z = value + 0x9E3779B97F4A7C15L;
         z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
         z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;

@@ -52,7 +52,7 @@ public abstract class PeftAdapter implements Adapter {
     /** Makes the attachment of one projection, fresh or from the file. */
     abstract Attachment attachment(Scope scope, Projection projection);
 
-    /** Makes what stands before the sequences, fresh or from the file. */
+    /** Makes what does not belong to one projection, fresh or from the file: before any attachment. */
     void attachFront(Adaptable model) {}
 
     @Override

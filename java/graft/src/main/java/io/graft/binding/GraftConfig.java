@@ -33,6 +33,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/paca.h",
                             "graft/ops/rms_norm.h",
                             "graft/ops/rope.h",
+                            "graft/ops/row_scale.h",
                             "graft/ops/swiglu.h",
                             "graft/ops/tensor_copy.h"
                         },

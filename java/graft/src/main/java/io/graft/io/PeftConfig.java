@@ -19,6 +19,7 @@ public abstract sealed class PeftConfig
         permits PeftLoraConfig,
                 PeftPacaConfig,
                 PeftIa3Config,
+                PeftVeraConfig,
                 PeftBitFitConfig,
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,

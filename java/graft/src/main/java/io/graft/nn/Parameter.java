@@ -15,6 +15,7 @@ public final class Parameter {
     private final Tensor value;
     private Tensor master;
     private Tensor gradient;
+    private double rateFactor = 1;
 
     /** A frozen parameter. The name is the one of the checkpoint, e.g. {@code model.norm.weight}. */
     public Parameter(String name, Tensor value) {
@@ -31,6 +32,19 @@ public final class Parameter {
             refreshMaster();
         }
         return this;
+    }
+
+    /** Makes the optimiser multiply its learning rate for this parameter. */
+    public Parameter withRateFactor(double factor) {
+        if (!(factor > 0)) {
+            throw new IllegalArgumentException("Parameter " + name + ": rate factor " + factor + " must be positive");
+        }
+        rateFactor = factor;
+        return this;
+    }
+
+    public double rateFactor() {
+        return rateFactor;
     }
 
     /** Copies the value into the master, after the value was loaded or initialised. */

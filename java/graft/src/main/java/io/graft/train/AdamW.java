@@ -69,7 +69,7 @@ public final class AdamW implements AutoCloseable {
             AdamWStep.step(
                     scope.context(),
                     p.gradient(),
-                    rate,
+                    rate * p.rateFactor(),
                     settings.beta1(),
                     settings.beta2(),
                     settings.epsilon(),

@@ -42,6 +42,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lora_pattern"),
                 Arguments.of("llama_gqa", "lora_modules_to_save"),
                 Arguments.of("llama_gqa", "dora"),
+                Arguments.of("llama_gqa", "vera"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
                 Arguments.of("llama_gqa", "prompt_tuning"),

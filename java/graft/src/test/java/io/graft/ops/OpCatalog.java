@@ -32,6 +32,7 @@ final class OpCatalog {
             Random.class,
             RmsNorm.class,
             Rope.class,
+            RowScale.class,
             SwiGlu.class,
             TensorOps.class);
 

@@ -141,6 +141,20 @@ class OpsTest {
     }
 
     @Test
+    void rowScale() {
+        Tensor x = tensor(2, 2).set(1, 2, 3, 4);
+        Tensor s = tensor(2).set(2, -1);
+        Tensor y = tensor(2, 2);
+        RowScale.forward(context, x, s, y);
+        assertThat(y.floats()).containsExactly(2, 4, -3, -4);
+        Tensor dx = tensor(2, 2);
+        Tensor ds = tensor(2);
+        RowScale.backward(context, tensor(2, 2).set(1, 0, 0, 1), x, s, dx, ds);
+        assertThat(dx.floats()).containsExactly(2, 0, 0, -1);
+        assertThat(ds.floats()).containsExactly(1, 4);
+    }
+
+    @Test
     void embedding() {
         Tensor table = tensor(3, 2).set(1, 2, 3, 4, 5, 6);
         Tensor ids = scope.tensor(Memory.ACTIVATION, DType.I32, 3).set(new int[] {2, 0, 2});

@@ -36,16 +36,7 @@ class ComparisonTest {
         assertThat(ResultTable.rows(results)).hasSize(2);
         assertThat(ResultTable.rows(results).get(1))
                 .containsExactly(
-                        "LoRA",
-                        "100,000",
-                        "64 MiB",
-                        "1.0 MiB",
-                        "32 MiB",
-                        "128 MiB",
-                        "100",
-                        "300.3",
-                        "6,821",
-                        "5.000",
+                        "LoRA", "100,000", "64 MiB", "1.0 MiB", "32 MiB", "128 MiB", "100", "300.3", "6,821", "5.000",
                         "4.500");
         assertThat(ResultTable.text(results)).contains("loss after", "base");
     }
