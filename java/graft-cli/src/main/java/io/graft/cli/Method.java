@@ -117,7 +117,7 @@ public record Method(
                     "ia3",
                     "(IA)³",
                     "IA3",
-                    1e-2,
+                    5e-2,
                     (options, seed) -> Ia3.create(
                             PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS))),
                     (folder, train) -> train ? Ia3.load(folder) : Ia3.frozen(folder)),
@@ -133,7 +133,7 @@ public record Method(
                     "prompt",
                     "prompt tuning",
                     "PROMPT_TUNING",
-                    1e-1,
+                    5e-2,
                     (options, seed) -> PromptTuning.create(
                             PeftPromptTuningConfig.of(
                                     options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
@@ -159,7 +159,7 @@ public record Method(
                     "bottleneck",
                     "bottleneck adapters",
                     "BOTTLENECK",
-                    2e-3,
+                    5e-3,
                     (options, seed) -> Bottleneck.create(
                             PeftBottleneckConfig.of(
                                     options.baseModel,
