@@ -66,6 +66,43 @@ class ConfigMutationTest {
     }
 
     @Test
+    void configurationsOfOtherAdapters() throws IOException {
+        mutate(config("ia3"), file -> {
+            PeftIa3Config config = PeftIa3Config.read(file);
+            config.targets("model.layers.0.mlp.down_proj");
+            config.feedForward("model.layers.0.mlp.down_proj");
+        });
+        mutate(config("prompt_tuning"), file -> {
+            PeftPromptTuningConfig config = PeftPromptTuningConfig.read(file);
+            assertThat(config.virtualTokens()).isPositive();
+            assertThat(config.init()).isNotNull();
+        });
+        mutate(config("prefix_tuning"), file -> {
+            PeftPrefixTuningConfig config = PeftPrefixTuningConfig.read(file);
+            config.fit(2, 2, 24);
+            assertThat(config.virtualTokens()).isPositive();
+        });
+        Path bottleneck = Files.writeString(
+                directory.resolve("bottleneck.json"),
+                PeftBottleneckConfig.of("base", PeftBottleneckConfig.SERIAL_TARGETS, 16, true)
+                        .toJson());
+        mutate(
+                bottleneck,
+                file -> assertThat(PeftBottleneckConfig.read(file).size()).isPositive());
+        Path encoder = Files.writeString(
+                directory.resolve("encoder.json"),
+                PeftPromptEncoderConfig.of("base", 20, 32).toJson());
+        mutate(
+                encoder,
+                file -> assertThat(PeftPromptEncoderConfig.read(file).fitEncoder(2, 4, 48))
+                        .isPositive());
+    }
+
+    private static Path config(String adapter) {
+        return Fixtures.path("adapters/llama_gqa/" + adapter + "/" + PeftConfig.FILE);
+    }
+
+    @Test
     void indexOfShards() throws IOException {
         Path model = Fixtures.path("models/llama_rope3");
         for (int shard = 1; shard <= 3; shard++) {
