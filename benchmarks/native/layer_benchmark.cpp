@@ -2,9 +2,10 @@
 // forward + dx.
 //   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
-// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, and
-// (IA)³ at the inputs and at the outputs. They take turns within each round; a figure is the median over rounds of the
-// ratio to "frozen" in the same round, so that a machine that speeds up and slows down does not count.
+// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, (IA)³ at
+// the inputs and at the outputs, and the layer in NF4, frozen and with LoRA (QLoRA). They take turns within each round; a
+// figure is the median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and slows
+// down does not count.
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,6 +78,8 @@ class Layer {
       randomise(c, &dense, 9);
     }
     check(graft_lora_pack(c, a_, b_, 2.0, adapted_));
+    check(graft_weight_create_nf4(c, GRAFT_MEMORY_BASE, s.n, s.k, 1, &nf4_));
+    check(graft_nf4_quantize(c, &frozen_->storage, nf4_));
   }
 
   Contender library() {
@@ -104,24 +107,27 @@ class Layer {
             {}};
   }
 
-  Contender frozen() {
-    return {"frozen",
-            [this] { check(graft_linear_forward(c_, x_, frozen_, nullptr, 0, y_)); },
-            [this] { check(graft_linear_backward(c_, dy_, nullptr, frozen_, 0, dx_, nullptr, nullptr)); },
+  Contender frozen() { return layer("frozen", frozen_); }
+  Contender nf4() { return layer("nf4", nf4_); }
+  Contender lora(const char* name, double dropout) { return lora(name, adapted_, dropout); }
+  Contender qlora() { return lora("nf4 lora", nf4_, 0); }
+
+  Contender layer(const char* name, graft_weight* w) {
+    return {name,
+            [=, this] { check(graft_linear_forward(c_, x_, w, nullptr, 0, y_)); },
+            [=, this] { check(graft_linear_backward(c_, dy_, nullptr, w, 0, dx_, nullptr, nullptr)); },
             {},
             {}};
   }
 
-  Contender lora(const char* name, double dropout) {
-    return {
-        name,
-        [=, this] { check(graft_lora_forward(c_, x_, adapted_, a_, b_, 2.0, nullptr, dropout, 42, 0, 0, y_, low_)); },
-        [=, this] {
-          check(
-              graft_lora_backward(c_, dy_, x_, low_, adapted_, a_, b_, 2.0, dropout, 42, 0, 0, dx_, da_, db_, nullptr));
-        },
-        {},
-        {}};
+  Contender lora(const char* name, graft_weight* w, double dropout) {
+    return {name,
+            [=, this] { check(graft_lora_forward(c_, x_, w, a_, b_, 2.0, nullptr, dropout, 42, 0, 0, y_, low_)); },
+            [=, this] {
+              check(graft_lora_backward(c_, dy_, x_, low_, w, a_, b_, 2.0, dropout, 42, 0, 0, dx_, da_, db_, nullptr));
+            },
+            {},
+            {}};
   }
 
   Contender dora() {
@@ -181,7 +187,7 @@ class Layer {
   graft_context* c_;
   Shape s_;
   graft_tensor *x_, *dy_, *y_, *dx_, *low_, *a_, *b_, *da_, *db_;
-  graft_weight *frozen_ = nullptr, *adapted_ = nullptr;
+  graft_weight *frozen_ = nullptr, *adapted_ = nullptr, *nf4_ = nullptr;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
 };
@@ -291,6 +297,8 @@ int main(int argc, char** argv) {
     all.push_back(layer.paca());
     all.push_back(layer.ia3(true));
     all.push_back(layer.ia3(false));
+    all.push_back(layer.nf4());
+    all.push_back(layer.qlora());
     for (Contender& contender : all) measure(contender);
     for (Contender& contender : all) contender.forward_ms.clear(), contender.both_ms.clear();
     for (int round = 0; round < rounds; ++round)

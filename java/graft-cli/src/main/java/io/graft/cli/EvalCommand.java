@@ -34,6 +34,9 @@ final class EvalCommand extends GraftCommand {
     @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
     Precision dtype = Precision.F32;
 
+    @Option(names = "--quantize", paramLabel = "none|nf4", description = Quantization.DESCRIPTION)
+    Quantization quantize = Quantization.NONE;
+
     @Override
     int execute() {
         positive("--batch", batch);
@@ -44,7 +47,7 @@ final class EvalCommand extends GraftCommand {
         existing("--data", data);
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model);
-                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), false)) {
+                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), quantize, false)) {
             List<Example> examples = TextExamples.of(TextDataset.read(tokenizer, length, data));
             Evaluation result =
                     Evaluation.of(out(), opened.llama(), TextExamples.batches(examples, batch, Integer.MAX_VALUE));

@@ -101,6 +101,9 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
     Precision dtype = Precision.F32;
 
+    @Option(names = "--quantize", paramLabel = "none|nf4", description = Quantization.DESCRIPTION)
+    Quantization quantize = Quantization.NONE;
+
     @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
 
@@ -146,7 +149,8 @@ final class FinetuneCommand extends GraftCommand {
             ExampleBatches source = new ExampleBatches(examples, batch, length, length, seed);
             long total = steps != null ? steps : steps(source);
             Llama.Options options = Llama.Options.training(method.create().apply(methodOptions, seed))
-                    .withGradientCheckpointing(checkpointing);
+                    .withGradientCheckpointing(checkpointing)
+                    .withBase(quantize.kind());
             try (OpenModel opened = open(context, options);
                     Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
                 describe(method, opened, examples.size(), total);
@@ -183,6 +187,10 @@ final class FinetuneCommand extends GraftCommand {
         }
         if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {
             throw usage("--dropout must be in [0, 1), got " + methodOptions.dropout);
+        }
+        if (quantize != Quantization.NONE && method.peftType() == null) {
+            throw usage("--quantize " + quantize + " freezes the linear layers, which --method " + method.name()
+                    + " trains; take lora");
         }
         if (resume && overwrite) {
             throw usage("--resume and --overwrite exclude each other");
@@ -260,12 +268,13 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--weight-decay", weightDecay)
                 .with("--clip", clip)
                 .with("--dtype", dtype)
+                .with("--quantize", quantize)
                 .with("--seed", seed);
     }
 
     private void describe(Method method, OpenModel opened, int examples, long total) {
         out().note(
-                        "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s",
+                        "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s%s",
                         method.title(),
                         model,
                         Units.count(opened.trainedParameters()),
@@ -273,7 +282,8 @@ final class FinetuneCommand extends GraftCommand {
                         examples,
                         length,
                         total,
-                        dtype.toString().toLowerCase(Locale.ROOT));
+                        dtype.toString().toLowerCase(Locale.ROOT),
+                        quantize == Quantization.NONE ? "" : " over " + quantize);
         out().event(
                         "start",
                         "method",
@@ -295,6 +305,8 @@ final class FinetuneCommand extends GraftCommand {
                         "steps",
                         total,
                         "dtype",
-                        dtype.toString());
+                        dtype.toString(),
+                        "quantize",
+                        quantize.toString());
     }
 }

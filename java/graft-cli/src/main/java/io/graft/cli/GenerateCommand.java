@@ -37,6 +37,9 @@ final class GenerateCommand extends GraftCommand {
     @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
     Precision dtype = Precision.F32;
 
+    @Option(names = "--quantize", paramLabel = "none|nf4", description = Quantization.DESCRIPTION)
+    Quantization quantize = Quantization.NONE;
+
     @Override
     int execute() {
         positive("--max-tokens", maxTokens);
@@ -48,7 +51,7 @@ final class GenerateCommand extends GraftCommand {
         existingFolder("--model", model);
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model);
-                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), false)) {
+                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), quantize, false)) {
             generate(tokenizer, opened);
         }
         return 0;

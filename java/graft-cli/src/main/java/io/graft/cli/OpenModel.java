@@ -26,9 +26,11 @@ public final class OpenModel implements AutoCloseable {
      * Opens a model as it was saved.
      *
      * @param adapter folder of an adapter, or null
+     * @param base how the linear layers are stored
      * @param training whether there will be gradients: of the adapter or, without one, of the whole model
      */
-    public static OpenModel open(Context context, Path model, Path adapter, DType dtype, boolean training) {
+    public static OpenModel open(
+            Context context, Path model, Path adapter, DType dtype, Quantization base, boolean training) {
         GraftCommand.existingFolder("--model", model);
         Adapter loaded = null;
         if (adapter != null) {
@@ -36,7 +38,7 @@ public final class OpenModel implements AutoCloseable {
         } else if (training) {
             loaded = new Full();
         }
-        return open(context, model, dtype, new Llama.Options(loaded, false));
+        return open(context, model, dtype, Llama.Options.training(loaded).withBase(base.kind()));
     }
 
     public static OpenModel open(Context context, Path model, DType dtype, Llama.Options options) {
@@ -71,7 +73,7 @@ public final class OpenModel implements AutoCloseable {
 
     /** Numbers of the base model. */
     public long parameters() {
-        return llama.parameters().stream().mapToLong(p -> p.value().elements()).sum();
+        return llama.size();
     }
 
     /** Numbers that are trained. */

@@ -90,7 +90,7 @@ final class TraceCommand extends GraftCommand {
         existing("--batch", batch);
         boolean training = gradients || steps > 0;
         try (Context context = openContext();
-                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), training);
+                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), Quantization.NONE, training);
                 Scope scope = context.scope()) {
             Batch input = read(scope, batch);
             Map<String, Tensor> tensors = new LinkedHashMap<>();

@@ -85,6 +85,23 @@ class FinetuneTest {
     }
 
     @Test
+    void lossFallsOverAQuantisedBase() {
+        Path out = folder.resolve("qlora");
+        Cli run = finetune(out, "--quantize", "nf4", "--steps", 30, "--eval-data", text, "--json");
+        assertThat(run.err()).isEmpty();
+        List<JsonNode> evaluations = run.events("eval");
+        double after = evaluations.get(1).get("loss").asDouble();
+        assertThat(after).isLessThan(evaluations.get(0).get("loss").asDouble() - 0.3);
+        List<Object> same = List.of("--model", MODEL, "--adapter", out, "--quantize", "nf4");
+        Cli evaluated = Cli.run(with(same, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        assertThat(Cli.run(with(same, "generate", "--prompt", "assert", "--max-tokens", 2))
+                        .status())
+                .isZero();
+        assertThat(finetune(out, "--steps", 30, "--resume").err()).contains("--quantize nf4, not none");
+    }
+
+    @Test
     void checkpointsOnTheWayChangeNothing() throws Exception {
         Path whole = folder.resolve("whole");
         assertThat(finetune(whole, "--steps", 6, "--dropout", 0.1).status()).isZero();

@@ -3,6 +3,7 @@ package io.graft.adapter;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Parameter;
+import io.graft.nn.Projection;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -37,6 +38,12 @@ public final class Full implements Adapter {
     public void attach(Adaptable model) {
         if (!parameters.isEmpty()) {
             throw new IllegalStateException("Full.attach: already attached to a model");
+        }
+        for (Projection projection : model.projections()) {
+            if (projection.parameter() == null && chosen.test(projection.name())) {
+                throw new IllegalArgumentException("Full.attach: " + projection.name() + " is "
+                        + projection.weight().kind() + ", which has no gradient; load the base dense");
+            }
         }
         parameters = model.parameters().stream()
                 .filter(parameter -> chosen.test(parameter.name()))

@@ -128,8 +128,7 @@ public abstract class PeftAdapter implements Adapter {
 
     /** A tensor of the adapter in the dtype of masters. */
     static Tensor wide(Scope scope, Projection projection, long rows, long columns) {
-        return scope.tensor(
-                Memory.ADAPTER, Precision.accumulator(projection.weight().dtype()), rows, columns);
+        return scope.tensor(Memory.ADAPTER, Precision.accumulator(projection.dtype()), rows, columns);
     }
 
     /** Counts the parameter as one of the adapter's, with a gradient where the adapter is trained. */

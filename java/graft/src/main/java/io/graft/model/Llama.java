@@ -20,6 +20,7 @@ import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -44,18 +45,23 @@ public final class Llama implements Adaptable, AutoCloseable {
      *
      * @param adapter what is trained and how; null: nothing, the model is for inference
      * @param gradientCheckpointing keep only each block's input for backward and run its forward once more
+     * @param base how the linear layers of the blocks are stored: NF4 (with LoRA: QLoRA, arXiv 2305.14314) are frozen
      */
-    public record Options(Adapter adapter, boolean gradientCheckpointing) {
+    public record Options(Adapter adapter, boolean gradientCheckpointing, Weight.Kind base) {
         public static Options inference() {
-            return new Options(null, false);
+            return training(null);
         }
 
         public static Options training(Adapter adapter) {
-            return new Options(adapter, false);
+            return new Options(adapter, false, Weight.Kind.DENSE);
         }
 
         public Options withGradientCheckpointing(boolean on) {
-            return new Options(adapter, on);
+            return new Options(adapter, on, base);
+        }
+
+        public Options withBase(Weight.Kind kind) {
+            return new Options(adapter, gradientCheckpointing, kind);
         }
     }
 
@@ -99,7 +105,7 @@ public final class Llama implements Adaptable, AutoCloseable {
             Scope parent, LlamaConfig config, DType compute, Options options, Consumer<LlamaLayers> fill) {
         Scope scope = parent.scope();
         try {
-            LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter());
+            LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter(), options.base());
             fill.accept(layers);
             return new Llama(scope, config, compute, options, layers);
         } catch (RuntimeException | Error e) {
@@ -292,9 +298,13 @@ public final class Llama implements Adaptable, AutoCloseable {
         }
     }
 
-    /** Folds the adapter into the weights: the model then is a plain one, of which nothing is trained any more. */
+    /**
+     * Folds the adapter into the weights: the model then is a plain one, of which nothing is trained any more. Not into a
+     * quantised base, whose codes cannot hold the sum: load the adapter over the dense base for that.
+     */
     public void merge() {
         if (options.adapter() != null) {
+            expectDense("merge");
             release();
             options.adapter().merge();
             trainable = List.of();
@@ -303,6 +313,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. */
     public void save(Path directory) {
+        expectDense("save");
         Map<String, Tensor> tensors = new LinkedHashMap<>();
         for (Parameter parameter : parameters()) {
             tensors.put(parameter.name(), parameter.value());
@@ -315,6 +326,13 @@ public final class Llama implements Adaptable, AutoCloseable {
         SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
         AtomicFiles.write(
                 directory.resolve("config.json"), config.withDtype(dtype).toJson());
+    }
+
+    private void expectDense(String method) {
+        if (options.base() != Weight.Kind.DENSE) {
+            throw new IllegalStateException("Llama." + method + ": the base is " + options.base()
+                    + "; load the model, and its adapter, with a dense base for that");
+        }
     }
 
     BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode, Prefix front) {
@@ -373,9 +391,24 @@ public final class Llama implements Adaptable, AutoCloseable {
         return all;
     }
 
+    /** The base model's parameters, without the projections where they are quantised. */
     @Override
     public List<Parameter> parameters() {
         return layers.parameters();
+    }
+
+    /** How many numbers the base model has, however they are stored. */
+    public long size() {
+        long size = 0;
+        for (Parameter parameter : parameters()) {
+            size += parameter.value().elements();
+        }
+        for (Projection projection : projections()) {
+            if (projection.parameter() == null) {
+                size += projection.weight().n() * projection.weight().k();
+            }
+        }
+        return size;
     }
 
     /** The parameters that are trained, in a fixed order. */

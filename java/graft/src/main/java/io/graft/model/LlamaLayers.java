@@ -20,6 +20,8 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.BiConsumer;
 
 /** The layers of a Llama with the names that Hugging Face gives their parameters, and how they are filled. */
 final class LlamaLayers {
@@ -35,9 +37,16 @@ final class LlamaLayers {
     private final Weight head;
     private final Parameter headParameter;
     private final Tensor inverseFrequencies;
-    private final List<Parameter> parameters = new ArrayList<>();
+    private final List<Slot> slots = new ArrayList<>();
 
-    LlamaLayers(Scope scope, LlamaConfig config, DType dtype, Adapter adapter) {
+    /** A tensor of the checkpoint: a parameter in memory, or a projection that is quantised when it is filled. */
+    private record Slot(Parameter parameter, Projection quantized) {
+        String name() {
+            return parameter != null ? parameter.name() : quantized.name();
+        }
+    }
+
+    LlamaLayers(Scope scope, LlamaConfig config, DType dtype, Adapter adapter, Weight.Kind base) {
         this.scope = scope;
         this.config = config;
         shape = new BlockShape(
@@ -56,8 +65,11 @@ final class LlamaLayers {
                         ? headParameter
                         : new Parameter(
                                 table, scope.tensor(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize())));
-        Projection.Factory make = (module, outputs, inputs) ->
+        Projection.Factory make = (module, outputs, inputs) -> switch (base) {
+            case DENSE ->
                 new Projection(scope, module, dtype, outputs, inputs, adapter == null ? 0 : adapter.border(module));
+            case NF4 -> Projection.nf4(scope, module, dtype, outputs, inputs);
+        };
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {
             blocks[i] = new Block(scope, "model.layers." + i, dtype, shape, make);
@@ -86,41 +98,56 @@ final class LlamaLayers {
     }
 
     private void collect(boolean tied) {
-        parameters.add(embedding.table());
+        slots.add(new Slot(embedding.table(), null));
         for (Block block : blocks) {
-            parameters.add(block.attention().norm().weight());
+            slots.add(new Slot(block.attention().norm().weight(), null));
             List<Projection> projections = block.projections();
             for (int i = 0; i < projections.size(); i++) {
                 if (i == 4) {
-                    parameters.add(block.mlp().norm().weight());
+                    slots.add(new Slot(block.mlp().norm().weight(), null));
                 }
-                parameters.add(projections.get(i).parameter());
+                Projection projection = projections.get(i);
+                slots.add(new Slot(projection.parameter(), projection.parameter() == null ? projection : null));
             }
         }
-        parameters.add(norm.weight());
+        slots.add(new Slot(norm.weight(), null));
         if (!tied) {
-            parameters.add(headParameter);
+            slots.add(new Slot(headParameter, null));
+        }
+    }
+
+    /** Fills every tensor in order; of the quantised ones a single matrix at a time exists. */
+    private void fill(BiConsumer<String, Tensor> filler) {
+        for (Slot slot : slots) {
+            if (slot.parameter() != null) {
+                filler.accept(slot.name(), slot.parameter().value());
+                continue;
+            }
+            Projection projection = slot.quantized();
+            try (Scope staging = scope.scope()) {
+                Weight weight = projection.weight();
+                Tensor matrix = staging.tensor(Memory.WORKSPACE, projection.dtype(), weight.n(), weight.k());
+                filler.accept(slot.name(), matrix);
+                projection.quantize(matrix);
+            }
         }
     }
 
     void load(Checkpoint checkpoint) {
-        for (Parameter parameter : parameters) {
-            checkpoint.read(parameter.name(), parameter.value());
-        }
+        fill(checkpoint::read);
     }
 
     void initialise(long seed) {
         Context context = scope.context();
-        long offset = 0;
-        for (Parameter parameter : parameters) {
-            Tensor value = parameter.value();
+        long[] offset = {0};
+        fill((name, value) -> {
             if (value.rank() == 2) {
-                Random.normal(context, seed, offset, 0, INITIALIZER_RANGE, value);
+                Random.normal(context, seed, offset[0], 0, INITIALIZER_RANGE, value);
             } else {
                 TensorOps.fill(context, 1, value);
             }
-            offset += value.elements();
-        }
+            offset[0] += value.elements();
+        });
     }
 
     BlockShape shape() {
@@ -152,7 +179,8 @@ final class LlamaLayers {
         return inverseFrequencies;
     }
 
+    /** The parameters in memory: all but quantised projections. */
     List<Parameter> parameters() {
-        return List.copyOf(parameters);
+        return slots.stream().map(Slot::parameter).filter(Objects::nonNull).toList();
     }
 }

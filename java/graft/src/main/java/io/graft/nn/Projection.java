@@ -1,6 +1,7 @@
 package io.graft.nn;
 
 import io.graft.ops.Linear;
+import io.graft.ops.Nf4;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -10,6 +11,7 @@ import io.graft.tensor.Weight;
 /** A linear layer that an adapter may attach to: {@code y = x Wᵀ}, or what the attachment makes of it. */
 public final class Projection {
     private final String module;
+    private final DType dtype;
     private final Weight weight;
     private final Parameter parameter;
     private Attachment attachment;
@@ -26,8 +28,26 @@ public final class Projection {
      */
     public Projection(Scope scope, String module, DType dtype, long n, long k, int border) {
         this.module = module;
+        this.dtype = dtype;
         this.weight = scope.weight(Memory.BASE, dtype, n, k, border);
         this.parameter = new Parameter(module + ".weight", weight.matrix());
+    }
+
+    private Projection(String module, DType dtype, Weight weight) {
+        this.module = module;
+        this.dtype = dtype;
+        this.weight = weight;
+        this.parameter = null;
+    }
+
+    /** A projection whose frozen W is NF4, double quantised, of zeros until {@link #quantize}. */
+    public static Projection nf4(Scope scope, String module, DType dtype, long n, long k) {
+        return new Projection(module, dtype, scope.nf4(Memory.BASE, n, k, true));
+    }
+
+    /** Fills the W of an NF4 projection from a matrix [n, k]. */
+    public void quantize(Tensor matrix) {
+        Nf4.quantize(matrix.scope().context(), matrix, weight);
     }
 
     /** y = layer(x), or y += layer(x). kept holds what the attachment's backward needs; null in inference. */
@@ -41,7 +61,7 @@ public final class Projection {
 
     /** dx = gradient of x (added to when accumulate), null where not wanted; parameter gradients are added to. */
     public void backward(Pass pass, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
-        Tensor dw = parameter.gradient();
+        Tensor dw = parameter == null ? null : parameter.gradient();
         if (attachment != null) {
             attachment.backward(pass, weight, dy, x, kept, accumulate, dx);
         } else if (dx != null || dw != null) {
@@ -54,7 +74,7 @@ public final class Projection {
         if (attachment != null) {
             throw new IllegalStateException("Projection.attach: " + module + " already has an adapter");
         }
-        if (parameter.trainable()) {
+        if (wholeTrained()) {
             throw new IllegalStateException("Projection.attach: " + module + " is itself trained");
         }
         attachment = part;
@@ -78,22 +98,37 @@ public final class Projection {
 
     /** Whether anything of the layer is trained. */
     public boolean trainable() {
-        return parameter.trainable() || (attachment != null && attachment.trainable());
+        return wholeTrained() || (attachment != null && attachment.trainable());
     }
 
     /** Whether backward has a use for x. */
     public boolean readsInput() {
-        return parameter.trainable() || (attachment != null && attachment.readsInput());
+        return wholeTrained() || (attachment != null && attachment.readsInput());
+    }
+
+    private boolean wholeTrained() {
+        return parameter != null && parameter.trainable();
     }
 
     public String module() {
         return module;
     }
 
+    /** The path of the parameter in the checkpoint. */
+    public String name() {
+        return module + ".weight";
+    }
+
     public Weight weight() {
         return weight;
     }
 
+    /** The compute dtype, in which activations are. */
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** W as a parameter; null where it is quantised and so never trained. */
     public Parameter parameter() {
         return parameter;
     }

@@ -280,6 +280,22 @@ class OpsTest {
     }
 
     @Test
+    void nf4() {
+        Tensor matrix = tensor(2, 3).set(1, -2, 0, 2, 1.4f, -0.2f);
+        Weight w = scope.nf4(Memory.BASE, 2, 3, true);
+        assertThat(w.kind()).isEqualTo(Weight.Kind.NF4);
+        Nf4.quantize(context, matrix, w);
+        Tensor back = tensor(2, 3);
+        Nf4.dequantize(context, w, back);
+        float half = 2 * 0.44070982933044434f;
+        float most = 2 * 0.7229568362236023f;
+        assertThat(back.floats()).containsExactly(half, -2, 0, 2, most, 2 * -0.09105003625154495f);
+        Tensor y = tensor(1, 2);
+        Linear.forward(context, tensor(1, 3).set(1, 0, 0), w, null, false, y);
+        assertThat(y.floats()).containsExactly(half, 2);
+    }
+
+    @Test
     void attention() {
         Tensor q = tensor(1, 2, 1, 2).set(1, 0, 1, 0);
         Tensor k = tensor(1, 2, 1, 2).set(0, 1, 0, 1);
