@@ -111,7 +111,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   const Matrix up = converted(context, scratch, *a.b, a.scale, dtype);
   const Matrix s = row_major(scratch.take<char>(rows * rank * graft_dtype_bytes(dtype)), dtype, rows, rank, rank);
   project(context, x, down, a.dropout, s, a.s);
-  if (refuse_few_rows(*a.w, rows).empty()) {
+  if (epilogue == nullptr && refuse_few_rows(*a.w, rows).empty()) {
     few_rows_forward(context, x, *a.w, y, beta, bias);
     gemm(context, s, up.transposed(), y, 1);
     return;

@@ -6,6 +6,8 @@
 #define HWY_TARGET_INCLUDE "cpu/fast/nf4.cpp"
 #include <hwy/foreach_target.h>
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 
 #include "core/context.h"
@@ -63,12 +65,24 @@ void decode_row(const graft_weight& w, const core::Nf4Scales& scales, std::int64
   }
 }
 
+// why: a panel of some columns touches few lines of each row, too far apart for the processor to fetch ahead.
+void fetch_row(const graft_weight& w, std::int64_t first, std::int64_t count) {
+  const auto* codes = static_cast<const char*>(w.storage.data);
+  const auto* scales = static_cast<const char*>(w.absmax.data);
+  for (std::int64_t i = first / 2; i < (first + count) / 2; i += 64) hwy::Prefetch(codes + i);
+  hwy::Prefetch(scales + first / kBlock * graft_dtype_bytes(w.absmax.dtype));
+}
+
 void decode_panel(const graft_weight& w, std::int64_t n, std::int64_t k, const Matrix& panel) {
   const core::Nf4Scales scales(w);
+  constexpr std::int64_t ahead = 24;
+  const bool strided = panel.columns < w.k;
   visit_small_float(panel.dtype, [&](auto tag) {
     using T = decltype(tag);
-    for (std::int64_t i = 0; i < panel.rows; ++i)
+    for (std::int64_t i = 0; i < panel.rows; ++i) {
+      if (strided && i + ahead < panel.rows) fetch_row(w, (n + i + ahead) * w.k + k, panel.columns);
       decode_row(w, scales, (n + i) * w.k + k, panel.columns, static_cast<T*>(panel.data) + i * panel.row_stride);
+    }
   });
 }
 

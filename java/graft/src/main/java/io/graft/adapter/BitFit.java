@@ -44,11 +44,16 @@ public final class BitFit extends PeftAdapter {
     }
 
     @Override
+    boolean servesCodes(String module) {
+        return true;
+    }
+
+    @Override
     Attachment attachment(Scope scope, Projection projection) {
         String key = PREFIX + projection.module() + ".bias";
         Tensor bias = scope.tensor(
                 Memory.ADAPTER,
-                Precision.accumulator(projection.weight().dtype()),
+                Precision.accumulator(projection.dtype()),
                 projection.weight().n());
         if (fromFile()) {
             read(key, bias);

@@ -66,6 +66,12 @@ public final class Lora extends PeftAdapter {
         return config.targets(module) ? config.rank(module) : 0;
     }
 
+    /** why not DoRA: the norms of W's rows are read from a dense weight. */
+    @Override
+    boolean servesCodes(String module) {
+        return !config.weightDecomposed();
+    }
+
     @Override
     Attachment attachment(Scope scope, Projection projection) {
         String module = projection.module();

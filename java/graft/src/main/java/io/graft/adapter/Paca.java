@@ -70,10 +70,6 @@ public final class Paca extends PeftAdapter {
         Weight weight = projection.weight();
         String module = projection.module();
         String key = PREFIX + module;
-        if (weight.kind() != Weight.Kind.DENSE) {
-            throw new IllegalArgumentException(
-                    "Paca: " + module + " is " + weight.kind() + ", but PaCA trains columns of a dense weight");
-        }
         int rank = config.rank(module);
         double scale = config.scale(module);
         if (rank > weight.k()) {

@@ -11,6 +11,7 @@ import io.graft.nn.Projection;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -52,6 +53,11 @@ public abstract class PeftAdapter implements Adapter {
     /** Makes the attachment of one projection, fresh or from the file. */
     abstract Attachment attachment(Scope scope, Projection projection);
 
+    /** Whether the attachment of a module works over the codes of a quantised weight, without a dense one. */
+    boolean servesCodes(String module) {
+        return false;
+    }
+
     /** Makes what does not belong to one projection, fresh or from the file: before any attachment. */
     void attachFront(Adaptable model) {}
 
@@ -69,6 +75,10 @@ public abstract class PeftAdapter implements Adapter {
             attachFront(model);
             for (Projection projection : model.projections()) {
                 if (config.targets(projection.module())) {
+                    if (projection.weight().kind() != Weight.Kind.DENSE && !servesCodes(projection.module())) {
+                        throw new IllegalArgumentException(name + ": " + projection.module() + " is "
+                                + projection.weight().kind() + "; " + config + " needs a dense base");
+                    }
                     projection.attach(attachment(model.scope(), projection));
                     attached.add(projection);
                 }
@@ -98,16 +108,16 @@ public abstract class PeftAdapter implements Adapter {
         Set<String> projections = new TreeSet<>();
         for (Projection projection : model.projections()) {
             projections.add(projection.module());
+            if (config.saves(projection.module())) {
+                throw new IllegalArgumentException(name + ": modules_to_save " + projection.module()
+                        + " is not supported; supported are embedding, head and norms");
+            }
         }
         for (Parameter parameter : model.parameters()) {
             String module = module(parameter);
             if (!config.allLinear() && !projections.contains(module) && config.targets(module)) {
                 throw new IllegalArgumentException(name + ": target " + module
                         + " is not supported; supported are the projections of attention and MLP");
-            }
-            if (projections.contains(module) && config.saves(module)) {
-                throw new IllegalArgumentException(name + ": modules_to_save " + module
-                        + " is not supported; supported are embedding, head and norms");
             }
         }
     }

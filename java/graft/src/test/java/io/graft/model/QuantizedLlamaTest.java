@@ -21,6 +21,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
+import java.util.List;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -144,9 +145,14 @@ class QuantizedLlamaTest {
                     .alpha(2)
                     .targetPattern("all-linear")
                     .build();
-            assertThatThrownBy(() -> load(scope, Paca.create(paca), DType.F32))
-                    .isInstanceOf(IllegalArgumentException.class)
-                    .hasMessageContaining("NF4");
+            String dora = """
+                    {"peft_type": "LORA", "r": 3, "use_dora": true, "target_modules": "all-linear"}""";
+            for (Adapter adapter : List.of(Paca.create(paca), Lora.create(PeftLoraConfig.parse("test", dora), 1))) {
+                assertThatThrownBy(() -> load(scope, adapter, DType.F32))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining("q_proj is NF4")
+                        .hasMessageContaining("needs a dense base");
+            }
         }
     }
 
