@@ -58,6 +58,11 @@ public final class Bottleneck extends PeftAdapter {
     }
 
     @Override
+    boolean servesCodes(String module) {
+        return true;
+    }
+
+    @Override
     void attachFront(Adaptable model) {
         buffers = new SharedBuffers(model.scope());
     }
@@ -85,7 +90,7 @@ public final class Bottleneck extends PeftAdapter {
     }
 
     private Parameter parameter(Scope scope, Projection projection, String key, long rows, long columns) {
-        Tensor value = scope.tensor(Memory.ADAPTER, projection.weight().dtype(), rows, columns);
+        Tensor value = scope.tensor(Memory.ADAPTER, projection.dtype(), rows, columns);
         Parameter parameter = train(scope, new Parameter(key, value));
         if (fromFile()) {
             read(key, parameter.best());
