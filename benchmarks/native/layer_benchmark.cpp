@@ -3,9 +3,9 @@
 //   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
 // ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, (IA)³ at
-// the inputs and at the outputs, and the layer in NF4, frozen and with LoRA (QLoRA). They take turns within each round; a
-// figure is the median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and slows
-// down does not count.
+// the inputs and at the outputs, and the layer in NF4, frozen and with LoRA (QLoRA). They take turns within each round;
+// a figure is the median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and
+// slows down does not count.
 #include <unistd.h>
 
 #include <algorithm>
