@@ -231,6 +231,7 @@ class PeftGoldenTest {
     private static PeftAdapter adapter(Path directory, boolean train) {
         return switch (type(directory)) {
             case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
+            case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
             case "PROMPT_TUNING" -> train ? PromptTuning.load(directory) : PromptTuning.frozen(directory);
             case "PREFIX_TUNING" -> train ? PrefixTuning.load(directory) : PrefixTuning.frozen(directory);

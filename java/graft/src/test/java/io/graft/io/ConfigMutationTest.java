@@ -82,6 +82,13 @@ class ConfigMutationTest {
             config.fit(2, 2, 24);
             assertThat(config.virtualTokens()).isPositive();
         });
+        mutate(config("vera"), file -> {
+            PeftVeraConfig config = PeftVeraConfig.read(file);
+            assertThat(config.rank()).isPositive();
+            assertThat(config.dropout()).isBetween(0.0, 1.0);
+            config.initialScale();
+            config.seed();
+        });
         Path bottleneck = Files.writeString(
                 directory.resolve("bottleneck.json"),
                 PeftBottleneckConfig.of("base", PeftBottleneckConfig.SERIAL_TARGETS, 16, true)
