@@ -1,7 +1,7 @@
 """One method of PyTorch + PEFT in one process: whole training steps of a random Llama, 4 x 256 tokens. Prints one line of
 JSON, like io.graft.benchmarks.TrainingStep, its counterpart.
 
-usage: peer.py frozen|full|lora|lora_dropout|paca f32|bf16 30m|150m ROUNDS
+usage: peer.py frozen|full|lora|lora_dropout|dora|ia3|prompt|paca f32|bf16 30m|150m ROUNDS
 """
 import json
 import resource
@@ -63,10 +63,16 @@ def build(method, dtype, shape):
                 if name in LINEARS:
                     setattr(module, name, PacaLinear(child))
         model.enable_input_require_grads()
-    elif method.startswith("lora"):
-        dropout = 0.1 if method == "lora_dropout" else 0.0
-        model = peft.get_peft_model(model, peft.LoraConfig(r=16, lora_alpha=32, lora_dropout=dropout,
-                                                           target_modules=LINEARS, task_type="CAUSAL_LM"))
+    elif method != "full":
+        if method == "ia3":
+            adapter = peft.IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"],
+                                     task_type="CAUSAL_LM")
+        elif method == "prompt":
+            adapter = peft.PromptTuningConfig(num_virtual_tokens=20, task_type="CAUSAL_LM")
+        else:
+            adapter = peft.LoraConfig(r=16, lora_alpha=32, lora_dropout=0.1 if method == "lora_dropout" else 0.0,
+                                      use_dora=method == "dora", target_modules=LINEARS, task_type="CAUSAL_LM")
+        model = peft.get_peft_model(model, adapter)
     return model.train()
 
 

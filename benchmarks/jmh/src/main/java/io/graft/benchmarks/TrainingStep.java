@@ -3,11 +3,15 @@ package io.graft.benchmarks;
 import com.sun.management.ThreadMXBean;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
+import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
+import io.graft.adapter.PromptTuning;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPromptTuningConfig;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
@@ -34,6 +38,7 @@ public final class TrainingStep {
     private static final int BATCH = 4;
     private static final int LENGTH = 256;
     private static final int WARM_UP = 3;
+    private static final String METHODS = "frozen|full|lora|lora_dropout|dora|ia3|prompt|paca";
     private static final String[] LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
     };
 
@@ -100,26 +105,29 @@ public final class TrainingStep {
             // trained, which is what makes backward go down to there.
             case "frozen" -> new Full("model.layers.0.input_layernorm.weight"::equals);
             case "full" -> new Full();
-            case "lora" -> lora(0);
-            case "lora_dropout" -> lora(0.1);
+            case "lora" -> lora(0, false);
+            case "lora_dropout" -> lora(0.1, false);
+            case "dora" -> lora(0, true);
+            case "ia3" -> Ia3.create(PeftIa3Config.of("", PeftIa3Config.LLAMA_TARGETS));
+            case "prompt" ->
+                PromptTuning.create(PeftPromptTuningConfig.of("", 20, PeftPromptTuningConfig.Init.RANDOM), 1);
             case "paca" ->
                 Paca.create(PeftPacaConfig.builder()
                         .rank(16)
                         .alpha(32)
                         .targets(LINEARS)
                         .build());
-            default ->
-                throw new IllegalArgumentException(
-                        "method is " + name + ", must be frozen, full, lora, lora_dropout or paca");
+            default -> throw new IllegalArgumentException("method is " + name + ", must be one of " + METHODS);
         };
     }
 
-    private static Adapter lora(double dropout) {
+    private static Adapter lora(double dropout, boolean weightDecomposed) {
         return Lora.create(
                 PeftLoraConfig.builder()
                         .rank(16)
                         .alpha(32)
                         .dropout(dropout)
+                        .weightDecomposed(weightDecomposed)
                         .targets(LINEARS)
                         .build(),
                 1);
@@ -128,7 +136,7 @@ public final class TrainingStep {
     /** Usage: TrainingStep METHOD DTYPE SHAPE ROUNDS; prints one line of JSON. */
     public static void main(String[] arguments) throws IOException {
         if (arguments.length != 4) {
-            System.err.println("usage: TrainingStep frozen|full|lora|lora_dropout f32|bf16 30m|150m ROUNDS");
+            System.err.println("usage: TrainingStep " + METHODS + " f32|bf16 30m|150m ROUNDS");
             System.exit(2);
         }
         DType dtype = DType.valueOf(arguments[1].toUpperCase(java.util.Locale.ROOT));
