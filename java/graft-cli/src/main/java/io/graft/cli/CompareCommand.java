@@ -4,7 +4,6 @@ import io.graft.cli.compare.Comparison;
 import io.graft.cli.compare.Field;
 import io.graft.cli.compare.Report;
 import io.graft.cli.compare.Result;
-import io.graft.io.TextDataset;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
 import io.graft.train.Example;
@@ -32,15 +31,11 @@ final class CompareCommand extends GraftCommand {
 
     private static final int VALIDATION_BATCHES = 16;
 
-    @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
-    Path model;
+    @Mixin
+    ModelOptions model;
 
-    @Option(
-            names = "--data",
-            required = true,
-            paramLabel = "FILE|DIR",
-            description = "Text files, or .jsonl with \"text\" or \"prompt\" and \"completion\".")
-    Path data;
+    @Mixin
+    TextOptions text;
 
     @Option(
             names = "--eval-data",
@@ -61,15 +56,6 @@ final class CompareCommand extends GraftCommand {
     @Option(names = "--steps", paramLabel = "N", description = "Steps of each method (default: ${DEFAULT-VALUE}).")
     long steps = 100;
 
-    @Option(names = "--batch", paramLabel = "N", description = "Rows of a batch (default: ${DEFAULT-VALUE}).")
-    int batch = 4;
-
-    @Option(names = "--length", paramLabel = "N", description = "Tokens of a row (default: ${DEFAULT-VALUE}).")
-    int length = 256;
-
-    @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
-    Precision dtype = Precision.F32;
-
     @Option(names = "--out", paramLabel = "DIR", description = "Where the report goes (default: ${DEFAULT-VALUE}).")
     Path folder = Path.of("graft-compare");
 
@@ -79,18 +65,18 @@ final class CompareCommand extends GraftCommand {
     @Override
     int execute() throws IOException {
         List<Method> methods = check();
-        methodOptions.withBaseModel(model);
-        try (Tokenizer tokenizer = Tokenizer.load(model);
-                Field field = new Field(this::openContext, model, dtype, seed)) {
-            List<Example> examples = TextExamples.of(TextDataset.read(tokenizer, length, data));
-            List<Example> held = evalData == null ? heldOut(examples) : read(tokenizer, evalData);
+        methodOptions.withBaseModel(model.folder);
+        try (Tokenizer tokenizer = Tokenizer.load(model.folder);
+                Field field = new Field(this::openContext, model::open, seed)) {
+            List<Example> examples = text.examples(tokenizer);
+            List<Example> held = evalData == null ? heldOut(examples) : text.examples(tokenizer, evalData);
             List<Example> training = evalData == null ? examples.subList(0, examples.size() - held.size()) : examples;
-            List<Batch> validation = TextExamples.batches(held, batch, VALIDATION_BATCHES);
+            List<Batch> validation = text.batches(held, VALIDATION_BATCHES);
             for (Method method : methods) {
-                ExampleBatches source = new ExampleBatches(training, batch, length, length, seed);
-                field.add(method, methodOptions, source, (long) batch * length);
+                ExampleBatches source = new ExampleBatches(training, text.batch, text.length, text.length, seed);
+                field.add(method, methodOptions, source, (long) text.batch * text.length);
             }
-            out().note("%d methods on %s, %d steps each in turns", methods.size(), model, steps);
+            out().note("%d methods on %s, %d steps each in turns", methods.size(), model.folder, steps);
             Interruption.install();
             Comparison comparison = new Comparison(out(), field.contenders(), validation, Interruption::requested);
             report(comparison.run(steps), training.size());
@@ -100,12 +86,9 @@ final class CompareCommand extends GraftCommand {
 
     private List<Method> check() {
         positive("--steps", steps);
-        positive("--batch", batch);
-        if (length < 2) {
-            throw usage("--length must be at least 2, got " + length);
-        }
-        existingFolder("--model", model);
-        existing("--data", data);
+        text.check(this);
+        model.check();
+        existing("--data", text.data);
         if (evalData != null) {
             existing("--eval-data", evalData);
         }
@@ -122,14 +105,10 @@ final class CompareCommand extends GraftCommand {
         }
     }
 
-    private List<Example> read(Tokenizer tokenizer, Path text) throws IOException {
-        return TextExamples.of(TextDataset.read(tokenizer, length, text));
-    }
-
     private List<Example> heldOut(List<Example> examples) {
         int count = Math.max(1, examples.size() / HELD_OUT);
         if (examples.size() < 2) {
-            throw new InputException("--data gives " + examples.size() + " block of " + length
+            throw new InputException("--data gives " + examples.size() + " block of " + text.length
                     + " tokens: too little to keep some for measuring; name --eval-data or a smaller --length");
         }
         return examples.subList(examples.size() - count, examples.size());
@@ -137,10 +116,11 @@ final class CompareCommand extends GraftCommand {
 
     private void report(List<Result> results, int examples) throws IOException {
         new Report(out(), folder, "Graft compare")
-                .fact("model", model.toString())
-                .fact("compute type", dtype.toString())
-                .fact("text", data + ", " + examples + " blocks of " + length + " tokens")
-                .fact("batch", batch + " rows of " + length + " tokens")
+                .fact("model", model.folder.toString())
+                .fact("compute type", model.dtype.toString())
+                .fact("base", model.quantize.toString())
+                .fact("text", text.data + ", " + examples + " blocks of " + text.length + " tokens")
+                .fact("batch", text.batch + " rows of " + text.length + " tokens")
                 .losses("losses.png", "Training losses", results)
                 .write(results, results);
     }

@@ -1,6 +1,6 @@
 package io.graft.cli;
 
-import io.graft.io.TextDataset;
+import io.graft.io.LlamaConfig;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
@@ -40,15 +40,11 @@ final class FinetuneCommand extends GraftCommand {
         COSINE
     }
 
-    @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
-    Path model;
+    @Mixin
+    ModelOptions model;
 
-    @Option(
-            names = "--data",
-            required = true,
-            paramLabel = "FILE|DIR",
-            description = "Text files, or .jsonl with \"text\" or \"prompt\" and \"completion\".")
-    Path data;
+    @Mixin
+    TextOptions text;
 
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Where the result goes.")
     Path folder;
@@ -71,12 +67,6 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--steps", paramLabel = "N", description = "Optimiser steps, instead of --epochs.")
     Long steps;
 
-    @Option(names = "--batch", paramLabel = "N", description = "Rows of a batch (default: ${DEFAULT-VALUE}).")
-    int batch = 4;
-
-    @Option(names = "--length", paramLabel = "N", description = "Tokens of a row (default: ${DEFAULT-VALUE}).")
-    int length = 256;
-
     @Option(names = "--accumulate", paramLabel = "N", description = "Batches of a step (default: ${DEFAULT-VALUE}).")
     int accumulate = 1;
 
@@ -97,12 +87,6 @@ final class FinetuneCommand extends GraftCommand {
 
     @Option(names = "--clip", paramLabel = "NORM", description = "Largest gradient norm; 0: any (default: 1).")
     double clip = 1.0;
-
-    @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
-    Precision dtype = Precision.F32;
-
-    @Option(names = "--quantize", paramLabel = "none|nf4", description = Quantization.DESCRIPTION)
-    Quantization quantize = Quantization.NONE;
 
     @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
@@ -138,24 +122,21 @@ final class FinetuneCommand extends GraftCommand {
         } else {
             settings.write(folder);
         }
-        methodOptions.withBaseModel(model);
+        methodOptions.withBaseModel(model.folder);
         try (Context context = openContext();
-                Tokenizer tokenizer = Tokenizer.load(model)) {
-            List<Example> examples = TextExamples.of(TextDataset.read(tokenizer, length, data));
-            List<Batch> validation = evalData == null
-                    ? List.of()
-                    : TextExamples.batches(
-                            TextExamples.of(TextDataset.read(tokenizer, length, evalData)), batch, Integer.MAX_VALUE);
-            ExampleBatches source = new ExampleBatches(examples, batch, length, length, seed);
+                Tokenizer tokenizer = Tokenizer.load(model.folder)) {
+            List<Example> examples = text.examples(tokenizer);
+            List<Batch> validation =
+                    evalData == null ? List.of() : text.batches(text.examples(tokenizer, evalData), Integer.MAX_VALUE);
+            ExampleBatches source = new ExampleBatches(examples, text.batch, text.length, text.length, seed);
             long total = steps != null ? steps : steps(source);
             Llama.Options options = Llama.Options.training(method.create().apply(methodOptions, seed))
-                    .withGradientCheckpointing(checkpointing)
-                    .withBase(quantize.kind());
+                    .withGradientCheckpointing(checkpointing);
             try (OpenModel opened = open(context, options);
                     Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
                 describe(method, opened, examples.size(), total);
                 FinetuneRun run = new FinetuneRun(out(), opened, trainer, method, folder, total, saveEvery);
-                return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model, folder));
+                return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model.folder, folder));
             }
         }
     }
@@ -172,7 +153,6 @@ final class FinetuneCommand extends GraftCommand {
         }
         positive("--steps", steps);
         positive("--epochs", epochs);
-        positive("--batch", batch);
         positive("--accumulate", accumulate);
         positive("--lr", rate);
         positive("--rank", methodOptions.rank);
@@ -182,21 +162,19 @@ final class FinetuneCommand extends GraftCommand {
         notNegative("--weight-decay", weightDecay);
         notNegative("--clip", clip);
         notNegative("--save-every", saveEvery);
-        if (length < 2) {
-            throw usage("--length must be at least 2, got " + length);
-        }
+        text.check(this);
         if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {
             throw usage("--dropout must be in [0, 1), got " + methodOptions.dropout);
         }
-        if (quantize != Quantization.NONE && method.peftType() == null) {
-            throw usage("--quantize " + quantize + " freezes the linear layers, which --method " + method.name()
+        if (model.quantize != Quantization.NONE && method.peftType() == null) {
+            throw usage("--quantize " + model.quantize + " freezes the linear layers, which --method " + method.name()
                     + " trains; take lora");
         }
         if (resume && overwrite) {
             throw usage("--resume and --overwrite exclude each other");
         }
-        existingFolder("--model", model);
-        existing("--data", data);
+        model.check();
+        existing("--data", text.data);
         if (evalData != null) {
             existing("--eval-data", evalData);
         }
@@ -208,8 +186,8 @@ final class FinetuneCommand extends GraftCommand {
         if (Files.exists(checkpoint) && !resume && !overwrite) {
             throw new InputException(folder + " already holds a run; --resume continues it, --overwrite replaces it");
         }
-        if (Files.exists(folder) && Files.exists(model) && Files.isSameFile(folder, model)) {
-            throw new InputException("--out must not be the model's own folder, " + model);
+        if (Files.exists(folder) && Files.exists(model.folder) && Files.isSameFile(folder, model.folder)) {
+            throw new InputException("--out must not be the model's own folder, " + model.folder);
         }
         Files.createDirectories(folder);
         if (overwrite) {
@@ -224,8 +202,13 @@ final class FinetuneCommand extends GraftCommand {
 
     private OpenModel open(Context context, Llama.Options options) {
         return fromScratch
-                ? OpenModel.create(context, io.graft.io.LlamaConfig.read(model), dtype.dtype(), seed, options)
-                : OpenModel.open(context, model, dtype.dtype(), options);
+                ? OpenModel.create(
+                        context,
+                        LlamaConfig.read(model.folder),
+                        model.dtype.dtype(),
+                        seed,
+                        options.withBase(model.quantize.kind()))
+                : model.open(context, options);
     }
 
     private Trainer.Options options(long total, Method method) {
@@ -244,8 +227,8 @@ final class FinetuneCommand extends GraftCommand {
 
     private RunSettings settings(Method method) {
         return new RunSettings()
-                .with("--model", model.toAbsolutePath().normalize())
-                .with("--data", data.toAbsolutePath().normalize())
+                .with("--model", model.folder.toAbsolutePath().normalize())
+                .with("--data", text.data.toAbsolutePath().normalize())
                 .with("--method", method.name())
                 .with("--parameters", methodOptions.parameters)
                 .with("--rank", methodOptions.rank)
@@ -259,16 +242,16 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--from-scratch", fromScratch)
                 .with("--epochs", epochs)
                 .with("--steps", steps)
-                .with("--batch", batch)
-                .with("--length", length)
+                .with("--batch", text.batch)
+                .with("--length", text.length)
                 .with("--accumulate", accumulate)
                 .with("--lr", rate)
                 .with("--schedule", schedule)
                 .with("--warmup", warmup)
                 .with("--weight-decay", weightDecay)
                 .with("--clip", clip)
-                .with("--dtype", dtype)
-                .with("--quantize", quantize)
+                .with("--dtype", model.dtype)
+                .with("--quantize", model.quantize)
                 .with("--seed", seed);
     }
 
@@ -276,20 +259,20 @@ final class FinetuneCommand extends GraftCommand {
         out().note(
                         "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s%s",
                         method.title(),
-                        model,
+                        model.folder,
                         Units.count(opened.trainedParameters()),
                         Units.count(opened.parameters()),
                         examples,
-                        length,
+                        text.length,
                         total,
-                        dtype.toString().toLowerCase(Locale.ROOT),
-                        quantize == Quantization.NONE ? "" : " over " + quantize);
+                        model.dtype.toString().toLowerCase(Locale.ROOT),
+                        model.quantize == Quantization.NONE ? "" : " over " + model.quantize);
         out().event(
                         "start",
                         "method",
                         method.name(),
                         "model",
-                        model.toString(),
+                        model.folder.toString(),
                         "parameters",
                         opened.parameters(),
                         "trained_parameters",
@@ -297,16 +280,16 @@ final class FinetuneCommand extends GraftCommand {
                         "blocks",
                         examples,
                         "length",
-                        length,
+                        text.length,
                         "batch",
-                        batch,
+                        text.batch,
                         "accumulate",
                         accumulate,
                         "steps",
                         total,
                         "dtype",
-                        dtype.toString(),
+                        model.dtype.toString(),
                         "quantize",
-                        quantize.toString());
+                        model.quantize.toString());
     }
 }

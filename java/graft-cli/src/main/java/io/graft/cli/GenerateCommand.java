@@ -5,13 +5,14 @@ import io.graft.model.Generator;
 import io.graft.tensor.Context;
 import java.nio.file.Path;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code graft generate}: continues a prompt, showing the text as it comes. */
 @Command(name = "generate", description = "Continue a prompt.")
 final class GenerateCommand extends GraftCommand {
-    @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
-    Path model;
+    @Mixin
+    ModelOptions model;
 
     @Option(names = "--adapter", paramLabel = "DIR", description = "Adapter in PEFT's layout.")
     Path adapter;
@@ -34,12 +35,6 @@ final class GenerateCommand extends GraftCommand {
     @Option(names = "--seed", paramLabel = "N", description = "Same seed, same text (default: 0).")
     long seed;
 
-    @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
-    Precision dtype = Precision.F32;
-
-    @Option(names = "--quantize", paramLabel = "none|nf4", description = Quantization.DESCRIPTION)
-    Quantization quantize = Quantization.NONE;
-
     @Override
     int execute() {
         positive("--max-tokens", maxTokens);
@@ -48,10 +43,10 @@ final class GenerateCommand extends GraftCommand {
         if (!(topP > 0 && topP <= 1)) {
             throw usage("--top-p must be in (0, 1], got " + topP);
         }
-        existingFolder("--model", model);
+        model.check();
         try (Context context = openContext();
-                Tokenizer tokenizer = Tokenizer.load(model);
-                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), quantize, false)) {
+                Tokenizer tokenizer = Tokenizer.load(model.folder);
+                OpenModel opened = model.open(context, adapter, false)) {
             generate(tokenizer, opened);
         }
         return 0;

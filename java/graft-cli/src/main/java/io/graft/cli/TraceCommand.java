@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /**
@@ -32,8 +33,8 @@ import picocli.CommandLine.Option;
         name = "trace",
         description = "Write logits, loss, gradients and the result of training steps on one batch to a file.")
 final class TraceCommand extends GraftCommand {
-    @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
-    Path model;
+    @Mixin
+    ModelOptions model;
 
     @Option(names = "--adapter", paramLabel = "DIR", description = "Adapter in PEFT's layout; it alone is trained.")
     Path adapter;
@@ -78,19 +79,16 @@ final class TraceCommand extends GraftCommand {
     @Option(names = "--epsilon", paramLabel = "X", description = "Default: ${DEFAULT-VALUE}.")
     double epsilon = 1e-8;
 
-    @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
-    Precision dtype = Precision.F32;
-
     @Override
     int execute() {
         notNegative("--steps", steps);
         notNegative("--lr", rate);
         notNegative("--clip", clip);
-        existingFolder("--model", model);
+        model.check();
         existing("--batch", batch);
         boolean training = gradients || steps > 0;
         try (Context context = openContext();
-                OpenModel opened = OpenModel.open(context, model, adapter, dtype.dtype(), Quantization.NONE, training);
+                OpenModel opened = model.open(context, adapter, training);
                 Scope scope = context.scope()) {
             Batch input = read(scope, batch);
             Map<String, Tensor> tensors = new LinkedHashMap<>();

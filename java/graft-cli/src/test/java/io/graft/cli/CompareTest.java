@@ -89,6 +89,15 @@ class CompareTest {
     }
 
     @Test
+    void aBaseOfCodesServesTheMethodsThatNeedNoMatrix() {
+        Cli run = compare("--steps", 2, "--methods", "lora,bitfit", "--quantize", "nf4");
+        assertThat(run.err()).isEmpty();
+        assertThat(run.events("result")).hasSize(2);
+        assertThat(compare("--steps", 2, "--methods", "dora", "--quantize", "nf4").err())
+                .contains("needs a dense base");
+    }
+
+    @Test
     void whatIsMissingIsSaid() throws Exception {
         assertThat(compare("--methods", "lora,fancy").err()).contains("--methods: unknown method 'fancy'");
         Files.writeString(text, "assertTrue(list.isEmpty());\n".repeat(2));

@@ -5,12 +5,10 @@ import io.graft.cli.Machine;
 import io.graft.cli.Method;
 import io.graft.cli.MethodOptions;
 import io.graft.cli.OpenModel;
-import io.graft.cli.Precision;
 import io.graft.cli.Units;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import io.graft.train.BatchSource;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
@@ -21,16 +19,20 @@ public final class Field implements AutoCloseable {
     private static final double SHARE_OF_MEMORY = 0.6;
 
     private final Supplier<Context> contexts;
-    private final Path model;
-    private final Precision precision;
+    private final Opener opener;
     private final long seed;
     private final List<Contender> contenders = new ArrayList<>();
     private long bytes;
 
-    public Field(Supplier<Context> contexts, Path model, Precision precision, long seed) {
+    /** Opens the model of the comparison once more. */
+    @FunctionalInterface
+    public interface Opener {
+        OpenModel open(Context context, Llama.Options options);
+    }
+
+    public Field(Supplier<Context> contexts, Opener opener, long seed) {
         this.contexts = contexts;
-        this.model = model;
-        this.precision = precision;
+        this.opener = opener;
         this.seed = seed;
     }
 
@@ -39,7 +41,7 @@ public final class Field implements AutoCloseable {
         Context context = contexts.get();
         try {
             Llama.Options training = Llama.Options.training(method.create().apply(options, seed));
-            OpenModel opened = OpenModel.open(context, model, precision.dtype(), training);
+            OpenModel opened = opener.open(context, training);
             contenders.add(
                     new Contender(method.title(), context, opened, source, tokensPerStep, method.learningRate(), seed));
         } catch (RuntimeException | Error failure) {

@@ -52,6 +52,10 @@ final class BaseModel {
         return folder;
     }
 
+    OpenModel open(Context context, Llama.Options options) {
+        return OpenModel.open(context, folder, settings.precision().dtype(), options);
+    }
+
     boolean cached() {
         return Files.exists(folder.resolve(RESULT)) && Files.exists(folder.resolve("model.safetensors"));
     }

@@ -75,7 +75,7 @@ public final class Demo {
         List<Method> methods = Method.all();
         out.note("3/4  fine-tuning on unit tests: %d methods in turns", methods.size());
         MethodOptions options = new MethodOptions().withBaseModel(base.folder());
-        try (Field field = new Field(settings::openContext, base.folder(), settings.precision(), settings.seed())) {
+        try (Field field = new Field(settings::openContext, base::open, settings.seed())) {
             for (Method method : methods) {
                 BatchSource source = text.testBatches(settings.seed());
                 field.add(method, options, source, DemoText.TOKENS);
