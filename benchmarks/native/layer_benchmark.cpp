@@ -3,9 +3,9 @@
 //   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
 // ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, (IA)³ at
-// the inputs and at the outputs, and the layer in NF4, frozen and with LoRA (QLoRA). They take turns within each round;
-// a figure is the median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and
-// slows down does not count.
+// the inputs and at the outputs, the layer in NF4, frozen and with LoRA (QLoRA), and a sketch of 4 bits and 4
+// groups with its table's gradient. They take turns within each round; a figure is the median over rounds of the ratio
+// to "frozen" in the same round, so that a machine that speeds up and slows down does not count.
 #include <unistd.h>
 
 #include <algorithm>
@@ -165,6 +165,30 @@ class Layer {
             {}};
   }
 
+  Contender sketch() {
+    const std::int64_t groups = s_.k % 4 == 0 ? 4 : 1, shape[] = {s_.n, groups, 16};
+    graft_tensor *table = nullptr, *dtable = nullptr;
+    check(graft_tensor_create(c_, GRAFT_MEMORY_ADAPTER, GRAFT_DTYPE_F32, 3, shape, nullptr, &table));
+    check(graft_tensor_create(c_, GRAFT_MEMORY_GRADIENT, GRAFT_DTYPE_F32, 3, shape, nullptr, &dtable));
+    randomise(c_, table, 5);
+    graft_tensor* codes = matrix(c_, GRAFT_DTYPE_U8, s_.n, s_.k);
+    std::uint32_t state = 1;
+    for (std::int64_t i = 0; i < s_.n * s_.k; ++i)
+      static_cast<std::uint8_t*>(codes->data)[i] =
+          static_cast<std::uint8_t>((state = state * 1664525 + 1013904223) >> 28);
+    graft_weight* w = nullptr;
+    check(graft_weight_create_sketch(c_, GRAFT_MEMORY_BASE, table, s_.k, &w));
+    check(graft_sketch_pack(c_, codes, w));
+    return {"sketch",
+            [=, this] { check(graft_linear_forward(c_, x_, w, nullptr, 0, y_)); },
+            [=, this] {
+              check(graft_linear_backward(c_, dy_, nullptr, w, 0, dx_, nullptr, nullptr));
+              check(graft_sketch_table_gradient(c_, dy_, x_, w, dtable));
+            },
+            {},
+            {}};
+  }
+
   Contender paca() {
     graft_tensor* indices = vector(GRAFT_DTYPE_I32, s_.r);
     for (std::int64_t j = 0; j < s_.r; ++j)
@@ -299,6 +323,7 @@ int main(int argc, char** argv) {
     all.push_back(layer.ia3(false));
     all.push_back(layer.nf4());
     all.push_back(layer.qlora());
+    all.push_back(layer.sketch());
     for (Contender& contender : all) measure(contender);
     for (Contender& contender : all) contender.forward_ms.clear(), contender.both_ms.clear();
     for (int round = 0; round < rounds; ++round)

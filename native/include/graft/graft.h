@@ -24,6 +24,7 @@
 #include "graft/ops/rms_norm.h"
 #include "graft/ops/rope.h"
 #include "graft/ops/row_scale.h"
+#include "graft/ops/sketch.h"
 #include "graft/ops/swiglu.h"
 #include "graft/ops/tensor_copy.h"
 #include "graft/status.h"

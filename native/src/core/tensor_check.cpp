@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/float_types.h"
 #include "core/nf4.h"
+#include "core/sketch.h"
 
 namespace graft::core {
 namespace {
@@ -206,7 +207,7 @@ void check_no_overlap(const char* name, const graft_tensor* output, const char* 
                       const graft_weight* weight) {
   check_no_overlap(name, output, weight_name, &weight->storage);
   if (weight->kind == GRAFT_WEIGHT_DENSE) return;
-  for (const graft_tensor* part : {&weight->absmax, &weight->nested_absmax, &weight->nested_offset})
+  for (const graft_tensor* part : {&weight->absmax, &weight->nested_absmax, &weight->nested_offset, &weight->table})
     if (part->rank > 0) check_no_overlap(name, output, weight_name, part);
 }
 
@@ -216,6 +217,8 @@ const char* kind_name(graft_weight_kind kind) {
       return "dense";
     case GRAFT_WEIGHT_NF4:
       return "NF4";
+    case GRAFT_WEIGHT_SKETCH:
+      return "a sketch";
   }
   return "unknown";
 }
@@ -238,16 +241,45 @@ void check_nf4(const std::string& name, const graft_weight& w) {
   check_part("nested_offset", w.nested_offset, GRAFT_DTYPE_F32, 1);
 }
 
+void check_sketch(const std::string& name, const graft_weight& w) {
+  check_sketch_table((name + "'s table").c_str(), w.table, w.n, w.k);
+  const SketchLayout layout(w.table, w.k);
+  const std::string codes = name + "'s codes";
+  check_tensor(codes.c_str(), &w.storage);
+  check_dtype(codes.c_str(), w.storage, GRAFT_DTYPE_U8);
+  check_shape(codes.c_str(), w.storage, {w.n, layout.groups, layout.blocks, layout.block_bytes()});
+  check_contiguous(codes.c_str(), w.storage);
+}
+
 }  // namespace
+
+void check_contiguous(const char* name, const graft_tensor& tensor) {
+  if (!is_contiguous(tensor))
+    fail(GRAFT_INVALID_ARGUMENT, "%s has gaps, must be row-major without", describe(name, &tensor).c_str());
+}
+
+void check_sketch_table(const char* name, const graft_tensor& table, std::int64_t n, std::int64_t k) {
+  check_tensor(name, &table);
+  check_float(name, table);
+  check_shape(name, table, {n, -1, -1});
+  check_contiguous(name, table);
+  const std::int64_t groups = table.shape[1], entries = table.shape[2];
+  if (entries != 16 && entries != 8 && entries != 4)
+    fail(GRAFT_SHAPE_MISMATCH, "%s must have 16, 8 or 4 entries", describe(name, &table).c_str());
+  if (groups == 0 || k % groups != 0)
+    fail(GRAFT_SHAPE_MISMATCH, "%s has groups that do not divide k, which is %lld", describe(name, &table).c_str(),
+         static_cast<long long>(k));
+}
 
 void check_weight(const char* name, const graft_weight* weight) {
   if (weight == nullptr) fail(GRAFT_INVALID_ARGUMENT, "%s is NULL", name);
-  if (weight->kind != GRAFT_WEIGHT_DENSE && weight->kind != GRAFT_WEIGHT_NF4)
+  if (weight->kind < GRAFT_WEIGHT_DENSE || weight->kind > GRAFT_WEIGHT_SKETCH)
     fail(GRAFT_INVALID_ARGUMENT, "%s has unknown kind %d", name, weight->kind);
   if (weight->border < 0 || weight->n < 0 || weight->k < 0)
     fail(GRAFT_INVALID_ARGUMENT, "%s has n %lld, k %lld, border %d, must be >= 0", name,
          static_cast<long long>(weight->n), static_cast<long long>(weight->k), weight->border);
   if (weight->kind == GRAFT_WEIGHT_NF4) return check_nf4(name, *weight);
+  if (weight->kind == GRAFT_WEIGHT_SKETCH) return check_sketch(name, *weight);
   check_tensor(name, &weight->storage);
   check_float(name, weight->storage);
   check_shape(name, weight->storage, {weight->n + weight->border, weight->k + weight->border});

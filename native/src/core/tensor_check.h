@@ -41,6 +41,12 @@ graft_dtype accumulator_dtype(graft_dtype dtype);
 void check_shape(const char* name, const graft_tensor& tensor, std::initializer_list<std::int64_t> shape);
 void check_same_shape(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other);
 
+/** Row-major without gaps. */
+void check_contiguous(const char* name, const graft_tensor& tensor);
+
+/** A sketch weight's table [n, G, L], row-major: L is 16, 8 or 4, and G divides k. */
+void check_sketch_table(const char* name, const graft_tensor& table, std::int64_t n, std::int64_t k);
+
 /** Memory that may not overlap; with `same_is_fine`, exactly the same view is allowed. */
 void check_no_overlap(const char* name, const graft_tensor* output, const char* other_name, const graft_tensor* input,
                       bool same_is_fine = false);

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "core/handle.h"
 #include "core/nf4.h"
+#include "core/sketch.h"
 #include "core/tensor_check.h"
 
 namespace graft::core {
@@ -28,6 +29,14 @@ std::unique_ptr<OwnedWeight> owned_weight(graft_memory_category category, graft_
   owned->descriptor.n = n;
   owned->descriptor.k = k;
   owned->category = category;
+  return owned;
+}
+
+std::unique_ptr<OwnedWeight> sketch_weight(graft_memory_category category, const graft_tensor* table, std::int64_t k) {
+  check_tensor("table", table);
+  auto owned = owned_weight(category, GRAFT_WEIGHT_SKETCH, table->shape[0], k, 0);
+  check_sketch_table("table", *table, table->shape[0], k);
+  owned->descriptor.table = *table;
   return owned;
 }
 
@@ -121,6 +130,31 @@ graft_status graft_weight_wrap_nf4(graft_context* context, int64_t n, int64_t k,
       owned->descriptor.nested_absmax = *nested_absmax;
       owned->descriptor.nested_offset = *nested_offset;
     }
+    check_weight("weight", &owned->descriptor);
+    publish(c, std::move(owned), weight);
+  });
+}
+
+graft_status graft_weight_create_sketch(graft_context* context, graft_memory_category category,
+                                        const graft_tensor* table, int64_t k, graft_weight** weight) {
+  return guard("graft_weight_create_sketch", [&] {
+    Context& c = start(context, weight);
+    auto owned = sketch_weight(category, table, k);
+    const SketchLayout layout(*table, k);
+    const std::int64_t shape[] = {table->shape[0], layout.groups, layout.blocks, layout.block_bytes()};
+    owned->descriptor.storage = make_descriptor(GRAFT_DTYPE_U8, 4, shape, nullptr);
+    owned->bytes = allocate_into(c, category, owned->descriptor.storage);
+    publish(c, std::move(owned), weight);
+  });
+}
+
+graft_status graft_weight_wrap_sketch(graft_context* context, const graft_tensor* codes, const graft_tensor* table,
+                                      int64_t k, graft_weight** weight) {
+  return guard("graft_weight_wrap_sketch", [&] {
+    Context& c = start(context, weight);
+    auto owned = sketch_weight(GRAFT_MEMORY_BASE, table, k);
+    check_tensor("codes", codes);
+    owned->descriptor.storage = *codes;
     check_weight("weight", &owned->descriptor);
     publish(c, std::move(owned), weight);
   });

@@ -64,6 +64,8 @@ void LinearForward::check() const {
 void LinearBackward::check() const {
   check_layer_backward(dy, x, w, dx, dbias, "dw", dw);
   if (dw == nullptr) return;
+  if (w->kind == GRAFT_WEIGHT_SKETCH)
+    fail(GRAFT_UNSUPPORTED, "dw is wanted, but w is a sketch: graft_sketch_table_gradient gives its table's gradient");
   if (w->kind != GRAFT_WEIGHT_DENSE)
     fail(GRAFT_UNSUPPORTED, "dw is wanted, but w is %s, whose codes have no gradient", kind_name(w->kind));
   check_shape("dw", *dw, {w->n, w->k});

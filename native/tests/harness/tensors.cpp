@@ -183,6 +183,10 @@ Weight::Weight(const Context& context, Nf4 nf4, std::int64_t n, std::int64_t k) 
   must(graft_weight_create_nf4(context, GRAFT_MEMORY_BASE, n, k, nf4.nested, &handle_));
 }
 
+Weight::Weight(const Context& context, const Tensor& table, std::int64_t k) : context_(&context) {
+  must(graft_weight_create_sketch(context, GRAFT_MEMORY_BASE, table, k, &handle_));
+}
+
 std::vector<double> Weight::values(const Context& context, const graft_tensor& part) {
   graft_tensor* handle = nullptr;
   must(graft_tensor_wrap(context, part.data, part.dtype, 1, part.shape, nullptr, &handle));

@@ -66,6 +66,8 @@ struct Nf4 {
 class Weight {
  public:
   Weight(const Context& context, Nf4 nf4, std::int64_t n, std::int64_t k);
+  /** A sketch over this table [n, groups, entries]. */
+  Weight(const Context& context, const Tensor& table, std::int64_t k);
   Weight(const Context& context, graft_dtype dtype, std::int64_t n, std::int64_t k, int border = 0);
   ~Weight();
   Weight(const Weight&) = delete;

@@ -4,6 +4,8 @@
 #include "core/error.h"
 #include "core/tensor_check.h"
 #include "cpu/fast/nf4.h"
+#include "cpu/fast/sketch.h"
+#include "cpu/fast/visit.h"
 
 namespace graft::cpu::fast {
 
@@ -11,8 +13,10 @@ void decode(const graft_weight& w, std::int64_t n, std::int64_t k, const Matrix&
   switch (w.kind) {
     case GRAFT_WEIGHT_NF4:
       return decode_nf4(w, n, k, panel);
+    case GRAFT_WEIGHT_SKETCH:
+      return decode_sketch(w, n, k, panel);
     default:
-      core::fail(GRAFT_INTERNAL, "a %s weight has no codes", core::kind_name(w.kind));
+      core::fail(GRAFT_INTERNAL, "w is %s, which has no codes", core::kind_name(w.kind));
   }
 }
 
@@ -38,12 +42,26 @@ void run_panels(core::Context& context, const GemmPanels& panels) {
 std::string refuse_few_rows(const graft_weight& w, std::int64_t rows) {
   if (w.kind == GRAFT_WEIGHT_DENSE) return "w is dense";
   if (rows > kFewRows) return std::to_string(rows) + " rows, more than " + std::to_string(kFewRows);
-  return refuse_few_rows_nf4(w);
+  return w.kind == GRAFT_WEIGHT_NF4 ? refuse_few_rows_nf4(w) : "";
 }
 
 void few_rows_forward(core::Context& context, const Matrix& x, const graft_weight& w, const Matrix& y, float beta,
                       const float* bias) {
-  few_rows_nf4(context, x, w, y, beta, bias);
+  (w.kind == GRAFT_WEIGHT_NF4 ? few_rows_nf4 : few_rows_sketch)(context, x, w, y, beta, bias);
+}
+
+void store_few_rows(const float* sums, std::int64_t t, std::int64_t first, std::int64_t count, float beta,
+                    const float* bias, const Matrix& y) {
+  visit_small_float(y.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for (std::int64_t i = 0; i < t; ++i) {
+      T* to = static_cast<T*>(y.data) + i * y.row_stride + first;
+      for (std::int64_t j = 0; j < count; ++j) {
+        const float value = sums[j * t + i] + (bias == nullptr ? 0.0f : bias[first + j]);
+        to[j] = T(beta == 0 ? value : static_cast<float>(to[j]) + value);
+      }
+    }
+  });
 }
 
 }  // namespace graft::cpu::fast

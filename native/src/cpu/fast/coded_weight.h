@@ -1,6 +1,7 @@
 // Products with a weight of any kind. A dense one is an operand of the GEMM library as it lies. The codes of another
 // are decoded, by each panel of the result, into a panel of W that stays in cache until the library has read it; a
-// product of few rows reads the codes alone. A new kind adds its case to `decode`, and nothing else has to know it.
+// product of few rows reads the codes alone. A new kind adds its cases to `decode` and few_rows_forward, and nothing
+// else has to know it.
 #pragma once
 
 #include "cpu/gemm/gemm.h"
@@ -32,5 +33,12 @@ std::string refuse_few_rows(const graft_weight& w, std::int64_t rows);
 /** y = x Wᵀ + bias (+ y when beta is 1) of at most kFewRows rows, in fp32 from the codes. */
 void few_rows_forward(core::Context& context, const Matrix& x, const graft_weight& w, const Matrix& y, float beta,
                       const float* bias);
+
+/** Rows of W in one task of a few_rows_forward. */
+inline constexpr std::int64_t kFewRowsTask = 32;
+
+/** y's columns first.. of `count` rows of W = sums [count, t] + bias (+ y when beta is 1). */
+void store_few_rows(const float* sums, std::int64_t t, std::int64_t first, std::int64_t count, float beta,
+                    const float* bias, const Matrix& y);
 
 }  // namespace graft::cpu::fast

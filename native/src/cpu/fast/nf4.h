@@ -11,9 +11,6 @@ namespace graft::cpu::fast {
 
 void decode_nf4(const graft_weight& w, std::int64_t n, std::int64_t k, const Matrix& panel);
 
-/** Rows of W in one task of few_rows_nf4. */
-inline constexpr std::int64_t kFewRowsTask = 32;
-
 /** out [rows, t] = W[n..] xᵀ with bf16 products (see has_bf16_pairs). x holds K/64 blocks of t times 32 even and 32 odd
  * elements. */
 void few_rows_pairs(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t rows,

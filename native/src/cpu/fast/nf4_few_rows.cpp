@@ -175,16 +175,7 @@ void few_rows_nf4(core::Context& context, const Matrix& x, const graft_weight& w
     } else {
       HWY_DYNAMIC_DISPATCH(dots)(w, scales, first, count, wide, rows, sums);
     }
-    visit_small_float(y.dtype, [&](auto tag) {
-      using T = decltype(tag);
-      for (std::int64_t t = 0; t < rows; ++t) {
-        T* to = static_cast<T*>(y.data) + t * y.row_stride + first;
-        for (std::int64_t i = 0; i < count; ++i) {
-          const float value = sums[i * rows + t] + (bias == nullptr ? 0.0f : bias[first + i]);
-          to[i] = T(beta == 0 ? value : static_cast<float>(to[i]) + value);
-        }
-      }
-    });
+    store_few_rows(sums, rows, first, count, beta, bias, y);
   });
 }
 

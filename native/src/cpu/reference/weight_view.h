@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/nf4.h"
+#include "core/sketch.h"
 #include "core/tensor_check.h"
 #include "cpu/reference/element.h"
 
@@ -12,6 +13,15 @@ inline float nf4_element(const graft_weight& w, const core::Nf4Scales& scales, s
   const int pair = static_cast<const std::uint8_t*>(w.storage.data)[index / 2];
   const int code = index % 2 == 0 ? pair >> 4 : pair & 15;
   return core::kNf4Levels[static_cast<std::size_t>(code)] * scales[index / core::kNf4Block];
+}
+
+/** table[i, j / (K/G), code[i, j]]. */
+template <class C>
+C sketch_element(const graft_weight& w, std::int64_t n, std::int64_t k) {
+  const core::SketchLayout layout(w);
+  const std::int64_t group = k / layout.columns, column = k % layout.columns;
+  const std::uint8_t* block = layout.block(n, group, column / core::kSketchBlock);
+  return View<C>(w.table)(n, group, core::code_of(block, layout.bits, column % core::kSketchBlock));
 }
 
 template <class C>
@@ -25,7 +35,8 @@ class WeightView {
 
   C operator()(std::int64_t n, std::int64_t k) const {
     if (weight_.kind == GRAFT_WEIGHT_DENSE) return dense_(n, k);
-    const float decoded = nf4_element(weight_, scales_, n * weight_.k + k);
+    const C decoded = weight_.kind == GRAFT_WEIGHT_NF4 ? nf4_element(weight_, scales_, n * weight_.k + k)
+                                                       : sketch_element<C>(weight_, n, k);
     C rounded = 0;
     core::visit_float(dtype_, [&](auto tag) { rounded = static_cast<C>(decltype(tag)(decoded)); });
     return rounded;

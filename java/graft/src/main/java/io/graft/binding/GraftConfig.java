@@ -34,6 +34,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/rms_norm.h",
                             "graft/ops/rope.h",
                             "graft/ops/row_scale.h",
+                            "graft/ops/sketch.h",
                             "graft/ops/swiglu.h",
                             "graft/ops/tensor_copy.h"
                         },

@@ -69,6 +69,7 @@ final class LlamaLayers {
             case DENSE ->
                 new Projection(scope, module, dtype, outputs, inputs, adapter == null ? 0 : adapter.border(module));
             case NF4 -> Projection.nf4(scope, module, dtype, outputs, inputs);
+            case SKETCH -> throw new IllegalArgumentException("Llama: the base is " + base + ", must be DENSE or NF4");
         };
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {

@@ -5,6 +5,7 @@ import static io.graft.binding.Native.graft_tensor_view;
 import static io.graft.binding.Native.graft_tensor_wrap;
 import static io.graft.binding.Native.graft_weight_create_dense;
 import static io.graft.binding.Native.graft_weight_create_nf4;
+import static io.graft.binding.Native.graft_weight_create_sketch;
 import static io.graft.binding.Native.graft_weight_wrap_dense;
 
 import io.graft.binding.Address;
@@ -112,6 +113,20 @@ public final class Scope implements AutoCloseable {
             Status.check(graft_weight_create_nf4(
                     context.pointer(), memory.ordinal(), n, k, doubleQuantized ? 1 : 0, handle));
             return new Weight(this, handle, null);
+        }
+    }
+
+    /**
+     * A sketch [n, k] over a table [n, groups, 16, 8 or 4], which must outlive it and may be trained; its codes are zero,
+     * for {@link io.graft.ops.Sketch#pack} to fill.
+     */
+    public Weight sketch(Memory memory, Tensor table, long k) {
+        synchronized (context) {
+            checkOpen();
+            graft_weight handle = new graft_weight((Pointer) null);
+            Status.check(graft_weight_create_sketch(
+                    context.pointer(), memory.ordinal(), Tensor.pointer(context, table), k, handle));
+            return new Weight(this, handle, table.owner());
         }
     }
 

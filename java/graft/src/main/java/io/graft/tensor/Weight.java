@@ -17,7 +17,9 @@ public final class Weight extends Handle {
         /** A matrix, with or without a border. */
         DENSE,
         /** 4-bit codes and scales ({@link io.graft.ops.Nf4}): frozen, without a border. */
-        NF4
+        NF4,
+        /** Codes into a trained table ({@link io.graft.ops.Sketch}), without a border. */
+        SKETCH
     }
 
     private final graft_weight handle;

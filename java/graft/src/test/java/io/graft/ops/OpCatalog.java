@@ -33,6 +33,7 @@ final class OpCatalog {
             RmsNorm.class,
             Rope.class,
             RowScale.class,
+            Sketch.class,
             SwiGlu.class,
             TensorOps.class);
 
