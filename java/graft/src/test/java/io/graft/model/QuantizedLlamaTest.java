@@ -140,6 +140,10 @@ class QuantizedLlamaTest {
             assertThatThrownBy(() -> load(scope, new Full(), DType.F32))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("q_proj.weight is NF4");
+            Llama.Options sketch = Llama.Options.inference().withBase(Weight.Kind.SKETCH);
+            assertThatThrownBy(() -> Golden.load(scope, MODEL, DType.F32, sketch))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("the base is SKETCH, must be DENSE or NF4");
             PeftPacaConfig paca = PeftPacaConfig.builder()
                     .rank(2)
                     .alpha(2)

@@ -296,6 +296,31 @@ class OpsTest {
     }
 
     @Test
+    void sketch() {
+        Tensor table = scope.tensor(Memory.ADAPTER, DType.F32, 1, 2, 4).set(1, 2, 3, 4, 5, 6, 7, 8);
+        Weight w = scope.sketch(Memory.BASE, table, 4);
+        assertThat(w.kind()).isEqualTo(Weight.Kind.SKETCH);
+        Tensor codes = scope.tensor(Memory.BASE, DType.U8, 1, 2, 1).set(new int[] {0x03, 0x12});
+        Sketch.pack(context, codes, w);
+        Tensor bytes = scope.tensor(Memory.BASE, DType.U8, 1, 4);
+        Sketch.unpack(context, w, bytes);
+        assertThat(bytes.ints()).containsExactly(0, 3, 1, 2);
+        Tensor matrix = tensor(1, 4);
+        Sketch.decode(context, w, matrix);
+        assertThat(matrix.floats()).containsExactly(1, 4, 6, 7);
+        Tensor x = tensor(1, 4).set(1, 10, 100, 1000);
+        Tensor y = tensor(1, 1);
+        table.set(1, 2, 3, 4, 5, 6, 7, 9);
+        Linear.forward(context, x, w, null, false, y);
+        assertThat(y.item()).isEqualTo(7641);
+        Tensor dtable = tensor(1, 2, 4).set(1, 0, 0, 0, 0, 0, 0, 0);
+        Sketch.tableGradient(context, tensor(1, 1).set(2), x, w, dtable);
+        assertThat(dtable.floats()).containsExactly(3, 0, 0, 20, 0, 200, 2000, 0);
+        table.close();
+        assertThat(w.isClosed()).isTrue();
+    }
+
+    @Test
     void attention() {
         Tensor q = tensor(1, 2, 1, 2).set(1, 0, 1, 0);
         Tensor k = tensor(1, 2, 1, 2).set(0, 1, 0, 1);
