@@ -93,7 +93,8 @@ class CompareTest {
         Cli run = compare("--steps", 2, "--methods", "lora,bitfit", "--quantize", "nf4");
         assertThat(run.err()).isEmpty();
         assertThat(run.events("result")).hasSize(2);
-        assertThat(compare("--steps", 2, "--methods", "dora", "--quantize", "nf4").err())
+        assertThat(compare("--steps", 2, "--methods", "dora", "--quantize", "nf4")
+                        .err())
                 .contains("needs a dense base");
     }
 
