@@ -6,6 +6,8 @@
 #define HWY_TARGET_INCLUDE "cpu/fast/sketch.cpp"
 #include <hwy/foreach_target.h>
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <bit>
 #include <type_traits>
@@ -65,14 +67,26 @@ void decode_run(const core::SketchLayout& layout, std::int64_t n, std::int64_t g
   }
 }
 
+// why: a panel of some columns touches few lines of each row, too far apart for the processor to fetch ahead.
+void fetch_run(const graft_weight& w, const core::SketchLayout& layout, std::int64_t n, std::int64_t group,
+               std::int64_t first, std::int64_t count) {
+  const std::uint8_t* codes = layout.block(n, group, first / core::kSketchBlock);
+  for (std::int64_t i = 0; i < count * layout.bits / 8; i += 64) hwy::Prefetch(codes + i);
+  const std::int64_t table = (n * layout.groups + group) * layout.entries;
+  hwy::Prefetch(static_cast<const char*>(w.table.data) + table * graft_dtype_bytes(w.table.dtype));
+}
+
 template <class T>
 void decode_rows(const graft_weight& w, std::int64_t n, std::int64_t k, const Matrix& panel) {
   const core::SketchLayout layout(w);
+  constexpr std::int64_t ahead = 24;  // rows
+  const bool strided = panel.columns < w.k;
   const auto run = layout.bits == 4 ? decode_run<4, T> : layout.bits == 3 ? decode_run<3, T> : decode_run<2, T>;
   for (std::int64_t i = 0; i < panel.rows; ++i)
     for (std::int64_t j = 0; j < panel.columns;) {
       const std::int64_t group = (k + j) / layout.columns, first = (k + j) % layout.columns;
       const std::int64_t count = std::min(layout.columns - first, panel.columns - j);
+      if (strided && i + ahead < panel.rows) fetch_run(w, layout, n + i + ahead, group, first, count);
       float held[core::kSketchEntries];
       run(layout, n + i, group, table_of(w, n + i, group, held), first, count,
           static_cast<T*>(panel.data) + i * panel.row_stride + j);
