@@ -77,7 +77,7 @@ final class Charts {
                 .theme(Styler.ChartTheme.XChart)
                 .build();
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
-        chart.getStyler().setAvailableSpaceFill(0.6);
+        chart.getStyler().setAvailableSpaceFill(0.6).setXAxisLabelRotation(30);
         return chart;
     }
 
