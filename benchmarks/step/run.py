@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -36,6 +37,11 @@ def machine():
         if line.startswith("model name"):
             return f"{line.split(':')[1].strip()}, {len(__import__('os').sched_getaffinity(0))} processors"
     return platform.processor()
+
+
+def shown(arguments):
+    """The command without the places that are this machine's own."""
+    return re.sub(r" --out \S+", "", re.sub(r"(--python) \S+", r"\1 PYTHON", " ".join(arguments)))
 
 
 def main():
@@ -68,7 +74,7 @@ def main():
                                 text=True).stdout.strip()
         pathlib.Path(options.out).write_text(json.dumps(dict(
             machine=machine(), commit=commit,
-            command="benchmarks/step/run.py " + " ".join(a for a in sys.argv[1:] if "/" not in a), rows=rows),
+            command="benchmarks/step/run.py " + shown(sys.argv[1:]), rows=rows),
             indent=1) + "\n")
 
 

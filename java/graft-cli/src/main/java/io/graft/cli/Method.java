@@ -94,7 +94,7 @@ public record Method(
                     2e-2,
                     (options, seed) -> Vera.create(PeftVeraConfig.of(
                             options.baseModel,
-                            options.targets(PeftBitFitConfig.LLAMA_TARGETS),
+                            options.targets(LlamaConfig.PROJECTIONS),
                             options.rank,
                             options.dropout,
                             seed & Integer.MAX_VALUE)),
@@ -127,7 +127,7 @@ public record Method(
                     "BITFIT",
                     1e-2,
                     (options, seed) -> BitFit.create(
-                            PeftBitFitConfig.of(options.baseModel, options.targets(PeftBitFitConfig.LLAMA_TARGETS))),
+                            PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
                     (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
             new Method(
                     "prompt",
@@ -251,7 +251,7 @@ public record Method(
                 .rankStabilised(options.rankStabilised)
                 .weightDecomposed(weightDecomposed)
                 .baseModel(options.baseModel)
-                .targets(options.targets(PeftBitFitConfig.LLAMA_TARGETS).toArray(String[]::new))
+                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
                 .build();
         return Lora.create(config, seed);
     }
@@ -278,7 +278,7 @@ public record Method(
                 .alpha(options.alpha())
                 .randomSeed(seed)
                 .baseModel(options.baseModel)
-                .targets(options.targets(PeftBitFitConfig.LLAMA_TARGETS).toArray(String[]::new))
+                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
                 .build();
         return Paca.create(
                 config,

@@ -60,14 +60,13 @@ public final class Vera extends PeftAdapter {
             if (config.targets(projection.module())) {
                 inputs = Math.max(inputs, projection.weight().k());
                 outputs = Math.max(outputs, projection.weight().n());
-                a = projection.weight().matrix(); // of any of them: for its dtype
             }
         }
-        if (a == null) {
-            return;
+        if (inputs == 0) {
+            return; // no target: attach says so
         }
         Scope scope = model.scope();
-        a = scope.tensor(Memory.ADAPTER, Precision.accumulator(a.dtype()), config.rank(), inputs);
+        a = scope.tensor(Memory.ADAPTER, Precision.accumulator(model.dtype()), config.rank(), inputs);
         b = scope.tensor(Memory.ADAPTER, a.dtype(), outputs, config.rank());
         if (fromFile()) {
             read(SHARED + "A", a);

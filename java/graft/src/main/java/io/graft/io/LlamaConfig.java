@@ -45,6 +45,9 @@ public record LlamaConfig(
         DType dtype,
         OptionalInt bosId,
         List<Integer> eosIds) {
+    /** The last names of the linear layers of a block. */
+    public static final List<String> PROJECTIONS =
+            List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
 
     /** The same configuration for weights of another dtype. */
     public LlamaConfig withDtype(DType other) {

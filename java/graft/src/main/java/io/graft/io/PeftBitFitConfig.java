@@ -9,12 +9,8 @@ import java.util.List;
  * PEFT's fields that select modules, those whose bias is trained.
  */
 public final class PeftBitFitConfig extends PeftConfig {
-    /** All projections of a Llama. */
-    public static final List<String> LLAMA_TARGETS =
-            List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
-
     PeftBitFitConfig(String file, ObjectNode json) {
-        super(new JsonFields(file, json), json, "BITFIT", LLAMA_TARGETS);
+        super(new JsonFields(file, json), json, "BITFIT", LlamaConfig.PROJECTIONS);
     }
 
     /**
@@ -32,7 +28,7 @@ public final class PeftBitFitConfig extends PeftConfig {
         return new PeftBitFitConfig(where, Json.readObject(where, json));
     }
 
-    /** The biases of these modules, e.g. {@link #LLAMA_TARGETS}. */
+    /** The biases of these modules, e.g. {@link LlamaConfig#PROJECTIONS}. */
     public static PeftBitFitConfig of(String baseModel, List<String> targets) {
         ObjectNode json = fresh("BITFIT", baseModel);
         json.putNull("exclude_modules");

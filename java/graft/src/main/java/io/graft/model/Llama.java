@@ -1,12 +1,9 @@
 package io.graft.model;
 
 import io.graft.adapter.Adapter;
-import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
 import io.graft.io.LlamaConfig;
-import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Adaptable;
-import io.graft.nn.Block;
 import io.graft.nn.BlockShape;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
@@ -21,14 +18,8 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 
@@ -314,18 +305,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     /** Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. */
     public void save(Path directory) {
         expectDense("save");
-        Map<String, Tensor> tensors = new LinkedHashMap<>();
-        for (Parameter parameter : parameters()) {
-            tensors.put(parameter.name(), parameter.value());
-        }
-        try {
-            Files.createDirectories(directory);
-        } catch (IOException e) {
-            throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
-        }
-        SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
-        AtomicFiles.write(
-                directory.resolve("config.json"), config.withDtype(dtype).toJson());
+        layers.save(directory, config.withDtype(dtype));
     }
 
     private void expectDense(String method) {
@@ -384,11 +364,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     @Override
     public List<Projection> projections() {
-        List<Projection> all = new ArrayList<>();
-        for (Block block : layers.blocks()) {
-            all.addAll(block.projections());
-        }
-        return all;
+        return layers.projections();
     }
 
     /** The base model's parameters, without the projections where they are quantised. */
@@ -399,16 +375,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** How many numbers the base model has, however they are stored. */
     public long size() {
-        long size = 0;
-        for (Parameter parameter : parameters()) {
-            size += parameter.value().elements();
-        }
-        for (Projection projection : projections()) {
-            if (projection.parameter() == null) {
-                size += projection.weight().n() * projection.weight().k();
-            }
-        }
-        return size;
+        return layers.size();
     }
 
     /** The parameters that are trained, in a fixed order. */

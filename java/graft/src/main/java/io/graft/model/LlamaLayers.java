@@ -1,8 +1,10 @@
 package io.graft.model;
 
 import io.graft.adapter.Adapter;
+import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
 import io.graft.io.LlamaConfig;
+import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Block;
 import io.graft.nn.BlockShape;
 import io.graft.nn.Parameter;
@@ -18,8 +20,15 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
 
@@ -138,6 +147,21 @@ final class LlamaLayers {
         fill(checkpoint::read);
     }
 
+    /** Writes config.json and model.safetensors into a directory; every layer is dense. */
+    void save(Path directory, LlamaConfig written) {
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        for (Parameter parameter : parameters()) {
+            tensors.put(parameter.name(), parameter.value());
+        }
+        try {
+            Files.createDirectories(directory);
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
+        }
+        SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
+        AtomicFiles.write(directory.resolve("config.json"), written.toJson());
+    }
+
     void initialise(long seed) {
         Context context = scope.context();
         long[] offset = {0};
@@ -157,6 +181,23 @@ final class LlamaLayers {
 
     TokenEmbedding embedding() {
         return embedding;
+    }
+
+    List<Projection> projections() {
+        return Arrays.stream(blocks)
+                .flatMap(block -> block.projections().stream())
+                .toList();
+    }
+
+    /** How many numbers there are, however they are stored. */
+    long size() {
+        long size = 0;
+        for (Slot slot : slots) {
+            size += slot.parameter() != null
+                    ? slot.parameter().value().elements()
+                    : slot.quantized().weight().n() * slot.quantized().weight().k();
+        }
+        return size;
     }
 
     Block[] blocks() {

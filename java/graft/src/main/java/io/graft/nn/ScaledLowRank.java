@@ -59,7 +59,6 @@ public record ScaledLowRank(LowRank product, Tensor a, Tensor b, Parameter scale
 
     @Override
     public void merge(Weight weight) {
-        write(weight);
         product.merge(weight);
     }
 }

@@ -104,7 +104,6 @@ public record WeightDecomposition(LowRank low, Parameter magnitude, Tensor squar
 
     @Override
     public void merge(Weight weight) {
-        measure(weight);
         Dora.merge(
                 context(weight),
                 weight,

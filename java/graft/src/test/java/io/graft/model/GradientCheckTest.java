@@ -56,7 +56,7 @@ class GradientCheckTest {
             return Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "v_proj", "up_proj", "o_proj", "down_proj")));
         }
         if (kind.equals("bitfit")) {
-            return BitFit.create(PeftBitFitConfig.of("base", PeftBitFitConfig.LLAMA_TARGETS));
+            return BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS));
         }
         if (kind.equals("prompt")) {
             return PromptTuning.create(PeftPromptTuningConfig.of("base", 3, PeftPromptTuningConfig.Init.RANDOM), 5);
