@@ -62,7 +62,7 @@ HWY_INLINE void dot_rows(const graft_weight& w, const core::SketchLayout& layout
 template <int bits, int T>
 void dot_some(const graft_weight& w, std::int64_t n, std::int64_t rows, const float* x, std::int64_t t, float* sums) {
   // As many sums as fit the registers.
-  constexpr int R = T <= 2 ? 4 : (kLanes == 16 ? 16 : 8) / T;
+  constexpr int R = !kTableInVectors ? 1 : T == 1 ? 4 : (kLanes == 16 ? 16 : 8) / T;
   const core::SketchLayout layout(w);
   std::int64_t r = 0;
   for (; r + R <= rows; r += R) dot_rows<bits, T, R>(w, layout, n + r, x, t, sums + r * t);
@@ -71,10 +71,9 @@ void dot_some(const graft_weight& w, std::int64_t n, std::int64_t rows, const fl
 
 template <int bits>
 void dots_of(const graft_weight& w, std::int64_t n, std::int64_t rows, const float* x, std::int64_t t, float* sums) {
-  const auto dot = t == 1   ? dot_some<bits, 1>
-                   : t == 2 ? dot_some<bits, 2>
-                   : t <= 4 ? dot_some<bits, 4>
-                            : dot_some<bits, 8>;
+  // why not 1 and 4 without a lookup in vectors: there is no time to win.
+  constexpr int one = kTableInVectors ? 1 : 8, four = kTableInVectors ? 4 : 8;
+  const auto dot = t == 1 ? dot_some<bits, one> : t <= 4 ? dot_some<bits, four> : dot_some<bits, 8>;
   dot(w, n, rows, x, t, sums);
 }
 
@@ -100,7 +99,7 @@ void few_rows_sketch(core::Context& context, const Matrix& x, const graft_weight
   float* wide = scratch.take<float>(t * w.k);
   float* filled = scratch.take<float>(kFewRows * layout.groups * padded);
   convert(x, 1, row_major(wide, GRAFT_DTYPE_F32, t, w.k, w.k));
-  // Each group is filled up to whole blocks, the rows to 1, 2, 4 or 8.
+  // Each group is filled up to whole blocks, the rows to 1, 4 or 8.
   std::fill_n(filled, kFewRows * layout.groups * padded, 0.0f);
   for (std::int64_t i = 0; i < runs; ++i) std::copy_n(wide + i * layout.columns, layout.columns, filled + i * padded);
   core::parallel_for(context, chunks_of(w.n, kFewRowsTask), [&](std::int64_t task, int) {
