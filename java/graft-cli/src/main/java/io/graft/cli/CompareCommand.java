@@ -94,7 +94,7 @@ final class CompareCommand extends GraftCommand {
         }
         try {
             return names == null
-                    ? Method.all()
+                    ? Method.all(model.quantize)
                     : Arrays.stream(names)
                             .map(String::strip)
                             .map(Method::named)

@@ -8,6 +8,7 @@ import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
+import io.graft.adapter.LoraStart;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
@@ -35,6 +36,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.stream.Collectors;
 
@@ -59,34 +61,43 @@ public record Method(
 
     private static final List<Method> ALL = List.of(
             new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options), null),
-            new Method(
-                    "lora",
-                    "LoRA",
-                    "LORA",
-                    2e-3,
-                    (options, seed) -> lora(options, seed, false),
-                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+            new Method("lora", "LoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, false), Method::lora),
             new Method(
                     "lora+",
                     "LoRA+",
                     "LORA",
                     5e-4,
                     (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio),
-                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+                    Method::lora),
             new Method(
                     "lora-fa",
                     "LoRA-FA",
                     "LORA",
                     2e-3,
                     (options, seed) -> lora(options, seed, false).withFrozenDown(),
-                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+                    Method::lora),
+            new Method("dora", "DoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, true), Method::lora),
             new Method(
-                    "dora",
-                    "DoRA",
+                    "pissa",
+                    "PiSSA",
                     "LORA",
-                    2e-3,
-                    (options, seed) -> lora(options, seed, true),
-                    (folder, train) -> train ? Lora.load(folder) : Lora.frozen(folder)),
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.PRINCIPAL),
+                    Method::lora),
+            new Method(
+                    "olora",
+                    "OLoRA",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.ORTHOGONAL),
+                    Method::lora),
+            new Method(
+                    "loftq",
+                    "LoftQ",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.QUANTISATION_ERROR),
+                    Method::lora),
             new Method(
                     "vera",
                     "VeRA",
@@ -176,6 +187,18 @@ public record Method(
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
+    /** What trains over the codes of a quantised base; LoftQ only does. */
+    private static final Set<String> ON_CODES =
+            Set.of("lora", "lora+", "lora-fa", "loftq", "bitfit", "prompt", "prefix", "ptuning", "bottleneck", "ln");
+
+    /** Every method that trains on such a base, in the order of tables. */
+    public static List<Method> all(Quantization base) {
+        return ALL.stream()
+                .filter(method ->
+                        base == Quantization.NONE ? !method.name.equals("loftq") : ON_CODES.contains(method.name))
+                .toList();
+    }
+
     /** Every method, in the order of tables. */
     public static List<Method> all() {
         return ALL;
@@ -241,6 +264,10 @@ public record Method(
 
     private static Full full(MethodOptions options) {
         return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
+    }
+
+    private static Lora lora(Path folder, boolean train) {
+        return train ? Lora.load(folder) : Lora.frozen(folder);
     }
 
     private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {

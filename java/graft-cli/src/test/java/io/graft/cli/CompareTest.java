@@ -58,7 +58,7 @@ class CompareTest {
         assertThat(run.err()).isEmpty();
         assertThat(run.status()).isZero();
         List<JsonNode> results = run.events("result");
-        assertThat(results).hasSameSizeAs(Method.all());
+        assertThat(results).hasSameSizeAs(Method.all(Quantization.NONE));
         for (JsonNode result : results) {
             String title = result.get("title").asText();
             assertThat(result.get("steps").asInt()).as(title).isEqualTo(25);

@@ -3,7 +3,9 @@ package io.graft.adapter;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Parameter;
 import io.graft.nn.Prefix;
+import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
+import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -11,6 +13,9 @@ import java.util.List;
 public interface Adapter {
     /** The border that a projection's weight needs, before it is allocated; 0 for none. */
     int border(String module);
+
+    /** Sees the matrix [n, k] that the weight of a projection has just been quantised from, before {@link #attach}. */
+    default void quantized(Projection projection, Tensor matrix) {}
 
     /** Makes the trained parameters. Called once, when the base model's weights are in place. */
     void attach(Adaptable model);

@@ -16,7 +16,7 @@ import java.nio.file.Path;
 /**
  * Low-rank adaptation (arXiv 2106.09685) as PEFT configures and stores it: {@code W + scale · B A} for the projections
  * that the configuration targets; with {@code use_dora} the rows of that sum get trained lengths (DoRA, arXiv
- * 2402.09353). Fresh adapters start as the base model: B is zero, A uniform in ±1/√in.
+ * 2402.09353). Fresh adapters start as the base model: B is zero and A uniform in ±1/√in, or both are taken from the base.
  */
 public final class Lora extends PeftAdapter {
     /** why: below the numbers that other uses of the same seed start with, so that A is not a copy of base weights. */
@@ -27,11 +27,13 @@ public final class Lora extends PeftAdapter {
     private long offset = FIRST_OFFSET;
     private double rateRatio = 1;
     private boolean frozenDown;
+    private StartingFactors start;
 
     private Lora(PeftLoraConfig config, long seed, Path source, boolean trained) {
         super(config, source, trained);
         this.config = config;
         this.seed = seed;
+        this.start = new StartingFactors(LoraStart.ZERO, config, seed);
     }
 
     /** A fresh adapter, to be trained. */
@@ -61,6 +63,12 @@ public final class Lora extends PeftAdapter {
         return this;
     }
 
+    /** Takes the factors of a fresh adapter from the base. The file still holds plain LoRA, for the base as it was. */
+    public Lora startingFrom(LoraStart value) {
+        start = new StartingFactors(value, config, seed);
+        return this;
+    }
+
     @Override
     public int border(String module) {
         return config.targets(module) ? config.rank(module) : 0;
@@ -69,7 +77,12 @@ public final class Lora extends PeftAdapter {
     /** why not DoRA: the norms of W's rows are read from a dense weight. */
     @Override
     boolean servesCodes(String module) {
-        return !config.weightDecomposed();
+        return !config.weightDecomposed() && !start.movedBase();
+    }
+
+    @Override
+    public void quantized(Projection projection, Tensor matrix) {
+        start.quantized(projection, matrix);
     }
 
     @Override
@@ -82,7 +95,7 @@ public final class Lora extends PeftAdapter {
         if (fromFile()) {
             read(key + "A.weight", a);
             read(key + "B.weight", b);
-        } else {
+        } else if (!start.fill(scope, projection, a, b)) {
             initialise(a, b);
         }
         Parameter down = new Parameter(key + "A.weight", a);
@@ -109,6 +122,17 @@ public final class Lora extends PeftAdapter {
         }
         train(scope, magnitude);
         return part;
+    }
+
+    @Override
+    public void save(Path directory) {
+        if (!start.movedBase() || projections().isEmpty()) {
+            super.save(directory);
+            return;
+        }
+        try (Scope scope = projections().get(0).weight().scope().context().scope()) {
+            write(directory, config.doubled(), start.doubled(scope, tensors()));
+        }
     }
 
     private void initialise(Tensor a, Tensor b) {

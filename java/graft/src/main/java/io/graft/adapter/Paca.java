@@ -150,7 +150,7 @@ public final class Paca extends PeftAdapter {
                 tensors.remove(part.delta().name());
                 tensors.put(PREFIX + projection.module() + ABSOLUTE, columns);
             }
-            write(directory, tensors);
+            write(directory, config(), tensors);
         }
     }
 }

@@ -204,11 +204,11 @@ public abstract class PeftAdapter implements Adapter {
 
     /** Writes adapter_config.json and adapter_model.safetensors, as PEFT does. */
     @Override
-    public final void save(Path directory) {
-        write(directory, tensors());
+    public void save(Path directory) {
+        write(directory, config, tensors());
     }
 
-    final void write(Path directory, Map<String, Tensor> tensors) {
+    static void write(Path directory, PeftConfig config, Map<String, Tensor> tensors) {
         try {
             Files.createDirectories(directory);
         } catch (IOException e) {

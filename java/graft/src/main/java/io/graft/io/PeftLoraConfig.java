@@ -59,6 +59,25 @@ public final class PeftLoraConfig extends PeftConfig {
         return new PeftLoraConfigBuilder();
     }
 
+    /** The configuration of two such adapters beside each other in each module: twice the ranks, the same scales. */
+    public PeftLoraConfig doubled() {
+        ObjectNode both = json().deepCopy();
+        double factor = rankStabilised ? Math.sqrt(2) : 2;
+        both.put("r", 2 * rank);
+        both.set("lora_alpha", PeftLoraConfigBuilder.number(factor * alpha));
+        multiply(both, "rank_pattern", 2);
+        multiply(both, "alpha_pattern", factor);
+        return new PeftLoraConfig("doubled LoRA configuration", both);
+    }
+
+    private static void multiply(ObjectNode json, String field, double factor) {
+        if (json.get(field) instanceof ObjectNode pattern) {
+            pattern.properties()
+                    .forEach(entry -> entry.setValue(PeftLoraConfigBuilder.number(
+                            factor * entry.getValue().asDouble())));
+        }
+    }
+
     /** The rank of a module's adapter. */
     public int rank(String module) {
         return ranks.of(module);

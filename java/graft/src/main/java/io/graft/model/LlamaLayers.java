@@ -39,6 +39,7 @@ final class LlamaLayers {
 
     private final Scope scope;
     private final LlamaConfig config;
+    private final Adapter adapter;
     private final BlockShape shape;
     private final TokenEmbedding embedding;
     private final Block[] blocks;
@@ -58,6 +59,7 @@ final class LlamaLayers {
     LlamaLayers(Scope scope, LlamaConfig config, DType dtype, Adapter adapter, Weight.Kind base) {
         this.scope = scope;
         this.config = config;
+        this.adapter = adapter;
         shape = new BlockShape(
                 config.hiddenSize(),
                 config.intermediateSize(),
@@ -139,6 +141,9 @@ final class LlamaLayers {
                 Tensor matrix = staging.tensor(Memory.WORKSPACE, projection.dtype(), weight.n(), weight.k());
                 filler.accept(slot.name(), matrix);
                 projection.quantize(matrix);
+                if (adapter != null) {
+                    adapter.quantized(projection, matrix);
+                }
             }
         }
     }

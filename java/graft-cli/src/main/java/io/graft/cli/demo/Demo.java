@@ -4,6 +4,7 @@ import io.graft.cli.Method;
 import io.graft.cli.MethodOptions;
 import io.graft.cli.OpenModel;
 import io.graft.cli.Output;
+import io.graft.cli.Quantization;
 import io.graft.cli.TextStream;
 import io.graft.cli.Units;
 import io.graft.cli.compare.Comparison;
@@ -72,7 +73,7 @@ public final class Demo {
     }
 
     private List<Result> methods(BaseModel base, DemoText text) throws IOException {
-        List<Method> methods = Method.all();
+        List<Method> methods = Method.all(Quantization.NONE);
         out.note("3/4  fine-tuning on unit tests: %d methods in turns", methods.size());
         MethodOptions options = new MethodOptions().withBaseModel(base.folder());
         try (Field field = new Field(settings::openContext, base::open, settings.seed())) {

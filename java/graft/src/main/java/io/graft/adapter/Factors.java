@@ -1,0 +1,162 @@
+package io.graft.adapter;
+
+import io.graft.ops.Linear;
+import io.graft.ops.Random;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import org.ejml.data.DMatrixRMaj;
+import org.ejml.dense.row.CommonOps_DDRM;
+import org.ejml.dense.row.SingularOps_DDRM;
+import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
+import org.ejml.interfaces.decomposition.QRDecomposition;
+import org.ejml.interfaces.decomposition.SingularValueDecomposition_F64;
+
+/**
+ * Two thin factors of a matrix, {@code scale · B A ≈ M} with A [r, K] and B [N, r]: its strongest directions, or an
+ * orthonormal basis of its first columns. M itself is only multiplied by r columns and some more at a time.
+ */
+final class Factors {
+    /** Directions that are followed beside the r wanted ones, so that the last of those settle too. */
+    private static final int OVERSAMPLING = 16;
+
+    /** why 8: twice what PEFT's users take for pissa_niter; each costs two products of M with r + 16 columns. */
+    private static final int ITERATIONS = 8;
+
+    private final Context context;
+    private final Weight matrix;
+
+    /** @param matrix M in fp32 */
+    private Factors(Context context, Weight matrix) {
+        this.context = context;
+        this.matrix = matrix;
+    }
+
+    /**
+     * The r largest singular values with their vectors, shared evenly between the factors: a = √(S/scale) Vᵀ, b = U
+     * √(S/scale) (PiSSA, arXiv 2404.02948, section 3). By subspace iteration (Halko, Martinsson and Tropp, arXiv
+     * 0909.4061, algorithm 4.4): exact up to rounding where r + 16 directions are all there are.
+     *
+     * @param seed of the directions that the iteration starts from
+     */
+    static void principal(Tensor m, double scale, long seed, Tensor a, Tensor b) {
+        with(m, a, b, factors -> factors.followStrongest(scale, seed, a, b));
+    }
+
+    /** b = the first r columns of Q and a = the first r rows of R in M = Q R (OLoRA, arXiv 2406.01775, section 3). */
+    static void orthogonal(Tensor m, Tensor a, Tensor b) {
+        with(m, a, b, factors -> factors.splitFirst(m, a, b));
+    }
+
+    @FunctionalInterface
+    private interface Work {
+        void on(Factors factors);
+    }
+
+    private static void with(Tensor m, Tensor a, Tensor b, Work work) {
+        int rank = (int) a.size(0);
+        if (rank > Math.min(m.size(0), m.size(1))) {
+            throw new IllegalArgumentException(
+                    "the rank is " + rank + ", above the sides of the matrix " + m.size(0) + " x " + m.size(1));
+        }
+        Context context = m.scope().context();
+        try (Scope scope = context.scope()) {
+            Tensor wide = m;
+            if (m.dtype() != DType.F32) {
+                wide = scope.tensor(Memory.WORKSPACE, DType.F32, m.size(0), m.size(1));
+                TensorOps.copy(context, m, wide);
+            }
+            work.on(new Factors(context, scope.weight(wide)));
+        }
+    }
+
+    private void followStrongest(double scale, long seed, Tensor a, Tensor b) {
+        int rank = (int) a.size(0);
+        int n = (int) matrix.n();
+        int k = (int) matrix.k();
+        int directions = Math.min(rank + OVERSAMPLING, Math.min(n, k));
+        try (Scope scope = context.scope()) {
+            Tensor left = scope.tensor(Memory.WORKSPACE, DType.F32, directions, n);
+            Tensor right = scope.tensor(Memory.WORKSPACE, DType.F32, directions, k);
+            Random.normal(context, seed, 0, 0, 1, right);
+            for (int i = 0; i < ITERATIONS; i++) {
+                Linear.forward(context, right, matrix, null, false, left);
+                store(orthonormal(left), left);
+                Linear.backward(context, left, null, matrix, false, right, null, null);
+                store(orthonormal(right), right);
+            }
+            Linear.forward(context, right, matrix, null, false, left);
+            // left = (M Vᵀ)ᵀ for the orthonormal rows V of right, so that M ≈ leftᵀ V.
+            SingularValueDecomposition_F64<DMatrixRMaj> svd =
+                    DecompositionFactory_DDRM.svd(n, directions, true, true, true);
+            decomposed(svd.decompose(columns(left)));
+            DMatrixRMaj u = svd.getU(null, false);
+            DMatrixRMaj s = svd.getW(null);
+            DMatrixRMaj turn = svd.getV(null, true);
+            SingularOps_DDRM.descendingOrder(u, false, s, turn, true);
+            DMatrixRMaj v = new DMatrixRMaj(directions, k);
+            CommonOps_DDRM.multTransB(turn, columns(right), v);
+            for (int i = 0; i < rank; i++) {
+                double root = Math.sqrt(s.get(i, i) / scale);
+                CommonOps_DDRM.scaleRow(root, v, i);
+                CommonOps_DDRM.scaleCol(root, u, i);
+            }
+            a.set(CommonOps_DDRM.extract(v, 0, rank, 0, k).data);
+            b.set(CommonOps_DDRM.extract(u, 0, n, 0, rank).data);
+        }
+    }
+
+    private void splitFirst(Tensor m, Tensor a, Tensor b) {
+        int rank = (int) a.size(0);
+        DMatrixRMaj first =
+                new DMatrixRMaj((int) m.size(0), rank, true, m.columns(0, rank).doubles());
+        DMatrixRMaj basis = basis(first);
+        try (Scope scope = context.scope()) {
+            Tensor q = scope.tensor(Memory.WORKSPACE, DType.F32, rank, matrix.n());
+            Tensor r = scope.tensor(Memory.WORKSPACE, DType.F32, rank, matrix.k());
+            store(basis, q);
+            Linear.backward(context, q, null, matrix, false, r, null, null);
+            TensorOps.copy(context, r, a);
+            b.set(basis.data);
+        }
+    }
+
+    /** An orthonormal basis of the rows' span, in columns. */
+    private static DMatrixRMaj orthonormal(Tensor rows) {
+        return basis(columns(rows));
+    }
+
+    /** An orthonormal basis of the columns' span, which are overwritten. */
+    private static DMatrixRMaj basis(DMatrixRMaj columns) {
+        QRDecomposition<DMatrixRMaj> qr = DecompositionFactory_DDRM.qr(columns.numRows, columns.numCols);
+        decomposed(qr.decompose(columns));
+        return qr.getQ(null, true);
+    }
+
+    private static DMatrixRMaj columns(Tensor rows) {
+        int count = (int) rows.size(0);
+        int length = (int) rows.size(1);
+        float[] from = rows.floats();
+        DMatrixRMaj columns = new DMatrixRMaj(length, count);
+        for (int i = 0; i < count; i++) {
+            for (int j = 0; j < length; j++) {
+                columns.data[j * count + i] = from[i * length + j];
+            }
+        }
+        return columns;
+    }
+
+    private static void store(DMatrixRMaj columns, Tensor rows) {
+        rows.set(CommonOps_DDRM.transpose(columns, null).data);
+    }
+
+    private static void decomposed(boolean success) {
+        if (!success) {
+            throw new ArithmeticException("a matrix has no decomposition: it holds NaN or infinity");
+        }
+    }
+}
