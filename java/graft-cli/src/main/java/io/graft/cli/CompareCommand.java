@@ -65,7 +65,7 @@ final class CompareCommand extends GraftCommand {
     @Override
     int execute() throws IOException {
         List<Method> methods = check();
-        methodOptions.withBaseModel(model.folder);
+        methodOptions.withBaseModel(model.folder).withSteps(steps);
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
                 Field field = new Field(this::openContext, model::open, seed)) {
             List<Example> examples = text.examples(tokenizer);

@@ -130,7 +130,7 @@ final class FinetuneCommand extends GraftCommand {
                     evalData == null ? List.of() : text.batches(text.examples(tokenizer, evalData), Integer.MAX_VALUE);
             ExampleBatches source = new ExampleBatches(examples, text.batch, text.length, text.length, seed);
             long total = steps != null ? steps : steps(source);
-            Llama.Options options = Llama.Options.training(method.create().apply(methodOptions, seed))
+            Llama.Options options = Llama.Options.training(method.create().apply(methodOptions.withSteps(total), seed))
                     .withGradientCheckpointing(checkpointing);
             try (OpenModel opened = open(context, options);
                     Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {

@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.adapter.AdaLora;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
@@ -16,6 +17,7 @@ import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftAdaLoraConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftConfig;
@@ -98,6 +100,13 @@ public record Method(
                     1e-3,
                     (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.QUANTISATION_ERROR),
                     Method::lora),
+            new Method(
+                    "adalora",
+                    "AdaLoRA",
+                    "ADALORA",
+                    2e-3,
+                    Method::adaLora,
+                    (folder, train) -> train ? AdaLora.load(folder) : AdaLora.frozen(folder)),
             new Method(
                     "vera",
                     "VeRA",
@@ -188,8 +197,18 @@ public record Method(
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
     /** What trains over the codes of a quantised base; LoftQ only does. */
-    private static final Set<String> ON_CODES =
-            Set.of("lora", "lora+", "lora-fa", "loftq", "bitfit", "prompt", "prefix", "ptuning", "bottleneck", "ln");
+    private static final Set<String> ON_CODES = Set.of(
+            "lora",
+            "lora+",
+            "lora-fa",
+            "loftq",
+            "adalora",
+            "bitfit",
+            "prompt",
+            "prefix",
+            "ptuning",
+            "bottleneck",
+            "ln");
 
     /** Every method that trains on such a base, in the order of tables. */
     public static List<Method> all(Quantization base) {
@@ -281,6 +300,21 @@ public record Method(
                 .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
                 .build();
         return Lora.create(config, seed);
+    }
+
+    /** Half as many triplets again at the start as the rank that is to be left. */
+    private static Adapter adaLora(MethodOptions options, long seed) {
+        int initial = options.rank + (options.rank + 1) / 2;
+        return AdaLora.create(
+                PeftAdaLoraConfig.of(
+                        options.baseModel,
+                        options.targets(LlamaConfig.PROJECTIONS),
+                        initial,
+                        options.rank,
+                        options.alpha(),
+                        options.dropout,
+                        PeftAdaLoraConfig.Schedule.of(options.steps)),
+                seed);
     }
 
     /** Columns of whole heads and of channels, about as many of both; the scale is 1. */

@@ -70,6 +70,15 @@ public final class MethodOptions {
     /** Written into the adapter's configuration. */
     String baseModel = "";
 
+    /** For what changes on the way. */
+    int steps = 200;
+
+    /** For adapters that change on the way: so many steps will be made. */
+    public MethodOptions withSteps(long count) {
+        steps = (int) Math.min(count, Integer.MAX_VALUE);
+        return this;
+    }
+
     /** The same for adapters of this model. */
     public MethodOptions withBaseModel(Path model) {
         baseModel = model.toString();

@@ -8,6 +8,7 @@ import io.graft.nn.Prompt;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 
 /** A way to train a model: says which weights need a border, attaches to the model, and owns what is trained. */
 public interface Adapter {
@@ -36,6 +37,19 @@ public interface Adapter {
     /** Whether the parameters have gradients. */
     default boolean trained() {
         return true;
+    }
+
+    /** Adds the gradient of the adapter's own part of the loss to its parameters', and returns that part. */
+    default double regularise() {
+        return 0;
+    }
+
+    /** Sees the parameters after each optimiser step, with the gradients of that step, and may change them. */
+    default void stepped(long step) {}
+
+    /** What {@link #stepped} keeps from step to step, by name: part of a training checkpoint. */
+    default Map<String, Tensor> state() {
+        return Map.of();
     }
 
     /** To be called after trained parameters changed. */

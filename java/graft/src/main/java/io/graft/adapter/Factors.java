@@ -24,8 +24,8 @@ final class Factors {
     /** Directions that are followed beside the r wanted ones, so that the last of those settle too. */
     private static final int OVERSAMPLING = 16;
 
-    /** why 8: twice what PEFT's users take for pissa_niter; each costs two products of M with r + 16 columns. */
-    private static final int ITERATIONS = 8;
+    /** why 16: what is left of the weaker directions falls with the 32nd power; each costs two products of M. */
+    private static final int ITERATIONS = 16;
 
     private final Context context;
     private final Weight matrix;

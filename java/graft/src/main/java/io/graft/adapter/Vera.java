@@ -8,12 +8,14 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
 import io.graft.nn.ScaledLowRank;
+import io.graft.nn.ScaledRows;
 import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.List;
 
 /**
  * VeRA (arXiv 2310.11454) as PEFT configures and stores it: all targeted projections share two random matrices, of which
@@ -103,10 +105,9 @@ public final class Vera extends PeftAdapter {
         Parameter up = new Parameter(key + "B", wide(scope, projection, outputs, rank));
         Parameter scaleD = train(scope, new Parameter(key + "d", d));
         Parameter scaleB = train(scope, new Parameter(key + "b", u));
-        if (trained()) {
-            down.train(scope);
-            up.train(scope);
-        }
+        Parameter sharedA =
+                new Parameter(SHARED + "A", a.view(0, new long[] {rank, inputs}, new long[] {a.stride(0), 1}));
+        Parameter sharedB = new Parameter(SHARED + "B", b.view(0, new long[] {outputs, rank}, new long[] {rank, 1}));
         return new ScaledLowRank(
                 new LowRank(
                         down,
@@ -114,10 +115,7 @@ public final class Vera extends PeftAdapter {
                         1,
                         config.dropout(),
                         Lora.mix(projection.module().hashCode())),
-                a.view(0, new long[] {rank, inputs}, new long[] {a.stride(0), 1}),
-                b.view(0, new long[] {outputs, rank}, new long[] {rank, 1}),
-                scaleD,
-                scaleB);
+                List.of(ScaledRows.of(down, sharedA, scaleD), ScaledRows.of(up, sharedB, scaleB)));
     }
 
     public PeftVeraConfig config() {

@@ -17,6 +17,7 @@ import java.util.Locale;
  */
 public abstract sealed class PeftConfig
         permits PeftLoraConfig,
+                PeftAdaLoraConfig,
                 PeftPacaConfig,
                 PeftIa3Config,
                 PeftVeraConfig,

@@ -1,64 +1,60 @@
 package io.graft.nn;
 
-import io.graft.ops.RowScale;
 import io.graft.tensor.Context;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.util.List;
 
 /**
- * VeRA: a low-rank part whose factors are fixed matrices with trained scales of their rows, {@code A' = diag(d) A} and
- * {@code B' = diag(b) B}. The products are made when the scales change.
+ * A low-rank part of which one factor or both are products of their own, {@code A' = diag(d) A} and {@code B' = diag(b)
+ * B}: the trained scales of VeRA, the singular values of AdaLoRA.
  *
- * @param product A' and B', with gradients where the scales are trained
- * @param a A [r, in]
- * @param b B [out, r]
- * @param scaleA d [r]
- * @param scaleB b [out]
+ * @param low the part, over the products
+ * @param scaled the products among its factors
  */
-public record ScaledLowRank(LowRank product, Tensor a, Tensor b, Parameter scaleA, Parameter scaleB)
-        implements Attachment {
+public record ScaledLowRank(LowRank low, List<ScaledRows> scaled) implements Attachment {
     @Override
     public int kept() {
-        return product.kept();
+        return low.kept();
     }
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
-        product.forward(pass, weight, x, accumulate, y, kept);
+        low.forward(pass, weight, x, accumulate, y, kept);
     }
 
     @Override
     public void backward(Pass pass, Weight weight, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
-        product.a().zeroGradient();
-        product.b().zeroGradient();
-        product.backward(pass, weight, dy, x, kept, accumulate, dx);
-        if (trainable()) {
-            Context context = pass.context();
-            RowScale.backward(context, product.a().gradient(), a, scaleA.value(), null, scaleA.gradient());
-            RowScale.backward(context, product.b().gradient(), b, scaleB.value(), null, scaleB.gradient());
+        for (int i = 0; i < scaled.size(); i++) {
+            scaled.get(i).zeroGradient();
+        }
+        low.backward(pass, weight, dy, x, kept, accumulate, dx);
+        for (int i = 0; i < scaled.size(); i++) {
+            scaled.get(i).handOn(pass.context());
         }
     }
 
     @Override
     public boolean trainable() {
-        return scaleA.trainable();
+        return low.trainable();
     }
 
     @Override
     public boolean readsInput() {
-        return product.readsInput();
+        return low.readsInput();
     }
 
     @Override
     public void write(Weight weight) {
-        Context context = weight.matrix().scope().context();
-        RowScale.forward(context, a, scaleA.value(), product.a().value());
-        RowScale.forward(context, b, scaleB.value(), product.b().value());
-        product.write(weight);
+        Context context = weight.scope().context();
+        for (int i = 0; i < scaled.size(); i++) {
+            scaled.get(i).make(context);
+        }
+        low.write(weight);
     }
 
     @Override
     public void merge(Weight weight) {
-        product.merge(weight);
+        low.merge(weight);
     }
 }

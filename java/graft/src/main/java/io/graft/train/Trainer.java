@@ -113,8 +113,10 @@ public final class Trainer implements AutoCloseable {
             loss += model.lossAndGradients(
                     batches[i], targets, options.dropoutSeed(), counter << DROPOUT_COUNTERS_PER_BATCH);
         }
+        loss += (float) model.adapter().regularise();
         double rate = options.schedule().rate(optimiser.steps());
         double norm = optimiser.step(rate);
+        model.adapter().stepped(optimiser.steps());
         model.parametersChanged();
         double seconds = (System.nanoTime() - start) * 1e-9;
         listener.onStep(optimiser.steps(), loss, rate, norm, tokens / seconds);
@@ -144,12 +146,12 @@ public final class Trainer implements AutoCloseable {
 
     /** Writes all that a resume needs into one file, atomically: it is either the old or the new one. */
     public void save(Path file) {
-        TrainingCheckpoint.save(file, optimiser, source.position(), options.dropoutSeed());
+        TrainingCheckpoint.save(file, optimiser, model.adapter().state(), source.position(), options.dropoutSeed());
     }
 
     /** Continues from such a file: from then on every bit is what it would have been without the interruption. */
     public void resume(Path file) {
-        source.seek(TrainingCheckpoint.restore(file, optimiser, options.dropoutSeed()));
+        source.seek(TrainingCheckpoint.restore(file, optimiser, model.adapter().state(), options.dropoutSeed()));
         model.parametersChanged();
     }
 

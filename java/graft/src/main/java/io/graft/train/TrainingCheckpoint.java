@@ -13,7 +13,7 @@ import java.util.Map;
  * A training run on disk: masters, optimiser state, step, data position and dropout seed in one safetensors file. The
  * file is replaced atomically, so that a process killed at any moment leaves a whole one.
  *
- * <p>Tensors: {@code parameter/<name>}, {@code m/<name>}, {@code v/<name>}. The base model of an adapter is not in it.
+ * <p>Tensors: {@code parameter/<name>}, {@code m/<name>}, {@code v/<name>}, {@code adapter/<name>}. The base model of an adapter is not in it.
  */
 public final class TrainingCheckpoint {
     private static final String FORMAT = "graft-training-checkpoint";
@@ -21,7 +21,7 @@ public final class TrainingCheckpoint {
 
     private TrainingCheckpoint() {}
 
-    static void save(Path file, AdamW optimiser, long position, long dropoutSeed) {
+    static void save(Path file, AdamW optimiser, Map<String, Tensor> state, long position, long dropoutSeed) {
         Map<String, Tensor> tensors = new HashMap<>();
         for (int i = 0; i < optimiser.size(); i++) {
             Parameter parameter = optimiser.parameter(i);
@@ -29,6 +29,7 @@ public final class TrainingCheckpoint {
             tensors.put("m/" + parameter.name(), optimiser.m(i));
             tensors.put("v/" + parameter.name(), optimiser.v(i));
         }
+        state.forEach((name, tensor) -> tensors.put("adapter/" + name, tensor));
         SafetensorsWriter.write(
                 file,
                 tensors,
@@ -41,7 +42,7 @@ public final class TrainingCheckpoint {
     }
 
     /** Fills masters and optimiser; returns the data position. Nothing is changed when the file does not fit. */
-    static long restore(Path file, AdamW optimiser, long dropoutSeed) {
+    static long restore(Path file, AdamW optimiser, Map<String, Tensor> state, long dropoutSeed) {
         try (SafetensorsFile source = SafetensorsFile.open(file)) {
             Map<String, String> metadata = source.metadata();
             expect(file, "format", metadata.get("format"), FORMAT);
@@ -51,7 +52,7 @@ public final class TrainingCheckpoint {
                     file,
                     "number of tensors",
                     Integer.toString(source.names().size()),
-                    Integer.toString(3 * optimiser.size()));
+                    Integer.toString(3 * optimiser.size() + state.size()));
             for (int i = 0; i < optimiser.size(); i++) {
                 Parameter parameter = optimiser.parameter(i);
                 long[] shape = parameter.master().shape();
@@ -67,6 +68,7 @@ public final class TrainingCheckpoint {
                 source.read("v/" + parameter.name(), optimiser.v(i));
                 parameter.refreshValue();
             }
+            state.forEach((name, tensor) -> source.read("adapter/" + name, tensor));
             optimiser.restore(step);
             return position;
         }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.graft.io.PeftAdaLoraConfig;
+import io.graft.io.PeftLoraConfig;
 import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
@@ -43,6 +45,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lora_modules_to_save"),
                 Arguments.of("llama_gqa", "dora"),
                 Arguments.of("llama_gqa", "vera"),
+                Arguments.of("llama_gqa", "adalora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
                 Arguments.of("llama_gqa", "prompt_tuning"),
@@ -66,7 +69,8 @@ class PeftGoldenTest {
             Batch batch = Golden.batch(scope, expected);
             Golden.assertClose("logits", model.logits(batch), Golden.floats(scope, expected, "logits"), LOGITS);
             float loss = Golden.floats(scope, expected, "loss")[0];
-            assertThat(model.lossAndGradients(batch)).isCloseTo(loss, Offset.offset(1e-5f * loss));
+            assertThat(model.lossAndGradients(batch) + (float) model.adapter().regularise())
+                    .isCloseTo(loss, Offset.offset(1e-5f * loss));
             assertThat(expected.names().stream().filter(key -> key.startsWith("grad.")))
                     .hasSize(model.trainable().size());
             for (Parameter parameter : model.trainable()) {
@@ -100,7 +104,7 @@ class PeftGoldenTest {
                 model.zeroGradients();
                 close(
                         "loss " + i,
-                        model.lossAndGradients(batch),
+                        model.lossAndGradients(batch) + model.adapter().regularise(),
                         steps.get("loss").get(i));
                 close(
                         "norm " + i,
@@ -108,7 +112,7 @@ class PeftGoldenTest {
                         steps.get("gradient_norm_before_clip").get(i));
                 model.parametersChanged();
             }
-            close("loss after", model.loss(batch), steps.get("loss_after"));
+            close("loss after", model.loss(batch) + model.adapter().regularise(), steps.get("loss_after"));
             double stability = steps.get("stability").get("after_steps").asDouble();
             for (Parameter parameter : model.trainable()) {
                 float[] expected = Golden.floats(scope, after, ((PeftAdapter) model.adapter()).key(parameter));
@@ -192,6 +196,92 @@ class PeftGoldenTest {
         return tensor.longs();
     }
 
+    /** The budget of each step, and the singular values after it. */
+    @Test
+    void ranksAreGivenUpAsInPeft(@TempDir Path directory) {
+        JsonNode steps = Golden.json("llama_gqa", "adalora_allocation.steps");
+        AdamW.Settings settings = new AdamW.Settings(
+                0.9,
+                0.999,
+                steps.get("eps").asDouble(),
+                steps.get("weight_decay").asDouble(),
+                steps.get("clip_norm").asDouble());
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile inputs = Golden.tensors("llama_gqa", "adalora_allocation");
+                Llama model = load(scope, "llama_gqa", "adalora_allocation");
+                AdamW optimiser = new AdamW(scope, model.trainable(), settings)) {
+            Batch batch = Golden.batch(scope, inputs);
+            for (JsonNode allocation : steps.get("allocation")) {
+                model.zeroGradients();
+                model.lossAndGradients(batch);
+                model.adapter().regularise();
+                optimiser.step(steps.get("lr").asDouble());
+                model.adapter().stepped(optimiser.steps());
+                model.parametersChanged();
+                JsonNode values = allocation.get("lora_E");
+                for (Parameter parameter : model.trainable()) {
+                    JsonNode expected = values.get(parameter.name());
+                    float[] actual = parameter.value().floats();
+                    for (int i = 0; expected != null && i < actual.length; i++) {
+                        String what = parameter.name() + " " + i + " after step " + allocation.get("step");
+                        assertThat(actual[i] == 0)
+                                .as(what)
+                                .isEqualTo(expected.get(i).asDouble() == 0);
+                        assertThat(actual[i])
+                                .as(what)
+                                .isCloseTo((float) expected.get(i).asDouble(), Offset.offset(2e-5f));
+                    }
+                }
+            }
+            float[] logits = model.logits(batch);
+            model.adapter().save(directory);
+            assertThat(PeftAdaLoraConfig.read(directory).complete()).isFalse();
+            try (Llama again = Golden.load(scope, "llama_gqa", Llama.Options.training(AdaLora.load(directory)))) {
+                assertThat(again.trainable().stream()
+                                .filter(p -> p.name().endsWith("lora_E"))
+                                .mapToLong(p -> p.value().elements())
+                                .sum())
+                        .isEqualTo(3 * 8);
+                Golden.assertClose("logits", again.logits(batch), logits, LOGITS);
+            }
+        }
+    }
+
+    /** PEFT's principal start of this adapter, and ours, leave the same base. */
+    @Test
+    void thePrincipalStartLeavesPeftsBase() {
+        PeftLoraConfig config = PeftLoraConfig.read(Golden.adapter("llama_gqa", "pissa_as_lora"));
+        PeftLoraConfig fresh = PeftLoraConfig.builder()
+                .rank(config.rank() / 2)
+                .alpha(config.alpha() / 2)
+                .targets("q_proj", "v_proj", "down_proj")
+                .build();
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                SafetensorsFile expected = Golden.tensors("llama_gqa", "pissa");
+                Llama model = Golden.load(
+                        scope,
+                        "llama_gqa",
+                        Llama.Options.training(Lora.create(fresh, 1).startingFrom(LoraStart.PRINCIPAL)))) {
+            int compared = 0;
+            for (String key : expected.names()) {
+                if (key.startsWith("residual.")) {
+                    float[] residual = model.parameter(key.substring("residual.".length()))
+                            .value()
+                            .floats();
+                    Golden.assertClose(key, residual, Golden.floats(scope, expected, key), 1e-5);
+                    compared++;
+                }
+            }
+            assertThat(compared).isPositive();
+            try (Llama converted = load(scope, "llama_gqa", "pissa_as_lora")) {
+                float[] logits = converted.logits(Golden.batch(scope, expected));
+                Golden.assertClose("logits", logits, Golden.floats(scope, expected, "logits"), LOGITS);
+            }
+        }
+    }
+
     /** The same trained columns as a delta, as the authors' absolute columns in another order, and as LoRA. */
     @ParameterizedTest
     @ValueSource(strings = {"paca", "paca_official", "paca_as_lora"})
@@ -232,6 +322,7 @@ class PeftGoldenTest {
         return switch (type(directory)) {
             case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
+            case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
             case "PROMPT_TUNING" -> train ? PromptTuning.load(directory) : PromptTuning.frozen(directory);
             case "PREFIX_TUNING" -> train ? PrefixTuning.load(directory) : PrefixTuning.frozen(directory);

@@ -82,6 +82,12 @@ class ConfigMutationTest {
             config.fit(2, 2, 24);
             assertThat(config.virtualTokens()).isPositive();
         });
+        mutate(config("adalora"), file -> {
+            PeftAdaLoraConfig config = PeftAdaLoraConfig.read(file);
+            assertThat(config.rank("model.layers.0.self_attn.q_proj")).isBetween(0, config.initialRank());
+            assertThat(config.scale()).isPositive();
+            assertThat(config.schedule().total()).isPositive();
+        });
         mutate(config("vera"), file -> {
             PeftVeraConfig config = PeftVeraConfig.read(file);
             assertThat(config.rank()).isPositive();
