@@ -36,13 +36,11 @@ void check_different(const graft_tensor& indices) {
   });
 }
 
-}  // namespace
-
-void PacaForward::check() const {
+void check_kept_forward(const graft_tensor* x, const graft_weight* w, const graft_tensor* indices,
+                        const graft_tensor* bias, const graft_tensor* y, const graft_tensor* x_i) {
   check_tensor("indices", indices);
   check_optional("x_i", x_i);
   check_layer_forward(x, w, bias, y);
-  check_dense("w", w);
   check_same_dtype("y", *y, "x", *x);
   check_indices(*indices, w->k);
   check_no_overlap("y", y, "indices", indices);
@@ -56,10 +54,10 @@ void PacaForward::check() const {
   check_no_overlap("x_i", x_i, "indices", indices);
 }
 
-void PacaBackward::check() const {
+void check_kept_backward(const graft_tensor* dy, const graft_tensor* x_i, const graft_weight* w, double scale,
+                         const graft_tensor* dx, const graft_tensor* dd, const graft_tensor* dbias) {
   check_optional("x_i", x_i);
   check_layer_backward(dy, nullptr, w, dx, dbias, "dd", nullptr);
-  check_dense("w", w);
   check_optional("dd", dd);
   check_finite("scale", scale);
   if (x_i != nullptr) {
@@ -77,6 +75,45 @@ void PacaBackward::check() const {
   check_no_overlap("dd", dd, "w", &w->storage);
   check_no_overlap("dd", dd, "dx", dx);
   check_no_overlap("dd", dd, "dbias", dbias);
+}
+
+void check_slab(const graft_tensor* d, const graft_weight* w, const graft_tensor* indices) {
+  check_tensor("d", d);
+  check_float("d", *d);
+  check_shape("d", *d, {w->n, indices->shape[0]});
+}
+
+}  // namespace
+
+void PacaForward::check() const {
+  check_kept_forward(x, w, indices, bias, y, x_i);
+  check_dense("w", w);
+}
+
+void PacaBackward::check() const {
+  check_kept_backward(dy, x_i, w, scale, dx, dd, dbias);
+  check_dense("w", w);
+}
+
+void PacaSlabForward::check() const {
+  check_kept_forward(x, w, indices, bias, y, x_i);
+  check_slab(d, w, indices);
+  check_finite("scale", scale);
+  check_no_overlap("y", y, "d", d);
+  check_no_overlap("x_i", x_i, "d", d);
+}
+
+void PacaSlabBackward::check() const {
+  check_tensor("indices", indices);
+  check_kept_backward(dy, x_i, w, scale, dx, dd, dbias);
+  check_indices(*indices, w->k);
+  check_slab(d, w, indices);
+  if (x_i != nullptr) check_shape("x_i", *x_i, {dy->shape[0], indices->shape[0]});
+  check_no_overlap("dx", dx, "d", d);
+  check_no_overlap("dx", dx, "indices", indices);
+  check_no_overlap("dd", dd, "d", d);
+  check_no_overlap("dd", dd, "indices", indices);
+  check_no_overlap("dbias", dbias, "d", d);
 }
 
 void PacaRead::check() const {
@@ -135,6 +172,23 @@ graft_status graft_paca_backward(graft_context* context, const graft_tensor* dy,
                                  graft_tensor* dd, graft_tensor* dbias) {
   return core::guard("graft_paca_backward", [&] {
     dispatch(context, ops::PacaBackward{dy, x_i, w, scale, accumulate != 0, dx, dd, dbias});
+  });
+}
+
+graft_status graft_paca_slab_forward(graft_context* context, const graft_tensor* x, const graft_weight* w,
+                                     const graft_tensor* indices, const graft_tensor* d, double scale,
+                                     const graft_tensor* bias, int32_t accumulate, graft_tensor* y, graft_tensor* x_i) {
+  return core::guard("graft_paca_slab_forward", [&] {
+    dispatch(context, ops::PacaSlabForward{x, w, indices, d, scale, bias, accumulate != 0, y, x_i});
+  });
+}
+
+graft_status graft_paca_slab_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* x_i,
+                                      const graft_weight* w, const graft_tensor* indices, const graft_tensor* d,
+                                      double scale, int32_t accumulate, graft_tensor* dx, graft_tensor* dd,
+                                      graft_tensor* dbias) {
+  return core::guard("graft_paca_slab_backward", [&] {
+    dispatch(context, ops::PacaSlabBackward{dy, x_i, w, indices, d, scale, accumulate != 0, dx, dd, dbias});
   });
 }
 

@@ -29,6 +29,33 @@ struct PacaBackward {
   void check() const;
 };
 
+struct PacaSlabForward {
+  const graft_tensor* x;
+  const graft_weight* w;
+  const graft_tensor* indices;
+  const graft_tensor* d;
+  double scale;
+  const graft_tensor* bias;  // may be NULL
+  bool accumulate;
+  graft_tensor* y;
+  graft_tensor* x_i;  // may be NULL
+  void check() const;
+};
+
+struct PacaSlabBackward {
+  const graft_tensor* dy;
+  const graft_tensor* x_i;  // may be NULL when dd is
+  const graft_weight* w;
+  const graft_tensor* indices;
+  const graft_tensor* d;
+  double scale;
+  bool accumulate;
+  graft_tensor* dx;     // may be NULL
+  graft_tensor* dd;     // may be NULL
+  graft_tensor* dbias;  // may be NULL
+  void check() const;
+};
+
 struct PacaRead {
   const graft_weight* w;
   const graft_tensor* indices;

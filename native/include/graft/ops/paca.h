@@ -26,6 +26,23 @@ GRAFT_API graft_status graft_paca_backward(graft_context* context, const graft_t
                                            const graft_weight* w, double scale, int32_t accumulate, graft_tensor* dx,
                                            graft_tensor* dd, graft_tensor* dbias);
 
+/** The same layer with the trained part beside W, which stays as it is and may be of any kind (QPaCA: NF4), and is not
+ * read at I: y = x Wᵀ + scale · x_i dᵀ + bias.
+ *
+ * d [N, r] float (usually the f32 master), not NULL; x, indices, bias, y, x_i as for graft_paca_forward, x and y of a
+ * type that W is multiplied with. x_i and d are rounded to x's dtype for the product. */
+GRAFT_API graft_status graft_paca_slab_forward(graft_context* context, const graft_tensor* x, const graft_weight* w,
+                                               const graft_tensor* indices, const graft_tensor* d, double scale,
+                                               const graft_tensor* bias, int32_t accumulate, graft_tensor* y,
+                                               graft_tensor* x_i);
+
+/** dx [T, K] = dy W, dx[:, I] += scale · dy d (all added to what is there when accumulate != 0); dd and dbias as for
+ * graft_paca_backward. */
+GRAFT_API graft_status graft_paca_slab_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* x_i,
+                                                const graft_weight* w, const graft_tensor* indices,
+                                                const graft_tensor* d, double scale, int32_t accumulate,
+                                                graft_tensor* dx, graft_tensor* dd, graft_tensor* dbias);
+
 /** columns [N, r] of W's dtype = W[:, I]: the original to keep, from which graft_paca_write starts. */
 GRAFT_API graft_status graft_paca_read(graft_context* context, const graft_weight* w, const graft_tensor* indices,
                                        graft_tensor* columns);

@@ -1,6 +1,6 @@
 // paca by the GEMM library. x_i is copied, and dd summed, by tasks beside the panels of y and dx; a column of W is
 // touched once in write. Extra bytes: forward one cache line per kept element, backward dy once; FLOPs 2·T·N·r.
-#include "ops/paca.h"
+#include "cpu/fast/paca.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,16 +9,12 @@
 #include "core/tensor_check.h"
 #include "cpu/fast/narrow_gradient.h"
 #include "cpu/fast/visit.h"
-#include "ops/linear.h"
 
 namespace graft::cpu::fast {
 
-std::string refuse(const ops::LinearForward&);
-std::string refuse(const ops::LinearBackward&);
-
 namespace {
 
-constexpr std::int64_t kRows = 64;
+constexpr std::int64_t kRows = kGatheredRows;
 constexpr std::int64_t kColumns = 64;
 
 // to[t, j] = from[t, indices[j]]
@@ -28,6 +24,8 @@ void gather(const T* from, std::int64_t from_pitch, const Id* indices, std::int6
   for (std::int64_t t = 0; t < rows; ++t)
     for (std::int64_t j = 0; j < columns; ++j) to[t * to_pitch + j] = from[t * from_pitch + indices[j]];
 }
+
+}  // namespace
 
 void gather_rows(const Matrix& from, const graft_tensor& indices, std::int64_t first, const Matrix& to) {
   const std::int64_t count = std::min(kRows, to.rows - first);
@@ -41,8 +39,6 @@ void gather_rows(const Matrix& from, const graft_tensor& indices, std::int64_t f
     });
   });
 }
-
-}  // namespace
 
 std::string refuse(const ops::PacaForward& a) {
   return refuse(ops::LinearForward{a.x, a.w, a.bias, a.accumulate, a.y});

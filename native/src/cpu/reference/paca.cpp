@@ -39,6 +39,36 @@ void run(core::Context& context, const ops::PacaBackward& a) {
   });
 }
 
+void run(core::Context& context, const ops::PacaSlabForward& a) {
+  run(context, ops::PacaForward{a.x, a.w, a.indices, a.bias, a.accumulate, a.y, a.x_i});
+  visit_compute(a.x->dtype, [&](auto compute) {
+    using C = decltype(compute);
+    const View<C> x(*a.x), d(*a.d), y(*a.y);
+    for (std::int64_t t = 0; t < x.size(0); ++t)
+      for (std::int64_t n = 0; n < a.w->n; ++n) {
+        C sum = 0;
+        for (std::int64_t j = 0; j < d.size(1); ++j) sum += x(t, id_at(*a.indices, j)) * d(n, j);
+        y.set(y(t, n) + static_cast<C>(a.scale) * sum, t, n);
+      }
+  });
+}
+
+void run(core::Context& context, const ops::PacaSlabBackward& a) {
+  run(context, ops::PacaBackward{a.dy, a.x_i, a.w, a.scale, a.accumulate, a.dx, a.dd, a.dbias});
+  if (a.dx == nullptr) return;
+  visit_compute(a.dy->dtype, [&](auto compute) {
+    using C = decltype(compute);
+    const View<C> dy(*a.dy), d(*a.d), dx(*a.dx);
+    for (std::int64_t t = 0; t < dy.size(0); ++t)
+      for (std::int64_t j = 0; j < d.size(1); ++j) {
+        C sum = 0;
+        for (std::int64_t n = 0; n < a.w->n; ++n) sum += dy(t, n) * d(n, j);
+        const std::int64_t k = id_at(*a.indices, j);
+        dx.set(dx(t, k) + static_cast<C>(a.scale) * sum, t, k);
+      }
+  });
+}
+
 void run(core::Context&, const ops::PacaRead& a) {
   visit_compute(a.w->storage.dtype, [&](auto compute) {
     using C = decltype(compute);

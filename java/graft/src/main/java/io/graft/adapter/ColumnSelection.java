@@ -104,6 +104,9 @@ public interface ColumnSelection {
     }
 
     private static float[] norms(Weight weight) {
+        if (weight.kind() != Weight.Kind.DENSE) {
+            throw new IllegalArgumentException("Paca: columns by norm need a dense weight, not " + weight);
+        }
         Context context = weight.matrix().scope().context();
         try (Scope scope = context.scope()) {
             Tensor norms = scope.tensor(Memory.WORKSPACE, Precision.accumulator(weight.dtype()), weight.k());

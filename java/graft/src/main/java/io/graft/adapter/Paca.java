@@ -2,6 +2,7 @@ package io.graft.adapter;
 
 import io.graft.io.PeftPacaConfig;
 import io.graft.nn.Attachment;
+import io.graft.nn.ColumnSlab;
 import io.graft.nn.Parameter;
 import io.graft.nn.PartialColumns;
 import io.graft.nn.Projection;
@@ -64,6 +65,12 @@ public final class Paca extends PeftAdapter {
         return 0;
     }
 
+    /** On codes the trained columns lie beside the weight. */
+    @Override
+    boolean servesCodes(String module) {
+        return true;
+    }
+
     @Override
     Attachment attachment(Scope scope, Projection projection) {
         Context context = scope.context();
@@ -78,8 +85,12 @@ public final class Paca extends PeftAdapter {
         }
         Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, rank);
         Tensor delta = wide(scope, projection, weight.n(), rank);
-        Tensor original = scope.tensor(Memory.ADAPTER, weight.dtype(), weight.n(), rank);
+        boolean dense = weight.kind() == Weight.Kind.DENSE;
         boolean absolute = fromFile() && inFile(key + ABSOLUTE);
+        if (absolute && !dense) {
+            throw new IllegalArgumentException("Paca: " + module + " is " + weight.kind() + ", but the file has "
+                    + ABSOLUTE.substring(1) + ", which is absolute; only a delta fits a quantised base");
+        }
         if (fromFile()) {
             read(key + INDICES, indices);
             read(key + (absolute ? ABSOLUTE : DELTA), delta);
@@ -91,11 +102,15 @@ public final class Paca extends PeftAdapter {
             }
             indices.set(chosen);
         }
+        constant(key + INDICES, indices);
+        if (!dense) {
+            return new ColumnSlab(train(scope, new Parameter(key + DELTA, delta)), indices, scale);
+        }
+        Tensor original = scope.tensor(Memory.ADAPTER, weight.dtype(), weight.n(), rank);
         io.graft.ops.Paca.read(context, weight, indices, original);
         if (absolute) {
             addOriginal(context, delta, original, -1 / scale);
         }
-        constant(key + INDICES, indices);
         Parameter parameter = train(scope, new Parameter(key + DELTA, delta));
         return new PartialColumns(parameter, indices, original, scale);
     }
@@ -117,12 +132,21 @@ public final class Paca extends PeftAdapter {
     /** Gives the model its own columns back, bit by bit, until {@link #enable}. */
     public void disable() {
         for (Projection projection : projections()) {
-            ((PartialColumns) projection.attachment()).restore(projection.weight());
+            if (projection.attachment() instanceof ColumnSlab slab) {
+                slab.enable(false);
+            } else {
+                ((PartialColumns) projection.attachment()).restore(projection.weight());
+            }
         }
     }
 
     /** Puts the trained columns in place again. */
     public void enable() {
+        for (Projection projection : projections()) {
+            if (projection.attachment() instanceof ColumnSlab slab) {
+                slab.enable(true);
+            }
+        }
         changed();
     }
 
@@ -135,6 +159,9 @@ public final class Paca extends PeftAdapter {
         if (projections().isEmpty()) {
             save(directory);
             return;
+        }
+        if (projections().get(0).attachment() instanceof ColumnSlab) {
+            throw new IllegalStateException("Paca.saveAbsolute: the base is quantised and has no columns to add to");
         }
         Map<String, Tensor> tensors = new LinkedHashMap<>(tensors());
         try (Scope scope =

@@ -55,6 +55,11 @@ public final class Vera extends PeftAdapter {
     }
 
     @Override
+    boolean servesCodes(String module) {
+        return true;
+    }
+
+    @Override
     void attachFront(Adaptable model) {
         long inputs = 0;
         long outputs = 0;

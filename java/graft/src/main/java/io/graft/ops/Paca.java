@@ -4,6 +4,8 @@ import static io.graft.binding.Native.graft_paca_backward;
 import static io.graft.binding.Native.graft_paca_column_norms;
 import static io.graft.binding.Native.graft_paca_forward;
 import static io.graft.binding.Native.graft_paca_read;
+import static io.graft.binding.Native.graft_paca_slab_backward;
+import static io.graft.binding.Native.graft_paca_slab_forward;
 import static io.graft.binding.Native.graft_paca_write;
 
 import io.graft.binding.Status;
@@ -54,6 +56,65 @@ public final class Paca {
                     Tensor.pointer(context, dy),
                     Tensor.pointer(context, xI),
                     Weight.pointer(context, w),
+                    scale,
+                    accumulate ? 1 : 0,
+                    Tensor.pointer(context, dx),
+                    Tensor.pointer(context, dd),
+                    Tensor.pointer(context, dbias)));
+        }
+    }
+
+    /**
+     * The layer with its trained part beside W of any kind, which stays as it is (QPaCA): y = x Wᵀ + scale · xI dᵀ + bias;
+     * d [N, r] float, the others as in {@link #forward}.
+     */
+    public static void slabForward(
+            Context context,
+            Tensor x,
+            Weight w,
+            Tensor indices,
+            Tensor d,
+            double scale,
+            Tensor bias,
+            boolean accumulate,
+            Tensor y,
+            Tensor xI) {
+        synchronized (context) {
+            Status.check(graft_paca_slab_forward(
+                    context.pointer(),
+                    Tensor.pointer(context, x),
+                    Weight.pointer(context, w),
+                    Tensor.pointer(context, indices),
+                    Tensor.pointer(context, d),
+                    scale,
+                    Tensor.pointer(context, bias),
+                    accumulate ? 1 : 0,
+                    Tensor.pointer(context, y),
+                    Tensor.pointer(context, xI)));
+        }
+    }
+
+    /** dx [T, K] = dy W with scale · dy d added to its columns at indices; the others as in {@link #backward}. */
+    public static void slabBackward(
+            Context context,
+            Tensor dy,
+            Tensor xI,
+            Weight w,
+            Tensor indices,
+            Tensor d,
+            double scale,
+            boolean accumulate,
+            Tensor dx,
+            Tensor dd,
+            Tensor dbias) {
+        synchronized (context) {
+            Status.check(graft_paca_slab_backward(
+                    context.pointer(),
+                    Tensor.pointer(context, dy),
+                    Tensor.pointer(context, xI),
+                    Weight.pointer(context, w),
+                    Tensor.pointer(context, indices),
+                    Tensor.pointer(context, d),
                     scale,
                     accumulate ? 1 : 0,
                     Tensor.pointer(context, dx),

@@ -13,10 +13,14 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.PartialColumns;
 import io.graft.nn.Projection;
+import io.graft.ops.Nf4;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -314,5 +318,73 @@ class PacaTest {
         assertThatThrownBy(() -> model(DType.F32, Paca.create(config("embed_tokens"))))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("Paca: target model.embed_tokens is not supported");
+    }
+
+    /** QPaCA: the columns beside NF4 codes, against columns in place of the matrix that the codes stand for. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16"})
+    void besideCodesItIsTheSameAdapter(DType dtype, @TempDir Path folder) {
+        String[] all = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
+        Llama.Options onCodes = Llama.Options.training(Paca.create(config(all))).withBase(Weight.Kind.NF4);
+        try (Llama coded = Golden.load(scope, "llama_gqa", dtype, onCodes);
+                Llama dense = model(dtype, Paca.create(config(all)))) {
+            Paca adapter = (Paca) coded.adapter();
+            List<float[]> codes = new ArrayList<>();
+            for (int i = 0; i < coded.projections().size(); i++) {
+                Weight weight = coded.projections().get(i).weight();
+                Tensor matrix = scope.tensor(Memory.WORKSPACE, dtype, weight.n(), weight.k());
+                Nf4.dequantize(context, weight, matrix);
+                codes.add(matrix.floats());
+                Projection projection = dense.projections().get(i);
+                PartialColumns part = (PartialColumns) projection.attachment();
+                TensorOps.copy(context, matrix, projection.weight().matrix());
+                io.graft.ops.Paca.read(context, projection.weight(), part.indices(), part.original());
+            }
+            float base = coded.loss(batch());
+            double loose = dtype == DType.F32 ? 1e-5 : 2e-2;
+            assertThat((double) base).isCloseTo(dense.loss(batch()), within(loose));
+            for (Llama model : List.of(coded, dense)) {
+                model.zeroGradients();
+                model.lossAndGradients(batch());
+            }
+            for (int i = 0; i < coded.trainable().size(); i++) {
+                float[] expected = dense.trainable().get(i).gradient().floats();
+                float[] actual = coded.trainable().get(i).gradient().floats();
+                double largest = 0;
+                for (float value : expected) {
+                    largest = Math.max(largest, Math.abs(value));
+                }
+                for (int j = 0; j < expected.length; j++) {
+                    assertThat((double) actual[j]).isCloseTo(expected[j], within(loose * largest * 3));
+                }
+            }
+            move(coded);
+            coded.parametersChanged();
+            float moved = coded.loss(batch());
+            assertThat(moved).isNotEqualTo(base);
+            adapter.disable();
+            assertThat(coded.loss(batch())).isEqualTo(base);
+            adapter.enable();
+            assertThat(coded.loss(batch())).isEqualTo(moved);
+            for (int i = 0; i < codes.size(); i++) {
+                Weight weight = coded.projections().get(i).weight();
+                Tensor matrix = scope.tensor(Memory.WORKSPACE, dtype, weight.n(), weight.k());
+                Nf4.dequantize(context, weight, matrix);
+                assertThat(matrix.floats()).isEqualTo(codes.get(i));
+            }
+            adapter.save(folder);
+            Llama.Options frozen = Llama.Options.training(Paca.frozen(folder)).withBase(Weight.Kind.NF4);
+            try (Llama loaded = Golden.load(scope, "llama_gqa", dtype, frozen)) {
+                assertThat(loaded.loss(batch())).isEqualTo(moved);
+            }
+            assertThatThrownBy(() -> adapter.saveAbsolute(folder)).hasMessageContaining("quantised");
+        }
+        assertThatThrownBy(() -> Golden.load(
+                        scope,
+                        "llama_gqa",
+                        dtype,
+                        Llama.Options.training(Paca.create(config(all), ColumnSelection.norm()))
+                                .withBase(Weight.Kind.NF4)))
+                .hasMessageContaining("columns by norm need a dense weight");
     }
 }

@@ -7,10 +7,8 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
-import io.graft.adapter.Paca;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
-import io.graft.io.PeftPacaConfig;
 import io.graft.io.SafetensorsFile;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
@@ -21,7 +19,6 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
-import java.util.List;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -144,19 +141,12 @@ class QuantizedLlamaTest {
             assertThatThrownBy(() -> Golden.load(scope, MODEL, DType.F32, sketch))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("the base is SKETCH, must be DENSE or NF4");
-            PeftPacaConfig paca = PeftPacaConfig.builder()
-                    .rank(2)
-                    .alpha(2)
-                    .targetPattern("all-linear")
-                    .build();
             String dora = """
                     {"peft_type": "LORA", "r": 3, "use_dora": true, "target_modules": "all-linear"}""";
-            for (Adapter adapter : List.of(Paca.create(paca), Lora.create(PeftLoraConfig.parse("test", dora), 1))) {
-                assertThatThrownBy(() -> load(scope, adapter, DType.F32))
-                        .isInstanceOf(IllegalArgumentException.class)
-                        .hasMessageContaining("q_proj is NF4")
-                        .hasMessageContaining("needs a dense base");
-            }
+            assertThatThrownBy(() -> load(scope, Lora.create(PeftLoraConfig.parse("test", dora), 1), DType.F32))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("q_proj is NF4")
+                    .hasMessageContaining("needs a dense base");
         }
     }
 

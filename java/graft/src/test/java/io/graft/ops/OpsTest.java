@@ -231,6 +231,12 @@ class OpsTest {
         assertThat(dd.floats()).containsExactly(12, 120);
         Paca.write(context, null, original, indices, 2, w);
         assertThat(w.matrix().floats()).containsExactly(1, 2, 3, 4);
+        Tensor d = tensor(2, 1).set(10, 20);
+        Paca.slabForward(context, x, w, indices, d, 2, null, false, y, kept);
+        assertThat(y.floats()).containsExactly(5 + 132, 15 + 264);
+        Paca.slabBackward(context, tensor(1, 2).set(1, 10), kept, w, indices, d, 2, false, dx, dd, null);
+        assertThat(dx.floats()).containsExactly(31, 462);
+        assertThat(dd.floats()).containsExactly(24, 240);
         Tensor norms = tensor(2);
         Paca.columnNorms(context, weight(0, 3, 0, 4, 2), norms);
         assertThat(norms.floats()).containsExactly(5, 2);
