@@ -2,10 +2,11 @@
 // forward + dx.
 //   layer_benchmark [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]
 // Contenders: the frozen layer by plain whole-matrix oneDNN calls with their own threads ("library"), by Graft
-// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, (IA)³ at
-// the inputs and at the outputs, the layer in NF4, frozen and with LoRA (QLoRA), and a sketch of 4 bits and 4
-// groups with its table's gradient. They take turns within each round; a figure is the median over rounds of the ratio
-// to "frozen" in the same round, so that a machine that speeds up and slows down does not count.
+// ("frozen"), LoRA without and with dropout, DoRA with the norms of one optimiser step, PaCA of the same rank, 2 % of
+// the entries trained (SHiRA), (IA)³ at the inputs and at the outputs, the layer in NF4, frozen and with LoRA (QLoRA),
+// and a sketch of 4 bits and 4 groups with its table's gradient. They take turns within each round; a figure is the
+// median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and slows down does
+// not count.
 #include <unistd.h>
 
 #include <algorithm>
@@ -189,6 +190,20 @@ class Layer {
             {}};
   }
 
+  Contender sparse() {
+    const std::int64_t count = s_.n * s_.k / 50;
+    graft_tensor *indices = matrix(c_, GRAFT_DTYPE_I32, 2, count), *dd = vector(GRAFT_DTYPE_F32, count);
+    check(graft_sparse_select(c_, GRAFT_SPARSE_ABSOLUTE, &frozen_->storage, nullptr, 1, indices));
+    return {"sparse 2 %",
+            [=, this] { check(graft_linear_forward(c_, x_, frozen_, nullptr, 0, y_)); },
+            [=, this] {
+              check(graft_linear_backward(c_, dy_, nullptr, frozen_, 0, dx_, nullptr, nullptr));
+              check(graft_sparse_gradient(c_, dy_, x_, indices, dd));
+            },
+            {},
+            {}};
+  }
+
   Contender paca() {
     graft_tensor* indices = vector(GRAFT_DTYPE_I32, s_.r);
     for (std::int64_t j = 0; j < s_.r; ++j)
@@ -319,6 +334,7 @@ int main(int argc, char** argv) {
     all.push_back(layer.lora("lora dropout 0.1", 0.1));
     all.push_back(layer.dora());
     all.push_back(layer.paca());
+    all.push_back(layer.sparse());
     all.push_back(layer.ia3(true));
     all.push_back(layer.ia3(false));
     all.push_back(layer.nf4());

@@ -243,6 +243,37 @@ class OpsTest {
     }
 
     @Test
+    void sparse() {
+        Weight w = weight(0, 1, 2, 3, 4);
+        Tensor indices = scope.tensor(Memory.ADAPTER, DType.I32, 2, 2).set(new int[] {0, 1, 1, 0});
+        Tensor original = tensor(2);
+        Sparse.read(context, w, indices, original);
+        assertThat(original.floats()).containsExactly(2, 3);
+        Sparse.write(context, tensor(2).set(10, 20), original, indices, w);
+        assertThat(w.matrix().floats()).containsExactly(1, 12, 23, 4);
+        Tensor dd = tensor(2).set(1, 1);
+        Sparse.gradient(context, tensor(1, 2).set(1, 10), tensor(1, 2).set(5, 6), indices, dd);
+        assertThat(dd.floats()).containsExactly(1 + 6, 1 + 50);
+        Sparse.write(context, null, original, indices, w);
+        assertThat(w.matrix().floats()).containsExactly(1, 2, 3, 4);
+        Tensor sums = tensor(2, 2).set(1, 1, 1, 1);
+        Sparse.addSquares(context, tensor(2, 2).set(0, -1, 2, 3), sums);
+        assertThat(sums.floats()).containsExactly(1, 2, 5, 10);
+        Tensor g = tensor(2, 2).set(-9, 1, 4, -2);
+        Sparse.select(context, Sparse.Score.ABSOLUTE, g, null, true, indices);
+        assertThat(indices.ints()).containsExactly(0, 1, 0, 0);
+        Sparse.select(context, Sparse.Score.ABSOLUTE, g, null, false, indices);
+        assertThat(indices.ints()).containsExactly(0, 1, 1, 1);
+        Sparse.select(context, Sparse.Score.PRODUCT, w.matrix(), g, false, indices);
+        assertThat(indices.ints()).containsExactly(0, 1, 1, 1);
+        Sparse.select(context, Sparse.Score.DIFFERENCE, w.matrix(), g, true, indices);
+        assertThat(indices.ints()).containsExactly(0, 1, 0, 1);
+        assertThat(Sparse.Score.ABSOLUTE.ordinal()).isEqualTo(Native.GRAFT_SPARSE_ABSOLUTE);
+        assertThat(Sparse.Score.PRODUCT.ordinal()).isEqualTo(Native.GRAFT_SPARSE_PRODUCT);
+        assertThat(Sparse.Score.DIFFERENCE.ordinal()).isEqualTo(Native.GRAFT_SPARSE_DIFFERENCE);
+    }
+
+    @Test
     void activation() {
         Tensor x = tensor(1, 3).set(-1, 0.5f, 2);
         Tensor y = tensor(1, 3);
