@@ -9,12 +9,10 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.LongStream;
-import java.util.zip.CRC32;
 
 /** How a fresh PaCA adapter chooses the columns of a projection that it trains. */
 @FunctionalInterface
@@ -54,9 +52,7 @@ public interface ColumnSelection {
 
     /** count of 0 … from - 1, in ascending order. */
     private static long[] draw(long seed, String module, int from, int count) {
-        CRC32 crc = new CRC32();
-        crc.update(module.getBytes(StandardCharsets.UTF_8));
-        SplittableRandom random = new SplittableRandom(seed + crc.getValue());
+        SplittableRandom random = ModuleRandom.of(seed, module);
         long[] all = LongStream.range(0, from).toArray();
         for (int i = 0; i < count; i++) {
             int j = i + random.nextInt(from - i);

@@ -81,6 +81,18 @@ final class JsonFields {
         return node == null ? OptionalInt.empty() : OptionalInt.of(asInt(field, node));
     }
 
+    /** A whole number of 64 bits. */
+    long whole(String field, long absent) {
+        JsonNode node = node(field);
+        if (node == null) {
+            return absent;
+        }
+        if (!node.isIntegralNumber() || !node.canConvertToLong()) {
+            throw refuse(field, "is " + node + ", expected a whole number of 64 bits");
+        }
+        return node.longValue();
+    }
+
     double number(String field, double absent) {
         JsonNode node = node(field);
         return node == null ? absent : asDouble(field, node);

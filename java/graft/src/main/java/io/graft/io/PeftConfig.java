@@ -24,6 +24,7 @@ public abstract sealed class PeftConfig
                 PeftBitFitConfig,
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,
+                PeftShiraConfig,
                 PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";

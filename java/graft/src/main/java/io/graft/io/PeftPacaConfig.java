@@ -1,6 +1,5 @@
 package io.graft.io;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 
@@ -30,18 +29,7 @@ public final class PeftPacaConfig extends PeftConfig {
         this.alpha = fields.number("paca_alpha", 8);
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
         this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
-        this.randomSeed = seed(fields);
-    }
-
-    private static long seed(JsonFields fields) {
-        JsonNode seed = fields.node("random_seed");
-        if (seed == null) {
-            return 0;
-        }
-        if (!seed.isIntegralNumber() || !seed.canConvertToLong()) {
-            throw fields.refuse("random_seed", "is " + seed + ", expected a whole number of 64 bits");
-        }
-        return seed.longValue();
+        this.randomSeed = fields.whole("random_seed", 0);
     }
 
     /**

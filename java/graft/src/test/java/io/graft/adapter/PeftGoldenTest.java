@@ -44,6 +44,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lora_pattern"),
                 Arguments.of("llama_gqa", "lora_modules_to_save"),
                 Arguments.of("llama_gqa", "dora"),
+                Arguments.of("llama_gqa", "shira"),
                 Arguments.of("llama_gqa", "vera"),
                 Arguments.of("llama_gqa", "adalora"),
                 Arguments.of("llama_gqa", "paca"),
@@ -188,7 +189,7 @@ class PeftGoldenTest {
     }
 
     private static Object values(Scope scope, SafetensorsFile file, String key) {
-        if (file.dtype(key) != DType.I64) {
+        if (file.dtype(key).isFloat()) {
             return Golden.floats(scope, file, key);
         }
         Tensor tensor = scope.tensor(Memory.ADAPTER, DType.I64, file.shape(key));
@@ -321,6 +322,7 @@ class PeftGoldenTest {
     private static PeftAdapter adapter(Path directory, boolean train) {
         return switch (type(directory)) {
             case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
+            case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
             case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);

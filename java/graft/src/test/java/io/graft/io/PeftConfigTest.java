@@ -23,6 +23,7 @@ class PeftConfigTest {
         "paca, PACA",
         "paca_official, PACA",
         "paca_as_lora, LORA",
+        "shira, SHIRA",
         "ln_tuning, LN_TUNING"
     })
     void typesOfPeftsFiles(String name, String type) {

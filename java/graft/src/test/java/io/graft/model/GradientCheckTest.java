@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
+import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
@@ -12,6 +13,7 @@ import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
+import io.graft.adapter.Shira;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
@@ -51,6 +53,9 @@ class GradientCheckTest {
                     .alpha(5)
                     .targetPattern("all-linear")
                     .build());
+        }
+        if (kind.equals("shira")) {
+            return Shira.create("base", LlamaConfig.PROJECTIONS, 2, EntrySelection.random(3), 3);
         }
         if (kind.equals("ia3")) {
             return Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "v_proj", "up_proj", "o_proj", "down_proj")));
@@ -94,6 +99,8 @@ class GradientCheckTest {
         "dropout, true, true",
         "paca, false, false",
         "paca, true, true",
+        "shira, false, false",
+        "shira, true, true",
         "ia3, false, false",
         "ia3, true, true",
         "bitfit, false, false",

@@ -1,0 +1,162 @@
+package io.graft.adapter;
+
+import io.graft.io.PeftShiraConfig;
+import io.graft.nn.Attachment;
+import io.graft.nn.Parameter;
+import io.graft.nn.Precision;
+import io.graft.nn.Projection;
+import io.graft.nn.SparseEntries;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntConsumer;
+
+/**
+ * Sparse fine-tuning: of each targeted projection {@code r · (in + out)} entries of W are trained in place (SHiRA, arXiv
+ * 2406.13175); which ones is the {@link EntrySelection}'s business, and what sets the methods of this family apart. Fresh
+ * adapters start at zero, so that step 0 is the base model bit by bit. The base model's entries are kept: {@link #disable}
+ * gives them back.
+ *
+ * <p>Files: PEFT's, {@code shira_weight} [nnz] beside {@code shira_indices} [2, nnz].
+ */
+public final class Shira extends PeftAdapter {
+    private static final String WEIGHT = ".shira_weight";
+    private static final String INDICES = ".shira_indices";
+
+    private final PeftShiraConfig config;
+    private final EntrySelection selection;
+    private boolean chosen;
+
+    private Shira(PeftShiraConfig config, EntrySelection selection, Path source, boolean trained) {
+        super(config, source, trained);
+        this.config = config;
+        this.selection = selection;
+        this.chosen = selection == null || selection.needs() == EntrySelection.Needs.NOTHING;
+    }
+
+    /** A fresh adapter, to be trained; where the selection needs gradients, after {@link #calibrate}. */
+    public static Shira create(
+            String baseModel, List<String> targets, int rank, EntrySelection selection, long randomSeed) {
+        return new Shira(
+                PeftShiraConfig.of(baseModel, targets, rank, selection.name(), randomSeed), selection, null, true);
+    }
+
+    /** An adapter from a directory, to be trained further. */
+    public static Shira load(Path directory) {
+        return new Shira(PeftShiraConfig.read(directory), null, directory, true);
+    }
+
+    /** An adapter from a directory, without gradients. */
+    public static Shira frozen(Path directory) {
+        return new Shira(PeftShiraConfig.read(directory), null, directory, false);
+    }
+
+    @Override
+    public int border(String module) {
+        return 0;
+    }
+
+    @Override
+    Attachment attachment(Scope scope, Projection projection) {
+        Weight weight = projection.weight();
+        String module = projection.module();
+        String key = PREFIX + module;
+        long count = config.entries(weight.n(), weight.k());
+        if (count > weight.n() * weight.k()) {
+            throw new IllegalArgumentException("Shira: r is " + config.rank() + ", which makes " + count
+                    + " entries of " + module + ", but it has only " + weight.n() * weight.k());
+        }
+        Tensor indices = scope.tensor(Memory.ADAPTER, DType.I32, 2, count);
+        Tensor delta = scope.tensor(Memory.ADAPTER, Precision.accumulator(projection.dtype()), count);
+        Tensor original = scope.tensor(Memory.ADAPTER, weight.dtype(), count);
+        if (fromFile()) {
+            read(key + INDICES, indices);
+            read(key + WEIGHT, delta);
+        } else if (chosen) {
+            selection.chooser().choose(projection, null, indices);
+        }
+        constant(key + INDICES, indices);
+        Parameter parameter = train(scope, new Parameter(key + WEIGHT, delta));
+        SparseEntries part = new SparseEntries(parameter, indices, original, false);
+        if (chosen) {
+            part.chosen(weight);
+        }
+        return part;
+    }
+
+    /** Whether {@link #calibrate} has to run before training. */
+    public boolean needsCalibration() {
+        return !chosen;
+    }
+
+    /**
+     * Chooses the entries by gradients of the targeted weights: fp32 sums of their full shape exist for all of them until
+     * it returns, and for squares one gradient of each shape.
+     *
+     * @param examples how many passes to run
+     * @param pass runs loss and gradients of the model on one example, by its number
+     */
+    public void calibrate(int examples, IntConsumer pass) {
+        if (chosen) {
+            throw new IllegalStateException("Shira.calibrate: the entries are chosen already");
+        }
+        Context context = projections().get(0).weight().matrix().scope().context();
+        Map<Projection, SparseEntries.Observation> gathered = new HashMap<>();
+        try (Scope scope = context.scope()) {
+            Map<List<Long>, Tensor> gradients = new HashMap<>();
+            for (Projection projection : projections()) {
+                Weight w = projection.weight();
+                Tensor sums = whole(scope, w);
+                boolean squares = selection.needs() == EntrySelection.Needs.SQUARES;
+                gathered.put(
+                        projection,
+                        squares
+                                ? new SparseEntries.Observation(
+                                        gradients.computeIfAbsent(List.of(w.n(), w.k()), shape -> whole(scope, w)),
+                                        sums)
+                                : new SparseEntries.Observation(sums, null));
+                part(projection).observe(gathered.get(projection));
+            }
+            for (int i = 0; i < examples; i++) {
+                pass.accept(i);
+            }
+            for (Projection projection : projections()) {
+                SparseEntries part = part(projection);
+                selection.chooser().choose(projection, gathered.get(projection).sums(), part.indices());
+                part.chosen(projection.weight());
+            }
+            chosen = true;
+        } finally {
+            projections().forEach(projection -> part(projection).observe(null));
+        }
+    }
+
+    private static Tensor whole(Scope scope, Weight weight) {
+        return scope.tensor(Memory.GRADIENT, Precision.accumulator(weight.dtype()), weight.n(), weight.k());
+    }
+
+    private static SparseEntries part(Projection projection) {
+        return (SparseEntries) projection.attachment();
+    }
+
+    /** Gives the model its own entries back, bit by bit, until {@link #enable}. */
+    public void disable() {
+        projections().forEach(projection -> part(projection).restore(projection.weight()));
+    }
+
+    /** Puts the trained entries in place again. */
+    public void enable() {
+        changed();
+    }
+
+    public PeftShiraConfig config() {
+        return config;
+    }
+}

@@ -1,0 +1,136 @@
+package io.graft.nn;
+
+import io.graft.ops.Linear;
+import io.graft.ops.Sparse;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+
+/**
+ * Trained entries of a projection's weight: {@code W[i, j] = original + d}. W itself holds the sum, so forward and dx are
+ * the plain layer's; the gradient is the chosen entries of dyᵀ x.
+ */
+public final class SparseEntries implements Attachment {
+    private final Parameter delta;
+    private final Tensor indices;
+    private final Tensor original;
+    private boolean chosen;
+    private Observation observation;
+
+    /**
+     * What is gathered of a projection's whole weight gradient while entries are not chosen yet.
+     *
+     * @param gradient [out, in] of the dtype of gradients; sums up where squares is null, else overwritten by each pass
+     * @param squares [out, in]: the sum of the squares of each pass's gradient, or null
+     */
+    public record Observation(Tensor gradient, Tensor squares) {
+        /** What was gathered: the sum of the squares, or of the gradients. */
+        public Tensor sums() {
+            return squares == null ? gradient : squares;
+        }
+    }
+
+    /**
+     * Entries that are in {@code indices} already, or, with {@code chosen} false, will be before training.
+     *
+     * @param delta d [nnz]
+     * @param indices [2, nnz], ascending
+     * @param original [nnz] of W's dtype: the base model's entries
+     */
+    public SparseEntries(Parameter delta, Tensor indices, Tensor original, boolean chosen) {
+        this.delta = delta;
+        this.indices = indices;
+        this.original = original;
+        this.chosen = chosen;
+    }
+
+    public Parameter delta() {
+        return delta;
+    }
+
+    /** [2, nnz]: rows above columns. */
+    public Tensor indices() {
+        return indices;
+    }
+
+    /** Until it is called with null, backward gathers the gradient of the whole weight, and none of the entries. */
+    public void observe(Observation gathered) {
+        observation = gathered;
+    }
+
+    /** To be called when the indices are filled: takes the base model's entries from W. */
+    public void chosen(Weight weight) {
+        Sparse.read(weight.matrix().scope().context(), weight, indices, original);
+        chosen = true;
+    }
+
+    @Override
+    public int kept() {
+        return 0;
+    }
+
+    @Override
+    public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
+        Linear.forward(pass.context(), x, weight, null, accumulate, y);
+    }
+
+    @Override
+    public void backward(Pass pass, Weight weight, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
+        Context context = pass.context();
+        if (observation != null) {
+            observe(context, weight, dy, x, accumulate, dx);
+            return;
+        }
+        if (dx != null) {
+            Linear.backward(context, dy, null, weight, accumulate, dx, null, null);
+        }
+        if (trainable()) {
+            if (!chosen) {
+                throw new IllegalStateException("SparseEntries.backward: no entries are chosen for " + delta.name());
+            }
+            Sparse.gradient(context, dy, x, indices, delta.gradient());
+        }
+    }
+
+    private void observe(Context context, Weight weight, Tensor dy, Tensor x, boolean accumulate, Tensor dx) {
+        Tensor squares = observation.squares();
+        if (squares != null) {
+            TensorOps.fill(context, 0, observation.gradient());
+        }
+        Linear.backward(context, dy, x, weight, accumulate, dx, observation.gradient(), null);
+        if (squares != null) {
+            Sparse.addSquares(context, observation.gradient(), squares);
+        }
+    }
+
+    @Override
+    public boolean trainable() {
+        return delta.trainable();
+    }
+
+    @Override
+    public boolean readsInput() {
+        return trainable();
+    }
+
+    @Override
+    public void write(Weight weight) {
+        if (chosen) {
+            Sparse.write(weight.matrix().scope().context(), delta.value(), original, indices, weight);
+        }
+    }
+
+    /** Gives the weight its original entries back, bit by bit; {@link #write} undoes it. */
+    public void restore(Weight weight) {
+        if (chosen) {
+            Sparse.write(weight.matrix().scope().context(), null, original, indices, weight);
+        }
+    }
+
+    /** W holds the trained entries already, unless they were taken out. */
+    @Override
+    public void merge(Weight weight) {
+        write(weight);
+    }
+}
