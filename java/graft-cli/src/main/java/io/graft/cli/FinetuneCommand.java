@@ -135,6 +135,7 @@ final class FinetuneCommand extends GraftCommand {
             try (OpenModel opened = open(context, options);
                     Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
                 describe(method, opened, examples.size(), total);
+                Calibration.run(opened.llama(), source, methodOptions.samples);
                 FinetuneRun run = new FinetuneRun(out(), opened, trainer, method, folder, total, saveEvery);
                 return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model.folder, folder));
             }
@@ -157,6 +158,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--lr", rate);
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
+        positive("--samples", methodOptions.samples);
         positive("--rate-ratio", methodOptions.rateRatio);
         notNegative("--warmup", warmup);
         notNegative("--weight-decay", weightDecay);
@@ -237,6 +239,10 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--rank-stabilised", methodOptions.rankStabilised)
                 .with("--rate-ratio", methodOptions.rateRatio)
                 .with("--target-modules", methodOptions.targets(List.of()))
+                .with("--columns", methodOptions.columns)
+                .with("--selection", methodOptions.selection)
+                .with("--samples", methodOptions.samples)
+                .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--parallel", methodOptions.parallel)
                 .with("--from-scratch", fromScratch)

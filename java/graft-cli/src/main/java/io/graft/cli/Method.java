@@ -5,6 +5,7 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
+import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.LnTuning;
@@ -15,6 +16,7 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.PeftAdapter;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
+import io.graft.adapter.Shira;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
@@ -133,6 +135,20 @@ public record Method(
                     2e-3,
                     Method::s2ft,
                     (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "shira",
+                    "SHiRA",
+                    "SHIRA",
+                    2e-3,
+                    (options, seed) -> shira(options, selection(options, seed), seed),
+                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "fishmask",
+                    "FishMask",
+                    "SHIRA",
+                    2e-3,
+                    (options, seed) -> shira(options, EntrySelection.fisher(), seed),
+                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
             new Method(
                     "ia3",
                     "(IA)³",
@@ -334,6 +350,27 @@ public record Method(
                 .targets(options.targets(List.of("o_proj", "down_proj")).toArray(String[]::new))
                 .build();
         return Paca.create(config, ColumnSelection.structured(seed, headDim));
+    }
+
+    private static Adapter shira(MethodOptions options, EntrySelection selection, long seed) {
+        return Shira.create(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, selection, seed);
+    }
+
+    private static EntrySelection selection(MethodOptions options, long seed) {
+        return switch (options.selection) {
+            case RANDOM -> EntrySelection.random(seed);
+            case MAGNITUDE -> EntrySelection.magnitude();
+            case SMALLEST -> EntrySelection.smallest();
+            case GRADIENT -> EntrySelection.gradient();
+            case SNIP -> EntrySelection.snip();
+            case FISHER -> EntrySelection.fisher();
+            case CHANGE -> {
+                if (options.changedModel == null) {
+                    throw new InputException("--selection change needs --changed-model, a folder of the trained model");
+                }
+                yield EntrySelection.change(GraftCommand.existingFolder("--changed-model", options.changedModel));
+            }
+        };
     }
 
     private static Adapter paca(MethodOptions options, long seed) {

@@ -11,7 +11,8 @@ public final class MethodOptions {
     @Option(
             names = "--rank",
             paramLabel = "R",
-            description = "Rank or width of the adapter, or trained columns of each layer (default: ${DEFAULT-VALUE}).")
+            description = "Rank or width of the adapter, or trained columns of each layer; SHiRA trains as many entries"
+                    + " as LoRA of this rank has (default: ${DEFAULT-VALUE}).")
     int rank = 16;
 
     @Option(
@@ -53,6 +54,25 @@ public final class MethodOptions {
     Columns columns = Columns.RANDOM;
 
     @Option(
+            names = "--selection",
+            paramLabel = "HOW",
+            description = "SHiRA: which entries are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    Selection selection = Selection.RANDOM;
+
+    @Option(
+            names = "--samples",
+            paramLabel = "N",
+            description = "SHiRA by gradients, FishMask: examples that entries are chosen with"
+                    + " (default: ${DEFAULT-VALUE}).")
+    int samples = 64;
+
+    @Option(
+            names = "--changed-model",
+            paramLabel = "DIR",
+            description = "SHiRA by change: the same model, trained whole; the entries that changed most are trained.")
+    Path changedModel;
+
+    @Option(
             names = "--virtual-tokens",
             paramLabel = "N",
             description = "Prompt and prefix tuning: how many trained tokens (default: ${DEFAULT-VALUE}).")
@@ -65,6 +85,17 @@ public final class MethodOptions {
     enum Columns {
         RANDOM,
         NORM
+    }
+
+    /** What --selection takes. */
+    enum Selection {
+        RANDOM,
+        MAGNITUDE,
+        SMALLEST,
+        GRADIENT,
+        SNIP,
+        FISHER,
+        CHANGE
     }
 
     /** Written into the adapter's configuration. */
@@ -90,6 +121,11 @@ public final class MethodOptions {
         return targets == null
                 ? otherwise
                 : Arrays.stream(targets).map(String::strip).toList();
+    }
+
+    /** How many examples a method may look at before it trains. */
+    public int samples() {
+        return samples;
     }
 
     double alpha() {

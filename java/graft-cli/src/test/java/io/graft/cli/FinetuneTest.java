@@ -54,6 +54,8 @@ class FinetuneTest {
                 "vera",
                 "paca",
                 "s2ft",
+                "shira",
+                "fishmask",
                 "ia3",
                 "bitfit",
                 "prompt",
@@ -82,6 +84,45 @@ class FinetuneTest {
                 with(target, "generate", "--prompt", "assertEquals(", "--max-tokens", 5, "--temperature", 0, "--json"));
         assertThat(generated.status()).isZero();
         assertThat(generated.events("generated").get(0).get("tokens").asInt()).isBetween(1, 5);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip"})
+    void entriesAreChosenInEveryWay(String selection) throws Exception {
+        Path out = folder.resolve(selection);
+        Cli run = finetune(
+                out,
+                "--method",
+                "shira",
+                "--selection",
+                selection,
+                "--rank",
+                4,
+                "--samples",
+                5,
+                "--steps",
+                20,
+                "--eval-data",
+                text,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        List<JsonNode> evaluations = run.events("eval");
+        assertThat(evaluations.get(1).get("loss").asDouble())
+                .isLessThan(evaluations.get(0).get("loss").asDouble());
+        assertThat(Files.readString(out.resolve("adapter_config.json")))
+                .contains("\"mask_type\": \"" + selection + "\"");
+    }
+
+    /** LT-SFT: full fine-tuning, then the entries that it changed most, from the base model on. */
+    @Test
+    void entriesThatAnotherTrainingChanged() {
+        Path full = folder.resolve("full");
+        assertThat(finetune(full, "--method", "full", "--steps", 3).status()).isZero();
+        List<Object> sparse = List.of("--method", "shira", "--selection", "change", "--rank", 4, "--steps", 3);
+        Cli run = finetune(folder.resolve("sparse"), with(sparse, "--changed-model", full));
+        assertThat(run.err()).isEmpty();
+        assertThat(run.status()).isZero();
+        assertThat(finetune(folder.resolve("none"), sparse.toArray()).err()).contains("--selection change needs");
     }
 
     @ParameterizedTest

@@ -1,5 +1,6 @@
 package io.graft.cli.compare;
 
+import io.graft.cli.Calibration;
 import io.graft.cli.InputException;
 import io.graft.cli.Machine;
 import io.graft.cli.Method;
@@ -42,6 +43,7 @@ public final class Field implements AutoCloseable {
         try {
             Llama.Options training = Llama.Options.training(method.create().apply(options, seed));
             OpenModel opened = opener.open(context, training);
+            Calibration.run(opened.llama(), source, options.samples());
             contenders.add(
                     new Contender(method.title(), context, opened, source, tokensPerStep, method.learningRate(), seed));
         } catch (RuntimeException | Error failure) {
