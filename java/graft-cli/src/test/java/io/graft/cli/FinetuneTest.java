@@ -120,7 +120,6 @@ class FinetuneTest {
         assertThat(finetune(full, "--method", "full", "--steps", 3).status()).isZero();
         List<Object> sparse = List.of("--method", "shira", "--selection", "change", "--rank", 4, "--steps", 3);
         Cli run = finetune(folder.resolve("sparse"), with(sparse, "--changed-model", full));
-        assertThat(run.err()).isEmpty();
         assertThat(run.status()).isZero();
         assertThat(finetune(folder.resolve("none"), sparse.toArray()).err()).contains("--selection change needs");
     }
