@@ -5,9 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.management.ThreadMXBean;
 import io.graft.adapter.Adapter;
+import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
+import io.graft.adapter.Shira;
+import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.model.Golden;
@@ -20,6 +23,7 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.Supplier;
 import org.assertj.core.data.Offset;
@@ -46,6 +50,9 @@ class TrainerTest {
             .targetPattern("all-linear")
             .randomSeed(5)
             .build());
+
+    private static final Supplier<Adapter> SHIRA =
+            () -> Shira.create("base", LlamaConfig.PROJECTIONS, 3, EntrySelection.magnitude(), 0);
 
     /** Losses and final masters of a run. */
     private record Result(List<Float> losses, List<float[]> masters) {}
@@ -109,6 +116,7 @@ class TrainerTest {
         assertSameBits(run(2, dtype, LORA.get(), false), one);
         assertSameBits(run(4, dtype, LORA.get(), false), one);
         assertSameBits(run(4, dtype, PACA.get(), false), run(1, dtype, PACA.get(), false));
+        assertSameBits(run(4, dtype, SHIRA.get(), false), run(1, dtype, SHIRA.get(), false));
     }
 
     @Test
@@ -123,14 +131,17 @@ class TrainerTest {
     void gradientCheckpointingChangesNoBit(DType dtype) {
         assertSameBits(run(2, dtype, LORA.get(), true), run(2, dtype, LORA.get(), false));
         assertSameBits(run(2, dtype, PACA.get(), true), run(2, dtype, PACA.get(), false));
+        assertSameBits(run(2, dtype, SHIRA.get(), true), run(2, dtype, SHIRA.get(), false));
         assertSameBits(run(2, dtype, new Full(), true), run(2, dtype, new Full(), false));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"full", "lora", "paca"})
+    @ValueSource(strings = {"full", "lora", "paca", "shira"})
     void aRunThatResumesIsTheSameRun(String method, @TempDir Path directory) {
         Path file = directory.resolve("run.safetensors");
-        Supplier<Adapter> adapter = method.equals("full") ? Full::new : method.equals("lora") ? LORA : PACA;
+        Supplier<Adapter> adapter = Map.<String, Supplier<Adapter>>of(
+                        "full", Full::new, "lora", LORA, "paca", PACA, "shira", SHIRA)
+                .get(method);
         DType dtype = method.equals("lora") ? DType.F32 : DType.BF16;
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope()) {
