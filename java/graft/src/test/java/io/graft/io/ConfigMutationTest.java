@@ -88,6 +88,12 @@ class ConfigMutationTest {
             assertThat(config.scale()).isPositive();
             assertThat(config.schedule().total()).isPositive();
         });
+        mutate(config("shira"), file -> {
+            PeftShiraConfig config = PeftShiraConfig.read(file);
+            assertThat(config.entries(24, 48)).isPositive();
+            assertThat(config.maskType()).isNotNull();
+            config.randomSeed();
+        });
         mutate(config("vera"), file -> {
             PeftVeraConfig config = PeftVeraConfig.read(file);
             assertThat(config.rank()).isPositive();
