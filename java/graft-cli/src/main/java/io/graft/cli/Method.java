@@ -5,6 +5,7 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
+import io.graft.adapter.Combined;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
@@ -13,7 +14,6 @@ import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
-import io.graft.adapter.PeftAdapter;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Shira;
@@ -37,9 +37,12 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.stream.Collectors;
@@ -62,6 +65,8 @@ public record Method(
         double learningRate,
         BiFunction<MethodOptions, Long, Adapter> create,
         BiFunction<Path, Boolean, Adapter> load) {
+
+    private static final String COMBINED = "COMBINED";
 
     private static final List<Method> ALL = List.of(
             new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options), null),
@@ -204,6 +209,7 @@ public record Method(
                                     options.parallel),
                             seed),
                     (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+            new Method("mam", "MAM adapter", COMBINED, 5e-3, Method::mam, Method::combined),
             new Method(
                     "ln",
                     "LN-tuning",
@@ -227,6 +233,7 @@ public record Method(
             "prefix",
             "ptuning",
             "bottleneck",
+            "mam",
             "ln");
 
     /** Every method that trains on such a base, in the order of tables. */
@@ -244,10 +251,15 @@ public record Method(
 
     /** The method that the user named. */
     public static Method named(String name) {
-        return ALL.stream()
-                .filter(method -> method.name().equals(name.toLowerCase(Locale.ROOT)))
-                .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException("unknown method '" + name + "', known: " + names()));
+        String wanted = name.toLowerCase(Locale.ROOT);
+        Optional<Method> known =
+                ALL.stream().filter(method -> method.name().equals(wanted)).findFirst();
+        if (known.isEmpty() && wanted.contains("+")) {
+            return combined(
+                    Arrays.stream(wanted.split("[+]")).map(Method::named).toList());
+        }
+        return known.orElseThrow(
+                () -> new IllegalArgumentException("unknown method '" + name + "', known: " + names()));
     }
 
     static String names() {
@@ -290,7 +302,47 @@ public record Method(
 
     /** The name of a trained parameter in the file that it is saved in. */
     static String key(Llama llama, Parameter parameter) {
-        return llama.adapter() instanceof PeftAdapter peft ? peft.key(parameter) : parameter.name();
+        return llama.adapter().key(parameter);
+    }
+
+    /** Several at once: {@code prefix+bottleneck}. */
+    private static Method combined(List<Method> parts) {
+        for (Method part : parts) {
+            if (part.peftType == null) {
+                throw new IllegalArgumentException(
+                        "'" + part.name + "' trains the model itself and goes with no other");
+            }
+        }
+        return new Method(
+                parts.stream().map(Method::name).collect(Collectors.joining("+")),
+                parts.stream().map(Method::title).collect(Collectors.joining(" + ")),
+                COMBINED,
+                parts.stream().mapToDouble(Method::learningRate).min().orElseThrow(),
+                (options, seed) -> {
+                    Map<String, Adapter> adapters = new LinkedHashMap<>();
+                    for (Method part : parts) {
+                        adapters.put(part.name, part.create.apply(options, seed + adapters.size()));
+                    }
+                    return Combined.of(adapters);
+                },
+                Method::combined);
+    }
+
+    private static Adapter combined(Path folder, boolean train) {
+        return Combined.load(folder, part -> load(part, train));
+    }
+
+    /** A prefix, and networks beside the second layer of each MLP. */
+    private static Adapter mam(MethodOptions options, long seed) {
+        Map<String, Adapter> parts = new LinkedHashMap<>();
+        parts.put("prefix", named("prefix").create.apply(options, seed));
+        parts.put(
+                "bottleneck",
+                Bottleneck.create(
+                        PeftBottleneckConfig.of(
+                                options.baseModel, options.targets(List.of("down_proj")), options.rank, true),
+                        seed + 1));
+        return Combined.of(parts);
     }
 
     private static Adapter pTuning(Path folder, boolean train) {

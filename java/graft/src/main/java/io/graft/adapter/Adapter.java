@@ -34,6 +34,11 @@ public interface Adapter {
     /** What the adapter consists of, in a fixed order; empty before {@link #attach}. */
     List<Parameter> parameters();
 
+    /** The name of a parameter in the file that it is saved in. */
+    default String key(Parameter parameter) {
+        return parameter.name();
+    }
+
     /** Whether the parameters have gradients. */
     default boolean trained() {
         return true;
@@ -54,6 +59,11 @@ public interface Adapter {
 
     /** To be called after trained parameters changed. */
     void changed();
+
+    /** Whether weights can hold what the adapter does, so that {@link #merge} succeeds over a dense base. */
+    default boolean mergeable() {
+        return true;
+    }
 
     /**
      * Folds everything into the base model's weights.

@@ -39,6 +39,11 @@ public final class BitFit extends PeftAdapter {
     }
 
     @Override
+    public boolean mergeable() {
+        return false;
+    }
+
+    @Override
     public int border(String module) {
         return 0;
     }

@@ -53,6 +53,11 @@ public final class Bottleneck extends PeftAdapter {
     }
 
     @Override
+    public boolean mergeable() {
+        return false;
+    }
+
+    @Override
     public int border(String module) {
         return 0;
     }

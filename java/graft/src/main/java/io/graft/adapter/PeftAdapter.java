@@ -157,7 +157,7 @@ public abstract class PeftAdapter implements Adapter {
         return parameter.name().substring(0, parameter.name().lastIndexOf('.'));
     }
 
-    /** The key of a parameter in the adapter's file. */
+    @Override
     public String key(Parameter parameter) {
         return parameter.name().startsWith(PREFIX) ? parameter.name() : PREFIX + parameter.name();
     }

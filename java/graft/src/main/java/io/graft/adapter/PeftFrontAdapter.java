@@ -44,6 +44,11 @@ abstract class PeftFrontAdapter extends PeftAdapter {
 
     /** Refused: what stands before the sequence is in no weight. */
     @Override
+    public boolean mergeable() {
+        return false;
+    }
+
+    @Override
     public final void merge() {
         throw new UnsupportedOperationException(getClass().getSimpleName()
                 + ".merge: virtual tokens are in no weight; keep the adapter beside the model");
