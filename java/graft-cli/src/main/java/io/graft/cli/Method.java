@@ -111,7 +111,7 @@ public record Method(
                     "adalora",
                     "AdaLoRA",
                     "ADALORA",
-                    2e-3,
+                    1e-2,
                     Method::adaLora,
                     (folder, train) -> train ? AdaLora.load(folder) : AdaLora.frozen(folder)),
             new Method(

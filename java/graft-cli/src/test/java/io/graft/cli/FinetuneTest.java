@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -51,6 +52,9 @@ class FinetuneTest {
                 "lora-fa",
                 "full",
                 "dora",
+                "pissa",
+                "olora",
+                "adalora",
                 "vera",
                 "paca",
                 "s2ft",
@@ -62,6 +66,8 @@ class FinetuneTest {
                 "prefix",
                 "ptuning",
                 "bottleneck",
+                "mam",
+                "prefix+lora",
                 "ln"
             })
     void lossFallsAndTheResultIsUsable(String method) {
@@ -79,11 +85,24 @@ class FinetuneTest {
         List<Object> target =
                 method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
         Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
-        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        // These files hold the same sums with other terms.
+        boolean converted = List.of("pissa", "olora", "adalora").contains(method);
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble())
+                .isCloseTo(after, Offset.offset(converted ? 1e-5 : 0));
         Cli generated = Cli.run(
                 with(target, "generate", "--prompt", "assertEquals(", "--max-tokens", 5, "--temperature", 0, "--json"));
         assertThat(generated.status()).isZero();
         assertThat(generated.events("generated").get(0).get("tokens").asInt()).isBetween(1, 5);
+    }
+
+    @Test
+    void aWholeModelGoesWithNoAdapter() {
+        Cli run = finetune(folder.resolve("out"), "--method", "full+lora", "--steps", 1);
+        assertThat(run.status()).isEqualTo(2);
+        assertThat(run.err()).contains("'full' trains the model itself and goes with no other");
+        assertThat(finetune(folder.resolve("out"), "--method", "loftq", "--steps", 1)
+                        .err())
+                .contains("q_proj is DENSE; the error of quantisation is a start for quantised weights");
     }
 
     @ParameterizedTest
