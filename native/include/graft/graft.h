@@ -25,6 +25,7 @@
 #include "graft/ops/rope.h"
 #include "graft/ops/row_scale.h"
 #include "graft/ops/sketch.h"
+#include "graft/ops/sketch_compress.h"
 #include "graft/ops/sparse.h"
 #include "graft/ops/swiglu.h"
 #include "graft/ops/tensor_copy.h"

@@ -1,6 +1,7 @@
 // The layout of a sketch weight's codes (graft/weight.h), and blocks of them as bytes of one code each.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "graft/weight.h"
@@ -64,6 +65,17 @@ inline void unpack_block(const std::uint8_t* bytes, int bits, std::uint8_t* code
   for (int i = 0; i < 64; ++i) codes[i] = bytes[i % 16] >> i / 16 * 2 & 3;
   for (int i = 0; bits == 3 && i < 64; ++i)
     codes[i] = static_cast<std::uint8_t>(codes[i] | (bytes[16 + i / 8] >> i % 8 & 1) << 2);
+}
+
+/** Row `row` of w = codes [K], a byte each. */
+inline void pack_row(const std::uint8_t* codes, const SketchLayout& layout, std::int64_t row) {
+  for (std::int64_t group = 0; group < layout.groups; ++group)
+    for (std::int64_t b = 0; b < layout.blocks; ++b) {
+      const std::int64_t first = b * kSketchBlock, count = std::min(kSketchBlock, layout.columns - first);
+      std::uint8_t block[kSketchBlock] = {};
+      std::copy_n(codes + group * layout.columns + first, count, block);
+      pack_block(block, layout.bits, layout.block(row, group, b));
+    }
 }
 
 /** One code of a block. */

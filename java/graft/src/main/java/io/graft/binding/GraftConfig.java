@@ -35,6 +35,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/rope.h",
                             "graft/ops/row_scale.h",
                             "graft/ops/sketch.h",
+                            "graft/ops/sketch_compress.h",
                             "graft/ops/sparse.h",
                             "graft/ops/swiglu.h",
                             "graft/ops/tensor_copy.h"

@@ -34,6 +34,7 @@ final class OpCatalog {
             Rope.class,
             RowScale.class,
             Sketch.class,
+            SketchCompress.class,
             Sparse.class,
             SwiGlu.class,
             TensorOps.class);
