@@ -159,6 +159,10 @@ final class FinetuneCommand extends GraftCommand {
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
         positive("--samples", methodOptions.samples);
+        positive("--groups", methodOptions.groups);
+        if (methodOptions.bits < 2 || methodOptions.bits > 4) {
+            throw usage("--bits must be 2, 3 or 4, got " + methodOptions.bits);
+        }
         positive("--rate-ratio", methodOptions.rateRatio);
         notNegative("--warmup", warmup);
         notNegative("--weight-decay", weightDecay);
@@ -245,6 +249,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--parallel", methodOptions.parallel)
+                .with("--bits", methodOptions.bits)
+                .with("--groups", methodOptions.groups)
                 .with("--from-scratch", fromScratch)
                 .with("--epochs", epochs)
                 .with("--steps", steps)

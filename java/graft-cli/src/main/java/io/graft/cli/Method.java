@@ -17,6 +17,7 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Shira;
+import io.graft.adapter.SketchTune;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
@@ -30,6 +31,7 @@ import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftVeraConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
@@ -154,6 +156,16 @@ public record Method(
                     2e-3,
                     (options, seed) -> shira(options, EntrySelection.fisher(), seed),
                     (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "sketchtune",
+                    "SketchTune",
+                    "SKETCHTUNE",
+                    5e-4,
+                    (options, seed) -> SketchTune.create(
+                            PeftSketchTuneConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)),
+                            options.bits,
+                            options.groups),
+                    (folder, train) -> train ? SketchTune.load(folder) : SketchTune.frozen(folder)),
             new Method(
                     "ia3",
                     "(IA)³",

@@ -81,6 +81,20 @@ public final class MethodOptions {
     @Option(names = "--parallel", description = "Bottleneck adapters: beside the layers instead of behind them.")
     boolean parallel;
 
+    @Option(
+            names = "--bits",
+            paramLabel = "2|3|4",
+            description =
+                    "SketchTune over dense layers: bits of a code (default: ${DEFAULT-VALUE}). They become sketches"
+                            + " without calibration; `graft sketch` makes better ones.")
+    int bits = 4;
+
+    @Option(
+            names = "--groups",
+            paramLabel = "N",
+            description = "SketchTune over dense layers: tables of each row (default: ${DEFAULT-VALUE}).")
+    int groups = 4;
+
     /** What --columns takes. */
     enum Columns {
         RANDOM,

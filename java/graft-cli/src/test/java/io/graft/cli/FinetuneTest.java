@@ -60,6 +60,7 @@ class FinetuneTest {
                 "s2ft",
                 "shira",
                 "fishmask",
+                "sketchtune",
                 "ia3",
                 "bitfit",
                 "prompt",

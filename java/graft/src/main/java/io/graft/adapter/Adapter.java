@@ -6,6 +6,7 @@ import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
 import io.graft.tensor.Tensor;
+import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,11 @@ public interface Adapter {
 
     /** Sees the matrix [n, k] that the weight of a projection has just been quantised from, before {@link #attach}. */
     default void quantized(Projection projection, Tensor matrix) {}
+
+    /** The form that a projection's weight needs where the base is dense, before it is allocated; null for any. */
+    default WeightForm form(String module) {
+        return null;
+    }
 
     /** Makes the trained parameters. Called once, when the base model's weights are in place. */
     void attach(Adaptable model);

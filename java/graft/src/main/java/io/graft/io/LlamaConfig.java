@@ -2,6 +2,8 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.tensor.DType;
+import io.graft.tensor.Weight;
+import io.graft.tensor.WeightForm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -48,6 +50,9 @@ public record LlamaConfig(
     /** The last names of the linear layers of a block. */
     public static final List<String> PROJECTIONS =
             List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+
+    /** {@code quant_method} of a checkpoint whose linear layers are sketches ({@link CodedWeights}). */
+    static final String SKETCH = "sketch";
 
     /** The same configuration for weights of another dtype. */
     public LlamaConfig withDtype(DType other) {
@@ -109,7 +114,21 @@ public record LlamaConfig(
 
     /** The same as transformers 5 writes it; {@link #read} gives this configuration back. */
     public String toJson() {
+        return toJson(WeightForm.DENSE);
+    }
+
+    /** The same for a checkpoint whose linear layers are stored in this form; those of NF4 as bitsandbytes reads them. */
+    public String toJson(WeightForm form) {
         ObjectNode json = Json.newObject();
+        if (form.kind() == Weight.Kind.SKETCH) {
+            ObjectNode quantization = json.putObject("quantization_config").put("quant_method", SKETCH);
+            quantization.put("groups", form.groups()).put("entries", form.entries());
+        } else if (form.kind() == Weight.Kind.NF4) {
+            ObjectNode quantization = json.putObject("quantization_config").put("quant_method", "bitsandbytes");
+            quantization.put("load_in_4bit", true).put("load_in_8bit", false).put("bnb_4bit_quant_type", "nf4");
+            quantization.put("bnb_4bit_use_double_quant", form.nested()).put("bnb_4bit_quant_storage", "uint8");
+            quantization.put("bnb_4bit_compute_dtype", "bfloat16");
+        }
         json.putArray("architectures").add("LlamaForCausalLM");
         json.put("attention_bias", false).put("attention_dropout", 0.0);
         bosId.ifPresentOrElse(id -> json.put("bos_token_id", id), () -> json.putNull("bos_token_id"));

@@ -26,9 +26,7 @@ final class LlamaConfigReader {
         if (fields.number("attention_dropout", 0) != 0) {
             throw fields.refuse("attention_dropout", "is not 0: dropout inside attention is not supported");
         }
-        if (fields.has("quantization_config")) {
-            throw fields.refuse("quantization_config", "is present: quantised checkpoints are not supported");
-        }
+        checkQuantization(fields.child("quantization_config"));
         int hidden = fields.positive("hidden_size");
         int heads = fields.positive("num_attention_heads");
         try {
@@ -50,6 +48,20 @@ final class LlamaConfigReader {
                     fields.integers("eos_token_id"));
         } catch (IllegalArgumentException e) {
             throw new FormatException(file, e.getMessage(), e);
+        }
+    }
+
+    /** How layers are coded is read from their tensors; here only what they might be and Graft does not read. */
+    private static void checkQuantization(JsonFields quantization) {
+        String method = quantization == null ? LlamaConfig.SKETCH : quantization.text("quant_method", "none");
+        boolean nf4 = method.equals("bitsandbytes")
+                && quantization.flag("load_in_4bit", false)
+                && quantization.text("bnb_4bit_quant_type", "fp4").equals("nf4");
+        if (!nf4 && !method.equals(LlamaConfig.SKETCH)) {
+            throw quantization.refuse(
+                    "quant_method",
+                    "is '" + method + "', supported are '" + LlamaConfig.SKETCH
+                            + "' and 'bitsandbytes' with load_in_4bit and nf4");
         }
     }
 

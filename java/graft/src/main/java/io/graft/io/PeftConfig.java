@@ -22,6 +22,7 @@ public abstract sealed class PeftConfig
                 PeftIa3Config,
                 PeftVeraConfig,
                 PeftBitFitConfig,
+                PeftSketchTuneConfig,
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,
                 PeftShiraConfig,

@@ -2,6 +2,7 @@ package io.graft.model;
 
 import io.graft.adapter.Adapter;
 import io.graft.io.Checkpoint;
+import io.graft.io.CodedWeights;
 import io.graft.io.LlamaConfig;
 import io.graft.nn.Adaptable;
 import io.graft.nn.BlockShape;
@@ -18,10 +19,12 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * A Llama: token embedding, decoder blocks, norm, head. The loss never makes the logits of a whole batch; backward is
@@ -36,7 +39,8 @@ public final class Llama implements Adaptable, AutoCloseable {
      *
      * @param adapter what is trained and how; null: nothing, the model is for inference
      * @param gradientCheckpointing keep only each block's input for backward and run its forward once more
-     * @param base how the linear layers of the blocks are stored: NF4 (with LoRA: QLoRA, arXiv 2305.14314) are frozen
+     * @param base how dense linear layers of a checkpoint are kept: NF4 (with LoRA: QLoRA, arXiv 2305.14314) are frozen;
+     *     layers that a checkpoint has as codes stay so
      */
     public record Options(Adapter adapter, boolean gradientCheckpointing, Weight.Kind base) {
         public static Options inference() {
@@ -84,19 +88,30 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** A model from a Hugging Face checkpoint, its weights converted to the compute dtype. */
     public static Llama load(Scope parent, Checkpoint checkpoint, LlamaConfig config, DType compute, Options options) {
-        return build(parent, config, compute, options, layers -> layers.load(checkpoint));
+        return build(
+                parent,
+                config,
+                compute,
+                options,
+                module -> CodedWeights.form(checkpoint, module),
+                layers -> layers.load(checkpoint));
     }
 
     /** A model from random numbers: weights N(0, 0.02²), norms 1. */
     public static Llama create(Scope parent, LlamaConfig config, DType compute, long seed, Options options) {
-        return build(parent, config, compute, options, layers -> layers.initialise(seed));
+        return build(parent, config, compute, options, module -> WeightForm.DENSE, layers -> layers.initialise(seed));
     }
 
     private static Llama build(
-            Scope parent, LlamaConfig config, DType compute, Options options, Consumer<LlamaLayers> fill) {
+            Scope parent,
+            LlamaConfig config,
+            DType compute,
+            Options options,
+            Function<String, WeightForm> stored,
+            Consumer<LlamaLayers> fill) {
         Scope scope = parent.scope();
         try {
-            LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter(), options.base());
+            LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter(), options.base(), stored);
             fill.accept(layers);
             return new Llama(scope, config, compute, options, layers);
         } catch (RuntimeException | Error e) {
@@ -309,9 +324,12 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private void expectDense(String method) {
-        if (options.base() != Weight.Kind.DENSE) {
-            throw new IllegalStateException("Llama." + method + ": the base is " + options.base()
-                    + "; load the model, and its adapter, with a dense base for that");
+        for (Projection projection : projections()) {
+            Weight.Kind kind = projection.weight().kind();
+            if (kind != Weight.Kind.DENSE) {
+                throw new IllegalStateException("Llama." + method + ": the base is " + kind
+                        + "; load the model, and its adapter, with a dense base for that");
+            }
         }
     }
 

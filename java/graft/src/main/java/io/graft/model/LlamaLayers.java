@@ -3,6 +3,7 @@ package io.graft.model;
 import io.graft.adapter.Adapter;
 import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
+import io.graft.io.CodedWeights;
 import io.graft.io.LlamaConfig;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Block;
@@ -20,6 +21,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import io.graft.tensor.WeightForm;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -31,6 +33,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
+import java.util.function.Function;
+import java.util.function.Predicate;
 
 /** The layers of a Llama with the names that Hugging Face gives their parameters, and how they are filled. */
 final class LlamaLayers {
@@ -56,7 +60,14 @@ final class LlamaLayers {
         }
     }
 
-    LlamaLayers(Scope scope, LlamaConfig config, DType dtype, Adapter adapter, Weight.Kind base) {
+    /** @param stored how a checkpoint has the weight of a module */
+    LlamaLayers(
+            Scope scope,
+            LlamaConfig config,
+            DType dtype,
+            Adapter adapter,
+            Weight.Kind base,
+            Function<String, WeightForm> stored) {
         this.scope = scope;
         this.config = config;
         this.adapter = adapter;
@@ -76,11 +87,10 @@ final class LlamaLayers {
                         ? headParameter
                         : new Parameter(
                                 table, scope.tensor(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize())));
-        Projection.Factory make = (module, outputs, inputs) -> switch (base) {
-            case DENSE ->
-                new Projection(scope, module, dtype, outputs, inputs, adapter == null ? 0 : adapter.border(module));
-            case NF4 -> Projection.nf4(scope, module, dtype, outputs, inputs);
-            case SKETCH -> throw new IllegalArgumentException("Llama: the base is " + base + ", must be DENSE or NF4");
+        Projection.Factory make = (module, outputs, inputs) -> {
+            WeightForm form = form(module, stored.apply(module), adapter == null ? null : adapter.form(module), base);
+            int border = adapter == null ? 0 : adapter.border(module);
+            return Projection.of(scope, module, dtype, outputs, inputs, border, form);
         };
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {
@@ -90,6 +100,26 @@ final class LlamaLayers {
         inverseFrequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);
         frequencies();
         collect(tied);
+    }
+
+    /** Codes stay what they are in the checkpoint; a dense weight becomes what the adapter or the caller wants. */
+    private static WeightForm form(String module, WeightForm stored, WeightForm wanted, Weight.Kind base) {
+        boolean dense = stored.kind() == Weight.Kind.DENSE;
+        if (base != Weight.Kind.DENSE && !dense && base != stored.kind()) {
+            throw new IllegalArgumentException("Llama: the base is to be " + base + ", but the checkpoint holds "
+                    + module + " as " + stored.kind());
+        }
+        if (!dense) {
+            return stored;
+        }
+        if (base == Weight.Kind.SKETCH) {
+            throw new IllegalArgumentException("Llama: the base is " + base + ", must be DENSE or NF4");
+        }
+        if (wanted != null && base != Weight.Kind.DENSE) {
+            throw new IllegalArgumentException(
+                    "Llama: the base is " + base + ", but the adapter needs " + module + " as " + wanted.kind());
+        }
+        return wanted == null ? WeightForm.of(base) : wanted;
     }
 
     private void frequencies() {
@@ -128,14 +158,21 @@ final class LlamaLayers {
         }
     }
 
-    /** Fills every tensor in order; of the quantised ones a single matrix at a time exists. */
-    private void fill(BiConsumer<String, Tensor> filler) {
+    /**
+     * Fills every tensor in order; of the quantised ones a single matrix at a time exists.
+     *
+     * @param codes fills codes from codes, and says whether it did
+     */
+    private void fill(BiConsumer<String, Tensor> filler, Predicate<Projection> codes) {
         for (Slot slot : slots) {
             if (slot.parameter() != null) {
                 filler.accept(slot.name(), slot.parameter().value());
                 continue;
             }
             Projection projection = slot.quantized();
+            if (codes.test(projection)) {
+                continue;
+            }
             try (Scope staging = scope.scope()) {
                 Weight weight = projection.weight();
                 Tensor matrix = staging.tensor(Memory.WORKSPACE, projection.dtype(), weight.n(), weight.k());
@@ -149,7 +186,13 @@ final class LlamaLayers {
     }
 
     void load(Checkpoint checkpoint) {
-        fill(checkpoint::read);
+        fill(checkpoint::read, projection -> {
+            boolean coded = CodedWeights.form(checkpoint, projection.module()).kind() != Weight.Kind.DENSE;
+            if (coded) {
+                CodedWeights.read(checkpoint, projection.module(), projection.weight(), projection.table());
+            }
+            return coded;
+        });
     }
 
     /** Writes config.json and model.safetensors into a directory; every layer is dense. */
@@ -170,14 +213,15 @@ final class LlamaLayers {
     void initialise(long seed) {
         Context context = scope.context();
         long[] offset = {0};
-        fill((name, value) -> {
+        BiConsumer<String, Tensor> filler = (name, value) -> {
             if (value.rank() == 2) {
                 Random.normal(context, seed, offset[0], 0, INITIALIZER_RANGE, value);
             } else {
                 TensorOps.fill(context, 1, value);
             }
             offset[0] += value.elements();
-        });
+        };
+        fill(filler, projection -> false);
     }
 
     BlockShape shape() {

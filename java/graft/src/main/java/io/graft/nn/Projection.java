@@ -2,11 +2,14 @@ package io.graft.nn;
 
 import io.graft.ops.Linear;
 import io.graft.ops.Nf4;
+import io.graft.ops.SketchCompress;
+import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import io.graft.tensor.WeightForm;
 
 /** A linear layer that an adapter may attach to: {@code y = x Wᵀ}, or what the attachment makes of it. */
 public final class Projection {
@@ -14,6 +17,7 @@ public final class Projection {
     private final DType dtype;
     private final Weight weight;
     private final Parameter parameter;
+    private final Tensor table;
     private Attachment attachment;
 
     /** Makes the projection of a module; knows the border that its adapter wants. */
@@ -31,23 +35,38 @@ public final class Projection {
         this.dtype = dtype;
         this.weight = scope.weight(Memory.BASE, dtype, n, k, border);
         this.parameter = new Parameter(module + ".weight", weight.matrix());
+        this.table = null;
     }
 
-    private Projection(String module, DType dtype, Weight weight) {
+    private Projection(String module, DType dtype, Weight weight, Tensor table) {
         this.module = module;
         this.dtype = dtype;
         this.weight = weight;
         this.parameter = null;
+        this.table = table;
     }
 
-    /** A projection whose frozen W is NF4, double quantised, of zeros until {@link #quantize}. */
-    public static Projection nf4(Scope scope, String module, DType dtype, long n, long k) {
-        return new Projection(module, dtype, scope.nf4(Memory.BASE, n, k, true));
+    /** A projection whose W is stored in any form: of codes, zeros until {@link #quantize} or until they are read. */
+    public static Projection of(Scope scope, String module, DType dtype, long n, long k, int border, WeightForm form) {
+        return switch (form.kind()) {
+            case DENSE -> new Projection(scope, module, dtype, n, k, border);
+            case NF4 -> new Projection(module, dtype, scope.nf4(Memory.BASE, n, k, form.nested()), null);
+            case SKETCH -> {
+                Tensor table =
+                        scope.tensor(Memory.BASE, Precision.accumulator(dtype), n, form.groups(), form.entries());
+                yield new Projection(module, dtype, scope.sketch(Memory.BASE, table, k), table);
+            }
+        };
     }
 
-    /** Fills the W of an NF4 projection from a matrix [n, k]. */
+    /** Fills codes, and the table of a sketch, from a matrix [n, k], as near as each element by itself can be. */
     public void quantize(Tensor matrix) {
-        Nf4.quantize(matrix.scope().context(), matrix, weight);
+        Context context = matrix.scope().context();
+        if (table == null) {
+            Nf4.quantize(context, matrix, weight);
+        } else {
+            SketchCompress.matrix(context, matrix, null, null, 0, weight, null);
+        }
     }
 
     /** y = layer(x), or y += layer(x). kept holds what the attachment's backward needs; null in inference. */
@@ -96,6 +115,11 @@ public final class Projection {
         }
     }
 
+    /** Drops the attachment; the weight stays as it is. */
+    public void detach() {
+        attachment = null;
+    }
+
     /** Whether anything of the layer is trained. */
     public boolean trainable() {
         return wholeTrained() || (attachment != null && attachment.trainable());
@@ -131,6 +155,11 @@ public final class Projection {
     /** W as a parameter; null where it is quantised and so never trained. */
     public Parameter parameter() {
         return parameter;
+    }
+
+    /** The values of a sketch [n, groups, entries]; null for all other weights. */
+    public Tensor table() {
+        return table;
     }
 
     /** What an adapter attached, or null. */

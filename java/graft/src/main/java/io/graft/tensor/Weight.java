@@ -6,6 +6,8 @@ import io.graft.binding.Status;
 import io.graft.binding.graft_tensor;
 import io.graft.binding.graft_weight;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /**
  * The weight W [n, k] (out, in) of a linear layer. A border of R leaves room behind the columns and below the rows, where
@@ -28,7 +30,7 @@ public final class Weight extends Handle {
     private final long n;
     private final long k;
     private final int border;
-    private Tensor matrix;
+    private final Map<String, Tensor> views = new LinkedHashMap<>();
 
     Weight(Scope scope, graft_weight handle, Owner root) {
         super(scope, root);
@@ -68,16 +70,63 @@ public final class Weight extends Handle {
 
     /** W itself [n, k], without the border: one view, made on first use, which closes with the weight. Dense only. */
     public Tensor matrix() {
+        if (kind != Kind.DENSE) {
+            throw new IllegalStateException("Weight.matrix: W is " + kind + ", not a matrix in memory");
+        }
+        return view("matrix", handle.storage(), new long[] {n, k});
+    }
+
+    /** The codes of NF4 [n · k / 2] or of a sketch [n, groups, blocks of 64 columns, bytes], as graft/weight.h has them. */
+    public Tensor codes() {
+        if (kind == Kind.DENSE) {
+            throw new IllegalStateException("Weight.codes: W is dense");
+        }
+        return view("codes", handle.storage(), null);
+    }
+
+    /** NF4: the scale of each 64 elements, F32, or U8 codes where {@link #nested}. */
+    public Tensor absmax() {
+        return nf4View("absmax", handle.absmax());
+    }
+
+    /** NF4: whether the scales are quantised once more. */
+    public boolean nested() {
+        return kind == Kind.NF4 && handle.nested_absmax().rank() > 0;
+    }
+
+    /** NF4, double quantised: the scale of each 256 scales. */
+    public Tensor nestedAbsmax() {
+        return nf4View("nestedAbsmax", handle.nested_absmax());
+    }
+
+    /** NF4, double quantised: what is added to all scales [1]. */
+    public Tensor nestedOffset() {
+        return nf4View("nestedOffset", handle.nested_offset());
+    }
+
+    private Tensor nf4View(String name, graft_tensor part) {
+        if (kind != Kind.NF4 || part.rank() == 0) {
+            throw new IllegalStateException("Weight." + name + ": " + this + " has none");
+        }
+        return view(name, part, null);
+    }
+
+    /** One view of each part, which closes with the weight. viewShape: null for the part's own. */
+    private Tensor view(String name, graft_tensor part, long[] viewShape) {
         synchronized (scope().context()) {
             checkOpen();
-            if (kind != Kind.DENSE) {
-                throw new IllegalStateException("Weight.matrix: W is " + kind + ", not a matrix in memory");
+            Tensor view = views.get(name);
+            if (view == null) {
+                long[] shape = viewShape == null ? new long[part.rank()] : viewShape;
+                long[] strides = new long[shape.length];
+                for (int i = 0; i < shape.length; i++) {
+                    shape[i] = viewShape == null ? part.shape(i) : shape[i];
+                    strides[i] = part.stride(i);
+                }
+                view = scope().view(part, owner(), 0, shape, strides);
+                views.put(name, view);
             }
-            if (matrix == null) {
-                graft_tensor storage = handle.storage();
-                matrix = scope().view(storage, owner(), 0, new long[] {n, k}, new long[] {storage.stride(0), 1});
-            }
-            return matrix;
+            return view;
         }
     }
 
@@ -92,9 +141,7 @@ public final class Weight extends Handle {
 
     @Override
     void destroy() {
-        if (matrix != null) {
-            matrix.close();
-        }
+        views.values().forEach(Tensor::close);
         Status.check(graft_weight_destroy(scope().context().pointer(), handle));
     }
 

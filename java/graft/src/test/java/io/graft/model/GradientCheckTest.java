@@ -14,6 +14,7 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Shira;
+import io.graft.adapter.SketchTune;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
@@ -23,10 +24,13 @@ import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftSketchTuneConfig;
 import io.graft.nn.Parameter;
+import io.graft.nn.Projection;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
@@ -62,6 +66,9 @@ class GradientCheckTest {
         }
         if (kind.equals("bitfit")) {
             return BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS));
+        }
+        if (kind.equals("sketchtune")) {
+            return SketchTune.create(PeftSketchTuneConfig.of("base", LlamaConfig.PROJECTIONS), 2, 2);
         }
         if (kind.equals("prompt")) {
             return PromptTuning.create(PeftPromptTuningConfig.of("base", 3, PeftPromptTuningConfig.Init.RANDOM), 5);
@@ -103,6 +110,8 @@ class GradientCheckTest {
         "shira, true, true",
         "ia3, false, false",
         "ia3, true, true",
+        "sketchtune, false, false",
+        "sketchtune, true, true",
         "bitfit, false, false",
         "bitfit, true, true",
         "prompt, false, false",
@@ -142,6 +151,12 @@ class GradientCheckTest {
                 values[i] = parameter.value().rank() == 1 ? 0.5 + random.nextDouble() : random.nextDouble() - 0.5;
             }
             parameter.value().set(values);
+        }
+        for (Projection projection : model.projections()) {
+            if (projection.table() != null) {
+                Tensor table = projection.table();
+                table.set(random.doubles(table.elements(), -0.5, 0.5).toArray());
+            }
         }
         model.parametersChanged();
     }
