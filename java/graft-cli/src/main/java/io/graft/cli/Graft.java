@@ -20,6 +20,8 @@ import picocli.CommandLine.ParameterException;
             DemoCommand.class,
             FinetuneCommand.class,
             CompareCommand.class,
+            SketchCommand.class,
+            QuantizeCommand.class,
             GenerateCommand.class,
             EvalCommand.class,
             InfoCommand.class,

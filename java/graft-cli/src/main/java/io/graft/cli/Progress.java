@@ -45,11 +45,17 @@ public final class Progress implements AutoCloseable {
 
     /** The job has done {@code done} of its steps; the other values are those of the last one. */
     public void update(long done, double loss, double tokensPerSecond, long memory) {
+        update(
+                done,
+                String.format(
+                        Locale.ROOT, "loss %.4f, %,.0f tokens/s, %s", loss, tokensPerSecond, Units.bytes(memory)));
+    }
+
+    /** The job has done {@code done} of its steps; the facts are those of the last one. */
+    public void update(long done, String facts) {
         if (first < 0) {
             first = done - 1;
         }
-        String facts =
-                String.format(Locale.ROOT, "loss %.4f, %,.0f tokens/s, %s", loss, tokensPerSecond, Units.bytes(memory));
         if (bar != null) {
             bar.setExtraMessage(" " + facts);
             bar.stepTo(done);

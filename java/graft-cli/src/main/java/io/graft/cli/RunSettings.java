@@ -30,6 +30,11 @@ final class RunSettings {
         AtomicFiles.write(folder.resolve(FILE), JSON.writeValueAsString(values) + "\n");
     }
 
+    /** Whether the folder holds a run. */
+    static boolean in(Path folder) {
+        return Files.exists(folder.resolve(FILE));
+    }
+
     /** Complains if the folder holds a run with other options. */
     void expectIn(Path folder) throws IOException {
         Path file = folder.resolve(FILE);

@@ -71,13 +71,7 @@ final class LlamaLayers {
         this.scope = scope;
         this.config = config;
         this.adapter = adapter;
-        shape = new BlockShape(
-                config.hiddenSize(),
-                config.intermediateSize(),
-                config.heads(),
-                config.kvHeads(),
-                config.headDim(),
-                config.rmsNormEps());
+        shape = shape(config);
         boolean tied = config.tiedEmbeddings();
         String table = "model.embed_tokens.weight";
         head = scope.weight(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize(), 0);
@@ -97,8 +91,7 @@ final class LlamaLayers {
             blocks[i] = new Block(scope, "model.layers." + i, dtype, shape, make);
         }
         norm = new RmsNormLayer(scope, "model.norm", dtype, config.hiddenSize(), config.rmsNormEps());
-        inverseFrequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);
-        frequencies();
+        inverseFrequencies = inverseFrequencies(scope, config);
         collect(tied);
     }
 
@@ -122,11 +115,23 @@ final class LlamaLayers {
         return wanted == null ? WeightForm.of(base) : wanted;
     }
 
-    private void frequencies() {
+    static BlockShape shape(LlamaConfig config) {
+        return new BlockShape(
+                config.hiddenSize(),
+                config.intermediateSize(),
+                config.heads(),
+                config.kvHeads(),
+                config.headDim(),
+                config.rmsNormEps());
+    }
+
+    /** The rotary embedding's frequencies, scaled as the configuration says. */
+    static Tensor inverseFrequencies(Scope scope, LlamaConfig config) {
+        Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);
         LlamaConfig.RopeScaling scaling = config.ropeScaling();
         Context context = scope.context();
         if (scaling == null) {
-            Rope.frequencies(context, config.ropeTheta(), 0, 0, 0, 0, inverseFrequencies);
+            Rope.frequencies(context, config.ropeTheta(), 0, 0, 0, 0, frequencies);
         } else {
             Rope.frequencies(
                     context,
@@ -135,8 +140,9 @@ final class LlamaLayers {
                     scaling.low(),
                     scaling.high(),
                     scaling.originalPositions(),
-                    inverseFrequencies);
+                    frequencies);
         }
+        return frequencies;
     }
 
     private void collect(boolean tied) {

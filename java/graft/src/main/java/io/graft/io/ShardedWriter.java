@@ -1,0 +1,61 @@
+package io.graft.io;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.WeightForm;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * Writes a model's directory one file after the other, so that never more than one file's tensors are in memory, and that
+ * those which are whole stay when the writer ends early. The index and {@code config.json}, without which a directory is
+ * no model, come last.
+ */
+public final class ShardedWriter {
+    private final Path directory;
+    private final int shards;
+
+    /** @param shards how many files there will be, numbered from 0 */
+    public ShardedWriter(Path directory, int shards) {
+        this.directory = directory;
+        this.shards = shards;
+    }
+
+    /** Where a file is, or will be. */
+    public Path path(int shard) {
+        return directory.resolve(String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", shard + 1, shards));
+    }
+
+    /** Whether the file is there: it then is whole. */
+    public boolean has(int shard) {
+        return Files.exists(path(shard));
+    }
+
+    /** Writes a file, in place of an older one. */
+    public void write(int shard, Map<String, Tensor> tensors) {
+        SafetensorsWriter.write(path(shard), tensors, SafetensorsWriter.PYTORCH);
+    }
+
+    /** Writes index and configuration; every file must be there. */
+    public void finish(LlamaConfig config, WeightForm form) {
+        ObjectNode index = Json.newObject();
+        ObjectNode map = Json.newObject();
+        long bytes = 0;
+        for (int shard = 0; shard < shards; shard++) {
+            try (SafetensorsFile file = SafetensorsFile.open(path(shard))) {
+                for (String name : file.names()) {
+                    map.put(name, path(shard).getFileName().toString());
+                    long elements = Arrays.stream(file.shape(name)).reduce(1, (a, b) -> a * b);
+                    bytes += elements * file.dtype(name).bytes();
+                }
+            }
+        }
+        index.putObject("metadata").put("total_size", bytes);
+        index.set("weight_map", map);
+        AtomicFiles.write(directory.resolve("model.safetensors.index.json"), PythonJson.write(index));
+        AtomicFiles.write(directory.resolve("config.json"), config.toJson(form));
+    }
+}

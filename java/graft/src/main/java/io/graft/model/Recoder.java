@@ -1,0 +1,162 @@
+package io.graft.model;
+
+import io.graft.io.Checkpoint;
+import io.graft.io.CodedWeights;
+import io.graft.io.LlamaConfig;
+import io.graft.io.SafetensorsFile;
+import io.graft.io.ShardedWriter;
+import io.graft.nn.Block;
+import io.graft.nn.Parameter;
+import io.graft.nn.Projection;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import io.graft.tensor.WeightForm;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Makes a checkpoint of codes out of a dense one, a block at a time: the first file of the new checkpoint holds embedding,
+ * last norm and head, as they are, each other one a block. A file that is there is not made again.
+ */
+public abstract class Recoder {
+    /** Sees each step of the work. */
+    @FunctionalInterface
+    public interface Listener {
+        /**
+         * @param error root mean square of what the layer's outputs differ by, where it is known, else NaN
+         * @return whether to go on
+         */
+        boolean recoded(String module, double error);
+    }
+
+    final Scope scope;
+    final Checkpoint checkpoint;
+    final LlamaConfig config;
+    final DType compute;
+    final WeightForm form;
+
+    /** @param compute the dtype in which a layer's weights are before they become codes */
+    Recoder(Scope scope, Checkpoint checkpoint, LlamaConfig config, DType compute, WeightForm form) {
+        this.scope = scope;
+        this.checkpoint = checkpoint;
+        this.config = config;
+        this.compute = compute;
+        this.form = form;
+        String module = "model.layers.0.self_attn.q_proj";
+        Weight.Kind stored = CodedWeights.form(checkpoint, module).kind();
+        if (stored != Weight.Kind.DENSE) {
+            throw new IllegalArgumentException(checkpoint.directory() + ": " + module + " is " + stored + " already");
+        }
+    }
+
+    /** How many files the new checkpoint has. */
+    public static int shards(LlamaConfig config) {
+        return config.layers() + 1;
+    }
+
+    /** Makes what is missing; false when the listener ended it early. */
+    public final boolean run(ShardedWriter out, Listener listener) {
+        if (!out.has(0)) {
+            writeRest(out);
+        }
+        start();
+        for (int i = 0; i < config.layers(); i++) {
+            if (out.has(i + 1) && !followsText()) {
+                continue;
+            }
+            try (Scope inner = scope.scope()) {
+                Block block = load(inner, i);
+                if (out.has(i + 1)) {
+                    try (SafetensorsFile file = SafetensorsFile.open(out.path(i + 1))) {
+                        reuse(inner, block, file);
+                    }
+                } else {
+                    Map<String, Tensor> tensors = new LinkedHashMap<>();
+                    if (!recode(inner, block, tensors, listener)) {
+                        return false;
+                    }
+                    norms(inner, block, tensors);
+                    out.write(i + 1, tensors);
+                }
+                finish(block, i + 1 == config.layers());
+            }
+        }
+        out.finish(config, form);
+        return true;
+    }
+
+    /** Whether text goes through the blocks, also through those that an earlier run made. */
+    boolean followsText() {
+        return false;
+    }
+
+    /** Before the first block. */
+    void start() {}
+
+    /** Puts the codes of the block's layers into the map; false when the listener wants to end. */
+    abstract boolean recode(Scope inner, Block block, Map<String, Tensor> tensors, Listener listener);
+
+    /** Gives a block the numbers that an earlier run made. */
+    void reuse(Scope inner, Block block, SafetensorsFile made) {}
+
+    /** After each block. */
+    void finish(Block block, boolean last) {}
+
+    private Block load(Scope inner, int i) {
+        Projection.Factory make =
+                (module, outputs, inputs) -> new Projection(inner, module, compute, outputs, inputs, 0);
+        Block block = new Block(inner, "model.layers." + i, compute, LlamaLayers.shape(config), make);
+        for (Projection projection : block.projections()) {
+            read(projection.parameter());
+        }
+        read(block.attention().norm().weight());
+        read(block.mlp().norm().weight());
+        return block;
+    }
+
+    private void read(Parameter parameter) {
+        checkpoint.read(parameter.name(), parameter.value());
+    }
+
+    /** A projection of codes beside the dense one, with its numbers not yet in it. */
+    final Projection coded(Scope inner, Projection dense) {
+        return Projection.of(
+                inner,
+                dense.module(),
+                compute,
+                dense.weight().n(),
+                dense.weight().k(),
+                0,
+                form);
+    }
+
+    private void norms(Scope inner, Block block, Map<String, Tensor> tensors) {
+        for (Parameter parameter : new Parameter[] {
+            block.attention().norm().weight(), block.mlp().norm().weight()
+        }) {
+            copy(inner, parameter.name(), tensors);
+        }
+    }
+
+    private void writeRest(ShardedWriter out) {
+        try (Scope inner = scope.scope()) {
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            copy(inner, "model.embed_tokens.weight", tensors);
+            copy(inner, "model.norm.weight", tensors);
+            if (!config.tiedEmbeddings()) {
+                copy(inner, "lm_head.weight", tensors);
+            }
+            out.write(0, tensors);
+        }
+    }
+
+    /** As it is, in the dtype of the file. */
+    private void copy(Scope inner, String name, Map<String, Tensor> tensors) {
+        Tensor tensor = inner.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
+        checkpoint.read(name, tensor);
+        tensors.put(name, tensor);
+    }
+}
