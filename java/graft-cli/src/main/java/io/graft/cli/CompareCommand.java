@@ -77,6 +77,7 @@ final class CompareCommand extends GraftCommand {
                 field.add(method, methodOptions, source, (long) text.batch * text.length);
             }
             out().note("%d methods on %s, %d steps each in turns", methods.size(), model.folder, steps);
+            field.contenders().forEach(contender -> contender.model().remark(out()));
             Interruption.install();
             Comparison comparison = new Comparison(out(), field.contenders(), validation, Interruption::requested);
             report(comparison.run(steps), training.size());

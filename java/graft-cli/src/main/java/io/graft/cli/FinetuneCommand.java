@@ -279,6 +279,7 @@ final class FinetuneCommand extends GraftCommand {
                         total,
                         model.dtype.toString().toLowerCase(Locale.ROOT),
                         model.quantize == Quantization.NONE ? "" : " over " + model.quantize);
+        opened.remark(out());
         out().event(
                         "start",
                         "method",

@@ -3,11 +3,14 @@ package io.graft.cli;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
 import io.graft.io.Checkpoint;
+import io.graft.io.CodedWeights;
 import io.graft.io.LlamaConfig;
+import io.graft.io.TensorSource;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Weight;
 import java.nio.file.Path;
 
 /** A model from a folder, with the adapter of another folder where one is named; closes with everything it holds. */
@@ -15,11 +18,16 @@ public final class OpenModel implements AutoCloseable {
     private final Scope scope;
     private final LlamaConfig config;
     private final Llama llama;
+    private final boolean sketchedHere;
 
-    private OpenModel(Scope scope, LlamaConfig config, Llama llama) {
+    private OpenModel(Scope scope, LlamaConfig config, Llama llama, TensorSource stored) {
         this.scope = scope;
         this.config = config;
         this.llama = llama;
+        this.sketchedHere = llama.projections().stream()
+                .anyMatch(layer -> layer.table() != null
+                        && (stored == null
+                                || CodedWeights.form(stored, layer.module()).kind() == Weight.Kind.DENSE));
     }
 
     /**
@@ -45,7 +53,7 @@ public final class OpenModel implements AutoCloseable {
         LlamaConfig config = LlamaConfig.read(GraftCommand.existingFolder("--model", model));
         Scope scope = context.scope();
         try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            return new OpenModel(scope, config, Llama.load(scope, checkpoint, config, dtype, options));
+            return new OpenModel(scope, config, Llama.load(scope, checkpoint, config, dtype, options), checkpoint);
         } catch (RuntimeException | Error failure) {
             scope.close();
             throw failure;
@@ -56,7 +64,7 @@ public final class OpenModel implements AutoCloseable {
     public static OpenModel create(Context context, LlamaConfig config, DType dtype, long seed, Llama.Options options) {
         Scope scope = context.scope();
         try {
-            return new OpenModel(scope, config, Llama.create(scope, config, dtype, seed, options));
+            return new OpenModel(scope, config, Llama.create(scope, config, dtype, seed, options), null);
         } catch (RuntimeException | Error failure) {
             scope.close();
             throw failure;
@@ -69,6 +77,13 @@ public final class OpenModel implements AutoCloseable {
 
     public Llama llama() {
         return llama;
+    }
+
+    /** Says so where dense layers became sketches without calibration. */
+    public void remark(Output out) {
+        if (sketchedHere) {
+            out.note("SketchTune: dense layers became sketches without calibration; `graft sketch` makes better ones");
+        }
     }
 
     /** Numbers of the base model. */

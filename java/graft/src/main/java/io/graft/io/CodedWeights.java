@@ -101,6 +101,9 @@ public final class CodedWeights {
             JsonFields state = new JsonFields(
                     source + ", " + module + STATE,
                     Json.readObject(module + STATE, new String(text, StandardCharsets.UTF_8)));
+            if (!state.text("quant_type").equals("nf4")) {
+                throw state.refuse("quant_type", "is '" + state.text("quant_type") + "', supported is 'nf4'");
+            }
             expect(state, "blocksize", BLOCK);
             if (!state.integers("shape").equals(List.of((int) weight.n(), (int) weight.k()))) {
                 throw state.refuse("shape", "is " + state.node("shape") + ", expected " + weight);

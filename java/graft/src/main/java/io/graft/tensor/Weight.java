@@ -8,6 +8,7 @@ import io.graft.binding.graft_weight;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * The weight W [n, k] (out, in) of a linear layer. A border of R leaves room behind the columns and below the rows, where
@@ -73,7 +74,7 @@ public final class Weight extends Handle {
         if (kind != Kind.DENSE) {
             throw new IllegalStateException("Weight.matrix: W is " + kind + ", not a matrix in memory");
         }
-        return view("matrix", handle.storage(), new long[] {n, k});
+        return view("matrix", graft_weight::storage);
     }
 
     /** The codes of NF4 [n · k / 2] or of a sketch [n, groups, blocks of 64 columns, bytes], as graft/weight.h has them. */
@@ -81,12 +82,12 @@ public final class Weight extends Handle {
         if (kind == Kind.DENSE) {
             throw new IllegalStateException("Weight.codes: W is dense");
         }
-        return view("codes", handle.storage(), null);
+        return view("codes", graft_weight::storage);
     }
 
     /** NF4: the scale of each 64 elements, F32, or U8 codes where {@link #nested}. */
     public Tensor absmax() {
-        return nf4View("absmax", handle.absmax());
+        return nf4View("absmax", graft_weight::absmax);
     }
 
     /** NF4: whether the scales are quantised once more. */
@@ -96,34 +97,35 @@ public final class Weight extends Handle {
 
     /** NF4, double quantised: the scale of each 256 scales. */
     public Tensor nestedAbsmax() {
-        return nf4View("nestedAbsmax", handle.nested_absmax());
+        return nf4View("nestedAbsmax", graft_weight::nested_absmax);
     }
 
     /** NF4, double quantised: what is added to all scales [1]. */
     public Tensor nestedOffset() {
-        return nf4View("nestedOffset", handle.nested_offset());
+        return nf4View("nestedOffset", graft_weight::nested_offset);
     }
 
-    private Tensor nf4View(String name, graft_tensor part) {
-        if (kind != Kind.NF4 || part.rank() == 0) {
+    private Tensor nf4View(String name, Function<graft_weight, graft_tensor> part) {
+        if (kind != Kind.NF4 || part.apply(handle).rank() == 0) {
             throw new IllegalStateException("Weight." + name + ": " + this + " has none");
         }
-        return view(name, part, null);
+        return view(name, part);
     }
 
-    /** One view of each part, which closes with the weight. viewShape: null for the part's own. */
-    private Tensor view(String name, graft_tensor part, long[] viewShape) {
+    /** One view of each part, which closes with the weight; of a dense one without the border. */
+    private Tensor view(String name, Function<graft_weight, graft_tensor> part) {
         synchronized (scope().context()) {
             checkOpen();
             Tensor view = views.get(name);
             if (view == null) {
-                long[] shape = viewShape == null ? new long[part.rank()] : viewShape;
+                graft_tensor tensor = part.apply(handle);
+                long[] shape = kind == Kind.DENSE ? new long[] {n, k} : new long[tensor.rank()];
                 long[] strides = new long[shape.length];
                 for (int i = 0; i < shape.length; i++) {
-                    shape[i] = viewShape == null ? part.shape(i) : shape[i];
-                    strides[i] = part.stride(i);
+                    shape[i] = kind == Kind.DENSE ? shape[i] : tensor.shape(i);
+                    strides[i] = tensor.stride(i);
                 }
-                view = scope().view(part, owner(), 0, shape, strides);
+                view = scope().view(tensor, owner(), 0, shape, strides);
                 views.put(name, view);
             }
             return view;

@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.tensor.DType;
+import io.graft.tensor.WeightForm;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -88,7 +90,10 @@ class LlamaConfigTest {
                 "attention_bias | true | field 'attention_bias' is true",
                 "mlp_bias | true | field 'mlp_bias' is true",
                 "attention_dropout | 0.1 | field 'attention_dropout' is not 0",
-                "quantization_config | {'bits':4} | field 'quantization_config' is present",
+                "quantization_config | {'bits':4} | field 'quantization_config.quant_method' is 'none', supported are",
+                "quantization_config | {'quant_method':'gptq'} | 'quantization_config.quant_method' is 'gptq'",
+                "quantization_config | {'quant_method':'bitsandbytes','load_in_8bit':true} | with load_in_4bit and nf4",
+                "quantization_config | {'quant_method':'bitsandbytes','load_in_4bit':true} | with load_in_4bit and nf4",
                 "vocab_size | null | field 'vocab_size' is missing",
                 "vocab_size | 0 | field 'vocab_size' is 0, expected at least 1",
                 "hidden_size | -48 | field 'hidden_size' is -48, expected at least 1",
@@ -115,6 +120,17 @@ class LlamaConfigTest {
                 .isInstanceOf(FormatException.class)
                 .hasMessageStartingWith(directory.toString())
                 .hasMessageContaining(message);
+    }
+
+    @Test
+    void codedCheckpointsSayHowAndAreRead() {
+        LlamaConfig config = LlamaConfig.read(Fixtures.path("models/llama_gqa/config.json"));
+        for (WeightForm form : List.of(WeightForm.DENSE, WeightForm.NF4, WeightForm.sketch(3, 2))) {
+            assertThat(read(config.toJson(form))).isEqualTo(config);
+        }
+        assertThat(config.toJson(WeightForm.DENSE)).doesNotContain("quantization_config");
+        assertThat(config.toJson(WeightForm.NF4)).contains("\"bnb_4bit_use_double_quant\": true");
+        assertThat(config.toJson(WeightForm.sketch(3, 2))).contains("\"entries\": 8", "\"groups\": 2");
     }
 
     @Test

@@ -81,6 +81,7 @@ public final class Demo {
                 BatchSource source = text.testBatches(settings.seed());
                 field.add(method, options, source, DemoText.TOKENS);
             }
+            field.contenders().forEach(contender -> contender.model().remark(out));
             Comparison comparison = new Comparison(out, field.contenders(), text.testValidation(), () -> false);
             List<Result> results = settings.steps() == null
                     ? comparison.run(left() * RESERVE, left() * LIMIT, STEPS_LEAST, STEPS_MOST)
