@@ -74,13 +74,12 @@ final class InfoCommand extends GraftCommand {
     private void model() {
         LlamaConfig config = LlamaConfig.read(existingFolder("--model", model));
         try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            long parameters = 0;
+            long parameters = config.parameters();
             long bytes = 0;
             Set<DType> dtypes = EnumSet.noneOf(DType.class);
             for (String name : checkpoint.names()) {
                 long elements = Arrays.stream(checkpoint.shape(name)).reduce(1, Math::multiplyExact);
                 DType dtype = checkpoint.dtype(name);
-                parameters += elements;
                 bytes += elements * dtype.bytes();
                 dtypes.add(dtype);
             }

@@ -160,7 +160,7 @@ public record Method(
                     "sketchtune",
                     "SketchTune",
                     "SKETCHTUNE",
-                    5e-4,
+                    2e-3,
                     (options, seed) -> SketchTune.create(
                             PeftSketchTuneConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)),
                             options.bits,

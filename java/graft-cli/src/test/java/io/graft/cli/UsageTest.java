@@ -16,7 +16,7 @@ class UsageTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "finetune", "compare", "generate", "eval", "info", "trace"})
+    @ValueSource(strings = {"demo", "finetune", "compare", "sketch", "quantize", "generate", "eval", "info", "trace"})
     void everyCommandExplainsItself(String command) {
         Cli run = Cli.run(command, "--help");
         assertThat(run.status()).isZero();
@@ -27,7 +27,17 @@ class UsageTest {
     @Test
     void theProgramListsItsCommands() {
         assertThat(Cli.run("--help").out())
-                .contains("demo", "finetune", "compare", "generate", "eval", "info", "trace", "`graft COMMAND --help`");
+                .contains(
+                        "demo",
+                        "finetune",
+                        "compare",
+                        "sketch",
+                        "quantize",
+                        "generate",
+                        "eval",
+                        "info",
+                        "trace",
+                        "`graft COMMAND --help`");
         assertThat(Cli.run("--version").out()).startsWith("graft ");
     }
 

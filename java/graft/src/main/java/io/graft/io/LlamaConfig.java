@@ -54,6 +54,13 @@ public record LlamaConfig(
     /** {@code quant_method} of a checkpoint whose linear layers are sketches ({@link CodedWeights}). */
     static final String SKETCH = "sketch";
 
+    /** How many numbers such a model has, however its files store them. */
+    public long parameters() {
+        long attention = 2L * hiddenSize * headDim * (heads + kvHeads);
+        long block = attention + 3L * hiddenSize * intermediateSize + 2L * hiddenSize;
+        return (tiedEmbeddings ? 1L : 2L) * vocabularySize * hiddenSize + layers * block + hiddenSize;
+    }
+
     /** The same configuration for weights of another dtype. */
     public LlamaConfig withDtype(DType other) {
         return new LlamaConfig(

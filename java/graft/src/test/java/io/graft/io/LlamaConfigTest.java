@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
@@ -120,6 +121,20 @@ class LlamaConfigTest {
                 .isInstanceOf(FormatException.class)
                 .hasMessageStartingWith(directory.toString())
                 .hasMessageContaining(message);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"llama_gqa", "llama_tied", "llama_rope3"})
+    void parametersAreThoseOfTheFile(String model) {
+        long expected = 0;
+        try (Checkpoint checkpoint = Checkpoint.open(Fixtures.path("models/" + model))) {
+            for (String name : checkpoint.names()) {
+                expected += Arrays.stream(checkpoint.shape(name)).reduce(1, (a, b) -> a * b);
+            }
+        }
+        assertThat(LlamaConfig.read(Fixtures.path("models/" + model + "/config.json"))
+                        .parameters())
+                .isEqualTo(expected);
     }
 
     @Test
