@@ -2,7 +2,6 @@ package io.graft.model;
 
 import io.graft.adapter.Adapter;
 import io.graft.io.Checkpoint;
-import io.graft.io.CodedWeights;
 import io.graft.io.LlamaConfig;
 import io.graft.nn.Adaptable;
 import io.graft.nn.BlockShape;
@@ -19,12 +18,10 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
-import java.util.function.Function;
 
 /**
  * A Llama: token embedding, decoder blocks, norm, head. The loss never makes the logits of a whole batch; backward is
@@ -88,18 +85,12 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** A model from a Hugging Face checkpoint, its weights converted to the compute dtype. */
     public static Llama load(Scope parent, Checkpoint checkpoint, LlamaConfig config, DType compute, Options options) {
-        return build(
-                parent,
-                config,
-                compute,
-                options,
-                module -> CodedWeights.form(checkpoint, module),
-                layers -> layers.load(checkpoint));
+        return build(parent, config, compute, options, checkpoint, layers -> layers.load(checkpoint));
     }
 
     /** A model from random numbers: weights N(0, 0.02²), norms 1. */
     public static Llama create(Scope parent, LlamaConfig config, DType compute, long seed, Options options) {
-        return build(parent, config, compute, options, module -> WeightForm.DENSE, layers -> layers.initialise(seed));
+        return build(parent, config, compute, options, null, layers -> layers.initialise(seed));
     }
 
     private static Llama build(
@@ -107,11 +98,11 @@ public final class Llama implements Adaptable, AutoCloseable {
             LlamaConfig config,
             DType compute,
             Options options,
-            Function<String, WeightForm> stored,
+            Checkpoint stored,
             Consumer<LlamaLayers> fill) {
         Scope scope = parent.scope();
         try {
-            LlamaLayers layers = new LlamaLayers(scope, config, compute, options.adapter(), options.base(), stored);
+            LlamaLayers layers = new LlamaLayers(scope, config, compute, options, stored);
             fill.accept(layers);
             return new Llama(scope, config, compute, options, layers);
         } catch (RuntimeException | Error e) {
@@ -310,7 +301,7 @@ public final class Llama implements Adaptable, AutoCloseable {
      */
     public void merge() {
         if (options.adapter() != null) {
-            expectDense("merge");
+            layers.expectDense("merge");
             release();
             options.adapter().merge();
             trainable = List.of();
@@ -319,18 +310,8 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. */
     public void save(Path directory) {
-        expectDense("save");
+        layers.expectDense("save");
         layers.save(directory, config.withDtype(dtype));
-    }
-
-    private void expectDense(String method) {
-        for (Projection projection : projections()) {
-            Weight.Kind kind = projection.weight().kind();
-            if (kind != Weight.Kind.DENSE) {
-                throw new IllegalStateException("Llama." + method + ": the base is " + kind
-                        + "; load the model, and its adapter, with a dense base for that");
-            }
-        }
     }
 
     BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode, Prefix front) {

@@ -33,7 +33,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
-import java.util.function.Function;
 import java.util.function.Predicate;
 
 /** The layers of a Llama with the names that Hugging Face gives their parameters, and how they are filled. */
@@ -60,14 +59,9 @@ final class LlamaLayers {
         }
     }
 
-    /** @param stored how a checkpoint has the weight of a module */
-    LlamaLayers(
-            Scope scope,
-            LlamaConfig config,
-            DType dtype,
-            Adapter adapter,
-            Weight.Kind base,
-            Function<String, WeightForm> stored) {
+    /** @param stored where the weights will come from, which may hold codes; null: from nowhere */
+    LlamaLayers(Scope scope, LlamaConfig config, DType dtype, Llama.Options options, Checkpoint stored) {
+        Adapter adapter = options.adapter();
         this.scope = scope;
         this.config = config;
         this.adapter = adapter;
@@ -82,7 +76,8 @@ final class LlamaLayers {
                         : new Parameter(
                                 table, scope.tensor(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize())));
         Projection.Factory make = (module, outputs, inputs) -> {
-            WeightForm form = form(module, stored.apply(module), adapter == null ? null : adapter.form(module), base);
+            WeightForm found = stored == null ? WeightForm.DENSE : CodedWeights.form(stored, module);
+            WeightForm form = form(module, found, adapter == null ? null : adapter.form(module), options.base());
             int border = adapter == null ? 0 : adapter.border(module);
             return Projection.of(scope, module, dtype, outputs, inputs, border, form);
         };
@@ -199,6 +194,17 @@ final class LlamaLayers {
             }
             return coded;
         });
+    }
+
+    /** Refuses what needs matrices in memory; method: of {@link Llama}. */
+    void expectDense(String method) {
+        for (Projection projection : projections()) {
+            Weight.Kind kind = projection.weight().kind();
+            if (kind != Weight.Kind.DENSE) {
+                throw new IllegalStateException("Llama." + method + ": the base is " + kind
+                        + "; load the model, and its adapter, with a dense base for that");
+            }
+        }
     }
 
     /** Writes config.json and model.safetensors into a directory; every layer is dense. */
