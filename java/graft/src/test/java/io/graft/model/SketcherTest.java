@@ -18,10 +18,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Sketches of whole models; the procedure itself is proven by the native tests. */
 class SketcherTest {
@@ -32,11 +34,12 @@ class SketcherTest {
     @TempDir
     Path folder;
 
+    /** Of a few words, so that inputs have few directions: random weights know no other structure. */
     private static int[][] text() {
         SplittableRandom random = new SplittableRandom(1);
         int[][] text = new int[21][];
         for (int i = 0; i < text.length; i++) {
-            text[i] = random.ints(LENGTH, 0, CONFIG.vocabularySize()).toArray();
+            text[i] = random.ints(LENGTH, 0, 12).toArray();
         }
         return text;
     }
@@ -51,7 +54,8 @@ class SketcherTest {
         try (Checkpoint checkpoint = Checkpoint.open(Golden.model(MODEL))) {
             Sketcher sketcher = new Sketcher(scope, checkpoint, CONFIG, dtype, settings(bits, 1), text());
             ShardedWriter files = new ShardedWriter(out, Recoder.shards(CONFIG));
-            assertThat(sketcher.run(files, (module, error) -> errors.add(error))).isTrue();
+            assertThat(sketcher.run(files, (module, error) -> errors.add(error)))
+                    .isTrue();
         }
         return errors;
     }
@@ -70,21 +74,28 @@ class SketcherTest {
         return Math.sqrt(sum / a.length);
     }
 
-    /** Over other text than that of the calibration. */
+    private static float[] firstBlock(Llama model) {
+        float[][] output = new float[1][];
+        int[] ids = Stream.of(text()).flatMapToInt(IntStream::of).toArray();
+        model.trace(Batch.of(text().length, LENGTH, ids, null), (stage, tensor) -> {
+            if (stage.equals("model.layers.0")) {
+                output[0] = tensor.floats();
+            }
+        });
+        return output[0];
+    }
+
     @ParameterizedTest
-    @EnumSource(
-            value = DType.class,
-            names = {"F32", "BF16"})
-    void calibrationKeepsTheLogitsNearer(DType dtype) throws Exception {
+    @CsvSource({"F32, 2", "F32, 3", "BF16, 2", "F32, 4"})
+    void calibrationKeepsOutputsNearer(DType dtype, int bits) throws Exception {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope()) {
-            assertThat(sketch(scope, dtype, 3, folder)).hasSize(14).allMatch(error -> error > 0 && error < 1);
-            Batch batch = Batch.of(1, 9, new int[] {1, 7, 3, 9, 4, 30, 11, 2, 40}, null);
-            float[] dense = load(scope, Golden.model(MODEL), Llama.Options.inference()).logits(batch);
-            float[] sketched = load(scope, folder, Llama.Options.inference()).logits(batch);
-            SketchTune nearest = SketchTune.create(PeftSketchTuneConfig.of("base", LlamaConfig.PROJECTIONS), 3, 1);
-            float[] uncalibrated = load(scope, Golden.model(MODEL), Llama.Options.training(nearest)).logits(batch);
-            assertThat(distance(sketched, dense)).isPositive().isLessThan(0.95 * distance(uncalibrated, dense));
+            assertThat(sketch(scope, dtype, bits, folder)).hasSize(14).allMatch(error -> error > 0 && error < 1);
+            float[] dense = firstBlock(load(scope, Golden.model(MODEL), Llama.Options.inference()));
+            float[] sketched = firstBlock(load(scope, folder, Llama.Options.inference()));
+            SketchTune nearest = SketchTune.create(PeftSketchTuneConfig.of("base", LlamaConfig.PROJECTIONS), bits, 1);
+            float[] uncalibrated = firstBlock(load(scope, Golden.model(MODEL), Llama.Options.training(nearest)));
+            assertThat(distance(sketched, dense)).isPositive().isLessThan(0.8 * distance(uncalibrated, dense));
         }
     }
 
