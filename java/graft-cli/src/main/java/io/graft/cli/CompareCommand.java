@@ -95,7 +95,7 @@ final class CompareCommand extends GraftCommand {
         }
         try {
             return names == null
-                    ? Method.all(model.quantize)
+                    ? Method.all(ModelFiles.stored(model.folder), model.quantize)
                     : Arrays.stream(names)
                             .map(String::strip)
                             .map(Method::named)

@@ -35,6 +35,7 @@ import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftVeraConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
+import io.graft.tensor.Weight;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -230,12 +231,11 @@ public record Method(
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
-    /** What trains over the codes of a quantised base; LoftQ only does. */
+    /** What trains over any codes, which LoftQ only does while they are made, and SketchTune only over its own. */
     private static final Set<String> ON_CODES = Set.of(
             "lora",
             "lora+",
             "lora-fa",
-            "loftq",
             "adalora",
             "vera",
             "paca",
@@ -248,11 +248,20 @@ public record Method(
             "mam",
             "ln");
 
-    /** Every method that trains on such a base, in the order of tables. */
-    public static List<Method> all(Quantization base) {
+    /**
+     * Every method that trains on such a base, in the order of tables.
+     *
+     * @param stored how the checkpoint holds linear layers
+     * @param base what dense ones become
+     */
+    public static List<Method> all(Weight.Kind stored, Quantization base) {
+        boolean codes = stored != Weight.Kind.DENSE || base != Quantization.NONE;
         return ALL.stream()
-                .filter(method ->
-                        base == Quantization.NONE ? !method.name.equals("loftq") : ON_CODES.contains(method.name))
+                .filter(method -> switch (method.name) {
+                    case "loftq" -> stored == Weight.Kind.DENSE && codes;
+                    case "sketchtune" -> stored == Weight.Kind.SKETCH || !codes;
+                    default -> !codes || ON_CODES.contains(method.name);
+                })
                 .toList();
     }
 

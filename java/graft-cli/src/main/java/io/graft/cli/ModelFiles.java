@@ -1,17 +1,27 @@
 package io.graft.cli;
 
+import io.graft.io.Checkpoint;
+import io.graft.io.CodedWeights;
+import io.graft.tensor.Weight;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 
-/** The small files that go with a model's weights. */
+/** A model's folder: how it holds weights, and the small files that go with them. */
 final class ModelFiles {
     private static final List<String> TOKENIZER =
             List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json");
 
     private ModelFiles() {}
+
+    /** How a folder's files hold the linear layers. */
+    static Weight.Kind stored(Path folder) {
+        try (Checkpoint checkpoint = Checkpoint.open(folder)) {
+            return CodedWeights.kind(checkpoint);
+        }
+    }
 
     /** Copies the tokenizer's files that there are, so that the saved model can be used by itself. */
     static void copyTokenizer(Path from, Path to) throws IOException {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.tensor.Context;
+import io.graft.tensor.Weight;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -58,7 +59,7 @@ class CompareTest {
         assertThat(run.err()).isEmpty();
         assertThat(run.status()).isZero();
         List<JsonNode> results = run.events("result");
-        assertThat(results).hasSameSizeAs(Method.all(Quantization.NONE));
+        assertThat(results).hasSameSizeAs(Method.all(Weight.Kind.DENSE, Quantization.NONE));
         for (JsonNode result : results) {
             String title = result.get("title").asText();
             assertThat(result.get("steps").asInt()).as(title).isEqualTo(25);

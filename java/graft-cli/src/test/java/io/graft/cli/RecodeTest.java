@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.tensor.Context;
+import io.graft.tensor.Weight;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -103,6 +104,39 @@ class RecodeTest {
     }
 
     @Test
+    void whatTrainsDependsOnTheBase() {
+        assertThat(names(Weight.Kind.DENSE, Quantization.NONE))
+                .contains("sketchtune", "paca")
+                .doesNotContain("loftq");
+        assertThat(names(Weight.Kind.DENSE, Quantization.NF4)).contains("loftq").doesNotContain("sketchtune", "paca");
+        assertThat(names(Weight.Kind.NF4, Quantization.NONE)).contains("lora").doesNotContain("sketchtune", "loftq");
+        assertThat(names(Weight.Kind.SKETCH, Quantization.NONE))
+                .contains("sketchtune", "lora")
+                .doesNotContain("full");
+        assertThat(sketch("--bits", 4).status()).isZero();
+        Cli compared = Cli.run(
+                "compare",
+                "--model",
+                out,
+                "--data",
+                text,
+                "--steps",
+                2,
+                "--length",
+                32,
+                "--batch",
+                2,
+                "--out",
+                folder.resolve("report"));
+        assertThat(compared.status()).as(compared.err()).isZero();
+        assertThat(compared.out()).contains("SketchTune", "LoRA");
+    }
+
+    private static List<String> names(Weight.Kind stored, Quantization base) {
+        return Method.all(stored, base).stream().map(Method::name).toList();
+    }
+
+    @Test
     void codesOfFilesAreThoseOfQuantizingWhileLoading() {
         Cli made = Cli.run("quantize", "--model", MODEL, "--output", out, "--json");
         assertThat(made.status()).isZero();
@@ -131,7 +165,7 @@ class RecodeTest {
         assertThat(tuned.status()).isZero();
         assertThat(Cli.run("quantize", "--model", out, "--output", folder.resolve("again"))
                         .err())
-                .contains("q_proj is NF4 already");
+                .contains("holds NF4 already");
     }
 
     @Test

@@ -66,8 +66,9 @@ final class StartingFactors {
             case QUANTISATION_ERROR -> {
                 Pair pair = kept.remove(module);
                 if (pair == null) {
-                    throw new IllegalArgumentException("Lora: " + module + " is " + weight.kind()
-                            + "; the error of quantisation is a start for quantised weights");
+                    throw new IllegalArgumentException(
+                            "Lora: " + module + " is " + weight.kind()
+                                    + "; the error of quantisation is a start for quantised weights, while dense ones become them");
                 }
                 TensorOps.copy(context, pair.a(), a);
                 TensorOps.copy(context, pair.b(), b);

@@ -46,6 +46,11 @@ public final class CodedWeights {
 
     private CodedWeights() {}
 
+    /** How a Llama's checkpoint holds its linear layers, as its first one says. */
+    public static Weight.Kind kind(TensorSource source) {
+        return form(source, "model.layers.0.self_attn.q_proj").kind();
+    }
+
     /** How the source holds the weight of a module: dense unless its tensors say otherwise. */
     public static WeightForm form(TensorSource source, String module) {
         if (source.contains(module + STATE)) {

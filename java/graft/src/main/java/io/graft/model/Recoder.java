@@ -45,10 +45,9 @@ public abstract class Recoder {
         this.config = config;
         this.compute = compute;
         this.form = form;
-        String module = "model.layers.0.self_attn.q_proj";
-        Weight.Kind stored = CodedWeights.form(checkpoint, module).kind();
+        Weight.Kind stored = CodedWeights.kind(checkpoint);
         if (stored != Weight.Kind.DENSE) {
-            throw new IllegalArgumentException(checkpoint.directory() + ": " + module + " is " + stored + " already");
+            throw new IllegalArgumentException(checkpoint.directory() + " holds " + stored + " already");
         }
     }
 

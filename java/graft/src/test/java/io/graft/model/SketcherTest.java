@@ -136,7 +136,7 @@ class SketcherTest {
             sketch(scope, DType.F32, 4, folder);
             try (Checkpoint checkpoint = Checkpoint.open(folder)) {
                 assertThatThrownBy(() -> new Nf4Recoder(scope, checkpoint, CONFIG, DType.F32))
-                        .hasMessageContaining("q_proj is SKETCH already");
+                        .hasMessageContaining("holds SKETCH already");
             }
         }
     }

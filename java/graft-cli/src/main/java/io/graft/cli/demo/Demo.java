@@ -12,6 +12,7 @@ import io.graft.cli.compare.Field;
 import io.graft.cli.compare.Report;
 import io.graft.cli.compare.Result;
 import io.graft.model.Generator;
+import io.graft.tensor.Weight;
 import io.graft.train.BatchSource;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -73,7 +74,7 @@ public final class Demo {
     }
 
     private List<Result> methods(BaseModel base, DemoText text) throws IOException {
-        List<Method> methods = Method.all(Quantization.NONE);
+        List<Method> methods = Method.all(Weight.Kind.DENSE, Quantization.NONE);
         out.note("3/4  fine-tuning on unit tests: %d methods in turns", methods.size());
         MethodOptions options = new MethodOptions().withBaseModel(base.folder());
         try (Field field = new Field(settings::openContext, base::open, settings.seed())) {
