@@ -81,6 +81,13 @@ final class SketchCommand extends RecodeCommand {
         if (!(exponent >= 0 && exponent <= 16)) {
             throw usage("--exponent must be in 0 to 16, got " + exponent);
         }
+        LlamaConfig config = LlamaConfig.read(model);
+        for (int inputs :
+                new int[] {config.hiddenSize(), config.heads() * config.headDim(), config.intermediateSize()}) {
+            if (inputs % groups != 0) {
+                throw usage("--groups must divide the inputs of every layer: " + groups + " does not divide " + inputs);
+            }
+        }
     }
 
     @Override

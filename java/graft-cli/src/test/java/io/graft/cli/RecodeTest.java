@@ -193,6 +193,7 @@ class RecodeTest {
     void usageErrorsNameTheOption() {
         assertThat(sketch("--bits", 5).err()).contains("--bits must be 2, 3 or 4, got 5");
         assertThat(sketch("--exponent", -1).err()).contains("--exponent");
+        assertThat(sketch("--groups", 7).err()).contains("7 does not divide");
         assertThat(Cli.run("quantize", "--model", MODEL, "--output", MODEL).err())
                 .contains("--output must not be the model's own folder");
     }
