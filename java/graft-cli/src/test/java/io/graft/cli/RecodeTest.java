@@ -106,9 +106,9 @@ class RecodeTest {
     @Test
     void whatTrainsDependsOnTheBase() {
         assertThat(names(Weight.Kind.DENSE, Quantization.NONE))
-                .contains("sketchtune", "paca")
+                .contains("sketchtune", "dora")
                 .doesNotContain("loftq");
-        assertThat(names(Weight.Kind.DENSE, Quantization.NF4)).contains("loftq").doesNotContain("sketchtune", "paca");
+        assertThat(names(Weight.Kind.DENSE, Quantization.NF4)).contains("loftq").doesNotContain("sketchtune", "dora");
         assertThat(names(Weight.Kind.NF4, Quantization.NONE)).contains("lora").doesNotContain("sketchtune", "loftq");
         assertThat(names(Weight.Kind.SKETCH, Quantization.NONE))
                 .contains("sketchtune", "lora")
