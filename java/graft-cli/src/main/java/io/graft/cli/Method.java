@@ -12,6 +12,7 @@ import io.graft.adapter.Ia3;
 import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
+import io.graft.adapter.Miss;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixTuning;
@@ -27,6 +28,7 @@ import io.graft.io.PeftConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
@@ -129,6 +131,19 @@ public record Method(
                             options.dropout,
                             seed & Integer.MAX_VALUE)),
                     (folder, train) -> train ? Vera.load(folder) : Vera.frozen(folder)),
+            new Method(
+                    "miss",
+                    "MiSS",
+                    "MISS",
+                    2e-3,
+                    (options, seed) -> Miss.create(
+                            PeftMissConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.rank,
+                                    options.dropout),
+                            seed),
+                    (folder, train) -> train ? Miss.load(folder) : Miss.frozen(folder)),
             new Method(
                     "paca",
                     "PaCA",
@@ -238,6 +253,7 @@ public record Method(
             "lora-fa",
             "adalora",
             "vera",
+            "miss",
             "paca",
             "s2ft",
             "bitfit",

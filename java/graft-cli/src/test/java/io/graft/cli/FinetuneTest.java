@@ -56,6 +56,7 @@ class FinetuneTest {
                 "olora",
                 "adalora",
                 "vera",
+                "miss",
                 "paca",
                 "s2ft",
                 "shira",
@@ -145,7 +146,7 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"lora", "bitfit", "bottleneck", "prompt"})
+    @ValueSource(strings = {"lora", "miss", "bitfit", "bottleneck", "prompt"})
     void lossFallsOverAQuantisedBase(String method) {
         Path out = folder.resolve(method);
         Cli run = finetune(out, "--method", method, "--quantize", "nf4", "--steps", 30, "--eval-data", text, "--json");

@@ -21,6 +21,7 @@ public abstract sealed class PeftConfig
                 PeftPacaConfig,
                 PeftIa3Config,
                 PeftVeraConfig,
+                PeftMissConfig,
                 PeftBitFitConfig,
                 PeftSketchTuneConfig,
                 PeftBottleneckConfig,

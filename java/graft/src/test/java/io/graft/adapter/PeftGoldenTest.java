@@ -46,6 +46,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "dora"),
                 Arguments.of("llama_gqa", "shira"),
                 Arguments.of("llama_gqa", "vera"),
+                Arguments.of("llama_gqa", "miss"),
                 Arguments.of("llama_gqa", "adalora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
@@ -76,7 +77,7 @@ class PeftGoldenTest {
                     .hasSize(model.trainable().size());
             for (Parameter parameter : model.trainable()) {
                 String key = ((PeftAdapter) model.adapter()).key(parameter);
-                float[] gradient = Golden.floats(scope, expected, "grad." + key);
+                float[] gradient = asHeld(parameter, Golden.floats(scope, expected, "grad." + key));
                 Golden.assertClose(key, parameter.gradient().floats(), gradient, GRADIENTS);
             }
         }
@@ -116,10 +117,25 @@ class PeftGoldenTest {
             close("loss after", model.loss(batch) + model.adapter().regularise(), steps.get("loss_after"));
             double stability = steps.get("stability").get("after_steps").asDouble();
             for (Parameter parameter : model.trainable()) {
-                float[] expected = Golden.floats(scope, after, ((PeftAdapter) model.adapter()).key(parameter));
+                String key = ((PeftAdapter) model.adapter()).key(parameter);
+                float[] expected = asHeld(parameter, Golden.floats(scope, after, key));
                 assertMoved(parameter, expected, Math.max(2e-5, 10 * stability), 2 * rate * count);
             }
         }
+    }
+
+    /** MiSS holds the transpose of what its file has. */
+    private static float[] asHeld(Parameter parameter, float[] values) {
+        if (!parameter.name().endsWith("miss_block")) {
+            return values;
+        }
+        int rows = (int) parameter.value().size(0);
+        int columns = (int) parameter.value().size(1);
+        float[] turned = new float[values.length];
+        for (int i = 0; i < values.length; i++) {
+            turned[i] = values[i % columns * rows + i / columns];
+        }
+        return turned;
     }
 
     private static void close(String what, double actual, JsonNode expected) {
@@ -324,6 +340,7 @@ class PeftGoldenTest {
             case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
             case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
+            case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
             case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
             case "PROMPT_TUNING" -> train ? PromptTuning.load(directory) : PromptTuning.frozen(directory);

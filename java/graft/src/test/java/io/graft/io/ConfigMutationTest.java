@@ -94,6 +94,12 @@ class ConfigMutationTest {
             assertThat(config.maskType()).isNotNull();
             config.randomSeed();
         });
+        mutate(config("miss"), file -> {
+            PeftMissConfig config = PeftMissConfig.read(file);
+            assertThat(config.rank()).isPositive();
+            assertThat(config.dropout()).isBetween(0.0, 1.0);
+            config.startsAtBase();
+        });
         mutate(config("vera"), file -> {
             PeftVeraConfig config = PeftVeraConfig.read(file);
             assertThat(config.rank()).isPositive();

@@ -9,6 +9,7 @@ import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Miss;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixTuning;
@@ -20,6 +21,7 @@ import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
@@ -60,6 +62,11 @@ class GradientCheckTest {
         }
         if (kind.equals("shira")) {
             return Shira.create("base", LlamaConfig.PROJECTIONS, 2, EntrySelection.random(3), 3);
+        }
+        if (kind.equals("miss")) {
+            return Miss.create(PeftMissConfig.parse("test", """
+                    {"peft_type": "MISS", "r": 5, "miss_dropout": 0.3, "init_weights": false,
+                     "target_modules": "all-linear"}"""), 2);
         }
         if (kind.equals("ia3")) {
             return Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "v_proj", "up_proj", "o_proj", "down_proj")));
@@ -108,6 +115,8 @@ class GradientCheckTest {
         "paca, true, true",
         "shira, false, false",
         "shira, true, true",
+        "miss, false, false",
+        "miss, true, true",
         "ia3, false, false",
         "ia3, true, true",
         "sketchtune, false, false",

@@ -8,10 +8,12 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Miss;
 import io.graft.adapter.Paca;
 import io.graft.adapter.Shira;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
@@ -51,6 +53,8 @@ class TrainerTest {
             .randomSeed(5)
             .build());
 
+    private static final Supplier<Adapter> MISS = () ->
+            Miss.create(PeftMissConfig.of("base", List.of("q_proj", "o_proj", "up_proj", "down_proj"), 3, 0.1), 3);
     private static final Supplier<Adapter> SHIRA =
             () -> Shira.create("base", LlamaConfig.PROJECTIONS, 3, EntrySelection.magnitude(), 0);
 
@@ -136,11 +140,11 @@ class TrainerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"full", "lora", "paca", "shira"})
+    @ValueSource(strings = {"full", "lora", "paca", "shira", "miss"})
     void aRunThatResumesIsTheSameRun(String method, @TempDir Path directory) {
         Path file = directory.resolve("run.safetensors");
         Supplier<Adapter> adapter = Map.<String, Supplier<Adapter>>of(
-                        "full", Full::new, "lora", LORA, "paca", PACA, "shira", SHIRA)
+                        "full", Full::new, "lora", LORA, "paca", PACA, "shira", SHIRA, "miss", MISS)
                 .get(method);
         DType dtype = method.equals("lora") ? DType.F32 : DType.BF16;
         try (Context context = Context.cpu(2);
