@@ -1,0 +1,326 @@
+package io.graft.cli;
+
+import io.graft.adapter.AdaLora;
+import io.graft.adapter.Adapter;
+import io.graft.adapter.BitFit;
+import io.graft.adapter.Bottleneck;
+import io.graft.adapter.ColumnSelection;
+import io.graft.adapter.Combined;
+import io.graft.adapter.EntrySelection;
+import io.graft.adapter.Full;
+import io.graft.adapter.Ia3;
+import io.graft.adapter.LnTuning;
+import io.graft.adapter.Lora;
+import io.graft.adapter.LoraStart;
+import io.graft.adapter.Miss;
+import io.graft.adapter.PTuning;
+import io.graft.adapter.Paca;
+import io.graft.adapter.PrefixTuning;
+import io.graft.adapter.PromptTuning;
+import io.graft.adapter.Shira;
+import io.graft.adapter.SketchTune;
+import io.graft.adapter.Vera;
+import io.graft.io.LlamaConfig;
+import io.graft.io.PeftAdaLoraConfig;
+import io.graft.io.PeftBitFitConfig;
+import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftIa3Config;
+import io.graft.io.PeftLnTuningConfig;
+import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftMissConfig;
+import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptEncoderConfig;
+import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftSketchTuneConfig;
+import io.graft.io.PeftVeraConfig;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** The methods in the order of tables, and how each makes a fresh adapter from the user's options. */
+final class MethodTable {
+    private MethodTable() {}
+
+    static final List<Method> ALL = List.of(
+            new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options), null),
+            new Method("lora", "LoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, false), MethodTable::lora),
+            new Method(
+                    "lora+",
+                    "LoRA+",
+                    "LORA",
+                    5e-4,
+                    (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio),
+                    MethodTable::lora),
+            new Method(
+                    "lora-fa",
+                    "LoRA-FA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> lora(options, seed, false).withFrozenDown(),
+                    MethodTable::lora),
+            new Method("dora", "DoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, true), MethodTable::lora),
+            new Method(
+                    "pissa",
+                    "PiSSA",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.PRINCIPAL),
+                    MethodTable::lora),
+            new Method(
+                    "olora",
+                    "OLoRA",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.ORTHOGONAL),
+                    MethodTable::lora),
+            new Method(
+                    "loftq",
+                    "LoftQ",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.QUANTISATION_ERROR),
+                    MethodTable::lora),
+            new Method(
+                    "adalora",
+                    "AdaLoRA",
+                    "ADALORA",
+                    1e-2,
+                    MethodTable::adaLora,
+                    (folder, train) -> train ? AdaLora.load(folder) : AdaLora.frozen(folder)),
+            new Method(
+                    "vera",
+                    "VeRA",
+                    "VERA",
+                    2e-2,
+                    (options, seed) -> Vera.create(PeftVeraConfig.of(
+                            options.baseModel,
+                            options.targets(LlamaConfig.PROJECTIONS),
+                            options.rank,
+                            options.dropout,
+                            seed & Integer.MAX_VALUE)),
+                    (folder, train) -> train ? Vera.load(folder) : Vera.frozen(folder)),
+            new Method(
+                    "miss",
+                    "MiSS",
+                    "MISS",
+                    2e-3,
+                    (options, seed) -> Miss.create(
+                            PeftMissConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.rank,
+                                    options.dropout),
+                            seed),
+                    (folder, train) -> train ? Miss.load(folder) : Miss.frozen(folder)),
+            new Method(
+                    "paca",
+                    "PaCA",
+                    "PACA",
+                    2e-3,
+                    MethodTable::paca,
+                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "s2ft",
+                    "S2FT",
+                    "PACA",
+                    2e-3,
+                    MethodTable::s2ft,
+                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "shira",
+                    "SHiRA",
+                    "SHIRA",
+                    2e-3,
+                    (options, seed) -> shira(options, selection(options, seed), seed),
+                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "fishmask",
+                    "FishMask",
+                    "SHIRA",
+                    2e-3,
+                    (options, seed) -> shira(options, EntrySelection.fisher(), seed),
+                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "sketchtune",
+                    "SketchTune",
+                    "SKETCHTUNE",
+                    2e-3,
+                    (options, seed) -> SketchTune.create(
+                            PeftSketchTuneConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)),
+                            options.bits,
+                            options.groups),
+                    (folder, train) -> train ? SketchTune.load(folder) : SketchTune.frozen(folder)),
+            new Method(
+                    "ia3",
+                    "(IA)³",
+                    "IA3",
+                    5e-2,
+                    (options, seed) -> Ia3.create(
+                            PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS))),
+                    (folder, train) -> train ? Ia3.load(folder) : Ia3.frozen(folder)),
+            new Method(
+                    "bitfit",
+                    "BitFit",
+                    "BITFIT",
+                    1e-2,
+                    (options, seed) -> BitFit.create(
+                            PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
+                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+            new Method(
+                    "prompt",
+                    "prompt tuning",
+                    "PROMPT_TUNING",
+                    5e-2,
+                    (options, seed) -> PromptTuning.create(
+                            PeftPromptTuningConfig.of(
+                                    options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
+                            seed),
+                    (folder, train) -> train ? PromptTuning.load(folder) : PromptTuning.frozen(folder)),
+            new Method(
+                    "prefix",
+                    "prefix tuning",
+                    "PREFIX_TUNING",
+                    1e-1,
+                    (options, seed) -> PrefixTuning.create(
+                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens), seed),
+                    (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
+            new Method(
+                    "ptuning",
+                    "P-tuning",
+                    "P_TUNING",
+                    5e-3,
+                    (options, seed) -> PTuning.create(
+                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed),
+                    MethodTable::pTuning),
+            new Method(
+                    "bottleneck",
+                    "bottleneck adapters",
+                    "BOTTLENECK",
+                    5e-3,
+                    (options, seed) -> Bottleneck.create(
+                            PeftBottleneckConfig.of(
+                                    options.baseModel,
+                                    options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
+                                    options.rank,
+                                    options.parallel),
+                            seed),
+                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+            new Method("mam", "MAM adapter", Method.COMBINED, 5e-3, MethodTable::mam, Method::combined),
+            new Method(
+                    "ln",
+                    "LN-tuning",
+                    "LN_TUNING",
+                    2e-2,
+                    (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
+                    (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
+
+    /** A prefix, and networks beside the second layer of each MLP. */
+    private static Adapter mam(MethodOptions options, long seed) {
+        Map<String, Adapter> parts = new LinkedHashMap<>();
+        parts.put("prefix", Method.named("prefix").create().apply(options, seed));
+        parts.put(
+                "bottleneck",
+                Bottleneck.create(
+                        PeftBottleneckConfig.of(
+                                options.baseModel, options.targets(List.of("down_proj")), options.rank, true),
+                        seed + 1));
+        return Combined.of(parts);
+    }
+
+    private static Adapter pTuning(Path folder, boolean train) {
+        if (train) {
+            throw new InputException(folder + " holds what an encoder made and not the encoder: it cannot be trained");
+        }
+        return PTuning.frozen(folder);
+    }
+
+    private static Full full(MethodOptions options) {
+        return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
+    }
+
+    private static Lora lora(Path folder, boolean train) {
+        return train ? Lora.load(folder) : Lora.frozen(folder);
+    }
+
+    private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {
+        PeftLoraConfig config = PeftLoraConfig.builder()
+                .rank(options.rank)
+                .alpha(options.alpha())
+                .dropout(options.dropout)
+                .rankStabilised(options.rankStabilised)
+                .weightDecomposed(weightDecomposed)
+                .baseModel(options.baseModel)
+                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
+                .build();
+        return Lora.create(config, seed);
+    }
+
+    /** Half as many triplets again at the start as the rank that is to be left. */
+    private static Adapter adaLora(MethodOptions options, long seed) {
+        int initial = options.rank + (options.rank + 1) / 2;
+        return AdaLora.create(
+                PeftAdaLoraConfig.of(
+                        options.baseModel,
+                        options.targets(LlamaConfig.PROJECTIONS),
+                        initial,
+                        options.rank,
+                        options.alpha(),
+                        options.dropout,
+                        PeftAdaLoraConfig.Schedule.of(options.steps)),
+                seed);
+    }
+
+    /** Columns of whole heads and of channels, about as many of both; the scale is 1. */
+    private static Adapter s2ft(MethodOptions options, long seed) {
+        int headDim = LlamaConfig.read(Path.of(options.baseModel)).headDim();
+        int heads = (options.rank + headDim - 1) / headDim * headDim;
+        PeftPacaConfig config = PeftPacaConfig.builder()
+                .rank(options.rank)
+                .alpha(options.rank)
+                .rankPattern(Map.of("o_proj", heads))
+                .alphaPattern(Map.of("o_proj", (double) heads))
+                .randomSeed(seed)
+                .baseModel(options.baseModel)
+                .targets(options.targets(List.of("o_proj", "down_proj")).toArray(String[]::new))
+                .build();
+        return Paca.create(config, ColumnSelection.structured(seed, headDim));
+    }
+
+    private static Adapter shira(MethodOptions options, EntrySelection selection, long seed) {
+        return Shira.create(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, selection, seed);
+    }
+
+    private static EntrySelection selection(MethodOptions options, long seed) {
+        return switch (options.selection) {
+            case RANDOM -> EntrySelection.random(seed);
+            case MAGNITUDE -> EntrySelection.magnitude();
+            case SMALLEST -> EntrySelection.smallest();
+            case GRADIENT -> EntrySelection.gradient();
+            case SNIP -> EntrySelection.snip();
+            case FISHER -> EntrySelection.fisher();
+            case CHANGE -> {
+                if (options.changedModel == null) {
+                    throw new InputException("--selection change needs --changed-model, a folder of the trained model");
+                }
+                yield EntrySelection.change(GraftCommand.existingFolder("--changed-model", options.changedModel));
+            }
+        };
+    }
+
+    private static Adapter paca(MethodOptions options, long seed) {
+        PeftPacaConfig config = PeftPacaConfig.builder()
+                .rank(options.rank)
+                .alpha(options.alpha())
+                .randomSeed(seed)
+                .baseModel(options.baseModel)
+                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
+                .build();
+        return Paca.create(
+                config,
+                options.columns == MethodOptions.Columns.NORM
+                        ? ColumnSelection.norm()
+                        : ColumnSelection.random(config.randomSeed()));
+    }
+}
