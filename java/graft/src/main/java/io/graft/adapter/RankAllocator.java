@@ -23,6 +23,8 @@ import java.util.Map;
  * cut.
  */
 final class RankAllocator {
+    private static final int BLOCK = 2048;
+
     /** One element's history for all elements of a parameter, fp32. */
     private static final class History {
         final Parameter parameter;
@@ -37,16 +39,29 @@ final class RankAllocator {
                     scope.tensor(Memory.OPTIMIZER, DType.F32, parameter.value().shape());
         }
 
-        void update(float beta1, float beta2) {
+        /** By blocks in arrays. why: the compiler makes vectors of loops over arrays, not over buffers. */
+        void update(float beta1, float beta2, float[][] blocks) {
             FloatBuffer p = values(parameter.master());
             FloatBuffer g = values(parameter.gradient());
-            FloatBuffer mean = values(sensitivity);
-            FloatBuffer spread = values(uncertainty);
-            for (int i = 0; i < p.limit(); i++) {
-                float now = Math.abs(p.get(i) * g.get(i));
-                float smooth = beta1 * mean.get(i) + (1 - beta1) * now;
-                mean.put(i, smooth);
-                spread.put(i, beta2 * spread.get(i) + (1 - beta2) * Math.abs(now - smooth));
+            FloatBuffer means = values(sensitivity);
+            FloatBuffer spreads = values(uncertainty);
+            float[] now = blocks[0];
+            float[] gradient = blocks[1];
+            float[] mean = blocks[2];
+            float[] spread = blocks[3];
+            for (int first = 0; first < p.limit(); first += BLOCK) {
+                int count = Math.min(BLOCK, p.limit() - first);
+                p.get(first, now, 0, count);
+                g.get(first, gradient, 0, count);
+                means.get(first, mean, 0, count);
+                spreads.get(first, spread, 0, count);
+                for (int i = 0; i < count; i++) {
+                    float sensitive = Math.abs(now[i] * gradient[i]);
+                    mean[i] = beta1 * mean[i] + (1 - beta1) * sensitive;
+                    spread[i] = beta2 * spread[i] + (1 - beta2) * Math.abs(sensitive - mean[i]);
+                }
+                means.put(first, mean, 0, count);
+                spreads.put(first, spread, 0, count);
             }
         }
 
@@ -80,6 +95,7 @@ final class RankAllocator {
 
     private final PeftAdaLoraConfig config;
     private final List<Triplets> modules = new ArrayList<>();
+    private final float[][] blocks = new float[4][BLOCK];
     private int triplets;
 
     RankAllocator(PeftAdaLoraConfig config) {
@@ -116,7 +132,7 @@ final class RankAllocator {
         if (step < end) {
             for (Triplets module : modules) {
                 for (History history : List.of(module.a(), module.b(), module.values())) {
-                    history.update((float) config.beta1(), (float) config.beta2());
+                    history.update((float) config.beta1(), (float) config.beta2(), blocks);
                 }
             }
         }
