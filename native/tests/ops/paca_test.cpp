@@ -6,67 +6,13 @@
 
 #include "golden.h"
 #include "gradients.h"
-#include "tensors.h"
+#include "paca_layer.h"
 
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
-graft_dtype sums_of(graft_dtype dtype) { return dtype == kF64 ? kF64 : kF32; }
-
-struct Case {
-  graft_dtype dtype = kF32;
-  std::int64_t t = 5, k = 9, n = 7, r = 3;
-  bool accumulate = false, integers = false;
-  int pad = 0;
-  std::string text() const {
-    return std::string(name(dtype)) + " " + std::to_string(t) + "x" + std::to_string(k) + "->" + std::to_string(n) +
-           " r " + std::to_string(r) + (accumulate ? " accumulate" : "");
-  }
-};
-
-// r different columns, not in order.
-std::vector<double> columns_of(std::int64_t k, std::int64_t r) {
-  std::vector<double> all;
-  for (std::int64_t j = 0; j < r; ++j) all.push_back(static_cast<double>((r - 1 - j) * k / r));
-  return all;
-}
-
-struct Layer {
-  Layer(const Context& c, const Case& s)
-      : context(c),
-        x(c, s.dtype, {s.t, s.k}, s.pad == 0 ? 0 : s.k + s.pad),
-        dy(c, s.dtype, {s.t, s.n}, s.pad == 0 ? 0 : s.n + s.pad),
-        y(c, s.dtype, {s.t, s.n}),
-        x_i(c, s.dtype, {s.t, s.r}),
-        dx(c, s.dtype, {s.t, s.k}),
-        dd(c, sums_of(s.dtype), {s.n, s.r}),
-        d(c, sums_of(s.dtype), {s.n, s.r}),
-        bias(c, sums_of(s.dtype), {s.n}),
-        dbias(c, sums_of(s.dtype), {s.n}),
-        original(c, s.dtype, {s.n, s.r}),
-        indices(c, GRAFT_DTYPE_I32, {s.r}),
-        w(c, s.dtype, s.n, s.k, s.pad),
-        matrix(w.matrix()),
-        accumulate(s.accumulate) {
-    indices.set(columns_of(s.k, s.r));
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &dy, &y, &dx, &dd, &d, &bias, &dbias, &matrix})
-      s.integers ? tensor->integers(seed++) : tensor->random(seed++);
-  }
-  void forward() { GRAFT_EXPECT_OK(graft_paca_forward(context, x, w, indices, bias, accumulate, y, x_i)); }
-  void backward() { GRAFT_EXPECT_OK(graft_paca_backward(context, dy, x_i, w, kScale, accumulate, dx, dd, dbias)); }
-  void read() { GRAFT_EXPECT_OK(graft_paca_read(context, w, indices, original)); }
-  void write() { GRAFT_EXPECT_OK(graft_paca_write(context, d, original, indices, kScale, w)); }
-
-  static constexpr double kScale = 2;
-  const Context& context;
-  Tensor x, dy, y, x_i, dx, dd, d, bias, dbias, original, indices;
-  const Weight w;
-  Tensor matrix;
-  bool accumulate;
-};
+using Case = PacaCase;
+using Layer = PacaLayer;
 
 TEST(Paca, GoldenFiles) {
   for (const std::string& path : golden_files("paca_linear")) {
@@ -233,124 +179,6 @@ TEST(Paca, IntegersAreExact) {
     a.pop_back(), b.pop_back();  // norms are roots
     EXPECT_EQ(a, b) << s.text();
   }
-}
-
-// y, x_i, dx, dd, dbias of the layer with the slab beside W.
-std::vector<std::vector<double>> slab_of(const Context& c, Layer& layer, const graft_weight* w) {
-  GRAFT_EXPECT_OK(graft_paca_slab_forward(c, layer.x, w, layer.indices, layer.d, Layer::kScale, layer.bias,
-                                          layer.accumulate, layer.y, layer.x_i));
-  GRAFT_EXPECT_OK(graft_paca_slab_backward(c, layer.dy, layer.x_i, w, layer.indices, layer.d, Layer::kScale,
-                                           layer.accumulate, layer.dx, layer.dd, layer.dbias));
-  return {layer.y.get(), layer.x_i.get(), layer.dx.get(), layer.dd.get(), layer.dbias.get()};
-}
-
-void expect_slabs_agree(const Case& s, const std::vector<std::vector<double>>& a,
-                        const std::vector<std::vector<double>>& b, bool in_dtype = true) {
-  const double grain = 3 * unit_roundoff(s.dtype);
-  const double terms[] = {static_cast<double>(s.k + s.r), 0, static_cast<double>(s.n), static_cast<double>(s.t),
-                          static_cast<double>(s.t)};
-  const char* names[] = {"y", "x_i", "dx", "dd", "dbias"};
-  for (int i = 0; i < 5; ++i) {
-    const bool stored = in_dtype && (i == 0 || i == 2);
-    // Two roundings of each stored sum, and of d and of the r sums on the way, to bf16.
-    expect_close(a[i], b[i], (stored ? 2 * grain : 0) + terms[i] * 0x1p-23, s.text() + " slab " + names[i],
-                 terms[i] * 0.25);
-  }
-}
-
-TEST(Paca, SlabAgreesWithReferenceAndWithTheColumnsInPlace) {
-  const Context fast(2, "fast"), reference(2, "reference");
-  for (graft_dtype dtype : {kF32, kBf16})
-    for (auto [t, k, n, r] :
-         {std::tuple{1, 1, 1, 1}, {2, 3, 5, 2}, {33, 48, 40, 17}, {70, 96, 257, 8}, {129, 64, 300, 64}})
-      for (bool accumulate : {false, true}) {
-        const Case s{dtype, t, k, n, r, accumulate, false, accumulate ? 16 : 0};
-        Layer a(fast, s), b(reference, s), in_place(reference, s);
-        const std::vector<double> before = a.matrix.get();
-        const auto values = slab_of(fast, a, a.w);
-        expect_slabs_agree(s, values, slab_of(reference, b, b.w));
-        EXPECT_EQ(a.matrix.get(), before) << s.text();
-        in_place.read();
-        in_place.write();
-        in_place.forward();
-        in_place.backward();
-        expect_slabs_agree(
-            s, values,
-            {in_place.y.get(), in_place.x_i.get(), in_place.dx.get(), in_place.dd.get(), in_place.dbias.get()});
-      }
-}
-
-TEST(Paca, SlabOverCodes) {
-  for (graft_dtype dtype : {kF32, kBf16})
-    for (auto [t, k, n, r] : {std::tuple{1, 64, 96, 4}, {8, 128, 70, 5}, {40, 192, 130, 16}}) {
-      const Context fast(2, "fast"), reference(2, "reference");
-      const Case s{dtype, t, k, n, r, true};
-      std::vector<std::vector<double>> results[3];
-      int i = 0;
-      for (const Context* c : {&fast, &reference}) {
-        Layer layer(*c, s);
-        graft_weight* codes = nullptr;
-        GRAFT_ASSERT_OK(graft_weight_create_nf4(*c, GRAFT_MEMORY_BASE, n, k, 1, &codes));
-        GRAFT_ASSERT_OK(graft_nf4_quantize(*c, layer.matrix, codes));
-        results[i++] = slab_of(*c, layer, codes);
-        if (c == &reference) {  // the codes' matrix, in fp32, is the same layer
-          Layer wide(*c, {kF32, t, k, n, r, true});
-          for (auto [to, from] : {std::pair{&wide.x, &layer.x}, {&wide.dy, &layer.dy}}) to->set(from->get());
-          Layer fresh(*c, s);
-          wide.y.set(fresh.y.get()), wide.dx.set(fresh.dx.get());
-          GRAFT_ASSERT_OK(graft_nf4_dequantize(*c, codes, wide.matrix));
-          results[i++] = slab_of(*c, wide, wide.w);
-        }
-        GRAFT_ASSERT_OK(graft_weight_destroy(*c, codes));
-      }
-      expect_slabs_agree(s, results[0], results[1]);
-      expect_slabs_agree(s, results[0], results[2]);
-    }
-}
-
-TEST(Paca, SlabFiniteDifferencesThreadsAndArguments) {
-  const Context c(1);
-  {
-    Layer layer(c, {kF64, 4, 6, 5, 3});
-    layer.dd.fill(0), layer.dbias.fill(0);
-    slab_of(c, layer, layer.w);
-    const auto objective = [&] {
-      GRAFT_EXPECT_OK(graft_paca_slab_forward(c, layer.x, layer.w, layer.indices, layer.d, Layer::kScale, layer.bias, 0,
-                                              layer.y, layer.x_i));
-      return dot(layer.dy.get(), layer.y.get());
-    };
-    expect_gradient(layer.x, layer.dx.get(), objective, "dx");
-    expect_gradient(layer.d, layer.dd.get(), objective, "dd");
-    expect_gradient(layer.bias, layer.dbias.get(), objective, "dbias");
-  }
-  const Context two(2), four(4);
-  for (graft_dtype dtype : {kF32, kBf16}) {
-    const Case s{dtype, 150, 600, 520, 9};
-    Layer one(c, s);
-    const auto expected = slab_of(c, one, one.w);
-    for (const Context* other : {&two, &four}) {
-      Layer layer(*other, s);
-      EXPECT_EQ(slab_of(*other, layer, layer.w), expected) << s.text();
-    }
-  }
-  Layer empty(c, {kF32, 0, 6, 4, 2}), none(c, {kBf16, 3, 6, 4, 0}), layer(c, {});
-  slab_of(c, empty, empty.w);
-  slab_of(c, none, none.w);
-  GRAFT_EXPECT_OK(
-      graft_paca_slab_forward(c, layer.x, layer.w, layer.indices, layer.d, 1, nullptr, 0, layer.y, nullptr));
-  GRAFT_EXPECT_OK(graft_paca_slab_backward(c, layer.dy, nullptr, layer.w, layer.indices, layer.d, 1, 0, layer.dx,
-                                           nullptr, nullptr));
-  expect_error(graft_paca_slab_forward(c, layer.x, layer.w, layer.indices, nullptr, 1, nullptr, 0, layer.y, layer.x_i),
-               GRAFT_INVALID_ARGUMENT, {"d is NULL"});
-  expect_error(
-      graft_paca_slab_forward(c, layer.x, layer.w, layer.indices, layer.x_i, 1, nullptr, 0, layer.y, layer.x_i),
-      GRAFT_SHAPE_MISMATCH, {"d [5, 3]", "[7, 3]"});
-  expect_error(graft_paca_slab_backward(c, layer.dy, layer.x_i, layer.w, layer.indices, layer.d, INFINITY, 0, layer.dx,
-                                        layer.dd, nullptr),
-               GRAFT_INVALID_ARGUMENT, {"scale"});
-  expect_error(
-      graft_paca_slab_backward(c, layer.dy, layer.x_i, layer.w, nullptr, layer.d, 1, 0, layer.dx, layer.dd, nullptr),
-      GRAFT_INVALID_ARGUMENT, {"indices is NULL"});
 }
 
 TEST(Paca, FiniteDifferences) {
