@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.tensor.Context;
+import io.graft.tensor.Weight;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -104,7 +105,24 @@ class FinetuneTest {
         assertThat(run.err()).contains("'full' trains the model itself and goes with no other");
         assertThat(finetune(folder.resolve("out"), "--method", "loftq", "--steps", 1)
                         .err())
-                .contains("q_proj is DENSE; the error of quantisation is a start for quantised weights");
+                .contains("q_proj is DENSE; LoftQ starts from a dense checkpoint that is quantised as it is loaded");
+    }
+
+    /** The list of what trains over codes says what the adapters themselves accept. */
+    @Test
+    void overCodesTrainsWhatIsListed() {
+        List<Method> listed = Method.all(Weight.Kind.DENSE, Quantization.NF4);
+        for (Method method : Method.all()) {
+            Cli run = finetune(
+                    folder.resolve("nf4-" + method.name()),
+                    "--method",
+                    method.name(),
+                    "--quantize",
+                    "nf4",
+                    "--steps",
+                    1);
+            assertThat(run.status() == 0).as(method.name() + ": " + run.err()).isEqualTo(listed.contains(method));
+        }
     }
 
     @ParameterizedTest

@@ -9,6 +9,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.util.function.Consumer;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.SingularOps_DDRM;
@@ -52,12 +53,7 @@ final class Factors {
         with(m, a, b, factors -> factors.splitFirst(m, a, b));
     }
 
-    @FunctionalInterface
-    private interface Work {
-        void on(Factors factors);
-    }
-
-    private static void with(Tensor m, Tensor a, Tensor b, Work work) {
+    private static void with(Tensor m, Tensor a, Tensor b, Consumer<Factors> work) {
         int rank = (int) a.size(0);
         if (rank > Math.min(m.size(0), m.size(1))) {
             throw new IllegalArgumentException(
@@ -70,7 +66,7 @@ final class Factors {
                 wide = scope.tensor(Memory.WORKSPACE, DType.F32, m.size(0), m.size(1));
                 TensorOps.copy(context, m, wide);
             }
-            work.on(new Factors(context, scope.weight(wide)));
+            work.accept(new Factors(context, scope.weight(wide)));
         }
     }
 

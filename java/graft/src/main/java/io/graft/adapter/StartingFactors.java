@@ -66,9 +66,8 @@ final class StartingFactors {
             case QUANTISATION_ERROR -> {
                 Pair pair = kept.remove(module);
                 if (pair == null) {
-                    throw new IllegalArgumentException(
-                            "Lora: " + module + " is " + weight.kind()
-                                    + "; the error of quantisation is a start for quantised weights, while dense ones become them");
+                    throw new IllegalArgumentException("Lora: " + module + " is " + weight.kind()
+                            + "; LoftQ starts from a dense checkpoint that is quantised as it is loaded");
                 }
                 TensorOps.copy(context, pair.a(), a);
                 TensorOps.copy(context, pair.b(), b);

@@ -68,6 +68,10 @@ public final class Trainer implements AutoCloseable {
     private volatile boolean stopping;
 
     public Trainer(Llama model, Options options, BatchSource source) {
+        if (model.adapter() == null) {
+            throw new IllegalArgumentException(
+                    "Trainer: the model has nothing to train, make it with Options.training");
+        }
         this.model = model;
         this.options = options;
         this.source = source;
