@@ -18,7 +18,7 @@ configure_and_build() {
 }
 
 run_tests() {
-    ctest --test-dir "$1" --output-on-failure --no-tests=error
+    ctest --test-dir "$1" -j"$(nproc)" --output-on-failure --no-tests=error
 }
 
 mkdir -p "$target"

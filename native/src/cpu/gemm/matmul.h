@@ -12,6 +12,9 @@ std::string matmul_refuse(graft_dtype input, graft_dtype output);
 std::shared_ptr<const Matmul> matmul_for(const Matrix& a, const Matrix& b, const Matrix& c, float beta, bool with_bias);
 
 /** Scratch bytes that one running matmul needs. */
+/** Whether the library reads behind the rows of an A like this one, up to the next multiple of 32 columns, and counts
+ * on finite values there. */
+bool matmul_reads_past_rows(const Matmul& matmul);
 std::int64_t matmul_scratch(const Matmul& matmul);
 
 /** Runs on the calling thread. */
