@@ -281,6 +281,7 @@ Shape shape_of(const char* text) {
 }
 
 std::string isa() {
+  if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("amx-bf16")) return "amx";
   if (__builtin_cpu_supports("avx512bf16")) return "avx512_bf16";
   if (__builtin_cpu_supports("avx512f")) return "avx512";
   return __builtin_cpu_supports("avx2") ? "avx2" : "baseline";

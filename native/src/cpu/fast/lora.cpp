@@ -4,6 +4,7 @@
 
 #include "core/context.h"
 #include "core/tensor_check.h"
+#include "cpu/fast/skinny_amx.h"
 #include "cpu/fast/visit.h"
 
 namespace graft::cpu {
@@ -43,6 +44,18 @@ Matrix converted(core::Context& context, core::Scratch& scratch, const graft_ten
     convert(from.part(first, 0, count, columns), static_cast<float>(scale), to.part(first, 0, count, columns));
   });
   return to;
+}
+
+void convert_and_fill(const Matrix& from, float scale, const Matrix& to) {
+  convert(from, scale, to.part(0, 0, from.rows, from.columns));
+  const std::int64_t bytes = graft_dtype_bytes(to.dtype), rest = to.columns - from.columns;
+  for (std::int64_t t = 0; rest > 0 && t < from.rows; ++t)
+    std::fill_n(static_cast<char*>(to.part(t, from.columns, 1, rest).data), rest * bytes, char{0});
+}
+
+std::int64_t border_columns(const graft_weight& w, std::int64_t rank, graft_dtype dtype) {
+  if (!has_bf16_tiles() || graft_dtype_bytes(dtype) != 2) return rank;
+  return std::min<std::int64_t>(w.border, (rank + kTileColumns - 1) / kTileColumns * kTileColumns);
 }
 
 std::string refuse(const ops::LoraPack& a) { return refuse_types(a.w->storage, *a.a, *a.b, nullptr); }

@@ -28,6 +28,7 @@ class Backward {
         n_(a.w->n),
         k_(a.w->k),
         rank_(a.a->shape[0]),
+        border_(bordered ? border_columns(*a.w, rank_, a.dy->dtype) : 0),
         dtype_(a.dy->dtype),
         scratch_(context.arena),
         dy_(matrix_of(*a.dy)) {}
@@ -38,8 +39,8 @@ class Backward {
     if (a_.dx == nullptr || a_.dropout.active()) {
       columns_and_rest(a_.dropout.active() && a_.dx != nullptr ? frozen() : nullptr);
     } else if (bordered_) {
-      const GemmPanels dx(context_, scratch_, row_major(dy_.data, dtype_, rows_, n_ + rank_, dy_.row_stride),
-                          matrix_of(a_.w->storage).part(0, 0, n_ + rank_, k_), matrix_of(*a_.dx), beta());
+      const GemmPanels dx(context_, scratch_, row_major(dy_.data, dtype_, rows_, n_ + border_, dy_.row_stride),
+                          matrix_of(a_.w->storage).part(0, 0, n_ + border_, k_), matrix_of(*a_.dx), beta());
       panels_and_rest(dx, nullptr);
     } else {
       const Matrix down = converted(context_, scratch_, *a_.a, 1, dtype_);
@@ -64,11 +65,11 @@ class Backward {
     const bool pairs = has_pairs();
     const Matrix up = pairs ? up_rows() : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
     ds_ = scratch_.take<float>(rows_ * rank_);
-    auto* row_pairs = pairs ? scratch_.take<std::uint32_t>((rows_ + 1) / 2 * rank_) : nullptr;
+    auto* row_pairs = pairs ? scratch_.take<std::uint32_t>(pair_words(rows_, rank_)) : nullptr;
     narrow_ds_ = {ds_, row_pairs, rank_};
     const bool for_gemm = a_.dx != nullptr && !a_.dropout.active();
     if (for_gemm && bordered_) {
-      tail_ = row_major(dy_.data, dtype_, rows_, n_ + rank_, dy_.row_stride).part(0, n_, rows_, rank_);
+      tail_ = row_major(dy_.data, dtype_, rows_, n_ + border_, dy_.row_stride).part(0, n_, rows_, border_);
     } else if (for_gemm) {
       tail_ = row_major(scratch_.take<char>(rows_ * rank_ * graft_dtype_bytes(dtype_)), dtype_, rows_, rank_, rank_);
     }
@@ -76,6 +77,7 @@ class Backward {
       return GemmPanel(context_, scratch_, dy_.part(0, 0, count, n_), up,
                        row_major(ds_, GRAFT_DTYPE_F32, count, rank_, rank_), 0);
     };
+    const PackedRows packed = pairs ? packed_rows(scratch_, up) : PackedRows{};
     const std::int64_t chunks = chunks_of(rows_, kSkinnyRows), last = rows_ - (chunks - 1) * kSkinnyRows;
     const GemmPanel inner = pairs ? GemmPanel() : panel(std::min(rows_, kSkinnyRows));
     const GemmPanel end = pairs || last == kSkinnyRows ? inner : panel(last);
@@ -83,13 +85,13 @@ class Backward {
       const std::int64_t first = chunk * kSkinnyRows, count = std::min(kSkinnyRows, rows_ - first);
       float* out = ds_ + first * rank_;
       if (pairs) {
-        row_products_bf16(dy_.part(first, 0, count, n_), {}, up, 1, out);
+        row_products_bf16(dy_.part(first, 0, count, n_), {}, packed, 1, out);
       } else {
         (count == kSkinnyRows ? inner : end).run(worker, dy_.part(first, 0, 0, 0).data, up.data, out);
       }
       const Matrix made = row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_);
-      if (pairs) pair_rows_bf16(made, row_pairs + first / 2 * rank_);
-      if (for_gemm) convert(made, 1, tail_.part(first, 0, count, rank_));
+      if (pairs) pair_rows_bf16(made, row_pairs + pair_words(first, rank_));
+      if (for_gemm) convert_and_fill(made, 1, tail_.part(first, 0, count, tail_.columns));
     });
   }
 
@@ -181,7 +183,7 @@ class Backward {
   core::Context& context_;
   const ops::LoraBackward& a_;
   const bool bordered_;
-  const std::int64_t rows_, n_, k_, rank_;
+  const std::int64_t rows_, n_, k_, rank_, border_;
   const graft_dtype dtype_;
   core::Scratch scratch_;
   const Matrix dy_;

@@ -22,6 +22,7 @@ class Projection {
       : x_(x), down_(down), dropout_(dropout), pairs_(x.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) {
     const std::int64_t threads = context.pool.threads(), rows = x.rows, columns = x.columns;
     if (dropout.active()) bits_ = scratch.take<std::uint8_t>(threads * bits_size());
+    if (pairs_) packed_ = packed_rows(scratch, down);
     if (pairs_) return;
     if (dropout.active()) kept_ = scratch.take<char>(threads * kept_size());
     const auto panel = [&](std::int64_t count) {
@@ -41,7 +42,7 @@ class Projection {
     std::uint8_t* bits = bits_ == nullptr ? nullptr : bits_ + worker * bits_size();
     for (std::int64_t t = 0; bits != nullptr && t < count; ++t)
       keep_bits(dropout_, (first + t) * x_.columns, x_.columns, bits + t * pitch);
-    if (pairs_) return row_products_bf16(rows, {bits, pitch}, down_, 1, out);
+    if (pairs_) return row_products_bf16(rows, {bits, pitch}, packed_, 1, out);
     const void* from = rows.data;
     if (bits != nullptr) {
       char* kept = kept_ + worker * kept_size();
@@ -59,6 +60,7 @@ class Projection {
   const Matrix x_, down_;
   const ops::Dropout dropout_;
   const bool pairs_;
+  PackedRows packed_{};
   std::uint8_t* bits_ = nullptr;
   char* kept_ = nullptr;
   GemmPanel inner_, end_;
@@ -78,7 +80,7 @@ void project(core::Context& context, const Matrix& x, const Matrix& down, const 
     float* out = sums + worker * kSkinnyRows * rank;
     projection.run(first, count, worker, out);
     const Matrix made = row_major(out, GRAFT_DTYPE_F32, count, rank, rank);
-    convert(made, scale, tail.part(first, 0, count, rank));
+    convert_and_fill(made, scale, tail.part(first, 0, count, tail.columns));
     if (s != nullptr) convert(made, scale, matrix_of(*s).part(first, 0, count, rank));
   });
 }
@@ -89,7 +91,7 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   const graft_dtype dtype = a.x->dtype;
   core::Scratch scratch(context.arena);
   const Matrix y = matrix_of(*a.y);
-  const Matrix x = matrix_of(*a.x), wide_x = row_major(a.x->data, dtype, rows, k + rank, a.x->stride[0]);
+  const Matrix x = matrix_of(*a.x);
   const float beta = a.accumulate ? 1.0f : 0.0f;
   const float* bias = bias_of(scratch, a.bias);
   const auto run = [&](const GemmPanels& first, const GemmPanels* second) {
@@ -103,8 +105,10 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   };
   if (bordered) {
     const Matrix storage = matrix_of(a.w->storage);
-    project(context, x, storage.part(n, 0, rank, k), a.dropout, wide_x.part(0, k, rows, rank), a.s);
-    run(GemmPanels(context, scratch, wide_x, storage.part(0, 0, n, k + rank).transposed(), y, beta, bias), nullptr);
+    const std::int64_t border = border_columns(*a.w, rank, dtype);
+    const Matrix wide_x = row_major(a.x->data, dtype, rows, k + border, a.x->stride[0]);
+    project(context, x, storage.part(n, 0, rank, k), a.dropout, wide_x.part(0, k, rows, border), a.s);
+    run(GemmPanels(context, scratch, wide_x, storage.part(0, 0, n, k + border).transposed(), y, beta, bias), nullptr);
     return;
   }
   const Matrix down = converted(context, scratch, *a.a, 1, dtype);

@@ -11,7 +11,7 @@ namespace graft::cpu::fast {
 namespace {
 
 constexpr std::int64_t kColumns = kPanelColumns;
-constexpr std::int64_t kPairedRows = 256;
+constexpr std::int64_t kRows = 256;  // of a chunk that is paired
 
 }  // namespace
 
@@ -19,13 +19,13 @@ Narrow narrow(core::Context& context, core::Scratch& scratch, const graft_tensor
   const Matrix from = matrix_of(s);
   const std::int64_t rows = from.rows, rank = from.columns;
   const bool pairs = dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs();
-  auto* paired = pairs ? scratch.take<std::uint32_t>((rows + 1) / 2 * rank) : nullptr;
+  auto* paired = pairs ? scratch.take<std::uint32_t>(pair_words(rows, rank)) : nullptr;
   auto* values = pairs ? nullptr : scratch.take<float>(rows * rank);
-  core::parallel_for(context, chunks_of(rows, kPairedRows), [&](std::int64_t chunk, int) {
-    const std::int64_t first = chunk * kPairedRows, count = std::min(kPairedRows, rows - first);
+  core::parallel_for(context, chunks_of(rows, kRows), [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk * kRows, count = std::min(kRows, rows - first);
     const Matrix part = from.part(first, 0, count, rank);
     if (pairs) {
-      pair_rows_bf16(part, paired + first / 2 * rank);
+      pair_rows_bf16(part, paired + pair_words(first, rank));
     } else {
       convert(part, 1, row_major(values + first * rank, GRAFT_DTYPE_F32, count, rank, rank));
     }

@@ -14,6 +14,13 @@ struct Keep {
   std::int64_t pitch = 0;
 };
 
+/** Rows of a narrow factor whose pairs lie together: 16 words for each rank, ranks filled up to a multiple of 16. */
+inline constexpr std::int64_t kPairedRows = 32;
+
+inline std::int64_t pair_words(std::int64_t rows, std::int64_t rank) {
+  return (rows + kPairedRows - 1) / kPairedRows * ((rank + 15) / 16) * (kPairedRows / 2 * 16);
+}
+
 /** The narrow factor s [rows, rank] of outer_sum: f32 values, or, where has_bf16_pairs() and m is bf16, pairs of its
  * rows as pair_rows_bf16 makes them. */
 struct Narrow {
@@ -21,9 +28,9 @@ struct Narrow {
   const std::uint32_t* pairs = nullptr;
   std::int64_t rank = 0;
 
-  Narrow from(std::int64_t row) const {  // an even one
-    return {values == nullptr ? nullptr : values + row * rank, pairs == nullptr ? nullptr : pairs + row / 2 * rank,
-            rank};
+  Narrow from(std::int64_t row) const {  // a multiple of kPairedRows
+    return {values == nullptr ? nullptr : values + row * rank,
+            pairs == nullptr ? nullptr : pairs + pair_words(row, rank), rank};
   }
 };
 

@@ -9,25 +9,14 @@
 #include <type_traits>
 
 #include "core/float_types.h"
+#include "cpu/fast/pairs_avx512.h"
+#include "cpu/fast/skinny_amx.h"
+#include "cpu/isa.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
-#define GRAFT_BF16_PAIRS [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]]
 
 namespace graft::cpu::fast {
 namespace {
-
-// why not a masked load: for 16-bit elements some processors are slow at it; a plain load and a masked move are not.
-template <bool full, bool masked>
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i load32(const core::bf16* p, std::int64_t n,
-                                                              const std::uint8_t* bits) {
-  const __m512i v = full ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((__mmask32{1} << n) - 1, p);
-  if constexpr (!masked) return v;
-  std::uint32_t kept;
-  std::memcpy(&kept, bits, sizeof(kept));
-  return _mm512_maskz_mov_epi16(kept, v);
-}
 
 // why not _mm512_reduce_add_ps: GCC 12 warns of an uninitialised value inside it.
 GRAFT_BF16_PAIRS [[gnu::always_inline]] inline float sum_of(__m512 v) {
@@ -38,8 +27,6 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline float sum_of(__m512 v) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-
-constexpr __mmask16 kAll = 0xffff;  // why: GCC 12 warns of an uninitialised value inside the plain intrinsic
 
 // Quad t: lanes of v[t] that have been added until four are left.
 GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512 quads_of(__m512 v0, __m512 v1, __m512 v2, __m512 v3) {
@@ -72,6 +59,8 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void row_step(const core::bf16* x
                                                              const core::bf16* a, std::int64_t a_pitch, std::int64_t i,
                                                              std::int64_t n, __m512 (&acc)[R][J]) {
   __m512bh row[R];
+  if constexpr (R == 4 && full)
+    for (int t = 0; t < R; ++t) prefetch(x + (t + R) * x_pitch + i);
   for (int t = 0; t < R; ++t)
     row[t] =
         (__m512bh)load32<full, masked>(x + t * x_pitch + i, n, masked ? keep.bits + t * keep.pitch + i / 8 : nullptr);
@@ -111,8 +100,9 @@ GRAFT_BF16_PAIRS inline void rows_of(const core::bf16* x, std::int64_t x_pitch, 
     row_block<R, 1, masked>(x, x_pitch, keep, other + j * pitch, pitch, a.columns, factor, out + j, a.rows);
 }
 
+// pairs: J ranks of the first 32 rows; those of the next 32 follow after `step` words.
 template <int J, bool full, bool masked>
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void outer_block(const std::uint32_t* pairs, std::int64_t rank,
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void outer_block(const std::uint32_t* pairs, std::int64_t step,
                                                                 const core::bf16* m, std::int64_t pitch,
                                                                 std::int64_t rows, Keep keep, std::int64_t i,
                                                                 std::int64_t n, float factor, float* sums,
@@ -121,43 +111,35 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void outer_block(const std::uint3
   for (int j = 0; j < J; ++j) low[j] = high[j] = _mm512_setzero_ps();
   for (std::int64_t t = 0; t < rows; t += 2) {
     const std::uint8_t* bits = masked ? keep.bits + t * keep.pitch + i / 8 : nullptr;
+    if constexpr (J == 8 && full)
+      for (int next = 0; next < 2; ++next) prefetch(m + (t + next) * pitch + i + kAhead);
     const __m512i even = load32<full, masked>(m + t * pitch + i, n, bits);
     const __m512i odd = t + 1 < rows
                             ? load32<full, masked>(m + (t + 1) * pitch + i, n, masked ? bits + keep.pitch : nullptr)
                             : _mm512_setzero_si512();
-    const __m512bh first = (__m512bh)_mm512_unpacklo_epi16(even, odd),
-                   second = (__m512bh)_mm512_unpackhi_epi16(even, odd);
+    const Interleaved both = interleave(even, odd);
+    const std::uint32_t* at = pairs + t / kPairedRows * step + t % kPairedRows / 2;
     for (int j = 0; j < J; ++j) {
-      const __m512bh pair = (__m512bh)_mm512_set1_epi32(static_cast<int>(pairs[t / 2 * rank + j]));
-      low[j] = _mm512_dpbf16_ps(low[j], first, pair);
-      high[j] = _mm512_dpbf16_ps(high[j], second, pair);
+      const __m512bh pair = (__m512bh)_mm512_set1_epi32(static_cast<int>(at[j * (kPairedRows / 2)]));
+      low[j] = _mm512_dpbf16_ps(low[j], (__m512bh)both.low, pair);
+      high[j] = _mm512_dpbf16_ps(high[j], (__m512bh)both.high, pair);
     }
   }
-  // The interleaving works within 128 bits: low holds columns 0-3, 8-11, …, high 4-7, 12-15, ….
-  const __m512i left = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-  const __m512i right = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-  const __mmask32 mask = n >= 32 ? ~__mmask32{0} : (__mmask32{1} << n) - 1;
-  const __mmask16 left_mask = static_cast<__mmask16>(mask), right_mask = static_cast<__mmask16>(mask >> 16);
-  for (int j = 0; j < J; ++j) {
-    float* out = sums + j * sums_pitch + i;
-    const __m512 scale = _mm512_set1_ps(factor);
-    const __m512 a = _mm512_permutex2var_ps(low[j], left, high[j]), b = _mm512_permutex2var_ps(low[j], right, high[j]);
-    _mm512_mask_storeu_ps(out, left_mask, _mm512_fmadd_ps(a, scale, _mm512_maskz_loadu_ps(left_mask, out)));
-    _mm512_mask_storeu_ps(out + 16, right_mask, _mm512_fmadd_ps(b, scale, _mm512_maskz_loadu_ps(right_mask, out + 16)));
-  }
+  for (int j = 0; j < J; ++j) add_interleaved(low[j], high[j], factor, n, sums + j * sums_pitch + i);
 }
 
 template <bool full, bool masked>
 GRAFT_BF16_PAIRS inline void outer_ranks(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m,
                                          std::int64_t pitch, std::int64_t rows, Keep keep, std::int64_t i,
                                          std::int64_t n, float factor, float* sums, std::int64_t sums_pitch) {
+  const std::int64_t step = pair_words(kPairedRows, rank);
   std::int64_t j = 0;
   for (; j + 8 <= rank; j += 8)
-    outer_block<8, full, masked>(pairs + j, rank, m, pitch, rows, keep, i, n, factor, sums + j * sums_pitch,
-                                 sums_pitch);
+    outer_block<8, full, masked>(pairs + j * (kPairedRows / 2), step, m, pitch, rows, keep, i, n, factor,
+                                 sums + j * sums_pitch, sums_pitch);
   for (; j < rank; ++j)
-    outer_block<1, full, masked>(pairs + j, rank, m, pitch, rows, keep, i, n, factor, sums + j * sums_pitch,
-                                 sums_pitch);
+    outer_block<1, full, masked>(pairs + j * (kPairedRows / 2), step, m, pitch, rows, keep, i, n, factor,
+                                 sums + j * sums_pitch, sums_pitch);
 }
 
 template <bool masked>
@@ -225,24 +207,40 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i narrow16(graft_dtype dtyp
   return _mm512_maskz_cvtepu16_epi32(kAll, bits);
 }
 
-GRAFT_BF16_PAIRS void pair_row(graft_dtype dtype, const void* even, const void* odd, std::int64_t n,
-                               std::uint32_t* pairs) {
-  for (std::int64_t first = 0; first < n; first += 16) {
-    const __mmask16 mask = n - first >= 16 ? kAll : static_cast<__mmask16>((1u << (n - first)) - 1);
-    const __m512i upper = _mm512_maskz_slli_epi32(kAll, narrow16(dtype, odd, first, mask), 16);
-    _mm512_mask_storeu_epi32(pairs + first, mask, _mm512_or_si512(narrow16(dtype, even, first, mask), upper));
+// Words of 16 pairs of rows by 16 ranks, one rank after the other.
+GRAFT_BF16_PAIRS void pair_block(const Matrix& s, std::int64_t t, std::int64_t j, std::uint32_t* pairs) {
+  const __mmask16 mask = s.columns - j >= 16 ? kAll : static_cast<__mmask16>((1u << (s.columns - j)) - 1);
+  const auto row = [&](std::int64_t r) {
+    return r < s.rows ? static_cast<const char*>(s.data) + r * s.row_stride * graft_dtype_bytes(s.dtype) : nullptr;
+  };
+  __m512i words[16];
+  for (int p = 0; p < 16; ++p) {
+    const __m512i upper = _mm512_maskz_slli_epi32(kAll, narrow16(s.dtype, row(t + 2 * p + 1), j, mask), 16);
+    words[p] = _mm512_or_si512(narrow16(s.dtype, row(t + 2 * p), j, mask), upper);
   }
+  transpose16(words);
+  for (int q = 0; q < 16; ++q) _mm512_storeu_si512(pairs + 16 * q, words[q]);
 }
 
 }  // namespace
 
 bool has_bf16_pairs() {
-  static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  static const bool has = allowed(core::Isa::kAvx512Bf16) && __builtin_cpu_supports("avx512bf16") &&
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("avx512dq");
   return has;
 }
 
-void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out) {
+PackedRows packed_rows(core::Scratch& scratch, const Matrix& a) {
+  if (!has_bf16_tiles()) return {a, nullptr};
+  auto* tiles = scratch.take<std::uint32_t>(tile_words(a.rows, a.columns));
+  pack_tiles(a, tiles);
+  return {a, tiles};
+}
+
+void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& packed, float factor, float* out) {
+  const Matrix& a = packed.rows;
+  if (packed.tiles != nullptr) return row_products_tiles(x, keep, packed.tiles, a.rows, factor, out);
   const core::bf16* data = static_cast<const core::bf16*>(x.data);
   const auto from = [&](std::int64_t t) {
     return Keep{keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, keep.pitch};
@@ -262,12 +260,13 @@ void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor
 }
 
 void outer_sum_bf16(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch) {
-  constexpr std::int64_t kPairs = 4096;  // of them stay in the first-level cache while m's columns go by
-  const std::int64_t block = 2 * std::max<std::int64_t>(1, kPairs / s.rank);
+  if (has_bf16_tiles()) return outer_sum_tiles(s, m, keep, factor, sums, pitch);
+  constexpr std::int64_t kPairs = 1024;  // of them, and three strips of m, stay in the first-level cache
+  const std::int64_t block = kPairedRows * std::max<std::int64_t>(1, kPairs / pair_words(kPairedRows, s.rank));
   const core::bf16* data = static_cast<const core::bf16*>(m.data);
   for (std::int64_t first = 0; first < m.rows; first += block) {
     const std::int64_t rows = std::min(block, m.rows - first);
-    const std::uint32_t* pairs = s.pairs + first / 2 * s.rank;
+    const std::uint32_t* pairs = s.from(first).pairs;
     const Keep below{keep.bits == nullptr ? nullptr : keep.bits + first * keep.pitch, keep.pitch};
     const core::bf16* part = data + first * m.row_stride;
     if (keep.bits == nullptr) {
@@ -279,11 +278,8 @@ void outer_sum_bf16(const Narrow& s, const Matrix& m, Keep keep, float factor, f
 }
 
 void pair_rows_bf16(const Matrix& s, std::uint32_t* pairs) {
-  const auto row = [&](std::int64_t t) {
-    return static_cast<const char*>(s.data) + t * s.row_stride * graft_dtype_bytes(s.dtype);
-  };
-  for (std::int64_t t = 0; t < s.rows; t += 2, pairs += s.columns)
-    pair_row(s.dtype, row(t), t + 1 < s.rows ? row(t + 1) : nullptr, s.columns, pairs);
+  for (std::int64_t t = 0; t < s.rows; t += kPairedRows)
+    for (std::int64_t j = 0; j < s.columns; j += 16, pairs += pair_words(kPairedRows, 16)) pair_block(s, t, j, pairs);
 }
 
 void interleave_bf16(const float* s, std::int64_t rows, std::int64_t columns, std::uint32_t* pairs) {
@@ -322,7 +318,8 @@ GRAFT_BF16_PAIRS void rank_update_bf16(const std::uint32_t* s, std::int64_t pair
 namespace graft::cpu::fast {
 
 bool has_bf16_pairs() { return false; }
-void row_products_bf16(const Matrix&, Keep, const Matrix&, float, float*) {}
+PackedRows packed_rows(core::Scratch&, const Matrix& a) { return {a, nullptr}; }
+void row_products_bf16(const Matrix&, Keep, const PackedRows&, float, float*) {}
 void outer_sum_bf16(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
 void pair_rows_bf16(const Matrix&, std::uint32_t*) {}
 void interleave_bf16(const float*, std::int64_t, std::int64_t, std::uint32_t*) {}

@@ -9,15 +9,24 @@ namespace graft::cpu::fast {
 /** Whether this processor serves the functions below. */
 bool has_bf16_pairs();
 
+/** The rows of row_products_bf16, also in tiles where has_bf16_tiles(). */
+struct PackedRows {
+  Matrix rows;
+  const std::uint32_t* tiles;
+};
+
+/** a [rank, columns] of bf16, which must outlive the result. */
+PackedRows packed_rows(core::Scratch& scratch, const Matrix& a);
+
 /** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; x and a are bf16. Row t's bits start at keep.bits + t·pitch.
  */
-void row_products_bf16(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out);
+void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out);
 
 /** The same sums as outer_sum of pairs; m is bf16. */
 void outer_sum_bf16(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch);
 
-/** pairs[t / 2, j] = s[t, j] and s[t + 1, j] as bf16, the first in the lower half, for even t; behind an odd number of
- * rows lies a row of zeros. s is f32 or bf16. */
+/** For each kPairedRows rows t of s [rows, rank], for each rank j, words of s[t, j] and s[t + 1, j] as bf16, the first
+ * in the lower half; pair_words(rows, rank) in all, filled up with zeros. s is f32 or bf16. */
 void pair_rows_bf16(const Matrix& s, std::uint32_t* pairs);
 
 /** pairs[t, j] = s[t, 2j] and s[t, 2j+1] as bf16, the first in the lower half; (columns + 1) / 2 pairs a row. */

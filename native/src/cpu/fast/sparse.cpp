@@ -10,6 +10,7 @@
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
 #include "core/context.h"
 #include "core/tensor_check.h"
+#include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/tile_pack-inl.h"
 #include "cpu/fast/visit.h"
 #include "cpu/gemm/gemm.h"
@@ -120,8 +121,7 @@ void gradient(core::Context& context, const ops::SparseGradient& a) {
   core::visit_id(a.indices->dtype, [&](auto id) {
     using Id = decltype(id);
 #if GRAFT_PAIRS
-    if (a.dy->dtype == GRAFT_DTYPE_BF16 && __builtin_cpu_supports("avx512bf16"))
-      return gradient_as<core::bf16, Pair, Id>(context, a);
+    if (a.dy->dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) return gradient_as<core::bf16, Pair, Id>(context, a);
 #endif
     visit_small_float(a.dy->dtype, [&](auto tag) { gradient_as<decltype(tag), float, Id>(context, a); });
   });

@@ -9,6 +9,7 @@ import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Block;
 import io.graft.nn.BlockShape;
 import io.graft.nn.Parameter;
+import io.graft.nn.Precision;
 import io.graft.nn.Projection;
 import io.graft.nn.RmsNormLayer;
 import io.graft.nn.TokenEmbedding;
@@ -78,7 +79,7 @@ final class LlamaLayers {
         Projection.Factory make = (module, outputs, inputs) -> {
             WeightForm found = stored == null ? WeightForm.DENSE : CodedWeights.form(stored, module);
             WeightForm form = form(module, found, adapter == null ? null : adapter.form(module), options.base());
-            int border = adapter == null ? 0 : adapter.border(module);
+            int border = adapter == null ? 0 : Precision.border(dtype, adapter.border(module));
             return Projection.of(scope, module, dtype, outputs, inputs, border, form);
         };
         blocks = new Block[config.layers()];

@@ -17,6 +17,11 @@ public final class Precision {
         return compute == DType.F64 ? DType.F64 : DType.F32;
     }
 
+    /** The border for adapters of so many ranks: with 16-bit types whole tiles, which some processors multiply at once. */
+    public static int border(DType dtype, int ranks) {
+        return dtype.bytes() == 2 ? (int) pitch(ranks, 0) : ranks;
+    }
+
     /** The number of elements from one row to the next, for rows of this width with a border behind them. */
     public static long pitch(long width, int border) {
         return (width + border + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

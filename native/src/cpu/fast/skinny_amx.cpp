@@ -1,0 +1,297 @@
+// tdpbf16ps adds, for 16 by 16 sums at once, the products of 16 pairs of bf16.
+// row_products: x's rows are tiles as they lie in memory; 32 rows by up to 32 of a stand in four tiles of sums.
+// outer_sum: m's rows are interleaved in pairs into tiles, 32 columns at a time, and stay for up to 32 rows of the
+// sums. What is masked by dropout or hangs over an edge passes through a small copy with zeros. Subnormal bf16 values
+// count as zero, as in the library's GEMM.
+#include "cpu/fast/skinny_amx.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/fast/pairs_avx512.h"
+#include "cpu/isa.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cpu/fast/skinny_bf16.h"
+
+#define GRAFT_BF16_TILES [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")]]
+
+namespace graft::cpu::fast {
+namespace {
+
+constexpr std::int64_t kSide = 16;             // rows of a tile, and words of a row
+constexpr std::int64_t kTile = kSide * kSide;  // words
+constexpr std::int64_t kStrip = 2 * kSide;     // bf16 values of a row
+constexpr int kRowBytes = 64;
+
+std::int64_t tiles_of(std::int64_t n, std::int64_t side) { return (n + side - 1) / side; }
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+// Eight whole tiles, until the end of the scope.
+// why restored: the GEMM library may take its own tiles for granted between its calls on this thread.
+class WholeTiles {
+ public:
+  GRAFT_BF16_TILES WholeTiles() {
+    static const TileConfig whole;
+    _tile_storeconfig(&before_);
+    _tile_loadconfig(&whole);
+  }
+  GRAFT_BF16_TILES ~WholeTiles() { _tile_loadconfig(&before_); }
+  WholeTiles(const WholeTiles&) = delete;
+  WholeTiles& operator=(const WholeTiles&) = delete;
+
+ private:
+  TileConfig before_;
+};
+
+// why: the compiler's tile loads do not say that they read memory.
+inline void written() { asm volatile("" ::: "memory"); }
+
+// 32 rows by 32 columns of x, where they lie or, if not whole, copied with zeros.
+struct Rows {
+  const core::bf16* data;
+  std::int64_t pitch;
+};
+
+class Source {
+ public:
+  Source(const Matrix& x, Keep keep) : x_(x), keep_(keep), data_(static_cast<const core::bf16*>(x.data)) {}
+
+  GRAFT_BF16_TILES Rows at(std::int64_t t, std::int64_t i) {
+    const std::int64_t rows = std::min(kStrip, x_.rows - t), columns = std::min(kStrip, x_.columns - i);
+    const core::bf16* from = data_ + t * x_.row_stride + i;
+    const bool whole = rows == kStrip && columns == kStrip;
+    for (std::int64_t r = 0; r < rows; ++r) prefetch(from + r * x_.row_stride + 2 * kAhead);
+    if (whole && keep_.bits == nullptr) return {from, x_.row_stride};
+    for (std::int64_t r = 0; r < kStrip; ++r)
+      _mm512_store_si512(copy_[r], r < rows ? row(t + r, i, columns) : _mm512_setzero_si512());
+    written();
+    return {copy_[0], kStrip};
+  }
+
+  // Row t, columns i to i + 31.
+  GRAFT_BF16_TILES __m512i row(std::int64_t t, std::int64_t i, std::int64_t columns) const {
+    const core::bf16* from = data_ + t * x_.row_stride + i;
+    if (keep_.bits != nullptr) {
+      const std::uint8_t* bits = keep_.bits + t * keep_.pitch + i / 8;
+      return columns == kStrip ? load32<true, true>(from, columns, bits) : load32<false, true>(from, columns, bits);
+    }
+    return columns == kStrip ? load32<true, false>(from, columns, nullptr)
+                             : load32<false, false>(from, columns, nullptr);
+  }
+
+  GRAFT_BF16_TILES __m512i whole_row(std::int64_t t, std::int64_t i) const {
+    return _mm512_loadu_si512(data_ + t * x_.row_stride + i);
+  }
+
+  void fetch(std::int64_t t, std::int64_t i) const { prefetch(data_ + t * x_.row_stride + i); }
+
+ private:
+  const Matrix& x_;
+  const Keep keep_;
+  const core::bf16* data_;
+  alignas(64) core::bf16 copy_[kStrip][kStrip];
+};
+
+// 32 rows of x by 16 or 32 of a.
+template <bool two>
+GRAFT_BF16_TILES void row_block(Source& x, std::int64_t t, std::int64_t columns, const std::uint32_t* tiles,
+                                std::int64_t step, float (&sums)[4][kTile]) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (std::int64_t i = 0; i < columns; i += kStrip, tiles += step) {
+    const Rows rows = x.at(t, i);
+    const std::int64_t bytes = rows.pitch * 2;
+    _tile_loadd(4, rows.data, bytes);
+    _tile_loadd(5, rows.data + kSide * rows.pitch, bytes);
+    _tile_loadd(6, tiles, kRowBytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 5, 6);
+    if constexpr (two) {
+      _tile_loadd(7, tiles + kTile, kRowBytes);
+      _tile_dpbf16ps(2, 4, 7);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, sums[0], kRowBytes);
+  _tile_stored(1, sums[1], kRowBytes);
+  if constexpr (two) {
+    _tile_stored(2, sums[2], kRowBytes);
+    _tile_stored(3, sums[3], kRowBytes);
+  }
+}
+
+constexpr std::int64_t kStrips = 8;  // of 32 columns, interleaved together: long enough runs of a row
+constexpr std::int64_t kBlocks = 2;  // of 32 rows: these tiles stay in the first-level cache
+
+// The strips of rows t to t + 63, interleaved in pairs of rows.
+struct Interleaves {
+  struct Strip {
+    std::uint32_t tiles[kBlocks][2][kTile];
+    std::uint32_t gap[16];  // why: else the strips fall into the same sets of the cache
+  } strips[kStrips];
+};
+
+template <bool whole>
+GRAFT_BF16_TILES void interleave_rows(const Source& m, std::int64_t rows, std::int64_t t, std::int64_t first,
+                                      std::int64_t columns, Interleaves& tiles) {
+  for (std::int64_t p = 0; p < kBlocks * kSide; ++p) {
+    const std::int64_t even = t + 2 * p, odd = even + 1;
+    for (std::int64_t strip = 0; whole ? strip < kStrips : strip * kStrip < columns; ++strip) {
+      const std::int64_t i = first + strip * kStrip, n = std::min(kStrip, first + columns - i);
+      m.fetch(even + kBlocks * kStrip, i);
+      m.fetch(odd + kBlocks * kStrip, i);
+      const Interleaved both = whole ? interleave(m.whole_row(even, i), m.whole_row(odd, i))
+                                     : interleave(even < rows ? m.row(even, i, n) : _mm512_setzero_si512(),
+                                                  odd < rows ? m.row(odd, i, n) : _mm512_setzero_si512());
+      auto& to = tiles.strips[strip].tiles[p / kSide];
+      _mm512_store_si512(to[0] + p % kSide * kSide, both.low);
+      _mm512_store_si512(to[1] + p % kSide * kSide, both.high);
+    }
+  }
+  written();
+}
+
+// sums of 16 or 32 ranks by 32 columns += the products of 64 rows.
+template <bool two>
+GRAFT_BF16_TILES void outer_block(const std::uint32_t* pairs, std::int64_t step, std::int64_t blocks,
+                                  const std::uint32_t (&tiles)[kBlocks][2][kTile], float (&sums)[4][kTile]) {
+  _tile_loadd(0, sums[0], kRowBytes);
+  _tile_loadd(1, sums[1], kRowBytes);
+  if constexpr (two) {
+    _tile_loadd(2, sums[2], kRowBytes);
+    _tile_loadd(3, sums[3], kRowBytes);
+  }
+  for (std::int64_t b = 0; b < blocks; ++b, pairs += step) {
+    _tile_loadd(4, tiles[b][0], kRowBytes);
+    _tile_loadd(5, tiles[b][1], kRowBytes);
+    _tile_loadd(6, pairs, kRowBytes);
+    _tile_dpbf16ps(0, 6, 4);
+    _tile_dpbf16ps(1, 6, 5);
+    if constexpr (two) {
+      _tile_loadd(7, pairs + kTile, kRowBytes);
+      _tile_dpbf16ps(2, 7, 4);
+      _tile_dpbf16ps(3, 7, 5);
+    }
+  }
+  _tile_stored(0, sums[0], kRowBytes);
+  _tile_stored(1, sums[1], kRowBytes);
+  if constexpr (two) {
+    _tile_stored(2, sums[2], kRowBytes);
+    _tile_stored(3, sums[3], kRowBytes);
+  }
+}
+
+bool find_tiles() {
+  constexpr unsigned kOsSavesRegisters = 1u << 27, kTile24 = 1u << 24, kBf16 = 1u << 22, kTileState = 3u << 17;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  unsigned a, b, c, d;
+  if (!allowed(core::Isa::kAmx) || !has_bf16_pairs() || __get_cpuid(1, &a, &b, &c, &d) == 0 ||
+      (c & kOsSavesRegisters) == 0)
+    return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kTile24) == 0 || (d & kBf16) == 0) return false;
+  unsigned low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low & kTileState) == kTileState && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+bool has_bf16_tiles() {
+  static const bool has = find_tiles();
+  return has;
+}
+
+std::int64_t tile_words(std::int64_t rows, std::int64_t columns) {
+  return tiles_of(columns, kStrip) * tiles_of(rows, kSide) * kTile;
+}
+
+GRAFT_BF16_TILES void pack_tiles(const Matrix& a, std::uint32_t* tiles) {
+  const Source source(a, {});
+  for (std::int64_t i = 0; i < a.columns; i += kStrip)
+    for (std::int64_t j = 0; j < a.rows; j += kSide, tiles += kTile) {
+      __m512i words[kSide];
+      for (std::int64_t r = 0; r < kSide; ++r)
+        words[r] = j + r < a.rows ? source.row(j + r, i, std::min(kStrip, a.columns - i)) : _mm512_setzero_si512();
+      transpose16(words);
+      for (std::int64_t r = 0; r < kSide; ++r) _mm512_storeu_si512(tiles + r * kSide, words[r]);
+    }
+}
+
+GRAFT_BF16_TILES void row_products_tiles(const Matrix& x, Keep keep, const std::uint32_t* tiles, std::int64_t rank,
+                                         float factor, float* out) {
+  const WholeTiles whole;
+  Source source(x, keep);
+  alignas(64) float sums[4][kTile];
+  const std::int64_t step = tiles_of(rank, kSide) * kTile;
+  for (std::int64_t t = 0; t < x.rows; t += kStrip)
+    for (std::int64_t j = 0; j < rank; j += 2 * kSide) {
+      const bool two = rank - j > kSide;
+      (two ? row_block<true> : row_block<false>)(source, t, x.columns, tiles + j * kSide, step, sums);
+      for (std::int64_t r = 0; r < std::min(kStrip, x.rows - t); ++r)
+        for (std::int64_t q = 0; q < (two ? 2 : 1); ++q) {
+          const std::int64_t first = j + q * kSide, n = std::min(kSide, rank - first);
+          const __m512 row = _mm512_load_ps(sums[q * 2 + r / kSide] + r % kSide * kSide);
+          _mm512_mask_storeu_ps(out + (t + r) * rank + first, static_cast<__mmask16>((1u << n) - 1),
+                                _mm512_mul_ps(_mm512_set1_ps(factor), row));
+        }
+    }
+}
+
+GRAFT_BF16_TILES void outer_sum_tiles(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums,
+                                      std::int64_t pitch) {
+  const WholeTiles whole;
+  const Source source(m, keep);
+  const std::int64_t step = pair_words(kPairedRows, s.rank);
+  alignas(64) Interleaves tiles;
+  alignas(64) float strips[kStrips][4][kTile];
+  for (std::int64_t first = 0; first < m.columns; first += kStrips * kStrip) {
+    const std::int64_t columns = std::min(kStrips * kStrip, m.columns - first);
+    for (std::int64_t j = 0; j < s.rank; j += 2 * kSide) {
+      const std::int64_t ranks = std::min(2 * kSide, s.rank - j);
+      std::memset(strips, 0, sizeof(strips));
+      for (std::int64_t t = 0; t < m.rows; t += kBlocks * kStrip) {
+        const bool all = keep.bits == nullptr && columns == kStrips * kStrip && m.rows - t >= kBlocks * kStrip;
+        (all ? interleave_rows<true> : interleave_rows<false>)(source, m.rows, t, first, columns, tiles);
+        const std::uint32_t* pairs = s.pairs + t / kStrip * step + j * kSide;
+        const std::int64_t blocks = std::min(kBlocks, tiles_of(m.rows - t, kStrip));
+        for (std::int64_t strip = 0; strip * kStrip < columns; ++strip)
+          (ranks > kSide ? outer_block<true> : outer_block<false>)(pairs, step, blocks, tiles.strips[strip].tiles,
+                                                                   strips[strip]);
+      }
+      for (std::int64_t q = 0; q < ranks; ++q)
+        for (std::int64_t i = 0; i < columns; i += kStrip) {
+          const float* row = strips[i / kStrip][q / kSide * 2] + q % kSide * kSide;
+          add_interleaved(_mm512_load_ps(row), _mm512_load_ps(row + kTile), factor, columns - i,
+                          sums + (j + q) * pitch + first + i);
+        }
+    }
+  }
+}
+
+}  // namespace graft::cpu::fast
+
+#else
+
+namespace graft::cpu::fast {
+
+bool has_bf16_tiles() { return false; }
+std::int64_t tile_words(std::int64_t, std::int64_t) { return 0; }
+void pack_tiles(const Matrix&, std::uint32_t*) {}
+void row_products_tiles(const Matrix&, Keep, const std::uint32_t*, std::int64_t, float, float*) {}
+void outer_sum_tiles(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
+
+}  // namespace graft::cpu::fast
+
+#endif

@@ -1,0 +1,26 @@
+// The sums of skinny_bf16.h by tiles of 16 by 16 sums (AMX), on processors whose GEMM runs in tiles too: next to it the
+// vector forms would take a quarter of a LoRA layer's time.
+#pragma once
+
+#include "cpu/fast/skinny.h"
+
+namespace graft::cpu::fast {
+
+/** Whether this processor has bf16 tiles and the system lets this process use them. */
+bool has_bf16_tiles();
+
+/** Words of a [rows, columns] as pack_tiles lays it out. */
+std::int64_t tile_words(std::int64_t rows, std::int64_t columns);
+
+/** a [rows, columns] of bf16 for row_products_tiles: tiles of 32 columns by 16 rows, transposed in pairs of columns;
+ * zeros fill the last ones. */
+void pack_tiles(const Matrix& a, std::uint32_t* tiles);
+
+/** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; a [rank, x.columns] as pack_tiles lays it out. */
+void row_products_tiles(const Matrix& x, Keep keep, const std::uint32_t* tiles, std::int64_t rank, float factor,
+                        float* out);
+
+/** outer_sum of pairs. */
+void outer_sum_tiles(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch);
+
+}  // namespace graft::cpu::fast
