@@ -22,6 +22,7 @@ import picocli.CommandLine.ParameterException;
             CompareCommand.class,
             SketchCommand.class,
             QuantizeCommand.class,
+            CombineCommand.class,
             GenerateCommand.class,
             EvalCommand.class,
             InfoCommand.class,

@@ -16,7 +16,19 @@ class UsageTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"demo", "finetune", "compare", "sketch", "quantize", "generate", "eval", "info", "trace"})
+    @ValueSource(
+            strings = {
+                "demo",
+                "finetune",
+                "compare",
+                "sketch",
+                "quantize",
+                "combine",
+                "generate",
+                "eval",
+                "info",
+                "trace"
+            })
     void everyCommandExplainsItself(String command) {
         Cli run = Cli.run(command, "--help");
         assertThat(run.status()).isZero();
@@ -33,6 +45,7 @@ class UsageTest {
                         "compare",
                         "sketch",
                         "quantize",
+                        "combine",
                         "generate",
                         "eval",
                         "info",
@@ -59,6 +72,9 @@ class UsageTest {
                 "finetune --model m --data d --out o --quantize nf4 --method full|which --method full trains; take lora",
                 "generate --model m --prompt p --top-p 0|--top-p must be in (0, 1], got 0",
                 "eval --model m --data d --threads x|'x' is not",
+                "combine --adapter a --out o --how sum|Invalid value for option '--how'",
+                "combine --adapter a --adapter b --out o --how cat --weights 1|--weights has 1 numbers for 2 adapters",
+                "combine --adapter a --out o --how cat --rank 3|--rank is for --how svd",
                 "info --threads 0|--threads must be positive, got 0",
                 "compare --model m --data d --steps 0|--steps must be positive, got 0",
                 "demo --minutes -1|--minutes must be positive"

@@ -4,8 +4,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * The {@code adapter_config.json} of an adapter as PEFT reads and writes it: what all kinds have, which is their type and
@@ -30,6 +33,18 @@ public abstract sealed class PeftConfig
                 PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";
+
+    /** What adapters of one meaning may differ in. */
+    private static final Set<String> UNRELATED = Set.of(
+            "auto_mapping",
+            "base_model_name_or_path",
+            "inference_mode",
+            "init_lora_weights",
+            "init_weights",
+            "lora_dropout",
+            "peft_version",
+            "revision",
+            "task_type");
 
     private final ObjectNode json;
     private final PeftTargets targets;
@@ -60,6 +75,37 @@ public abstract sealed class PeftConfig
         return new JsonFields(file.toString(), Json.readObject(file))
                 .text("peft_type")
                 .toUpperCase(Locale.ROOT);
+    }
+
+    /**
+     * Refuses an adapter whose configuration differs from another's in what its tensors mean.
+     *
+     * @throws FormatException that names the first field that differs
+     */
+    public static void expectAlike(Path first, Path other) {
+        ObjectNode expected = Json.readObject(file(first));
+        ObjectNode found = Json.readObject(file(other));
+        Set<String> fields = new TreeSet<>();
+        expected.fieldNames().forEachRemaining(fields::add);
+        found.fieldNames().forEachRemaining(fields::add);
+        fields.removeAll(UNRELATED);
+        for (String field : fields) {
+            JsonNode one = expected.path(field);
+            JsonNode two = found.path(field);
+            boolean absent = one.isEmpty() && two.isEmpty() && !one.isValueNode() && !two.isValueNode();
+            boolean unset = (one.isNull() || one.isMissingNode()) && (two.isNull() || two.isMissingNode());
+            if (!absent && !unset && !asSet(one).equals(asSet(two))) {
+                throw new FormatException(
+                        file(other), "field '" + field + "' is " + two + ", but " + one + " in " + file(first));
+            }
+        }
+    }
+
+    /** why: PEFT writes the names of modules in any order. */
+    private static Object asSet(JsonNode node) {
+        Set<JsonNode> items = new HashSet<>();
+        node.forEach(items::add);
+        return node.isArray() ? items : node;
     }
 
     /** The configuration's file: that of a directory, or the file itself. */

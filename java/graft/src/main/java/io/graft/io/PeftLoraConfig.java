@@ -1,7 +1,12 @@
 package io.graft.io;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The {@code adapter_config.json} of a LoRA adapter, as PEFT reads and writes it: which modules carry an adapter, with
@@ -70,6 +75,41 @@ public final class PeftLoraConfig extends PeftConfig {
         return new PeftLoraConfig("doubled LoRA configuration", both);
     }
 
+    /**
+     * The configuration of one adapter of scale 1 that holds the sum of others: the first one's, with the modules of all.
+     *
+     * @throws FormatException if the targets of some are an expression and those of others names
+     */
+    public static PeftLoraConfig sum(List<PeftLoraConfig> terms, int rank) {
+        ObjectNode sum = terms.get(0).json().deepCopy();
+        sum.put("r", rank).put("lora_alpha", rank).put("use_rslora", false);
+        sum.putObject("rank_pattern");
+        sum.putObject("alpha_pattern");
+        Set<String> targets = new LinkedHashSet<>();
+        for (PeftLoraConfig term : terms) {
+            JsonNode named = term.json().path("target_modules");
+            if (named.isTextual() != sum.path("target_modules").isTextual()) {
+                throw new FormatException(
+                        "sum of LoRA configurations",
+                        "target_modules " + named + " cannot be joined with " + sum.get("target_modules"));
+            }
+            if (named.isTextual()) {
+                targets.add(named.textValue());
+            } else {
+                named.forEach(name -> targets.add(name.asText()));
+            }
+        }
+        boolean expression = sum.path("target_modules").isTextual();
+        if (!expression) {
+            sum.set("target_modules", Json.toNode(targets));
+        } else if (targets.size() > 1) {
+            sum.put(
+                    "target_modules",
+                    targets.stream().map(one -> "(" + one + ")").collect(Collectors.joining("|")));
+        }
+        return new PeftLoraConfig("sum of LoRA configurations", sum);
+    }
+
     private static void multiply(ObjectNode json, String field, double factor) {
         if (json.get(field) instanceof ObjectNode pattern) {
             pattern.properties()
@@ -97,6 +137,11 @@ public final class PeftLoraConfig extends PeftConfig {
     /** The rank where no pattern says otherwise. */
     public int rank() {
         return rank;
+    }
+
+    /** The largest rank of any module. */
+    public int largestRank() {
+        return Math.max(rank, ranks.all().stream().max(Integer::compare).orElse(0));
     }
 
     /** The alpha where no pattern says otherwise. */

@@ -1,6 +1,7 @@
 package io.graft.io;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -81,6 +82,10 @@ final class PeftTargets {
                     patterns.put(ModuleMatcher.compile(fields, field, "(.*\\.)?(" + key + ")"), value.read(child, key));
                 }
             }
+        }
+
+        Collection<T> all() {
+            return patterns.values();
         }
 
         /** The value of the first pattern that matches, in the file's order. */
