@@ -1,22 +1,18 @@
 package io.graft.cli;
 
-import io.graft.adapter.Shira;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.train.BatchSource;
 
-/** What a method does with some examples before it trains: a mask by gradients is chosen. */
+/** What a method does with some examples before it trains: entries are chosen, or factors made. */
 public final class Calibration {
     private Calibration() {}
 
     /** Runs single rows of the first batches through the model, where its adapter needs that; the source starts anew. */
     public static void run(Llama llama, BatchSource source, int samples) {
-        if (!(llama.adapter() instanceof Shira shira) || !shira.needsCalibration()) {
-            return;
-        }
         Batch batch = new Batch();
         Batch row = new Batch();
-        shira.calibrate(samples, i -> {
+        llama.calibrate(samples, i -> {
             int next = batch.batch() == 0 ? 0 : i % batch.batch();
             if (next == 0) {
                 source.next(batch);
@@ -25,7 +21,7 @@ public final class Calibration {
             System.arraycopy(batch.ids(), next * batch.length(), row.ids(), 0, batch.length());
             System.arraycopy(batch.labels(), next * batch.length(), row.labels(), 0, batch.length());
             row.lengths()[0] = batch.lengths()[next];
-            llama.lossAndGradients(row);
+            return row;
         });
         source.seek(0);
     }

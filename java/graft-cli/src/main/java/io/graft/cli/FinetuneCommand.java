@@ -132,12 +132,13 @@ final class FinetuneCommand extends GraftCommand {
             long total = steps != null ? steps : steps(source);
             Llama.Options options = Llama.Options.training(method.create().apply(methodOptions.withSteps(total), seed))
                     .withGradientCheckpointing(checkpointing);
-            try (OpenModel opened = open(context, options);
-                    Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
-                describe(method, opened, examples.size(), total);
+            try (OpenModel opened = open(context, options)) {
                 Calibration.run(opened.llama(), source, methodOptions.samples);
-                FinetuneRun run = new FinetuneRun(out(), opened, trainer, method, folder, total, saveEvery);
-                return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model.folder, folder));
+                describe(method, opened, examples.size(), total);
+                try (Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
+                    FinetuneRun run = new FinetuneRun(out(), opened, trainer, method, folder, total, saveEvery);
+                    return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model.folder, folder));
+                }
             }
         }
     }
@@ -159,6 +160,9 @@ final class FinetuneCommand extends GraftCommand {
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
         positive("--samples", methodOptions.samples);
+        if (!(methodOptions.rankSpread >= 1)) {
+            throw usage("--rank-spread must be at least 1, got " + methodOptions.rankSpread);
+        }
         positive("--groups", methodOptions.groups);
         if (methodOptions.bits < 2 || methodOptions.bits > 4) {
             throw usage("--bits must be 2, 3 or 4, got " + methodOptions.bits);
@@ -246,6 +250,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--columns", methodOptions.columns)
                 .with("--selection", methodOptions.selection)
                 .with("--samples", methodOptions.samples)
+                .with("--rank-spread", methodOptions.rankSpread)
+                .with("--corda-mode", methodOptions.cordaMode)
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--parallel", methodOptions.parallel)

@@ -62,9 +62,24 @@ public final class MethodOptions {
     @Option(
             names = "--samples",
             paramLabel = "N",
-            description = "SHiRA by gradients, FishMask: examples that entries are chosen with"
-                    + " (default: ${DEFAULT-VALUE}).")
+            description =
+                    "SHiRA by gradients, FishMask, EVA, LoRA-GA, CorDA: examples that entries are chosen or factors"
+                            + " made with (default: ${DEFAULT-VALUE}).")
     int samples = 64;
+
+    @Option(
+            names = "--rank-spread",
+            paramLabel = "X",
+            description = "EVA: largest rank over --rank; 1: all have the same (default: ${DEFAULT-VALUE}).")
+    double rankSpread = 2;
+
+    @Option(
+            names = "--corda-mode",
+            paramLabel = "MODE",
+            description =
+                    "CorDA: what is trained, ${COMPLETION-CANDIDATES}: what the examples use most (instruction-previewed)"
+                            + " or least (knowledge-preserved) (default: ${DEFAULT-VALUE}).")
+    CordaMode cordaMode = CordaMode.IPM;
 
     @Option(
             names = "--changed-model",
@@ -99,6 +114,12 @@ public final class MethodOptions {
     enum Columns {
         RANDOM,
         NORM
+    }
+
+    /** What --corda-mode takes. */
+    enum CordaMode {
+        IPM,
+        KPM
     }
 
     /** What --selection takes. */

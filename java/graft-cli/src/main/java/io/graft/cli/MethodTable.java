@@ -83,6 +83,33 @@ final class MethodTable {
                     (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.QUANTISATION_ERROR),
                     MethodTable::lora),
             new Method(
+                    "eva",
+                    "EVA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> lora(options, seed, false)
+                            .startingFrom(LoraStart.ACTIVATIONS)
+                            .withRankSpread(options.rankSpread),
+                    MethodTable::lora),
+            new Method(
+                    "loraga",
+                    "LoRA-GA",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.GRADIENT),
+                    MethodTable::lora),
+            new Method(
+                    "corda",
+                    "CorDA",
+                    "LORA",
+                    1e-3,
+                    (options, seed) -> lora(options, seed, false)
+                            .startingFrom(
+                                    options.cordaMode == MethodOptions.CordaMode.IPM
+                                            ? LoraStart.COVARIANCE_LARGEST
+                                            : LoraStart.COVARIANCE_SMALLEST),
+                    MethodTable::lora),
+            new Method(
                     "adalora",
                     "AdaLoRA",
                     "ADALORA",

@@ -55,6 +55,9 @@ class FinetuneTest {
                 "dora",
                 "pissa",
                 "olora",
+                "eva",
+                "loraga",
+                "corda",
                 "adalora",
                 "vera",
                 "miss",
@@ -89,7 +92,8 @@ class FinetuneTest {
                 method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
         Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
         // These files hold the same sums with other terms.
-        boolean converted = List.of("pissa", "olora", "adalora").contains(method);
+        boolean converted =
+                List.of("pissa", "olora", "loraga", "corda", "adalora").contains(method);
         assertThat(evaluated.events("eval").get(0).get("loss").asDouble())
                 .isCloseTo(after, Offset.offset(converted ? 1e-5 : 0));
         Cli generated = Cli.run(
@@ -150,6 +154,24 @@ class FinetuneTest {
                 .isLessThan(evaluations.get(0).get("loss").asDouble());
         assertThat(Files.readString(out.resolve("adapter_config.json")))
                 .contains("\"mask_type\": \"" + selection + "\"");
+    }
+
+    /** What examples gave is given again on a resume, so that the file of a run that had ended is the same. */
+    @ParameterizedTest
+    @ValueSource(strings = {"eva", "loraga", "corda"})
+    void startsFromExamplesResume(String method) throws Exception {
+        Path whole = folder.resolve("whole");
+        Object[] settings = {"--method", method, "--rank", 4, "--corda-mode", "kpm", "--save-every", 3};
+        assertThat(finetune(whole, with(List.of("--steps", 6), settings)).status())
+                .isZero();
+        Path again = folder.resolve("again");
+        assertThat(finetune(again, with(List.of("--steps", 6), settings)).status())
+                .isZero();
+        Files.delete(adapter(again));
+        assertThat(finetune(again, with(List.of("--steps", 6, "--resume"), settings))
+                        .status())
+                .isZero();
+        assertThat(Files.mismatch(adapter(whole), adapter(again))).isEqualTo(-1);
     }
 
     /** LT-SFT: full fine-tuning, then the entries that it changed most, from the base model on. */

@@ -10,6 +10,7 @@ import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
 /** A way to train a model: says which weights need a border, attaches to the model, and owns what is trained. */
 public interface Adapter {
@@ -26,6 +27,26 @@ public interface Adapter {
 
     /** Makes the trained parameters. Called once, when the base model's weights are in place. */
     void attach(Adaptable model);
+
+    /** Whether {@link #calibrate} has to run before training. */
+    default boolean needsCalibration() {
+        return false;
+    }
+
+    /** Whether {@link #calibrate} looks at gradients, so that a pass has to run backward too. */
+    default boolean needsGradients() {
+        return true;
+    }
+
+    /**
+     * Looks at examples before training, which may change {@link #parameters()}.
+     *
+     * @param examples how many passes to run
+     * @param pass runs the model on one example, by its number: loss, or loss and gradients
+     */
+    default void calibrate(int examples, IntConsumer pass) {
+        throw new IllegalStateException(getClass().getSimpleName() + ".calibrate: there is nothing to look for");
+    }
 
     /** Virtual tokens that stand before every sequence, from {@link #attach} on; null for none. */
     default Prompt prompt() {

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.IntConsumer;
 
 /**
  * Several adapters on one model, trained together, such as a prefix with parallel networks (MAM, arXiv 2110.04366,
@@ -70,6 +71,25 @@ public final class Combined implements Adapter {
             if (!names.add(parameter.name())) {
                 throw new IllegalArgumentException(
                         "Combined: two of " + parts.keySet() + " have a parameter " + parameter.name());
+            }
+        }
+    }
+
+    @Override
+    public boolean needsCalibration() {
+        return parts.values().stream().anyMatch(Adapter::needsCalibration);
+    }
+
+    @Override
+    public boolean needsGradients() {
+        return parts.values().stream().anyMatch(part -> part.needsCalibration() && part.needsGradients());
+    }
+
+    @Override
+    public void calibrate(int examples, IntConsumer pass) {
+        for (Adapter part : parts.values()) {
+            if (part.needsCalibration()) {
+                part.calibrate(examples, pass);
             }
         }
     }

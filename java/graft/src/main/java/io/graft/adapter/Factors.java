@@ -9,7 +9,8 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import java.util.function.Consumer;
+import java.util.Arrays;
+import java.util.function.Function;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.SingularOps_DDRM;
@@ -38,23 +39,49 @@ final class Factors {
     }
 
     /**
+     * Singular triplets, the largest first: M ≈ U diag(s) Vᵀ.
+     *
+     * @param u [N, r], orthonormal columns
+     * @param vt [r, K], orthonormal rows
+     */
+    record Triplets(DMatrixRMaj u, double[] s, DMatrixRMaj vt) {}
+
+    /**
      * The r largest singular values with their vectors, shared evenly between the factors: a = √(S/scale) Vᵀ, b = U
-     * √(S/scale) (PiSSA, arXiv 2404.02948, section 3). By subspace iteration (Halko, Martinsson and Tropp, arXiv
-     * 0909.4061, algorithm 4.4): exact up to rounding where r + 16 directions are all there are.
+     * √(S/scale) (PiSSA, arXiv 2404.02948, section 3).
      *
      * @param seed of the directions that the iteration starts from
      */
     static void principal(Tensor m, double scale, long seed, Tensor a, Tensor b) {
-        with(m, a, b, factors -> factors.followStrongest(scale, seed, a, b));
+        Triplets strongest = strongest(m, (int) a.size(0), seed);
+        for (int i = 0; i < strongest.s.length; i++) {
+            double root = Math.sqrt(strongest.s[i] / scale);
+            CommonOps_DDRM.scaleRow(root, strongest.vt, i);
+            CommonOps_DDRM.scaleCol(root, strongest.u, i);
+        }
+        a.set(strongest.vt.data);
+        b.set(strongest.u.data);
+    }
+
+    /**
+     * The largest singular values with their vectors, by subspace iteration (Halko, Martinsson and Tropp, arXiv 0909.4061,
+     * algorithm 4.4): exact up to rounding where rank + 16 directions are all there are.
+     *
+     * @param seed of the directions that the iteration starts from
+     */
+    static Triplets strongest(Tensor m, int rank, long seed) {
+        return with(m, rank, factors -> factors.followStrongest(rank, seed));
     }
 
     /** b = the first r columns of Q and a = the first r rows of R in M = Q R (OLoRA, arXiv 2406.01775, section 3). */
     static void orthogonal(Tensor m, Tensor a, Tensor b) {
-        with(m, a, b, factors -> factors.splitFirst(m, a, b));
+        with(m, (int) a.size(0), factors -> {
+            factors.splitFirst(m, a, b);
+            return null;
+        });
     }
 
-    private static void with(Tensor m, Tensor a, Tensor b, Consumer<Factors> work) {
-        int rank = (int) a.size(0);
+    private static <T> T with(Tensor m, int rank, Function<Factors, T> work) {
         if (rank > Math.min(m.size(0), m.size(1))) {
             throw new IllegalArgumentException(
                     "the rank is " + rank + ", above the sides of the matrix " + m.size(0) + " x " + m.size(1));
@@ -66,12 +93,11 @@ final class Factors {
                 wide = scope.tensor(Memory.WORKSPACE, DType.F32, m.size(0), m.size(1));
                 TensorOps.copy(context, m, wide);
             }
-            work.accept(new Factors(context, scope.weight(wide)));
+            return work.apply(new Factors(context, scope.weight(wide)));
         }
     }
 
-    private void followStrongest(double scale, long seed, Tensor a, Tensor b) {
-        int rank = (int) a.size(0);
+    private Triplets followStrongest(int rank, long seed) {
         int n = (int) matrix.n();
         int k = (int) matrix.k();
         int directions = Math.min(rank + OVERSAMPLING, Math.min(n, k));
@@ -96,13 +122,10 @@ final class Factors {
             SingularOps_DDRM.descendingOrder(u, false, s, turn, true);
             DMatrixRMaj v = new DMatrixRMaj(directions, k);
             CommonOps_DDRM.multTransB(turn, columns(right), v);
-            for (int i = 0; i < rank; i++) {
-                double root = Math.sqrt(s.get(i, i) / scale);
-                CommonOps_DDRM.scaleRow(root, v, i);
-                CommonOps_DDRM.scaleCol(root, u, i);
-            }
-            a.set(CommonOps_DDRM.extract(v, 0, rank, 0, k).data);
-            b.set(CommonOps_DDRM.extract(u, 0, n, 0, rank).data);
+            double[] largest = new double[rank];
+            Arrays.setAll(largest, i -> s.get(i, i));
+            return new Triplets(
+                    CommonOps_DDRM.extract(u, 0, n, 0, rank), largest, CommonOps_DDRM.extract(v, 0, rank, 0, k));
         }
     }
 

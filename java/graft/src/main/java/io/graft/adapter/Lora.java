@@ -3,6 +3,7 @@ package io.graft.adapter;
 import io.graft.io.PeftLoraConfig;
 import io.graft.nn.Attachment;
 import io.graft.nn.LowRank;
+import io.graft.nn.Observed;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.WeightDecomposition;
@@ -12,6 +13,10 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntConsumer;
 
 /**
  * Low-rank adaptation (arXiv 2106.09685) as PEFT configures and stores it: {@code W + scale · B A} for the projections
@@ -22,12 +27,14 @@ public final class Lora extends PeftAdapter {
     /** why: below the numbers that other uses of the same seed start with, so that A is not a copy of base weights. */
     static final long FIRST_OFFSET = 1L << 48;
 
-    private final PeftLoraConfig config;
+    private PeftLoraConfig config;
     private final long seed;
     private long offset = FIRST_OFFSET;
     private double rateRatio = 1;
     private boolean frozenDown;
     private StartingFactors start;
+    private double spread = 2;
+    private boolean calibrated;
 
     private Lora(PeftLoraConfig config, long seed, Path source, boolean trained) {
         super(config, source, trained);
@@ -69,9 +76,28 @@ public final class Lora extends PeftAdapter {
         return this;
     }
 
+    /**
+     * EVA: no rank is above so many times what the configuration says; 1 leaves ranks as they are.
+     *
+     * @param largest at least 1
+     */
+    public Lora withRankSpread(double largest) {
+        if (!(largest >= 1)) {
+            throw new IllegalArgumentException(
+                    "Lora: the largest rank is " + largest + " times the rank, must be 1 or more");
+        }
+        spread = largest;
+        return this;
+    }
+
     @Override
     public int border(String module) {
-        return config.targets(module) ? config.rank(module) : 0;
+        return config.targets(module) ? largestRank(module) : 0;
+    }
+
+    private int largestRank(String module) {
+        int rank = config.rank(module);
+        return start.kind() == LoraStart.ACTIVATIONS ? (int) Math.round(spread * rank) : rank;
     }
 
     /** why not DoRA: the norms of W's rows are read from a dense weight. */
@@ -87,17 +113,37 @@ public final class Lora extends PeftAdapter {
 
     @Override
     Attachment attachment(Scope scope, Projection projection) {
-        String module = projection.module();
-        int rank = config.rank(module);
-        String key = PREFIX + module + ".lora_";
-        Tensor a = wide(scope, projection, rank, projection.weight().k());
-        Tensor b = wide(scope, projection, projection.weight().n(), rank);
+        if (needsCalibration()) {
+            return Observed.NOTHING;
+        }
+        String key = PREFIX + projection.module() + ".lora_";
+        Tensor a = down(scope, projection);
+        Tensor b = up(scope, projection);
         if (fromFile()) {
             read(key + "A.weight", a);
             read(key + "B.weight", b);
         } else if (!start.fill(scope, projection, a, b)) {
             initialise(a, b);
         }
+        LowRank low = lowRank(scope, projection, a, b);
+        return config.weightDecomposed() ? decomposition(scope, projection, low, key + "magnitude_vector") : low;
+    }
+
+    private Tensor down(Scope scope, Projection projection) {
+        return wide(
+                scope,
+                projection,
+                config.rank(projection.module()),
+                projection.weight().k());
+    }
+
+    private Tensor up(Scope scope, Projection projection) {
+        return wide(scope, projection, projection.weight().n(), config.rank(projection.module()));
+    }
+
+    private LowRank lowRank(Scope scope, Projection projection, Tensor a, Tensor b) {
+        String module = projection.module();
+        String key = PREFIX + module + ".lora_";
         Parameter down = new Parameter(key + "A.weight", a);
         if (frozenDown) {
             constant(down.name(), a);
@@ -105,8 +151,70 @@ public final class Lora extends PeftAdapter {
             train(scope, down);
         }
         Parameter up = train(scope, new Parameter(key + "B.weight", b)).withRateFactor(rateRatio);
-        LowRank low = new LowRank(down, up, config.scale(module), config.dropout(), mix(module.hashCode()));
-        return config.weightDecomposed() ? decomposition(scope, projection, low, key + "magnitude_vector") : low;
+        return new LowRank(down, up, config.scale(module), config.dropout(), mix(module.hashCode()));
+    }
+
+    @Override
+    public boolean needsCalibration() {
+        return start.kind().needsExamples() && !calibrated;
+    }
+
+    @Override
+    public boolean needsGradients() {
+        return start.kind() == LoraStart.GRADIENT;
+    }
+
+    /** Makes the factors: until it returns, sums of the square of each width of inputs, or of each weight's shape, exist. */
+    @Override
+    public void calibrate(int examples, IntConsumer pass) {
+        if (!needsCalibration()) {
+            throw new IllegalStateException("Lora.calibrate: " + start.kind() + " needs no examples, or has seen them");
+        }
+        List<Projection> all = projections();
+        Scope model = all.get(0).weight().scope();
+        try (Scope scope = model.context().scope()) {
+            ExampleStart examined = new ExampleStart(start.kind(), scope);
+            reattach(examined::observe);
+            for (int i = 0; i < examples; i++) {
+                pass.accept(i);
+            }
+            if (start.kind() == LoraStart.ACTIVATIONS) {
+                startFromComponents(model, all, examined);
+            } else {
+                reattach(projection -> startFromBase(model, projection, examined));
+            }
+        }
+        calibrated = true;
+    }
+
+    private void startFromComponents(Scope model, List<Projection> all, ExampleStart examined) {
+        Map<String, Factors.Triplets> components = new HashMap<>();
+        for (Projection projection : all) {
+            String module = projection.module();
+            components.put(module, examined.components(projection, largestRank(module), start.seed(module)));
+        }
+        config = config.redistributed(ExampleStart.shares(all, components, config));
+        reattach(projection -> {
+            if (!config.targets(projection.module())) {
+                return null;
+            }
+            Tensor a = down(model, projection);
+            ExampleStart.components(components.get(projection.module()), a);
+            return lowRank(model, projection, a, up(model, projection));
+        });
+    }
+
+    private Attachment startFromBase(Scope model, Projection projection, ExampleStart examined) {
+        String module = projection.module();
+        Tensor a = down(model, projection);
+        Tensor b = up(model, projection);
+        if (start.kind() == LoraStart.GRADIENT) {
+            examined.gradient(projection, start.seed(module), a, b);
+        } else {
+            examined.covariance(projection, config.scale(module), start.seed(module), a, b);
+        }
+        start.giveUp(model, projection, a, b);
+        return lowRank(model, projection, a, b);
     }
 
     /** Fresh magnitudes are the norms of the rows, so that the layer starts as it is. */
@@ -127,7 +235,7 @@ public final class Lora extends PeftAdapter {
     @Override
     public void save(Path directory) {
         if (!start.movedBase() || projections().isEmpty()) {
-            super.save(directory);
+            write(directory, config, tensors());
             return;
         }
         try (Scope scope = projections().get(0).weight().scope().context().scope()) {

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 
 /**
  * An adapter that PEFT configures and stores: the projections that its configuration selects get an attachment, the modules
@@ -100,6 +101,21 @@ public abstract class PeftAdapter implements Adapter {
         }
         if (attached.isEmpty() && parameters.isEmpty()) {
             throw new IllegalArgumentException(name + ": " + config + " targets no module of the model");
+        }
+    }
+
+    /** Drops all attachments with their parameters and makes others; null: the projection stays as it is in the base. */
+    final void reattach(Function<Projection, Attachment> make) {
+        List<Projection> before = List.copyOf(attached);
+        attached.clear();
+        parameters.removeIf(parameter -> parameter.name().startsWith(PREFIX));
+        for (Projection projection : before) {
+            projection.detach();
+            Attachment part = make.apply(projection);
+            if (part != null) {
+                projection.attach(part);
+                attached.add(projection);
+            }
         }
     }
 

@@ -91,7 +91,7 @@ public final class Shira extends PeftAdapter {
         return part;
     }
 
-    /** Whether {@link #calibrate} has to run before training. */
+    @Override
     public boolean needsCalibration() {
         return !chosen;
     }
@@ -99,10 +99,8 @@ public final class Shira extends PeftAdapter {
     /**
      * Chooses the entries by gradients of the targeted weights: fp32 sums of their full shape exist for all of them until
      * it returns, and for squares one gradient of each shape.
-     *
-     * @param examples how many passes to run
-     * @param pass runs loss and gradients of the model on one example, by its number
      */
+    @Override
     public void calibrate(int examples, IntConsumer pass) {
         if (chosen) {
             throw new IllegalStateException("Shira.calibrate: the entries are chosen already");

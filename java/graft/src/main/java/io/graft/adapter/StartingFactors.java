@@ -77,13 +77,22 @@ final class StartingFactors {
             }
             case PRINCIPAL -> Factors.principal(weight.matrix(), config.scale(module), seed(module), a, b);
             case ORTHOGONAL -> Factors.orthogonal(weight.matrix(), a, b);
+            default -> throw new IllegalStateException("Lora: " + start + " starts from examples");
         }
+        giveUp(scope, projection, a, b);
+        return true;
+    }
+
+    /** Takes the factors' product out of the base, and remembers it. */
+    void giveUp(Scope scope, Projection projection, Tensor a, Tensor b) {
+        String module = projection.module();
+        Weight weight = projection.weight();
+        Context context = scope.context();
         LoraLinear.merge(context, weight, a, b, -config.scale(module), weight.matrix());
         Pair copy = pair(scope, projection);
         TensorOps.copy(context, a, copy.a());
         TensorOps.copy(context, b, copy.b());
         kept.put(module, copy);
-        return true;
     }
 
     private Pair pair(Scope scope, Projection projection) {
@@ -93,7 +102,11 @@ final class StartingFactors {
                 PeftAdapter.wide(scope, projection, projection.weight().n(), rank));
     }
 
-    private long seed(String module) {
+    LoraStart kind() {
+        return start;
+    }
+
+    long seed(String module) {
         return seed ^ Lora.mix(module.hashCode());
     }
 

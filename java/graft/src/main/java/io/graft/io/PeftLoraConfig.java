@@ -3,8 +3,10 @@ package io.graft.io;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -73,6 +75,31 @@ public final class PeftLoraConfig extends PeftConfig {
         multiply(both, "rank_pattern", 2);
         multiply(both, "alpha_pattern", factor);
         return new PeftLoraConfig("doubled LoRA configuration", both);
+    }
+
+    /**
+     * The configuration with other ranks, given for every module, and the same scales; rank 0: no adapter there.
+     */
+    public PeftLoraConfig redistributed(Map<String, Integer> given) {
+        ObjectNode changed = json().deepCopy();
+        ObjectNode newRanks = changed.putObject("rank_pattern");
+        ObjectNode newAlphas = changed.putObject("alpha_pattern");
+        List<String> modules = new ArrayList<>();
+        given.forEach((module, share) -> {
+            if (share > 0) {
+                modules.add(module);
+                double factor = (double) share / rank(module);
+                double newAlpha = alpha(module) * (rankStabilised ? Math.sqrt(factor) : factor);
+                if (share != rank) {
+                    newRanks.put(module, share);
+                }
+                if (newAlpha != alpha) {
+                    newAlphas.set(module, PeftLoraConfigBuilder.number(newAlpha));
+                }
+            }
+        });
+        changed.set("target_modules", Json.toNode(modules));
+        return new PeftLoraConfig("redistributed LoRA configuration", changed);
     }
 
     /**

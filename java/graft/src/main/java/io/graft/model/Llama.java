@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.IntFunction;
 
 /**
  * A Llama: token embedding, decoder blocks, norm, head. The loss never makes the logits of a whole batch; backward is
@@ -63,6 +64,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     private final Options options;
     private final LlamaLayers layers;
     private List<Parameter> trainable;
+    private boolean calibrating;
     private final Prompt prompt;
     private final Prefix prefix;
     private final Workspaces workspaces;
@@ -143,8 +145,10 @@ public final class Llama implements Adaptable, AutoCloseable {
      * @param dropoutSeed with dropoutOffset the counter of dropout masks: take another offset for each batch
      */
     public float lossAndGradients(Batch batch, double normalizer, long dropoutSeed, long dropoutOffset) {
-        if (trainable.isEmpty()) {
-            throw new IllegalStateException("lossAndGradients: nothing is trained; load the model with an adapter");
+        if (trainable.isEmpty() && !calibrating) {
+            boolean early = options.adapter() != null && options.adapter().needsCalibration();
+            throw new IllegalStateException("lossAndGradients: nothing is trained; "
+                    + (early ? "Llama.calibrate comes first" : "load the model with an adapter"));
         }
         Workspace work = workspaces.training(batch.batch(), batch.length());
         work.pass.training(dropoutSeed, dropoutOffset);
@@ -279,6 +283,35 @@ public final class Llama implements Adaptable, AutoCloseable {
     /** Frees all activations; the next pass makes them again. */
     public void release() {
         workspaces.release();
+    }
+
+    /**
+     * Lets the adapter look at examples before training, where it needs that; {@link #trainable} may be another list then.
+     *
+     * @param examples how many it sees
+     * @param example makes one of them, by its number
+     */
+    public void calibrate(int examples, IntFunction<Batch> example) {
+        Adapter adapter = options.adapter();
+        if (adapter == null || !adapter.needsCalibration()) {
+            return;
+        }
+        boolean backward = adapter.needsGradients();
+        calibrating = true;
+        try {
+            release();
+            adapter.calibrate(examples, i -> {
+                if (backward) {
+                    lossAndGradients(example.apply(i));
+                } else {
+                    loss(example.apply(i));
+                }
+            });
+            trainable = adapter.trained() ? adapter.parameters() : List.of();
+        } finally {
+            calibrating = false;
+            release();
+        }
     }
 
     /** Sets the gradients of all trained parameters to zero. */

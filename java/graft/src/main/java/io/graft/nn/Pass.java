@@ -98,6 +98,11 @@ public final class Pass {
         return padded ? lengths : null;
     }
 
+    /** How many rows of a sequence are real. */
+    int real(int sequence) {
+        return padded ? Math.toIntExact(Math.max(0, Math.min(length, lengthsMemory.get(sequence) - past))) : length;
+    }
+
     public long past() {
         return past;
     }
