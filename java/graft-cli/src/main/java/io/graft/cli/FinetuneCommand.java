@@ -5,7 +5,6 @@ import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
-import io.graft.train.AdamW;
 import io.graft.train.Example;
 import io.graft.train.ExampleBatches;
 import io.graft.train.Schedule;
@@ -82,11 +81,8 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--warmup", paramLabel = "N", description = "Steps in which the rate rises (default: a tenth).")
     Long warmup;
 
-    @Option(names = "--weight-decay", paramLabel = "X", description = "Decoupled decay (default: ${DEFAULT-VALUE}).")
-    double weightDecay = 0.01;
-
-    @Option(names = "--clip", paramLabel = "NORM", description = "Largest gradient norm; 0: any (default: 1).")
-    double clip = 1.0;
+    @Mixin
+    OptimizerOptions optimizer;
 
     @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
@@ -169,8 +165,7 @@ final class FinetuneCommand extends GraftCommand {
         }
         positive("--rate-ratio", methodOptions.rateRatio);
         notNegative("--warmup", warmup);
-        notNegative("--weight-decay", weightDecay);
-        notNegative("--clip", clip);
+        optimizer.check(this);
         notNegative("--save-every", saveEvery);
         text.check(this);
         if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {
@@ -230,13 +225,12 @@ final class FinetuneCommand extends GraftCommand {
             case LINEAR -> Schedule.linear(peak, falling);
             case COSINE -> Schedule.cosine(peak, falling);
         };
-        AdamW.Settings optimiser =
-                AdamW.Settings.defaults().withWeightDecay(weightDecay).withMaxNorm(clip);
-        return new Trainer.Options(total, accumulate, after.withWarmup(rising), optimiser, seed);
+        return new Trainer.Options(total, accumulate, after.withWarmup(rising), optimizer.settings(seed), seed);
     }
 
     private RunSettings settings(Method method) {
-        return new RunSettings()
+        return optimizer
+                .in(new RunSettings())
                 .with("--model", model.folder.toAbsolutePath().normalize())
                 .with("--data", text.data.toAbsolutePath().normalize())
                 .with("--method", method.name())
@@ -266,8 +260,6 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--lr", rate)
                 .with("--schedule", schedule)
                 .with("--warmup", warmup)
-                .with("--weight-decay", weightDecay)
-                .with("--clip", clip)
                 .with("--dtype", model.dtype)
                 .with("--quantize", model.quantize)
                 .with("--seed", seed);

@@ -174,6 +174,38 @@ class FinetuneTest {
         assertThat(Files.mismatch(adapter(whole), adapter(again))).isEqualTo(-1);
     }
 
+    @Test
+    void projectedGradientsTakeLessMemory() {
+        long plain = peak(finetune(folder.resolve("plain"), "--method", "full", "--steps", 20, "--json"));
+        Cli run = finetune(
+                folder.resolve("galore"),
+                "--method",
+                "full",
+                "--optimizer",
+                "galore",
+                "--galore-rank",
+                4,
+                "--galore-every",
+                10,
+                "--lr",
+                1e-2,
+                "--steps",
+                20,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        assertThat(peak(run)).isLessThan(plain);
+        List<JsonNode> steps = run.events("step");
+        assertThat(steps.get(19).get("loss").asDouble())
+                .isLessThan(steps.get(0).get("loss").asDouble() - 0.3);
+        assertThat(finetune(folder.resolve("galore"), "--method", "full", "--steps", 20, "--resume")
+                        .err())
+                .contains("--optimizer GALORE, not ADAMW");
+    }
+
+    private static long peak(Cli run) {
+        return run.events("done").get(0).get("peak_memory_bytes").asLong();
+    }
+
     /** LT-SFT: full fine-tuning, then the entries that it changed most, from the base model on. */
     @Test
     void entriesThatAnotherTrainingChanged() {

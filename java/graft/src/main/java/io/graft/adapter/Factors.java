@@ -22,7 +22,7 @@ import org.ejml.interfaces.decomposition.SingularValueDecomposition_F64;
  * Two thin factors of a matrix, {@code scale · B A ≈ M} with A [r, K] and B [N, r]: its strongest directions, or an
  * orthonormal basis of its first columns. M itself is only multiplied by r columns and some more at a time.
  */
-final class Factors {
+public final class Factors {
     /** Directions that are followed beside the r wanted ones, so that the last of those settle too. */
     private static final int OVERSAMPLING = 16;
 
@@ -71,6 +71,18 @@ final class Factors {
      */
     static Triplets strongest(Tensor m, int rank, long seed) {
         return with(m, rank, factors -> factors.followStrongest(rank, seed));
+    }
+
+    /**
+     * Orthonormal rows that span the strongest directions of M: as many as there are rows to fill.
+     *
+     * @param m [N, K], not zero
+     * @param left whether the directions are those of M's columns, {@code into} [r, N], or of its rows, [r, K]
+     * @param seed of the directions that the iteration starts from
+     */
+    public static void directions(Tensor m, boolean left, long seed, Tensor into) {
+        Triplets strongest = strongest(m, (int) into.size(0), seed);
+        into.set(left ? CommonOps_DDRM.transpose(strongest.u, null).data : strongest.vt.data);
     }
 
     /** b = the first r columns of Q and a = the first r rows of R in M = Q R (OLoRA, arXiv 2406.01775, section 3). */

@@ -10,23 +10,36 @@ import io.graft.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.util.List;
 
-/** AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are. */
+/**
+ * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
+ * shapes, or of those of projected gradients.
+ */
 public final class AdamW implements AutoCloseable {
     /**
      * @param weightDecay decoupled; applies to every trained parameter
      * @param maxNorm gradients are scaled down to this global norm; 0: never
+     * @param galore how gradients of matrices are projected; null: not at all
      */
-    public record Settings(double beta1, double beta2, double epsilon, double weightDecay, double maxNorm) {
+    public record Settings(
+            double beta1, double beta2, double epsilon, double weightDecay, double maxNorm, Galore.Settings galore) {
+        public Settings(double beta1, double beta2, double epsilon, double weightDecay, double maxNorm) {
+            this(beta1, beta2, epsilon, weightDecay, maxNorm, null);
+        }
+
         public static Settings defaults() {
             return new Settings(0.9, 0.999, 1e-8, 0.01, 1.0);
         }
 
         public Settings withWeightDecay(double value) {
-            return new Settings(beta1, beta2, epsilon, value, maxNorm);
+            return new Settings(beta1, beta2, epsilon, value, maxNorm, galore);
         }
 
         public Settings withMaxNorm(double value) {
-            return new Settings(beta1, beta2, epsilon, weightDecay, value);
+            return new Settings(beta1, beta2, epsilon, weightDecay, value, galore);
+        }
+
+        public Settings withGalore(Galore.Settings value) {
+            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, value);
         }
     }
 
@@ -35,6 +48,7 @@ public final class AdamW implements AutoCloseable {
     private final Parameter[] parameters;
     private final Tensor[] m;
     private final Tensor[] v;
+    private final Galore galore;
     private final Tensor squaredNorm;
     private final ByteBuffer squaredNormMemory;
     private long step;
@@ -52,8 +66,13 @@ public final class AdamW implements AutoCloseable {
             if (master == null) {
                 throw new IllegalArgumentException("AdamW: " + parameters[i] + " has no gradient");
             }
-            m[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), master.shape());
-            v[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), master.shape());
+        }
+        galore = settings.galore() == null ? null : new Galore(scope, settings, parameters);
+        for (int i = 0; i < parameters.length; i++) {
+            Tensor master = parameters[i].master();
+            long[] shape = galore == null ? master.shape() : galore.stateShape(i);
+            m[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
+            v[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
         }
     }
 
@@ -66,6 +85,10 @@ public final class AdamW implements AutoCloseable {
         }
         for (int i = 0; i < parameters.length; i++) {
             Parameter p = parameters[i];
+            if (galore != null && galore.projects(i)) {
+                galore.step(i, rate * p.rateFactor(), step, squaredNorm, m[i], v[i]);
+                continue;
+            }
             AdamWStep.step(
                     scope.context(),
                     p.gradient(),
@@ -110,6 +133,11 @@ public final class AdamW implements AutoCloseable {
     /** Running mean of the squared gradient. */
     Tensor v(int index) {
         return v[index];
+    }
+
+    /** The directions that a parameter's gradient is projected on; null where it is not. */
+    Tensor directions(int index) {
+        return galore == null ? null : galore.directions(index);
     }
 
     @Override

@@ -13,7 +13,8 @@ import java.util.Map;
  * A training run on disk: masters, optimiser state, step, data position and dropout seed in one safetensors file. The
  * file is replaced atomically, so that a process killed at any moment leaves a whole one.
  *
- * <p>Tensors: {@code parameter/<name>}, {@code m/<name>}, {@code v/<name>}, {@code adapter/<name>}. The base model of an adapter is not in it.
+ * <p>Tensors: {@code parameter/<name>}, {@code m/<name>}, {@code v/<name>}, {@code directions/<name>},
+ * {@code adapter/<name>}. The base model of an adapter is not in it.
  */
 public final class TrainingCheckpoint {
     private static final String FORMAT = "graft-training-checkpoint";
@@ -28,6 +29,9 @@ public final class TrainingCheckpoint {
             tensors.put("parameter/" + parameter.name(), parameter.master());
             tensors.put("m/" + parameter.name(), optimiser.m(i));
             tensors.put("v/" + parameter.name(), optimiser.v(i));
+            if (optimiser.directions(i) != null) {
+                tensors.put("directions/" + parameter.name(), optimiser.directions(i));
+            }
         }
         state.forEach((name, tensor) -> tensors.put("adapter/" + name, tensor));
         SafetensorsWriter.write(
@@ -52,12 +56,15 @@ public final class TrainingCheckpoint {
                     file,
                     "number of tensors",
                     Integer.toString(source.names().size()),
-                    Integer.toString(3 * optimiser.size() + state.size()));
+                    Integer.toString(3 * optimiser.size() + projected(optimiser) + state.size()));
             for (int i = 0; i < optimiser.size(); i++) {
                 Parameter parameter = optimiser.parameter(i);
                 long[] shape = parameter.master().shape();
                 String name = "parameter/" + parameter.name();
                 expect(file, "shape of " + name, Arrays.toString(source.shape(name)), Arrays.toString(shape));
+                String moment = "m/" + parameter.name();
+                long[] momentShape = optimiser.m(i).shape();
+                expect(file, "shape of " + moment, Arrays.toString(source.shape(moment)), Arrays.toString(momentShape));
             }
             long step = number(file, metadata, "step");
             long position = number(file, metadata, "position");
@@ -66,12 +73,23 @@ public final class TrainingCheckpoint {
                 source.read("parameter/" + parameter.name(), parameter.master());
                 source.read("m/" + parameter.name(), optimiser.m(i));
                 source.read("v/" + parameter.name(), optimiser.v(i));
+                if (optimiser.directions(i) != null) {
+                    source.read("directions/" + parameter.name(), optimiser.directions(i));
+                }
                 parameter.refreshValue();
             }
             state.forEach((name, tensor) -> source.read("adapter/" + name, tensor));
             optimiser.restore(step);
             return position;
         }
+    }
+
+    private static int projected(AdamW optimiser) {
+        int count = 0;
+        for (int i = 0; i < optimiser.size(); i++) {
+            count += optimiser.directions(i) == null ? 0 : 1;
+        }
+        return count;
     }
 
     private static long number(Path file, Map<String, String> metadata, String key) {
