@@ -155,6 +155,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--lr", rate);
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
+        positive("--last-layers", methodOptions.lastLayers);
         positive("--samples", methodOptions.samples);
         if (!(methodOptions.rankSpread >= 1)) {
             throw usage("--rank-spread must be at least 1, got " + methodOptions.rankSpread);
@@ -248,6 +249,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--corda-mode", methodOptions.cordaMode)
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
+                .with("--last-layers", methodOptions.lastLayers)
                 .with("--parallel", methodOptions.parallel)
                 .with("--bits", methodOptions.bits)
                 .with("--groups", methodOptions.groups)

@@ -56,6 +56,7 @@ public record Method(
             "prompt",
             "prefix",
             "ptuning",
+            "llama-adapter",
             "bottleneck",
             "mam",
             "ln");

@@ -90,8 +90,15 @@ public final class MethodOptions {
     @Option(
             names = "--virtual-tokens",
             paramLabel = "N",
-            description = "Prompt and prefix tuning: how many trained tokens (default: ${DEFAULT-VALUE}).")
+            description =
+                    "Prompt and prefix tuning, LLaMA-Adapter: how many trained tokens (default: ${DEFAULT-VALUE}).")
     int virtualTokens = 20;
+
+    @Option(
+            names = "--last-layers",
+            paramLabel = "N",
+            description = "LLaMA-Adapter: how many layers, from the top (default: all).")
+    Integer lastLayers;
 
     @Option(names = "--parallel", description = "Bottleneck adapters: beside the layers instead of behind them.")
     boolean parallel;

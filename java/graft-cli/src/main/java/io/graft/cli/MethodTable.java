@@ -2,6 +2,7 @@ package io.graft.cli;
 
 import io.graft.adapter.AdaLora;
 import io.graft.adapter.Adapter;
+import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
@@ -22,6 +23,7 @@ import io.graft.adapter.SketchTune;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
+import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
@@ -221,6 +223,18 @@ final class MethodTable {
                     (options, seed) -> PTuning.create(
                             PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed),
                     MethodTable::pTuning),
+            new Method(
+                    "llama-adapter",
+                    "LLaMA-Adapter",
+                    "ADAPTION_PROMPT",
+                    2e-2,
+                    (options, seed) -> AdaptionPrompt.create(
+                            PeftAdaptionPromptConfig.of(
+                                    options.baseModel,
+                                    options.virtualTokens,
+                                    options.lastLayers == null ? 0 : options.lastLayers),
+                            seed),
+                    (folder, train) -> train ? AdaptionPrompt.load(folder) : AdaptionPrompt.frozen(folder)),
             new Method(
                     "bottleneck",
                     "bottleneck adapters",

@@ -71,6 +71,7 @@ class FinetuneTest {
                 "prompt",
                 "prefix",
                 "ptuning",
+                "llama-adapter",
                 "bottleneck",
                 "mam",
                 "prefix+lora",
@@ -218,7 +219,7 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"lora", "miss", "bitfit", "bottleneck", "prompt"})
+    @ValueSource(strings = {"lora", "miss", "bitfit", "bottleneck", "prompt", "llama-adapter"})
     void lossFallsOverAQuantisedBase(String method) {
         Path out = folder.resolve(method);
         Cli run = finetune(out, "--method", method, "--quantize", "nf4", "--steps", 30, "--eval-data", text, "--json");

@@ -30,6 +30,7 @@ public abstract sealed class PeftConfig
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,
                 PeftShiraConfig,
+                PeftAdaptionPromptConfig,
                 PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";

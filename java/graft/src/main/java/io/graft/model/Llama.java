@@ -4,6 +4,7 @@ import io.graft.adapter.Adapter;
 import io.graft.io.Checkpoint;
 import io.graft.io.LlamaConfig;
 import io.graft.nn.Adaptable;
+import io.graft.nn.AttentionBlock;
 import io.graft.nn.BlockShape;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
@@ -397,6 +398,11 @@ public final class Llama implements Adaptable, AutoCloseable {
     @Override
     public List<Projection> projections() {
         return layers.projections();
+    }
+
+    @Override
+    public AttentionBlock attention(int layer) {
+        return layers.blocks()[layer].attention();
     }
 
     /** The base model's parameters, without the projections where they are quantised. */

@@ -23,6 +23,9 @@ public interface Adaptable {
     /** The linear layers that an adapter may attach to, in the order of the forward pass. */
     List<Projection> projections();
 
+    /** The attention half of a block. */
+    AttentionBlock attention(int layer);
+
     /** All parameters of the base model, in the order of the checkpoint format. */
     List<Parameter> parameters();
 }

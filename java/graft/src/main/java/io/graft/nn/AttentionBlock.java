@@ -19,6 +19,7 @@ public final class AttentionBlock {
     private final Projection k;
     private final Projection v;
     private final Projection o;
+    private GatedPrompt gated;
 
     AttentionBlock(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
         String attention = path + ".self_attn";
@@ -104,8 +105,26 @@ public final class AttentionBlock {
         }
     }
 
-    /** y, which holds x on entry, gains the attention output. store: where keys and values go, null for the tape. */
-    void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store) {
+    /** Lets every query attend to these rows too, from the next buffers on. */
+    public void attach(GatedPrompt prompt) {
+        if (gated != null) {
+            throw new IllegalStateException("AttentionBlock.attach: " + q.module() + " already has a gated prompt");
+        }
+        gated = prompt;
+    }
+
+    /** The rows that every query attends to beside the sequence, or null. */
+    GatedPrompt gated() {
+        return gated;
+    }
+
+    /**
+     * y, which holds x on entry, gains the attention output.
+     *
+     * @param store where keys and values go, null for the tape
+     * @param gate null without a gated prompt
+     */
+    void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store, GatedPrompt.Tape gate) {
         Context context = pass.context();
         norm.forward(pass, x, tape.h, tape.rstd);
         q.forward(pass, tape.h, false, tape.q, tape.sq);
@@ -126,8 +145,11 @@ public final class AttentionBlock {
                 shape.attentionScale(),
                 pass.past(),
                 0,
-                tape.outHeads,
+                gate == null ? tape.outHeads : gate.own,
                 tape.lse);
+        if (gate != null) {
+            gate.forward(context, tape.qHeads, tape.outHeads);
+        }
         o.forward(pass, tape.out, true, y, tape.so);
     }
 
@@ -135,23 +157,34 @@ public final class AttentionBlock {
      * dy is the gradient of the residual stream behind this half and becomes the one before it; wantInput false: nothing
      * before it is trained, and whatever only the input's gradient needs is left out.
      */
-    void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Prefix.Tape prefix, Scratch scratch, boolean wantInput) {
+    void backward(
+            Pass pass,
+            Tensor dy,
+            Tensor x,
+            Tape tape,
+            Prefix.Tape prefix,
+            GatedPrompt.Tape gate,
+            Scratch scratch,
+            boolean wantInput) {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.weight().trainable();
         boolean wantHeads =
                 wantNorm || q.trainable() || k.trainable() || v.trainable() || (prefix != null && prefix.trainable());
+        boolean wantGate = gate != null && gate.trainable();
+        o.backward(pass, dy, tape.out, tape.so, false, wantHeads || wantGate ? scratch.dout : null);
         if (!wantHeads) {
-            o.backward(pass, dy, tape.out, tape.so, false, null);
+            if (wantGate) {
+                gate.backward(context, scratch.doutHeads, tape.qHeads, null);
+            }
             return;
         }
-        o.backward(pass, dy, tape.out, tape.so, false, scratch.dout);
         Attention.backward(
                 context,
                 scratch.doutHeads,
                 tape.qHeads,
                 prefix == null ? tape.kHeads : prefix.store().keys(),
                 prefix == null ? tape.vHeads : prefix.store().values(),
-                tape.outHeads,
+                gate == null ? tape.outHeads : gate.own,
                 tape.lse,
                 pass.lengths(),
                 shape.attentionScale(),
@@ -160,6 +193,9 @@ public final class AttentionBlock {
                 scratch.dqHeads,
                 prefix == null ? scratch.dkHeads : prefix.gradients().keys,
                 prefix == null ? scratch.dvHeads : prefix.gradients().values);
+        if (gate != null) {
+            gate.backward(context, scratch.doutHeads, tape.qHeads, scratch.dqHeads);
+        }
         Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
         Tensor newKeys = prefix == null ? scratch.dkHeads : prefix.gradients().newKeys;
         Rope.backward(context, newKeys, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
@@ -182,7 +218,12 @@ public final class AttentionBlock {
     }
 
     boolean trainable() {
-        return norm.weight().trainable() || q.trainable() || k.trainable() || v.trainable() || o.trainable();
+        return norm.weight().trainable()
+                || q.trainable()
+                || k.trainable()
+                || v.trainable()
+                || o.trainable()
+                || (gated != null && gated.trainable());
     }
 
     public RmsNormLayer norm() {

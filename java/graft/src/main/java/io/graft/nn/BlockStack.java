@@ -29,6 +29,7 @@ public final class BlockStack {
     private final Tensor[] middle;
     private final AttentionBlock.Tape[] attention;
     private final Prefix.Tape[] prefixes;
+    private final GatedPrompt.Tape[] gates;
     private final Mlp.Tape[] mlp;
     private final Tensor[] sdown;
     private final Scratch scratch;
@@ -66,6 +67,7 @@ public final class BlockStack {
         middle = new Tensor[count];
         attention = new AttentionBlock.Tape[count];
         prefixes = new Prefix.Tape[prefix == null ? 0 : count];
+        gates = new GatedPrompt.Tape[count];
         mlp = new Mlp.Tape[count];
         sdown = new Tensor[count];
         for (int i = 0; i <= count; i++) {
@@ -76,6 +78,8 @@ public final class BlockStack {
         gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
         Prefix.Gradients prefixGradients =
                 training && prefix != null ? prefix.new Gradients(scope, dtype, batch, length) : null;
+        GatedPrompt.Tape firstGate = null;
+        GatedPrompt.Gradients gateGradients = null;
         for (int i = 0; i < count; i++) {
             Block block = blocks[i];
             // why: tapes differ only in what their attachments keep and in whether projections' inputs are read again.
@@ -98,6 +102,15 @@ public final class BlockStack {
             if (prefix != null) {
                 prefixes[i] =
                         prefix.new Tape(scope, dtype, i, batch, length, shared ? prefixes[0] : null, prefixGradients);
+            }
+            GatedPrompt gated = block.attention().gated();
+            if (gated != null) {
+                if (training && gateGradients == null) {
+                    gateGradients = new GatedPrompt.Gradients(scope, dtype, shape, batch, length, gated.length());
+                }
+                boolean reused = mode != Mode.KEEP || i < lowestTrained;
+                gates[i] = gated.new Tape(scope, dtype, batch, length, reused ? firstGate : null, gateGradients);
+                firstGate = firstGate == null ? gates[i] : firstGate;
             }
             mlp[i] = shared
                     ? new Mlp.Tape(scope, dtype, block.mlp(), mlp[0])
@@ -172,7 +185,7 @@ public final class BlockStack {
 
     private void attend(Pass pass, int i, KvCache.Views cache) {
         TensorOps.copy(pass.context(), residual[i], middle[i]);
-        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], store(pass, i, cache));
+        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], store(pass, i, cache), gates[i]);
     }
 
     private KvCache.Layer store(Pass pass, int i, KvCache.Views cache) {
@@ -204,7 +217,9 @@ public final class BlockStack {
             }
             blocks[i].mlp().backward(pass, gradient, middle[i], mlp[i], sdown[i], scratch, wantMiddle);
             if (wantMiddle) {
-                blocks[i].attention().backward(pass, gradient, residual[i], attention[i], prefix, scratch, wantInput);
+                blocks[i]
+                        .attention()
+                        .backward(pass, gradient, residual[i], attention[i], prefix, gates[i], scratch, wantInput);
             }
         }
     }

@@ -54,6 +54,8 @@ class PeftGoldenTest {
                 Arguments.of("llama_rope3", "prompt_tuning"),
                 Arguments.of("llama_tied", "prompt_tuning"),
                 Arguments.of("llama_gqa", "prefix_tuning"),
+                Arguments.of("llama_gqa", "adaption_prompt"),
+                Arguments.of("llama_rope3", "adaption_prompt"),
                 Arguments.of("llama_gqa", "ia3"),
                 Arguments.of("llama_rope3", "ia3"),
                 Arguments.of("llama_tied", "ia3"),
@@ -155,7 +157,8 @@ class PeftGoldenTest {
     }
 
     static Stream<Arguments> merging() {
-        return cases().filter(test -> !List.of("prompt_tuning", "prefix_tuning").contains((String) test.get()[1]));
+        return cases().filter(test ->
+                !List.of("prompt_tuning", "prefix_tuning", "adaption_prompt").contains((String) test.get()[1]));
     }
 
     @ParameterizedTest
@@ -345,6 +348,7 @@ class PeftGoldenTest {
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
             case "PROMPT_TUNING" -> train ? PromptTuning.load(directory) : PromptTuning.frozen(directory);
             case "PREFIX_TUNING" -> train ? PrefixTuning.load(directory) : PrefixTuning.frozen(directory);
+            case "ADAPTION_PROMPT" -> train ? AdaptionPrompt.load(directory) : AdaptionPrompt.frozen(directory);
             case "LN_TUNING" -> train ? LnTuning.load(directory) : LnTuning.frozen(directory);
             default -> train ? Lora.load(directory) : Lora.frozen(directory);
         };

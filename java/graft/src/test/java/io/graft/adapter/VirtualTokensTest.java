@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.graft.io.FormatException;
+import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
@@ -54,7 +55,12 @@ class VirtualTokensTest {
     private Llama golden(String method) {
         Path folder = Golden.adapter(MODEL, method);
         return model(
-                DType.F32, method.startsWith("prompt") ? PromptTuning.frozen(folder) : PrefixTuning.frozen(folder));
+                DType.F32,
+                switch (method) {
+                    case "prompt_tuning" -> PromptTuning.frozen(folder);
+                    case "adaption_prompt" -> AdaptionPrompt.frozen(folder);
+                    default -> PrefixTuning.frozen(folder);
+                });
     }
 
     private static PromptTuning prompt(int... tokens) {
@@ -76,7 +82,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt"})
     void generationWithACacheIsThatOfWholePasses(String method) {
         for (int start : new int[] {1, 4}) {
             try (Llama model = golden(method);
@@ -95,7 +101,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt"})
     void paddingChangesNothing(String method) {
         try (Llama model = golden(method)) {
             float alone = model.loss(Batch.of(1, 4, Arrays.copyOf(TOKENS, 4), null));
@@ -130,23 +136,50 @@ class VirtualTokensTest {
             value = DType.class,
             names = {"F32", "BF16"})
     void checkpointingHasTheSameBits(DType dtype) {
-        for (String method : new String[] {"prompt", "prefix"}) {
+        for (String method : new String[] {"prompt", "prefix", "gated"}) {
             Batch batch = Batch.of(2, 7, new int[14], null);
             System.arraycopy(TOKENS, 0, batch.ids(), 0, 7);
             float[][] gradients = new float[2][];
             for (int i = 0; i < 2; i++) {
-                Adapter adapter = method.equals("prompt")
-                        ? PromptTuning.create(PeftPromptTuningConfig.of("base", 5, Init.RANDOM), 3)
-                        : PrefixTuning.create(PeftPrefixTuningConfig.of("base", 5), 3);
+                Adapter adapter = switch (method) {
+                    case "prompt" -> PromptTuning.create(PeftPromptTuningConfig.of("base", 5, Init.RANDOM), 3);
+                    case "gated" -> AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 5, 2), 3);
+                    default -> PrefixTuning.create(PeftPrefixTuningConfig.of("base", 5), 3);
+                };
                 Llama.Options options = Llama.Options.training(adapter).withGradientCheckpointing(i == 1);
                 try (Llama model = Golden.load(scope, MODEL, dtype, options)) {
+                    // The second is a gate, closed at first: rows have no gradient then.
+                    int last = method.equals("gated") ? 1 : 0;
                     model.lossAndGradients(batch);
-                    assertThat(model.trainable()).hasSize(1);
-                    gradients[i] = model.trainable().get(0).gradient().floats();
+                    assertThat(model.trainable()).hasSize(last == 1 ? 4 : 1);
+                    gradients[i] = model.trainable().get(last).gradient().floats();
+                    assertThat(gradients[i][0]).isNotZero();
                 }
             }
             assertThat(gradients[1]).isEqualTo(gradients[0]);
         }
+    }
+
+    /** With closed gates step 0 is the base model; rows move once the gates have. */
+    @Test
+    void closedGatesAreTheBaseModel(@TempDir Path folder) {
+        float[] expected;
+        try (Llama base = model(DType.F32, null)) {
+            expected = last(base, TOKENS);
+        }
+        try (Llama model = model(DType.F32, AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 1), 3))) {
+            assertThat(last(model, TOKENS)).isEqualTo(expected);
+            model.lossAndGradients(Batch.of(1, 7, TOKENS, null));
+            assertThat(model.trainable().get(0).gradient().floats()).containsOnly(0);
+            model.trainable().get(1).value().set(0.5f);
+            model.parametersChanged();
+            model.lossAndGradients(Batch.of(1, 7, TOKENS, null));
+            assertThat(model.trainable().get(0).gradient().floats()).isNotEqualTo(new float[3 * 48]);
+            assertThat(last(model, TOKENS)).isNotEqualTo(expected);
+            assertThatThrownBy(model::merge).hasMessageContaining("gated prompts are in no weight");
+        }
+        assertThatThrownBy(() -> model(DType.F32, AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 3), 3)))
+                .hasMessageContaining("'adapter_layers' is 3, but the model has 2");
     }
 
     @Test

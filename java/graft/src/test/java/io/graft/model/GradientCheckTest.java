@@ -3,6 +3,7 @@ package io.graft.model;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.graft.adapter.Adapter;
+import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.EntrySelection;
@@ -17,6 +18,7 @@ import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
@@ -83,6 +85,12 @@ class GradientCheckTest {
         if (kind.equals("prefix")) {
             return PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
         }
+        if (kind.equals("gated")) {
+            return AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 2), 5);
+        }
+        if (kind.equals("gated in the last layer")) {
+            return AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 1), 5);
+        }
         if (kind.equals("ptuning")) {
             return PTuning.create(PeftPromptEncoderConfig.of("base", 3, 7), 5);
         }
@@ -127,6 +135,9 @@ class GradientCheckTest {
         "prompt, true, true",
         "prefix, false, false",
         "prefix, true, true",
+        "gated, false, false",
+        "gated, true, true",
+        "gated in the last layer, false, false",
         "ptuning, false, false",
         "ptuning, true, true",
         "serial, false, false",
@@ -160,6 +171,11 @@ class GradientCheckTest {
                 values[i] = parameter.value().rank() == 1 ? 0.5 + random.nextDouble() : random.nextDouble() - 0.5;
             }
             parameter.value().set(values);
+        }
+        for (Parameter parameter : model.trainable()) {
+            if (parameter.name().endsWith("adaption_gate")) {
+                parameter.value().set(new double[] {0.7});
+            }
         }
         for (Projection projection : model.projections()) {
             if (projection.table() != null) {
