@@ -156,6 +156,8 @@ final class FinetuneCommand extends GraftCommand {
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
         positive("--last-layers", methodOptions.lastLayers);
+        share("--keep-tokens", methodOptions.keptTokens);
+        share("--keep-pieces", methodOptions.keptPieces);
         positive("--samples", methodOptions.samples);
         if (!(methodOptions.rankSpread >= 1)) {
             throw usage("--rank-spread must be at least 1, got " + methodOptions.rankSpread);
@@ -250,6 +252,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--last-layers", methodOptions.lastLayers)
+                .with("--keep-tokens", methodOptions.keptTokens)
+                .with("--keep-pieces", methodOptions.keptPieces)
                 .with("--parallel", methodOptions.parallel)
                 .with("--bits", methodOptions.bits)
                 .with("--groups", methodOptions.groups)

@@ -70,6 +70,12 @@ abstract class GraftCommand implements Callable<Integer> {
         }
     }
 
+    final void share(String option, double value) {
+        if (!(value > 0 && value <= 1)) {
+            throw usage(option + " must be in (0, 1], got " + value);
+        }
+    }
+
     /** A folder that must exist; a missing input is a failure of the run, not of the usage. */
     static Path existingFolder(String what, Path path) {
         if (!Files.exists(path)) {

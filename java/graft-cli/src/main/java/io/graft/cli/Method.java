@@ -54,6 +54,7 @@ public record Method(
             "s2ft",
             "bitfit",
             "prompt",
+            "xprompt",
             "prefix",
             "ptuning",
             "llama-adapter",

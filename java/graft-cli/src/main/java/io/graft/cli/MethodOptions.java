@@ -95,6 +95,18 @@ public final class MethodOptions {
     int virtualTokens = 20;
 
     @Option(
+            names = "--keep-tokens",
+            paramLabel = "X",
+            description = "XPrompt: share of the virtual tokens that stay (default: ${DEFAULT-VALUE}).")
+    double keptTokens = 0.5;
+
+    @Option(
+            names = "--keep-pieces",
+            paramLabel = "X",
+            description = "XPrompt: share of the sixteenths of those that stay (default: ${DEFAULT-VALUE}).")
+    double keptPieces = 0.5;
+
+    @Option(
             names = "--last-layers",
             paramLabel = "N",
             description = "LLaMA-Adapter: how many layers, from the top (default: all).")

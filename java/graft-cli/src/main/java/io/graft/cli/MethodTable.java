@@ -197,16 +197,16 @@ final class MethodTable {
                     (options, seed) -> BitFit.create(
                             PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
                     (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+            new Method("prompt", "prompt tuning", "PROMPT_TUNING", 5e-2, MethodTable::prompt, MethodTable::prompt),
             new Method(
-                    "prompt",
-                    "prompt tuning",
+                    "xprompt",
+                    "XPrompt",
                     "PROMPT_TUNING",
                     5e-2,
-                    (options, seed) -> PromptTuning.create(
-                            PeftPromptTuningConfig.of(
-                                    options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
-                            seed),
-                    (folder, train) -> train ? PromptTuning.load(folder) : PromptTuning.frozen(folder)),
+                    (options, seed) -> prompt(options, seed)
+                            .withPruning(
+                                    new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces)),
+                    MethodTable::prompt),
             new Method(
                     "prefix",
                     "prefix tuning",
@@ -348,6 +348,17 @@ final class MethodTable {
                 yield EntrySelection.change(GraftCommand.existingFolder("--changed-model", options.changedModel));
             }
         };
+    }
+
+    private static PromptTuning prompt(MethodOptions options, long seed) {
+        return PromptTuning.create(
+                PeftPromptTuningConfig.of(
+                        options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
+                seed);
+    }
+
+    private static Adapter prompt(Path folder, boolean train) {
+        return train ? PromptTuning.load(folder) : PromptTuning.frozen(folder);
     }
 
     private static Adapter paca(MethodOptions options, long seed) {

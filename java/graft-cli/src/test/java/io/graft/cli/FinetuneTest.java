@@ -69,6 +69,7 @@ class FinetuneTest {
                 "ia3",
                 "bitfit",
                 "prompt",
+                "xprompt",
                 "prefix",
                 "ptuning",
                 "llama-adapter",

@@ -14,6 +14,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.IntUnaryOperator;
 
@@ -23,9 +24,27 @@ import java.util.function.IntUnaryOperator;
  * row counts in the loss.
  */
 public final class PromptTuning extends PeftFrontAdapter {
+    /**
+     * What is pruned half-way (XPrompt, arXiv 2210.04457).
+     *
+     * @param steps of the whole training
+     * @param tokenShare of the tokens, what stays; at least one does
+     * @param pieceShare of the pieces of those, what stays
+     */
+    public record Pruning(long steps, double tokenShare, double pieceShare) {
+        public Pruning {
+            if (steps < 1 || !(tokenShare > 0 && tokenShare <= 1) || !(pieceShare > 0 && pieceShare <= 1)) {
+                throw new IllegalArgumentException("PromptTuning: " + steps + " steps, shares " + tokenShare + " and "
+                        + pieceShare + " must be in (0, 1]");
+            }
+        }
+    }
+
     private final PeftPromptTuningConfig config;
     private final IntUnaryOperator tokens;
     private final long seed;
+    private Pruning pruning;
+    private PromptPruning pruner;
     private Prompt prompt;
 
     private PromptTuning(
@@ -63,6 +82,12 @@ public final class PromptTuning extends PeftFrontAdapter {
         return new PromptTuning(PeftPromptTuningConfig.read(directory), 0, null, directory, false);
     }
 
+    /** Half-way, the tokens and pieces that matter least become zero. The file is that of a prompt. */
+    public PromptTuning withPruning(Pruning value) {
+        pruning = value;
+        return this;
+    }
+
     @Override
     void attachFront(Adaptable model) {
         int width = model.shape().hidden();
@@ -73,6 +98,27 @@ public final class PromptTuning extends PeftFrontAdapter {
             rows.refreshMaster();
         }
         prompt = new Prompt(rows);
+        pruner = pruning == null ? null : new PromptPruning(model.scope(), rows, pruning);
+    }
+
+    @Override
+    public double regularise() {
+        if (pruner != null) {
+            pruner.observe();
+        }
+        return 0;
+    }
+
+    @Override
+    public void stepped(long step) {
+        if (pruner != null) {
+            pruner.stepped(step);
+        }
+    }
+
+    @Override
+    public Map<String, Tensor> state() {
+        return pruner == null ? Map.of() : pruner.state();
     }
 
     private void initialise(Adaptable model, Tensor rows) {
