@@ -156,6 +156,8 @@ final class FinetuneCommand extends GraftCommand {
         positive("--rank", methodOptions.rank);
         positive("--virtual-tokens", methodOptions.virtualTokens);
         positive("--last-layers", methodOptions.lastLayers);
+        positive("--places", methodOptions.places);
+        positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
         share("--keep-pieces", methodOptions.keptPieces);
         positive("--samples", methodOptions.samples);
@@ -252,6 +254,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--last-layers", methodOptions.lastLayers)
+                .with("--places", methodOptions.places)
+                .with("--update-rate-ratio", methodOptions.updateRateRatio)
                 .with("--keep-tokens", methodOptions.keptTokens)
                 .with("--keep-pieces", methodOptions.keptPieces)
                 .with("--parallel", methodOptions.parallel)

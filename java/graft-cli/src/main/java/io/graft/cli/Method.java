@@ -55,6 +55,7 @@ public record Method(
             "bitfit",
             "prompt",
             "xprompt",
+            "dept",
             "prefix",
             "ptuning",
             "llama-adapter",

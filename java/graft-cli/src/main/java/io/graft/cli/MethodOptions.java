@@ -107,6 +107,19 @@ public final class MethodOptions {
     double keptPieces = 0.5;
 
     @Option(
+            names = "--places",
+            paramLabel = "N",
+            description =
+                    "DePT: tokens of a row whose embeddings are updated, from the first (default: ${DEFAULT-VALUE}).")
+    int places = 256;
+
+    @Option(
+            names = "--update-rate-ratio",
+            paramLabel = "X",
+            description = "DePT: learning rate of the update over that of the prompt (default: ${DEFAULT-VALUE}).")
+    double updateRateRatio = 0.05;
+
+    @Option(
             names = "--last-layers",
             paramLabel = "N",
             description = "LLaMA-Adapter: how many layers, from the top (default: all).")

@@ -7,6 +7,7 @@ import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Combined;
+import io.graft.adapter.Dept;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
@@ -26,6 +27,7 @@ import io.graft.io.PeftAdaLoraConfig;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
@@ -207,6 +209,17 @@ final class MethodTable {
                             .withPruning(
                                     new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces)),
                     MethodTable::prompt),
+            new Method(
+                    "dept",
+                    "DePT",
+                    "DEPT",
+                    5e-2,
+                    (options, seed) -> Dept.create(
+                                    PeftDeptConfig.of(
+                                            options.baseModel, options.virtualTokens, options.places, options.rank),
+                                    seed)
+                            .withRateRatio(options.updateRateRatio),
+                    (folder, train) -> train ? Dept.load(folder) : Dept.frozen(folder)),
             new Method(
                     "prefix",
                     "prefix tuning",

@@ -70,6 +70,7 @@ class FinetuneTest {
                 "bitfit",
                 "prompt",
                 "xprompt",
+                "dept",
                 "prefix",
                 "ptuning",
                 "llama-adapter",

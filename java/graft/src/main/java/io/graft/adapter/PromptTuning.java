@@ -127,11 +127,26 @@ public final class PromptTuning extends PeftFrontAdapter {
             Random.normal(context, seed, Lora.FIRST_OFFSET, 0, 1, rows);
             return;
         }
-        Tensor table = model.embedding().value();
+        IntUnaryOperator chosen =
+                tokens == null ? randomTokens(model.embedding().value(), seed) : tokens;
+        fillWithTokens(model.embedding().value(), chosen, rows);
+    }
+
+    private static IntUnaryOperator randomTokens(Tensor table, long seed) {
         SplittableRandom random = new SplittableRandom(seed);
-        int[] ids = new int[config.virtualTokens()];
+        return i -> random.nextInt((int) table.size(0));
+    }
+
+    /** The embeddings of random tokens. */
+    static void fillWithTokens(Tensor table, long seed, Tensor rows) {
+        fillWithTokens(table, randomTokens(table, seed), rows);
+    }
+
+    private static void fillWithTokens(Tensor table, IntUnaryOperator tokens, Tensor rows) {
+        Context context = rows.scope().context();
+        int[] ids = new int[(int) rows.size(0)];
         for (int i = 0; i < ids.length; i++) {
-            ids[i] = tokens == null ? random.nextInt((int) table.size(0)) : tokens.applyAsInt(i);
+            ids[i] = tokens.applyAsInt(i);
         }
         try (Scope scope = context.scope()) {
             Tensor places =

@@ -254,17 +254,20 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one. */
     Tensor decode(Workspace work, Scope step, int[] ids, KvCache cache) {
-        return work.decode(layers, step, ids, cache);
+        return work.decode(layers, step, ids, cache, prompt, virtualTokens());
     }
 
     /** A cache for one sequence of at most {@code capacity} tokens, beside virtual ones. */
     public KvCache cache(int capacity) {
-        int front = promptLength() + (prefix == null ? 0 : prefix.length());
-        KvCache cache = new KvCache(scope, dtype, layers.shape(), config.layers(), 1, front + capacity);
+        KvCache cache = new KvCache(scope, dtype, layers.shape(), config.layers(), 1, virtualTokens() + capacity);
         if (prefix != null) {
             cache.start(prefix);
         }
         return cache;
+    }
+
+    private int virtualTokens() {
+        return promptLength() + (prefix == null ? 0 : prefix.length());
     }
 
     Workspace workspace(int batch, int length, BlockStack.Mode mode) {

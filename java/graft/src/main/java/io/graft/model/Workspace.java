@@ -88,11 +88,19 @@ final class Workspace implements AutoCloseable {
         }
     }
 
-    /** Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one. */
-    Tensor decode(LlamaLayers layers, Scope step, int[] values, KvCache cache) {
+    /**
+     * Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one.
+     *
+     * @param front the virtual tokens that the cache starts with, or null
+     * @param virtual how many entries of the cache are of no real token
+     */
+    Tensor decode(LlamaLayers layers, Scope step, int[] values, KvCache cache, Prompt front, int virtual) {
         pass.evaluating();
         pass.positions(cache.length());
         embed(layers.embedding(), values, null);
+        if (front != null && prompt == null) {
+            front.continues(stack.input(), cache.length() - virtual);
+        }
         int rows = pass.length();
         stack.forward(pass, cache.views(step, rows), null);
         cache.advance(rows);

@@ -10,12 +10,19 @@ public final class Prompt {
     private final Tensor rows;
     private final Tensor rowsGradient;
     private final PromptEncoder encoder;
+    private final EmbeddingUpdate update;
 
     /** @param rows [length, hidden] */
     public Prompt(Parameter rows) {
+        this(rows, null);
+    }
+
+    /** @param update what is added to the embeddings behind the rows; null: nothing */
+    public Prompt(Parameter rows, EmbeddingUpdate update) {
         this.rows = rows.value();
         this.rowsGradient = rows.gradient();
         this.encoder = null;
+        this.update = update;
     }
 
     /** The rows that an encoder makes. */
@@ -23,6 +30,7 @@ public final class Prompt {
         this.rows = encoder.rows();
         this.rowsGradient = encoder.trainable() ? encoder.gradient() : null;
         this.encoder = encoder;
+        this.update = null;
     }
 
     public int length() {
@@ -33,11 +41,19 @@ public final class Prompt {
         return rowsGradient != null;
     }
 
+    /** Adds to the embedding [1, hidden] of one more token, of which so many stand before it, what belongs to its place. */
+    public void continues(Tensor embedding, int place) {
+        if (update != null) {
+            update.add(embedding, place);
+        }
+    }
+
     /** The rows' places in the first block's input, and in its gradient; made once for a shape of batches. */
     public final class Places {
         private final Tensor source;
         private final Tensor input;
         private final Tensor[] gradients;
+        private final EmbeddingUpdate.Places behind;
 
         private Places(Scope scope, int batch, Tensor stream, Tensor gradient) {
             long pitch = stream.stride(0);
@@ -45,6 +61,7 @@ public final class Prompt {
             long hidden = stream.size(1);
             source = scope.view(rows, 0, new long[] {batch, length(), hidden}, new long[] {0, rows.stride(0), 1});
             input = scope.view(stream, 0, new long[] {batch, length(), hidden}, new long[] {sequence, pitch, 1});
+            behind = update == null ? null : update.new Places(scope, batch, stream, gradient, length());
             gradients = new Tensor[gradient == null ? 0 : batch];
             for (int i = 0; i < gradients.length; i++) {
                 long start = i * (gradient.size(0) / batch);
@@ -55,9 +72,12 @@ public final class Prompt {
             }
         }
 
-        /** Writes the rows before each sequence. */
+        /** Writes the rows before each sequence, whose embeddings are in place. */
         public void forward(Context context) {
             TensorOps.copy(context, source, input);
+            if (behind != null) {
+                behind.forward(context);
+            }
         }
 
         /** Adds the gradient of all sequences. */
@@ -68,6 +88,9 @@ public final class Prompt {
                 }
                 if (encoder != null) {
                     encoder.backward();
+                }
+                if (behind != null) {
+                    behind.backward(context);
                 }
             }
         }

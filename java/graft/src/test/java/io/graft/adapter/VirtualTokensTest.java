@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.graft.io.FormatException;
 import io.graft.io.PeftAdaptionPromptConfig;
+import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
@@ -59,6 +60,7 @@ class VirtualTokensTest {
                 switch (method) {
                     case "prompt_tuning" -> PromptTuning.frozen(folder);
                     case "adaption_prompt" -> AdaptionPrompt.frozen(folder);
+                    case "dept" -> Dept.create(PeftDeptConfig.of("base", 3, 5, 2), 8);
                     default -> PrefixTuning.frozen(folder);
                 });
     }
@@ -82,7 +84,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept"})
     void generationWithACacheIsThatOfWholePasses(String method) {
         for (int start : new int[] {1, 4}) {
             try (Llama model = golden(method);
@@ -101,7 +103,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept"})
     void paddingChangesNothing(String method) {
         try (Llama model = golden(method)) {
             float alone = model.loss(Batch.of(1, 4, Arrays.copyOf(TOKENS, 4), null));
@@ -215,6 +217,46 @@ class VirtualTokensTest {
                         Llama.Options.training(PrefixTuning.load(Golden.adapter(MODEL, "prefix_tuning")))))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("but the model has");
+    }
+
+    /** DePT: a token behind the prompt is embedded as its row of the table and of A B; places behind the last have none. */
+    @Test
+    void embeddingsAreUpdatedByPlace(@TempDir Path folder) {
+        float[] expected;
+        int width = 48;
+        try (Llama base = model(DType.F32, null)) {
+            // The same rows, all of them a prompt.
+            float[] table = base.embedding().value().floats();
+            float[] rows = new float[7 * width];
+            for (int i = 0; i < 7; i++) {
+                for (int j = 0; j < width; j++) {
+                    rows[i * width + j] =
+                            table[TOKENS[i] * width + j] + (i >= 2 && i < 5 ? (i - 1) * 0.01f * (j + 1) : 0);
+                }
+            }
+            try (Llama whole =
+                    model(DType.F32, PromptTuning.create(PeftPromptTuningConfig.of("base", 7, Init.RANDOM), 1))) {
+                whole.trainable().get(0).value().set(rows);
+                float[] logits = whole.logits(Batch.of(1, 1, new int[] {0}, null));
+                int vocabulary = whole.config().vocabularySize();
+                expected = Arrays.copyOfRange(logits, 6 * vocabulary, 7 * vocabulary);
+            }
+            try (Llama model = model(DType.F32, Dept.create(PeftDeptConfig.of("base", 2, 3, 1), 1))) {
+                model.trainable().get(0).value().set(Arrays.copyOf(rows, 2 * width));
+                model.trainable().get(1).value().set(1, 2, 3);
+                float[] b = new float[width];
+                for (int j = 0; j < width; j++) {
+                    b[j] = 0.01f * (j + 1);
+                }
+                model.trainable().get(2).value().set(b);
+                model.parametersChanged();
+                assertThat(last(model, Arrays.copyOfRange(TOKENS, 2, 7))).containsExactly(expected, within(1e-4f));
+                model.adapter().save(folder);
+                try (Llama again = model(DType.F32, Dept.frozen(folder))) {
+                    assertThat(last(again, TOKENS)).isEqualTo(last(model, TOKENS));
+                }
+            }
+        }
     }
 
     @Test

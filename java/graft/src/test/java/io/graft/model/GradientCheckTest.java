@@ -6,6 +6,7 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
+import io.graft.adapter.Dept;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
@@ -21,6 +22,7 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
@@ -85,6 +87,12 @@ class GradientCheckTest {
         if (kind.equals("prefix")) {
             return PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
         }
+        if (kind.equals("dept")) {
+            return Dept.create(PeftDeptConfig.of("base", 2, 3, 2), 5);
+        }
+        if (kind.equals("long dept")) {
+            return Dept.create(PeftDeptConfig.of("base", 2, 9, 2), 5);
+        }
         if (kind.equals("gated")) {
             return AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 2), 5);
         }
@@ -138,6 +146,9 @@ class GradientCheckTest {
         "gated, false, false",
         "gated, true, true",
         "gated in the last layer, false, false",
+        "dept, false, false",
+        "dept, true, true",
+        "long dept, false, false",
         "ptuning, false, false",
         "ptuning, true, true",
         "serial, false, false",
@@ -175,6 +186,11 @@ class GradientCheckTest {
         for (Parameter parameter : model.trainable()) {
             if (parameter.name().endsWith("adaption_gate")) {
                 parameter.value().set(new double[] {0.7});
+            } else if (parameter.name().equals("embedding_A")) {
+                parameter
+                        .value()
+                        .set(random.doubles(parameter.value().elements(), -0.5, 0.5)
+                                .toArray());
             }
         }
         for (Projection projection : model.projections()) {
