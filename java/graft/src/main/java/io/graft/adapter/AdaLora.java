@@ -111,8 +111,8 @@ public final class AdaLora extends PeftAdapter {
     }
 
     @Override
-    public void stepped(long step) {
-        allocator.stepped(step);
+    public void stepped(OptimiserStep step) {
+        allocator.stepped(step.number());
     }
 
     @Override

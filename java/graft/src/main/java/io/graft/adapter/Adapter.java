@@ -10,6 +10,7 @@ import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 
 /** A way to train a model: says which weights need a border, attaches to the model, and owns what is trained. */
@@ -76,13 +77,30 @@ public interface Adapter {
         return 0;
     }
 
+    /**
+     * Told how many steps training will have: before the first one, and again should that change.
+     *
+     * @param steps {@link Long#MAX_VALUE} where it is not known
+     */
+    default void starting(long steps) {}
+
     /** Sees the parameters after each optimiser step, with the gradients of that step, and may change them. */
-    default void stepped(long step) {}
+    default void stepped(OptimiserStep step) {}
 
     /** What {@link #stepped} keeps from step to step, by name: part of a training checkpoint. */
     default Map<String, Tensor> state() {
         return Map.of();
     }
+
+    /**
+     * Makes {@link #state} such that a checkpoint's fits: called before it is read, for state whose shape changes.
+     *
+     * @param shapes the shape of each tensor of the state in the checkpoint, by name; throws where there is none
+     */
+    default void restoring(Function<String, long[]> shapes) {}
+
+    /** Parameters and {@link #state} are those of a checkpoint now, made after so many steps. */
+    default void restored(long steps) {}
 
     /** To be called after trained parameters changed. */
     void changed();

@@ -143,7 +143,12 @@ public final class Combined implements Adapter {
     }
 
     @Override
-    public void stepped(long step) {
+    public void starting(long steps) {
+        parts.values().forEach(part -> part.starting(steps));
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
         parts.values().forEach(part -> part.stepped(step));
     }
 
@@ -152,6 +157,16 @@ public final class Combined implements Adapter {
         Map<String, Tensor> state = new LinkedHashMap<>();
         parts.forEach((name, part) -> part.state().forEach((key, tensor) -> state.put(name + "/" + key, tensor)));
         return state;
+    }
+
+    @Override
+    public void restoring(Function<String, long[]> shapes) {
+        parts.forEach((name, part) -> part.restoring(key -> shapes.apply(name + "/" + key)));
+    }
+
+    @Override
+    public void restored(long steps) {
+        parts.values().forEach(part -> part.restored(steps));
     }
 
     @Override

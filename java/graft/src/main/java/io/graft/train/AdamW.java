@@ -8,7 +8,9 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.ByteBuffer;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
@@ -46,6 +48,7 @@ public final class AdamW implements AutoCloseable {
     private final Scope scope;
     private final Settings settings;
     private final Parameter[] parameters;
+    private final Map<Parameter, List<Tensor>> moments = new IdentityHashMap<>();
     private final Tensor[] m;
     private final Tensor[] v;
     private final Galore galore;
@@ -73,6 +76,9 @@ public final class AdamW implements AutoCloseable {
             long[] shape = galore == null ? master.shape() : galore.stateShape(i);
             m[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
             v[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
+            if (galore == null) {
+                moments.put(parameters[i], List.of(m[i], v[i]));
+            }
         }
     }
 
@@ -111,6 +117,15 @@ public final class AdamW implements AutoCloseable {
     /** Steps made so far. */
     public long steps() {
         return step;
+    }
+
+    /** The running means of a trained parameter's gradient and of its square. */
+    public List<Tensor> moments(Parameter parameter) {
+        List<Tensor> known = moments.get(parameter);
+        if (known == null) {
+            throw new IllegalArgumentException("AdamW: " + parameter + " is none of its parameters");
+        }
+        return known;
     }
 
     void restore(long steps) {

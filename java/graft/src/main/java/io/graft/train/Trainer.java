@@ -1,9 +1,13 @@
 package io.graft.train;
 
+import io.graft.adapter.OptimiserStep;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
+import io.graft.nn.Parameter;
+import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Function;
 
 /**
  * The training loop: batches, gradients, optimiser step, schedule. A step makes no tensors and no garbage once the
@@ -63,8 +67,10 @@ public final class Trainer implements AutoCloseable {
     private final Options options;
     private final BatchSource source;
     private final AdamW optimiser;
+    private final Function<Parameter, List<Tensor>> moments;
     private final Batch[] batches;
     private Listener listener = (step, loss, rate, norm, speed) -> {};
+    private long steps;
     private volatile boolean stopping;
 
     public Trainer(Llama model, Options options, BatchSource source) {
@@ -76,10 +82,19 @@ public final class Trainer implements AutoCloseable {
         this.options = options;
         this.source = source;
         this.optimiser = new AdamW(model.scope(), model.trainable(), options.optimiser());
+        this.moments = optimiser::moments;
         this.batches = new Batch[options.accumulation()];
         for (int i = 0; i < batches.length; i++) {
             batches[i] = new Batch();
         }
+        plan(options.steps());
+    }
+
+    /** Sets the number of steps until {@link #run()} ends, for adapters that change on the way. */
+    public void plan(long total) {
+        steps = total;
+        model.adapter().starting(total);
+        model.parametersChanged();
     }
 
     public Trainer onStep(Listener value) {
@@ -89,7 +104,7 @@ public final class Trainer implements AutoCloseable {
 
     /** Trains until the number of steps is reached or {@link #stop()} is called. */
     public void run() {
-        while (optimiser.steps() < options.steps() && !stopping) {
+        while (optimiser.steps() < steps && !stopping) {
             step();
         }
     }
@@ -120,7 +135,7 @@ public final class Trainer implements AutoCloseable {
         loss += (float) model.adapter().regularise();
         double rate = options.schedule().rate(optimiser.steps());
         double norm = optimiser.step(rate);
-        model.adapter().stepped(optimiser.steps());
+        model.adapter().stepped(new OptimiserStep(optimiser.steps(), rate, moments));
         model.parametersChanged();
         double seconds = (System.nanoTime() - start) * 1e-9;
         listener.onStep(optimiser.steps(), loss, rate, norm, tokens / seconds);
@@ -150,12 +165,13 @@ public final class Trainer implements AutoCloseable {
 
     /** Writes all that a resume needs into one file, atomically: it is either the old or the new one. */
     public void save(Path file) {
-        TrainingCheckpoint.save(file, optimiser, model.adapter().state(), source.position(), options.dropoutSeed());
+        TrainingCheckpoint.save(file, optimiser, model.adapter(), source.position(), options.dropoutSeed());
     }
 
     /** Continues from such a file: from then on every bit is what it would have been without the interruption. */
     public void resume(Path file) {
-        source.seek(TrainingCheckpoint.restore(file, optimiser, model.adapter().state(), options.dropoutSeed()));
+        source.seek(TrainingCheckpoint.restore(file, optimiser, model.adapter(), options.dropoutSeed()));
+        model.adapter().restored(optimiser.steps());
         model.parametersChanged();
     }
 

@@ -1,5 +1,6 @@
 package io.graft.train;
 
+import io.graft.adapter.Adapter;
 import io.graft.io.SafetensorsFile;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Parameter;
@@ -19,10 +20,11 @@ import java.util.Map;
 public final class TrainingCheckpoint {
     private static final String FORMAT = "graft-training-checkpoint";
     private static final String VERSION = "1";
+    private static final String STATE = "adapter/";
 
     private TrainingCheckpoint() {}
 
-    static void save(Path file, AdamW optimiser, Map<String, Tensor> state, long position, long dropoutSeed) {
+    static void save(Path file, AdamW optimiser, Adapter adapter, long position, long dropoutSeed) {
         Map<String, Tensor> tensors = new HashMap<>();
         for (int i = 0; i < optimiser.size(); i++) {
             Parameter parameter = optimiser.parameter(i);
@@ -33,7 +35,7 @@ public final class TrainingCheckpoint {
                 tensors.put("directions/" + parameter.name(), optimiser.directions(i));
             }
         }
-        state.forEach((name, tensor) -> tensors.put("adapter/" + name, tensor));
+        adapter.state().forEach((name, tensor) -> tensors.put(STATE + name, tensor));
         SafetensorsWriter.write(
                 file,
                 tensors,
@@ -46,7 +48,7 @@ public final class TrainingCheckpoint {
     }
 
     /** Fills masters and optimiser; returns the data position. Nothing is changed when the file does not fit. */
-    static long restore(Path file, AdamW optimiser, Map<String, Tensor> state, long dropoutSeed) {
+    static long restore(Path file, AdamW optimiser, Adapter adapter, long dropoutSeed) {
         try (SafetensorsFile source = SafetensorsFile.open(file)) {
             Map<String, String> metadata = source.metadata();
             expect(file, "format", metadata.get("format"), FORMAT);
@@ -56,7 +58,7 @@ public final class TrainingCheckpoint {
                     file,
                     "number of tensors",
                     Integer.toString(source.names().size()),
-                    Integer.toString(3 * optimiser.size() + projected(optimiser) + state.size()));
+                    Integer.toString(3 * optimiser.size() + projected(optimiser) + adapter.state().size()));
             for (int i = 0; i < optimiser.size(); i++) {
                 Parameter parameter = optimiser.parameter(i);
                 long[] shape = parameter.master().shape();
@@ -68,6 +70,7 @@ public final class TrainingCheckpoint {
             }
             long step = number(file, metadata, "step");
             long position = number(file, metadata, "position");
+            adapter.restoring(name -> source.shape(STATE + name));
             for (int i = 0; i < optimiser.size(); i++) {
                 Parameter parameter = optimiser.parameter(i);
                 source.read("parameter/" + parameter.name(), parameter.master());
@@ -78,7 +81,7 @@ public final class TrainingCheckpoint {
                 }
                 parameter.refreshValue();
             }
-            state.forEach((name, tensor) -> source.read("adapter/" + name, tensor));
+            adapter.state().forEach((name, tensor) -> source.read(STATE + name, tensor));
             optimiser.restore(step);
             return position;
         }

@@ -236,8 +236,9 @@ class PeftGoldenTest {
                 model.zeroGradients();
                 model.lossAndGradients(batch);
                 model.adapter().regularise();
-                optimiser.step(steps.get("lr").asDouble());
-                model.adapter().stepped(optimiser.steps());
+                double rate = steps.get("lr").asDouble();
+                optimiser.step(rate);
+                model.adapter().stepped(new OptimiserStep(optimiser.steps(), rate, optimiser::moments));
                 model.parametersChanged();
                 JsonNode values = allocation.get("lora_E");
                 for (Parameter parameter : model.trainable()) {

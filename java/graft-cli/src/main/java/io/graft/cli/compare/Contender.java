@@ -70,6 +70,7 @@ public final class Contender implements AutoCloseable {
 
     void plan(long steps) {
         plan.steps(steps);
+        trainer.plan(steps);
     }
 
     /** Makes so many steps; returns the last loss. */
