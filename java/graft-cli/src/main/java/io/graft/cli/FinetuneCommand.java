@@ -169,6 +169,7 @@ final class FinetuneCommand extends GraftCommand {
             throw usage("--bits must be 2, 3 or 4, got " + methodOptions.bits);
         }
         positive("--rate-ratio", methodOptions.rateRatio);
+        notNegative("--reselect-every", methodOptions.reselectEvery);
         notNegative("--warmup", warmup);
         optimizer.check(this);
         notNegative("--save-every", saveEvery);
@@ -247,6 +248,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--rate-ratio", methodOptions.rateRatio)
                 .with("--target-modules", methodOptions.targets(List.of()))
                 .with("--columns", methodOptions.columns)
+                .with("--reselect-every", methodOptions.reselectEvery)
+                .with("--reselect-by", methodOptions.reselectBy)
                 .with("--selection", methodOptions.selection)
                 .with("--samples", methodOptions.samples)
                 .with("--rank-spread", methodOptions.rankSpread)

@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.adapter.Reselection;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -52,6 +53,18 @@ public final class MethodOptions {
             paramLabel = "HOW",
             description = "PaCA: which columns are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     Columns columns = Columns.RANDOM;
+
+    @Option(
+            names = "--reselect-every",
+            paramLabel = "N",
+            description = "PaCA: other columns every N steps; 0: never (default: ${DEFAULT-VALUE}).")
+    int reselectEvery;
+
+    @Option(
+            names = "--reselect-by",
+            paramLabel = "HOW",
+            description = "PaCA: what they are chosen by, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    Reselection reselectBy = Reselection.RANDOM;
 
     @Option(
             names = "--selection",

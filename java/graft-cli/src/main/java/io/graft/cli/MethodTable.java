@@ -382,10 +382,11 @@ final class MethodTable {
                 .baseModel(options.baseModel)
                 .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
                 .build();
-        return Paca.create(
+        Paca paca = Paca.create(
                 config,
                 options.columns == MethodOptions.Columns.NORM
                         ? ColumnSelection.norm()
                         : ColumnSelection.random(config.randomSeed()));
+        return options.reselectEvery == 0 ? paca : paca.reselecting(options.reselectEvery, options.reselectBy);
     }
 }

@@ -133,6 +133,37 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
+    @ValueSource(strings = {"random", "norm", "gradient"})
+    void columnsAreChosenAgain(String how) {
+        Path out = folder.resolve("reselect-" + how);
+        Cli run = finetune(
+                out,
+                "--method",
+                "paca",
+                "--reselect-every",
+                5,
+                "--reselect-by",
+                how,
+                "--rank",
+                4,
+                "--steps",
+                12,
+                "--eval-data",
+                text,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        double after = run.events("eval").get(1).get("loss").asDouble();
+        Cli evaluated = Cli.run(
+                "eval", "--model", MODEL, "--adapter", out, "--data", text, "--length", 32, "--batch", 2, "--json");
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        assertThat(finetune(out, "--resume", "--method", "paca", "--reselect-every", 4, "--rank", 4, "--steps", 12)
+                        .err())
+                .contains("has --reselect-every 5, not 4");
+        assertThat(finetune(out, "--method", "paca", "--reselect-every", -1).status())
+                .isEqualTo(2);
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip"})
     void entriesAreChosenInEveryWay(String selection) throws Exception {
         Path out = folder.resolve(selection);

@@ -112,7 +112,7 @@ public interface ColumnSelection {
     }
 
     /** In ascending order; of equal ones the first. */
-    private static long[] largest(float[] values, int rank) {
+    static long[] largest(float[] values, int rank) {
         return LongStream.range(0, values.length)
                 .boxed()
                 .sorted((a, b) -> Float.compare(values[b.intValue()], values[a.intValue()]))

@@ -14,8 +14,12 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.LongStream;
 
 /**
@@ -27,12 +31,17 @@ import java.util.stream.LongStream;
  * beside {@code paca_indices}; either is read, the first is written by {@link #save}.
  */
 public final class Paca extends PeftAdapter {
-    private static final String DELTA = ".paca_delta";
-    private static final String ABSOLUTE = ".paca_w";
-    private static final String INDICES = ".paca_indices";
+    static final String DELTA = ".paca_delta";
+    static final String ABSOLUTE = ".paca_w";
+    static final String INDICES = ".paca_indices";
 
     private final PeftPacaConfig config;
     private final ColumnSelection selection;
+    private final List<Merged> merged = new ArrayList<>();
+    private Reselector reselector;
+
+    /** A projection whose weight the adapter went into, and what gives it back. */
+    private record Merged(Projection projection, PartialColumns part) {}
 
     private Paca(PeftPacaConfig config, ColumnSelection selection, Path source, boolean trained) {
         super(config, source, trained);
@@ -58,6 +67,21 @@ public final class Paca extends PeftAdapter {
     /** An adapter from a directory, without gradients. */
     public static Paca frozen(Path directory) {
         return new Paca(PeftPacaConfig.read(directory), null, directory, false);
+    }
+
+    /**
+     * Trains other columns every so many optimiser steps (cf. the bandit of Tripathi and Diddigi over PaCA's columns): those
+     * that are given up stay as they were trained and are part of the file, which holds the columns of all choices. By
+     * gradient, backward keeps every targeted layer's input, and one gradient of each shape of weight.
+     *
+     * @param every optimiser steps
+     */
+    public Paca reselecting(int every, Reselection by) {
+        if (every < 1) {
+            throw new IllegalArgumentException("Paca: columns cannot be chosen again every " + every + " steps");
+        }
+        reselector = new Reselector(every, by, config.randomSeed());
+        return this;
     }
 
     @Override
@@ -103,6 +127,10 @@ public final class Paca extends PeftAdapter {
             indices.set(chosen);
         }
         constant(key + INDICES, indices);
+        if (!dense && reselector != null) {
+            throw new IllegalArgumentException("Paca: " + module + " is " + weight.kind()
+                    + ", whose columns cannot be chosen again: those given up have no place in it");
+        }
         if (!dense) {
             return new ColumnSlab(train(scope, new Parameter(key + DELTA, delta)), indices, scale);
         }
@@ -112,11 +140,49 @@ public final class Paca extends PeftAdapter {
             addOriginal(context, delta, original, -1 / scale);
         }
         Parameter parameter = train(scope, new Parameter(key + DELTA, delta));
-        return new PartialColumns(parameter, indices, original, scale);
+        PartialColumns.Measure measure = reselector == null ? null : reselector.measure(scope, weight);
+        PartialColumns part = new PartialColumns(parameter, indices, original, scale, measure);
+        if (reselector != null) {
+            reselector.add(projection, part);
+        }
+        return part;
+    }
+
+    @Override
+    public void starting(long steps) {
+        if (reselector != null) {
+            reselector.starting(steps);
+        }
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
+        if (reselector != null) {
+            reselector.stepped(step);
+        }
+    }
+
+    @Override
+    public Map<String, Tensor> state() {
+        return reselector == null ? Map.of() : reselector.state();
+    }
+
+    @Override
+    public void restoring(Function<String, long[]> shapes) {
+        if (reselector != null) {
+            reselector.restoring(shapes);
+        }
+    }
+
+    @Override
+    public void restored(long steps) {
+        if (reselector != null) {
+            reselector.restored(steps);
+        }
     }
 
     /** columns += factor · original: the same op that adds a delta to W's columns, on a matrix of r columns. */
-    private static void addOriginal(Context context, Tensor columns, Tensor original, double factor) {
+    static void addOriginal(Context context, Tensor columns, Tensor original, double factor) {
         try (Scope scope = context.scope()) {
             long rank = columns.size(1);
             Tensor wide = scope.tensor(Memory.WORKSPACE, columns.dtype(), columns.shape());
@@ -136,6 +202,7 @@ public final class Paca extends PeftAdapter {
                 slab.enable(false);
             } else {
                 ((PartialColumns) projection.attachment()).restore(projection.weight());
+                retired(projection).ifPresent(part -> part.restore(projection.weight()));
             }
         }
     }
@@ -146,38 +213,69 @@ public final class Paca extends PeftAdapter {
             if (projection.attachment() instanceof ColumnSlab slab) {
                 slab.enable(true);
             }
+            retired(projection).ifPresent(part -> part.write(projection.weight()));
         }
         changed();
+    }
+
+    @Override
+    public void merge() {
+        enable();
+        for (Projection projection : projections()) {
+            if (projection.attachment() instanceof PartialColumns part) {
+                merged.add(new Merged(projection, part));
+            }
+            retired(projection).ifPresent(part -> merged.add(new Merged(projection, part)));
+        }
+        super.merge();
+    }
+
+    /** Takes out what {@link #merge} left in the weights: the model is the base bit by bit, without the adapter. */
+    public void unmerge() {
+        if (merged.isEmpty()) {
+            throw new IllegalStateException("Paca.unmerge: nothing is merged");
+        }
+        merged.forEach(one -> one.part().restore(one.projection().weight()));
+        merged.clear();
+    }
+
+    private Optional<PartialColumns> retired(Projection projection) {
+        return Optional.ofNullable(reselector).map(r -> r.retired(projection)).filter(part -> part.kept() > 0);
     }
 
     public PeftPacaConfig config() {
         return config;
     }
 
+    @Override
+    public void save(Path directory) {
+        if (reselector == null || projections().isEmpty()) {
+            super.save(directory);
+        } else {
+            files(files -> files.saveDelta(directory));
+        }
+    }
+
     /** As {@link #save}, in the layout of the authors' code: {@code paca_w} = W[:, I] / scale. */
     public void saveAbsolute(Path directory) {
+        files(files -> files.saveAbsolute(directory));
+    }
+
+    /** As {@link #save}, as the LoRA adapter that does the same: the rows of A select the columns, B is the delta. */
+    public void saveLora(Path directory) {
+        files(files -> files.saveLora(directory));
+    }
+
+    private void files(Consumer<PacaFiles> save) {
         if (projections().isEmpty()) {
-            save(directory);
-            return;
+            throw new IllegalStateException("Paca: nothing is attached that could be saved in another layout");
         }
-        if (projections().get(0).attachment() instanceof ColumnSlab) {
-            throw new IllegalStateException("Paca.saveAbsolute: the base is quantised and has no columns to add to");
-        }
-        Map<String, Tensor> tensors = new LinkedHashMap<>(tensors());
-        try (Scope scope =
-                projections().get(0).weight().matrix().scope().context().scope()) {
+        try (Scope scope = projections().get(0).weight().scope().context().scope()) {
+            PacaFiles files = new PacaFiles(scope, config, tensors());
             for (Projection projection : projections()) {
-                PartialColumns part = (PartialColumns) projection.attachment();
-                Tensor columns = scope.tensor(
-                        Memory.WORKSPACE,
-                        part.delta().value().dtype(),
-                        part.delta().value().shape());
-                TensorOps.copy(scope.context(), part.delta().value(), columns);
-                addOriginal(scope.context(), columns, part.original(), 1 / part.scale());
-                tensors.remove(part.delta().name());
-                tensors.put(PREFIX + projection.module() + ABSOLUTE, columns);
+                files.add(projection, retired(projection).orElse(null));
             }
-            write(directory, config(), tensors);
+            save.accept(files);
         }
     }
 }

@@ -2,6 +2,7 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.Map;
 
 /**
  * The {@code adapter_config.json} of a PaCA adapter (arXiv 2503.01905), as the authors' fork of PEFT and Hugging Face's
@@ -50,6 +51,48 @@ public final class PeftPacaConfig extends PeftConfig {
     /** A configuration with PEFT's defaults, to be changed field by field. */
     public static PeftPacaConfigBuilder builder() {
         return new PeftPacaConfigBuilder();
+    }
+
+    /** The same with other numbers of columns for some modules, whose scale stays as it is. */
+    public PeftPacaConfig withRanks(Map<String, Integer> modules) {
+        ObjectNode json = json().deepCopy();
+        ObjectNode newRanks = Json.newObject();
+        ObjectNode newAlphas = Json.newObject();
+        modules.forEach((module, r) -> {
+            newRanks.put(module, r);
+            newAlphas.set(module, PeftLoraConfigBuilder.number(scale(module) * r));
+        });
+        // why: the first pattern that matches counts.
+        if (json.get("rank_pattern") instanceof ObjectNode before) {
+            newRanks.setAll(before);
+        }
+        if (json.get("alpha_pattern") instanceof ObjectNode before) {
+            newAlphas.setAll(before);
+        }
+        json.set("rank_pattern", newRanks);
+        json.set("alpha_pattern", newAlphas);
+        return new PeftPacaConfig("PaCA configuration", json);
+    }
+
+    /** The configuration of the LoRA adapter that does the same: A selects the columns, B is the delta. */
+    public PeftLoraConfig asLora() {
+        ObjectNode lora = PeftLoraConfig.builder().build().json().deepCopy();
+        for (String field : new String[] {
+            "base_model_name_or_path",
+            "exclude_modules",
+            "layers_pattern",
+            "layers_to_transform",
+            "modules_to_save",
+            "target_modules",
+            "rank_pattern",
+            "alpha_pattern"
+        }) {
+            if (json().hasNonNull(field)) {
+                lora.set(field, json().get(field).deepCopy());
+            }
+        }
+        lora.put("r", rank).set("lora_alpha", PeftLoraConfigBuilder.number(alpha));
+        return new PeftLoraConfig("LoRA form of a PaCA configuration", lora);
     }
 
     /** The number of trained columns of a module. */

@@ -9,7 +9,7 @@ import io.graft.tensor.Weight;
  * Trained columns beside a projection's weight, which stays as it is: {@code y = x Wᵀ + scale · x[:, I] Dᵀ}. For weights
  * that have no columns to write into, such as NF4 (QPaCA).
  */
-public final class ColumnSlab implements Attachment {
+public final class ColumnSlab implements TrainedColumns {
     private final Parameter delta;
     private final Tensor indices;
     private final double scale;
@@ -24,6 +24,21 @@ public final class ColumnSlab implements Attachment {
         this.delta = delta;
         this.indices = indices;
         this.scale = scale;
+    }
+
+    @Override
+    public Parameter delta() {
+        return delta;
+    }
+
+    @Override
+    public Tensor indices() {
+        return indices;
+    }
+
+    @Override
+    public double scale() {
+        return scale;
     }
 
     /** Whether the layer has the columns; without them it is the base model's. */
