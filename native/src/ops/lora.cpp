@@ -19,19 +19,19 @@ void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_ten
   check_finite("scale", scale);
 }
 
-namespace {
-
 void check_dropout(const Dropout& dropout) {
   if (!(dropout.probability >= 0 && dropout.probability < 1))
     fail(GRAFT_INVALID_ARGUMENT, "dropout is %g, must be in [0, 1)", dropout.probability);
 }
 
-void check_apart(const char* name, const graft_tensor* output, const graft_weight* w, const graft_tensor* a,
-                 const graft_tensor* b) {
+void check_low_output(const char* name, const graft_tensor* output, const graft_weight* w, const graft_tensor* a,
+                      const graft_tensor* b) {
   check_no_overlap(name, output, "w", w);
   check_no_overlap(name, output, "a", a);
   check_no_overlap(name, output, "b", b);
 }
+
+namespace {
 
 void check_gradient(const char* name, const graft_tensor* gradient, const graft_tensor& like, graft_dtype dtype) {
   if (gradient == nullptr) return;
@@ -40,6 +40,35 @@ void check_gradient(const char* name, const graft_tensor* gradient, const graft_
 }
 
 }  // namespace
+
+void check_low_gradients(const graft_tensor* dy, const graft_tensor* x, const graft_tensor* s, const graft_weight* w,
+                         const graft_tensor* a, const graft_tensor* b, std::int64_t kept, const graft_tensor* dx,
+                         const graft_tensor* da, const graft_tensor* db, const graft_tensor* dbias) {
+  check_layer_backward(dy, x, w, dx, dbias, "da", da);
+  check_optional("s", s);
+  check_optional("db", db);
+  if (s != nullptr) {
+    check_shape("s", *s, {dy->shape[0], kept});
+    check_same_dtype("s", *s, "dy", *dy);
+  } else if (db != nullptr) {
+    fail(GRAFT_INVALID_ARGUMENT, "s is NULL, but db is wanted");
+  }
+  check_gradient("da", da, *a, accumulator_dtype(dy->dtype));
+  check_gradient("db", db, *b, accumulator_dtype(dy->dtype));
+  const struct {
+    const char* name;
+    const graft_tensor* tensor;
+  } outputs[] = {{"dx", dx}, {"da", da}, {"db", db}, {"dbias", dbias}};
+  for (int i = 0; i < 4; ++i) {
+    if (outputs[i].tensor == nullptr) continue;
+    check_no_overlap(outputs[i].name, outputs[i].tensor, "dy", dy);
+    check_no_overlap(outputs[i].name, outputs[i].tensor, "x", x);
+    check_no_overlap(outputs[i].name, outputs[i].tensor, "s", s);
+    check_low_output(outputs[i].name, outputs[i].tensor, w, a, b);
+    for (int j = 0; j < i; ++j)
+      check_no_overlap(outputs[i].name, outputs[i].tensor, outputs[j].name, outputs[j].tensor);
+  }
+}
 
 void LoraPack::check() const {
   check_adapter(w, a, b, scale);
@@ -56,43 +85,20 @@ void LoraForward::check() const {
   check_dropout(dropout);
   check_layer_forward(x, w, bias, y);
   check_same_dtype("y", *y, "x", *x);
-  check_apart("y", y, w, a, b);
+  check_low_output("y", y, w, a, b);
   check_optional("s", s);
   if (s == nullptr) return;
   check_shape("s", *s, {x->shape[0], a->shape[0]});
   check_same_dtype("s", *s, "x", *x);
   check_no_overlap("s", s, "x", x);
   check_no_overlap("s", s, "y", y);
-  check_apart("s", s, w, a, b);
+  check_low_output("s", s, w, a, b);
 }
 
 void LoraBackward::check() const {
   check_adapter(w, a, b, scale);
   check_dropout(dropout);
-  check_layer_backward(dy, x, w, dx, dbias, "da", da);
-  check_optional("s", s);
-  check_optional("db", db);
-  if (s != nullptr) {
-    check_shape("s", *s, {dy->shape[0], a->shape[0]});
-    check_same_dtype("s", *s, "dy", *dy);
-  } else if (db != nullptr) {
-    fail(GRAFT_INVALID_ARGUMENT, "s is NULL, but db is wanted");
-  }
-  check_gradient("da", da, *a, accumulator_dtype(dy->dtype));
-  check_gradient("db", db, *b, accumulator_dtype(dy->dtype));
-  const struct {
-    const char* name;
-    const graft_tensor* tensor;
-  } outputs[] = {{"dx", dx}, {"da", da}, {"db", db}, {"dbias", dbias}};
-  for (int i = 0; i < 4; ++i) {
-    if (outputs[i].tensor == nullptr) continue;
-    check_no_overlap(outputs[i].name, outputs[i].tensor, "dy", dy);
-    check_no_overlap(outputs[i].name, outputs[i].tensor, "x", x);
-    check_no_overlap(outputs[i].name, outputs[i].tensor, "s", s);
-    check_apart(outputs[i].name, outputs[i].tensor, w, a, b);
-    for (int j = 0; j < i; ++j)
-      check_no_overlap(outputs[i].name, outputs[i].tensor, outputs[j].name, outputs[j].tensor);
-  }
+  check_low_gradients(dy, x, s, w, a, b, a->shape[0], dx, da, db, dbias);
 }
 
 void LoraMerge::check() const {

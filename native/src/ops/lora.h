@@ -61,6 +61,14 @@ struct LoraBackward {
 /** w, a [r, K], b [N, r] and scale: what every low-rank layer has. */
 void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_tensor* b, double scale);
 
+/** Its outputs: y or s beside what a forward reads; the gradients that a backward adds to. */
+void check_low_output(const char* name, const graft_tensor* output, const graft_weight* w, const graft_tensor* a,
+                      const graft_tensor* b);
+void check_low_gradients(const graft_tensor* dy, const graft_tensor* x, const graft_tensor* s, const graft_weight* w,
+                         const graft_tensor* a, const graft_tensor* b, std::int64_t kept, const graft_tensor* dx,
+                         const graft_tensor* da, const graft_tensor* db, const graft_tensor* dbias);
+void check_dropout(const Dropout& dropout);
+
 struct LoraMerge {
   const graft_weight* w;
   const graft_tensor* a;

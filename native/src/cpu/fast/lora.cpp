@@ -58,6 +58,22 @@ std::int64_t border_columns(const graft_weight& w, std::int64_t rank, graft_dtyp
   return std::min<std::int64_t>(w.border, (rank + kTileColumns - 1) / kTileColumns * kTileColumns);
 }
 
+Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale, graft_dtype dtype) {
+  const std::int64_t n = b.shape[0], rank = b.shape[1];
+  const Matrix to = row_major(scratch.take<char>(rank * n * graft_dtype_bytes(dtype)), dtype, rank, n, n);
+  const Matrix from = converted(context, scratch, b, scale, GRAFT_DTYPE_F32);
+  const float* values = static_cast<const float*>(from.data);
+  visit_small_float(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, chunks_of(n, kConvertedRows), [&](std::int64_t chunk, int) {
+      const std::int64_t first = chunk * kConvertedRows, last = std::min(n, first + kConvertedRows);
+      for (std::int64_t j = 0; j < rank; ++j)
+        for (std::int64_t i = first; i < last; ++i) static_cast<T*>(to.data)[j * n + i] = T(values[i * rank + j]);
+    });
+  });
+  return to;
+}
+
 std::string refuse(const ops::LoraPack& a) { return refuse_types(a.w->storage, *a.a, *a.b, nullptr); }
 
 void run(core::Context& context, const ops::LoraPack& a) {

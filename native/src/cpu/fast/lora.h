@@ -27,6 +27,9 @@ void convert_and_fill(const Matrix& from, float scale, const Matrix& to);
 Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
                  graft_dtype dtype);
 
+/** (scale·b)ᵀ [r, N] of b [N, r] in the type `dtype`, f32 or bf16, from the scratch. */
+Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale, graft_dtype dtype);
+
 /** to [rows, >= r] = drop(x) downᵀ, summed in fp32, then zeros; also into s [rows, r], unless NULL. down [r, columns of
  * x] of x's type. */
 void project(core::Context& context, const Matrix& x, const Matrix& down, const ops::Dropout& dropout, const Matrix& to,

@@ -2,13 +2,14 @@
 // is [dy│dS]·[W;A], or dy W and then dS A panel by panel. With dropout a column panel makes its mask once, for da and
 // for dx. FLOPs: 2·T·N·K + 4·T·r·(K+N). Extra bytes: dy twice and x once.
 #include <algorithm>
+#include <optional>
 
 #include "core/context.h"
-#include "core/float_types.h"
 #include "cpu/fast/coded_weight.h"
 #include "cpu/fast/dropout.h"
 #include "cpu/fast/lora.h"
 #include "cpu/fast/narrow_gradient.h"
+#include "cpu/fast/rank_update.h"
 #include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
@@ -52,7 +53,6 @@ class Backward {
   }
 
  private:
-  static float* floats(const Matrix& m) { return static_cast<float*>(m.data); }
   float beta() const { return a_.accumulate ? 1.0f : 0.0f; }
 
   const GemmPanels* frozen() {
@@ -63,7 +63,8 @@ class Backward {
   // dS in fp32, in pairs of rows for da, and in dy's type for the GEMM that makes dx.
   void low_gradient() {
     const bool pairs = has_pairs();
-    const Matrix up = pairs ? up_rows() : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
+    const Matrix up = pairs ? up_rows(context_, scratch_, *a_.b, a_.scale, dtype_)
+                            : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
     ds_ = scratch_.take<float>(rows_ * rank_);
     auto* row_pairs = pairs ? scratch_.take<std::uint32_t>(pair_words(rows_, rank_)) : nullptr;
     narrow_ds_ = {ds_, row_pairs, rank_};
@@ -97,32 +98,6 @@ class Backward {
 
   bool has_pairs() const { return dtype_ == GRAFT_DTYPE_BF16 && has_bf16_pairs(); }
 
-  // dS, and pairs of A's rows, for rank_update_bf16.
-  void pair_up(const float* down) {
-    const std::int64_t pairs = (rank_ + 1) / 2;
-    ds_pairs_ = scratch_.take<std::uint32_t>(rows_ * pairs);
-    down_pairs_ = scratch_.take<std::uint32_t>(pairs * k_);
-    interleave_bf16(ds_, rows_, rank_, ds_pairs_);
-    core::parallel_for(context_, pairs, [&](std::int64_t j, int) {
-      for (std::int64_t i = 0; i < k_; ++i) {
-        const std::uint32_t second = 2 * j + 1 < rank_ ? core::bf16(down[(2 * j + 1) * k_ + i]).bits : 0;
-        down_pairs_[j * k_ + i] = core::bf16(down[2 * j * k_ + i]).bits | second << 16;
-      }
-    });
-  }
-
-  // (scale·B)ᵀ [r, N] in bf16: row_products wants rows.
-  Matrix up_rows() {
-    auto* to = scratch_.take<core::bf16>(rank_ * n_);
-    const Matrix b = converted(context_, scratch_, *a_.b, a_.scale, GRAFT_DTYPE_F32);
-    core::parallel_for(context_, chunks_of(n_, kColumns), [&](std::int64_t chunk, int) {
-      const std::int64_t first = chunk * kColumns, last = std::min(n_, first + kColumns);
-      for (std::int64_t j = 0; j < rank_; ++j)
-        for (std::int64_t i = first; i < last; ++i) to[j * n_ + i] = core::bf16(floats(b)[i * rank_ + j]);
-    });
-    return row_major(to, GRAFT_DTYPE_BF16, rank_, n_, n_);
-  }
-
   // dx by panels of the GEMM; da and db by column tasks of their own.
   void panels_and_rest(const GemmPanels& dx, const GemmPanels* low) {
     const std::int64_t panels = dx.count(), da = a_.da == nullptr ? 0 : chunks_of(k_, kColumns);
@@ -145,8 +120,11 @@ class Backward {
     const std::int64_t width = dx != nullptr && dx->columns() > 0 ? dx->columns() : kColumns;
     const std::int64_t tasks = wanted ? chunks_of(k_, width) : 0, pitch = mask_bytes(width);
     std::uint8_t* all_bits = drops ? scratch_.take<std::uint8_t>(context_.pool.threads() * kMaskRows * pitch) : nullptr;
-    const float* down = dx == nullptr ? nullptr : floats(converted(context_, scratch_, *a_.a, 1, GRAFT_DTYPE_F32));
-    if (dx != nullptr && drops && has_pairs()) pair_up(down);
+    std::optional<RankUpdate> low;
+    if (dx != nullptr) {
+      const Matrix down = converted(context_, scratch_, *a_.a, 1, GRAFT_DTYPE_F32);
+      low.emplace(context_, scratch_, ds_, rows_, WideFactor(context_, scratch_, down, dtype_));
+    }
     core::parallel_for(context_, tasks + db_.tasks(), [&](std::int64_t task, int worker) {
       if (task >= tasks) return db_.run(task - tasks, worker);
       const std::int64_t column = task * width, columns = std::min(width, k_ - column);
@@ -161,13 +139,7 @@ class Backward {
         if (a_.da != nullptr) down_columns(column, columns, first, count, {bits, pitch});
         if (dx == nullptr) continue;
         const Matrix part = matrix_of(*a_.dx).part(first, column, count, columns);
-        const float scale = static_cast<float>(a_.dropout.scale());
-        if (has_pairs()) {
-          const std::int64_t pairs = (rank_ + 1) / 2;
-          rank_update_bf16(ds_pairs_ + first * pairs, pairs, down_pairs_ + column, k_, {bits, pitch}, scale, part);
-        } else {
-          rank_update(ds_ + first * rank_, rank_, down + column, k_, {bits, pitch}, scale, part, part);
-        }
+        low->run(first, column, {bits, pitch}, static_cast<float>(a_.dropout.scale()), part);
       }
     });
   }
@@ -189,7 +161,6 @@ class Backward {
   const Matrix dy_;
   Matrix tail_{};
   float* ds_ = nullptr;
-  std::uint32_t *ds_pairs_ = nullptr, *down_pairs_ = nullptr;
   Narrow narrow_ds_;
   NarrowGradient db_;
   std::unique_ptr<GemmPanels> frozen_;

@@ -10,7 +10,6 @@
 namespace graft::cpu::fast {
 namespace {
 
-constexpr std::int64_t kColumns = kPanelColumns;
 constexpr std::int64_t kRows = 256;  // of a chunk that is paired
 
 }  // namespace
@@ -33,25 +32,29 @@ Narrow narrow(core::Context& context, core::Scratch& scratch, const graft_tensor
   return {values, paired, rank};
 }
 
+void add_narrow(const Matrix& dy, const Narrow& s, float factor, float* sums, const Matrix& out) {
+  std::fill_n(sums, s.rank * kNarrowColumns, 0.0f);
+  outer_sum(s, dy, {}, factor, sums, kNarrowColumns);
+  for (std::int64_t i = 0; i < dy.columns; ++i) {
+    float* row = static_cast<float*>(out.data) + i * out.row_stride;
+    for (std::int64_t j = 0; j < s.rank; ++j) row[j] += sums[j * kNarrowColumns + i];
+  }
+}
+
 NarrowGradient::NarrowGradient(core::Context& context, core::Scratch& scratch, const Matrix& dy, const graft_tensor& s,
                                double factor, const graft_tensor& out)
     : dy_(dy),
       out_(matrix_of(out)),
       s_(narrow(context, scratch, s, dy.dtype)),
       factor_(static_cast<float>(factor)),
-      parts_(scratch.take<float>(context.pool.threads() * s_.rank * kColumns)) {}
+      parts_(scratch.take<float>(context.pool.threads() * s_.rank * kNarrowColumns)) {}
 
-std::int64_t NarrowGradient::tasks() const { return s_.rank == 0 ? 0 : chunks_of(out_.rows, kColumns); }
+std::int64_t NarrowGradient::tasks() const { return s_.rank == 0 ? 0 : chunks_of(out_.rows, kNarrowColumns); }
 
 void NarrowGradient::run(std::int64_t task, int worker) const {
-  const std::int64_t column = task * kColumns, columns = std::min(kColumns, out_.rows - column), rank = s_.rank;
-  float* part = parts_ + worker * rank * kColumns;
-  std::fill_n(part, rank * kColumns, 0.0f);
-  outer_sum(s_, dy_.part(0, column, dy_.rows, columns), {}, factor_, part, kColumns);
-  for (std::int64_t i = 0; i < columns; ++i) {
-    float* row = static_cast<float*>(out_.data) + (column + i) * out_.row_stride;
-    for (std::int64_t j = 0; j < rank; ++j) row[j] += part[j * kColumns + i];
-  }
+  const std::int64_t column = task * kNarrowColumns, columns = std::min(kNarrowColumns, out_.rows - column);
+  add_narrow(dy_.part(0, column, dy_.rows, columns), s_, factor_, parts_ + worker * s_.rank * kNarrowColumns,
+             out_.part(column, 0, columns, s_.rank));
 }
 
 }  // namespace graft::cpu::fast

@@ -9,6 +9,12 @@ namespace graft::cpu::fast {
 /** s [rows, r] as outer_sum wants it next to matrices of `dtype`, from the scratch. */
 Narrow narrow(core::Context& context, core::Scratch& scratch, const graft_tensor& s, graft_dtype dtype);
 
+/** Columns of dy in one task. */
+inline constexpr std::int64_t kNarrowColumns = kPanelColumns;
+
+/** out [columns of dy, r] += factor · dyᵀ s; sums: r · kNarrowColumns floats of the worker. */
+void add_narrow(const Matrix& dy, const Narrow& s, float factor, float* sums, const Matrix& out);
+
 /** Made on the calling thread; its tasks, each some columns of dy, run inside a parallel_for in any order. */
 class NarrowGradient {
  public:

@@ -10,6 +10,7 @@
 #include "core/context.h"
 #include "cpu/fast/simd-inl.h"
 #include "cpu/fast/skinny.h"
+#include "cpu/fast/skinny_amx.h"
 #include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
@@ -83,6 +84,49 @@ void outer(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float 
     } else {
       outer_ranks<true, T>(s, rank, m, keep, factor, sums, pitch);
     }
+  });
+}
+
+// 4 rows of x by 2 of a in registers: per vector of columns 6 loads and 8 multiply-adds.
+template <int R, int J, class T>
+HWY_INLINE void product_block(const T* x, std::int64_t x_pitch, Keep keep, const float* a, std::int64_t a_pitch,
+                              std::int64_t columns, float factor, float* out, std::int64_t rank) {
+  const F d;
+  VF acc[R][J];
+  for (int t = 0; t < R; ++t)
+    for (int j = 0; j < J; ++j) acc[t][j] = hn::Zero(d);
+  for_lanes(d, columns, [&](std::int64_t i, std::int64_t n) {
+    VF row[R];
+    for (int t = 0; t < R; ++t)
+      row[t] = kept(d, at(d, x + t * x_pitch + i, n), keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, i);
+    for (int j = 0; j < J; ++j) {
+      const VF other = at(d, a + j * a_pitch + i, n);
+      for (int t = 0; t < R; ++t) acc[t][j] = hn::MulAdd(row[t], other, acc[t][j]);
+    }
+  });
+  for (int t = 0; t < R; ++t)
+    for (int j = 0; j < J; ++j) out[t * rank + j] = factor * sum(d, acc[t][j]);
+}
+
+void products(const Matrix& x, Keep keep, const Matrix& a, float factor, float* out) {
+  visit_small_float(x.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const auto* other = static_cast<const float*>(a.data);
+    const auto rows = [&](auto count, std::int64_t t) {
+      constexpr int R = decltype(count)::value;
+      const T* from = static_cast<const T*>(x.data) + t * x.row_stride;
+      const Keep here{keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, keep.pitch};
+      std::int64_t j = 0;
+      for (; j + 2 <= a.rows; j += 2)
+        product_block<R, 2>(from, x.row_stride, here, other + j * a.row_stride, a.row_stride, x.columns, factor,
+                            out + t * a.rows + j, a.rows);
+      for (; j < a.rows; ++j)
+        product_block<R, 1>(from, x.row_stride, here, other + j * a.row_stride, a.row_stride, x.columns, factor,
+                            out + t * a.rows + j, a.rows);
+    };
+    std::int64_t t = 0;
+    for (; t + 4 <= x.rows; t += 4) rows(std::integral_constant<int, 4>{}, t);
+    for (; t < x.rows; ++t) rows(std::integral_constant<int, 1>{}, t);
   });
 }
 
@@ -182,6 +226,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace graft::cpu::fast {
 HWY_EXPORT(outer);
+HWY_EXPORT(products);
 HWY_EXPORT(update);
 HWY_EXPORT(scaled);
 HWY_EXPORT(down_columns);
@@ -190,6 +235,18 @@ void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float*
   if (s.rank == 0) return;
   if (s.pairs != nullptr) return outer_sum_bf16(s, m, keep, factor, sums, pitch);
   HWY_DYNAMIC_DISPATCH(outer)(s.values, s.rank, m, keep, factor, sums, pitch);
+}
+
+PackedRows packed_rows(core::Scratch& scratch, const Matrix& a) {
+  if (a.dtype != GRAFT_DTYPE_BF16 || !has_bf16_tiles()) return {a, nullptr};
+  auto* tiles = scratch.take<std::uint32_t>(tile_words(a.rows, a.columns));
+  pack_tiles(a, tiles);
+  return {a, tiles};
+}
+
+void row_products(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out) {
+  if (a.rows.dtype == GRAFT_DTYPE_BF16) return row_products_bf16(x, keep, a, factor, out);
+  HWY_DYNAMIC_DISPATCH(products)(x, keep, a.rows, factor, out);
 }
 
 void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t a_pitch, Keep keep, float factor,

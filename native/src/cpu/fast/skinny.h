@@ -37,6 +37,19 @@ struct Narrow {
 /** sums[j·pitch + i] += factor · Σ_t s[t, j] · kept m[t, i], for i in m's columns. */
 void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch);
 
+/** The narrow factor a [rank, columns] of row_products: f32, or, where has_bf16_pairs() and x is bf16, bf16 too, then
+ * also in tiles where has_bf16_tiles(). */
+struct PackedRows {
+  Matrix rows;
+  const std::uint32_t* tiles;
+};
+
+/** a must outlive the result. */
+PackedRows packed_rows(core::Scratch& scratch, const Matrix& a);
+
+/** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]. */
+void row_products(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out);
+
 /** out[t, i] = base[t, i] + factor · kept Σ_j s[t·rank + j] · a[j·a_pitch + i]; out may be base. */
 void rank_update(const float* s, std::int64_t rank, const float* a, std::int64_t a_pitch, Keep keep, float factor,
                  const Matrix& base, const Matrix& out);

@@ -231,13 +231,6 @@ bool has_bf16_pairs() {
   return has;
 }
 
-PackedRows packed_rows(core::Scratch& scratch, const Matrix& a) {
-  if (!has_bf16_tiles()) return {a, nullptr};
-  auto* tiles = scratch.take<std::uint32_t>(tile_words(a.rows, a.columns));
-  pack_tiles(a, tiles);
-  return {a, tiles};
-}
-
 void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& packed, float factor, float* out) {
   const Matrix& a = packed.rows;
   if (packed.tiles != nullptr) return row_products_tiles(x, keep, packed.tiles, a.rows, factor, out);
@@ -318,7 +311,6 @@ GRAFT_BF16_PAIRS void rank_update_bf16(const std::uint32_t* s, std::int64_t pair
 namespace graft::cpu::fast {
 
 bool has_bf16_pairs() { return false; }
-PackedRows packed_rows(core::Scratch&, const Matrix& a) { return {a, nullptr}; }
 void row_products_bf16(const Matrix&, Keep, const PackedRows&, float, float*) {}
 void outer_sum_bf16(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
 void pair_rows_bf16(const Matrix&, std::uint32_t*) {}

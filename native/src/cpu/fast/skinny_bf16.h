@@ -9,15 +9,6 @@ namespace graft::cpu::fast {
 /** Whether this processor serves the functions below. */
 bool has_bf16_pairs();
 
-/** The rows of row_products_bf16, also in tiles where has_bf16_tiles(). */
-struct PackedRows {
-  Matrix rows;
-  const std::uint32_t* tiles;
-};
-
-/** a [rank, columns] of bf16, which must outlive the result. */
-PackedRows packed_rows(core::Scratch& scratch, const Matrix& a);
-
 /** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; x and a are bf16. Row t's bits start at keep.bits + t·pitch.
  */
 void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out);

@@ -3,22 +3,10 @@
 #include "ops/lora.h"
 
 #include "core/context.h"
-#include "core/philox.h"
+#include "cpu/reference/kept.h"
 #include "cpu/reference/weight_view.h"
 
 namespace graft::cpu::reference {
-namespace {
-
-// What dropout multiplies element (t, k) by: 0 or 1/(1-p).
-template <class C>
-C kept(const ops::Dropout& dropout, std::int64_t t, std::int64_t k, std::int64_t columns) {
-  if (!dropout.active()) return C{1};
-  const std::uint64_t element = dropout.offset + static_cast<std::uint64_t>(t * columns + k);
-  return core::Philox::half(dropout.seed, element) >= dropout.bound() ? static_cast<C>(dropout.scale()) : C{0};
-}
-
-}  // namespace
-
 void run(core::Context&, const ops::LoraPack& a) {
   visit_compute(a.w->storage.dtype, [&](auto compute) {
     using C = decltype(compute);

@@ -28,6 +28,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/linear.h",
                             "graft/ops/linear_cross_entropy.h",
                             "graft/ops/lora.h",
+                            "graft/ops/lora_segments.h",
                             "graft/ops/nf4.h",
                             "graft/ops/random.h",
                             "graft/ops/paca.h",

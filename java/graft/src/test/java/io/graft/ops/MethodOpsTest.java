@@ -87,6 +87,30 @@ class MethodOpsTest extends SmallTensors {
     }
 
     @Test
+    void loraSegments() {
+        Weight w = weight(0, 1, 2, 3, 4);
+        Tensor segments = scope.tensor(Memory.ACTIVATION, DType.I32, 3, 2).set(new int[] {1, 1, 2, -1, 3, 0});
+        Tensor ranks = scope.tensor(Memory.ACTIVATION, DType.I32, 2).set(new int[] {1, 1});
+        Tensor scales = scope.tensor(Memory.ACTIVATION, DType.F64, 2).set(new double[] {2, 10});
+        Tensor a = tensor(2, 2).set(1, 1, 1, 0);
+        Tensor b = tensor(2, 2).set(1, 0, 2, 1);
+        Tensor x = tensor(3, 2).set(5, 6, 5, 6, 5, 6);
+        Tensor y = tensor(3, 2);
+        Tensor s = tensor(3, 1);
+        LoraSegments.forward(context, x, w, segments, ranks, scales, a, b, null, 0, 0, 0, false, y, s);
+        assertThat(s.floats()).containsExactly(5, 0, 11);
+        assertThat(y.floats()).containsExactly(17, 39 + 50, 17, 39, 17 + 22, 39 + 44);
+        Tensor dx = tensor(3, 2);
+        Tensor da = tensor(2, 2);
+        Tensor db = tensor(2, 2);
+        Tensor dy = tensor(3, 2).set(1, 10, 1, 10, 1, 10);
+        LoraSegments.backward(context, dy, x, s, w, segments, ranks, scales, a, b, 0, 0, 0, false, dx, da, db, null);
+        assertThat(dx.floats()).containsExactly(31 + 100, 42, 31, 42, 31 + 42, 42 + 42);
+        assertThat(da.floats()).containsExactly(42 * 5, 42 * 6, 100 * 5, 100 * 6);
+        assertThat(db.floats()).containsExactly(22, 50, 220, 500);
+    }
+
+    @Test
     void paca() {
         Weight w = weight(0, 1, 2, 3, 4);
         Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, 1).set(new long[] {1});

@@ -27,6 +27,7 @@ final class OpCatalog {
             Linear.class,
             LinearCrossEntropy.class,
             LoraLinear.class,
+            LoraSegments.class,
             Nf4.class,
             Paca.class,
             Random.class,
