@@ -31,7 +31,7 @@ graft_tensor part_of(const graft_tensor& m, std::int64_t row, std::int64_t colum
   return part;
 }
 
-// Rows that share an adapter of some rank; no others are looked at.
+// Neighbouring rows that share an adapter of some rank; no others are looked at.
 struct Rows {
   std::int64_t begin, count, adapter, rank, first;  // first of the adapter's rows of a
 };
@@ -49,9 +49,14 @@ class Segments {
     for (std::int64_t g = 0; g < adapters.segment_count(); ++g) {
       const std::int64_t e = adapters.adapter(g), begin = adapters.begin(g), count = adapters.end(g) - begin;
       if (e < 0 || count == 0 || adapters.rank(e) == 0) continue;
-      rows_[count_++] = {begin, count, e, adapters.rank(e), adapters.first(e)};
-      pieces += chunks_of(count, kSkinnyRows);
+      Rows* last = count_ == 0 ? nullptr : rows_ + count_ - 1;
+      if (last != nullptr && last->adapter == e && last->begin + last->count == begin) {
+        last->count += count;
+      } else {
+        rows_[count_++] = {begin, count, e, adapters.rank(e), adapters.first(e)};
+      }
     }
+    for (std::int64_t g = 0; g < count_; ++g) pieces += chunks_of(rows_[g].count, kSkinnyRows);
     chunks_ = scratch.take<Chunk>(pieces);
     for (std::int64_t g = 0; g < count_; ++g)
       for (std::int64_t first = 0; first < rows_[g].count; first += kSkinnyRows)

@@ -1,24 +1,33 @@
 package io.graft.cli;
 
+import io.graft.adapter.LoraSet;
 import io.graft.io.Tokenizer;
 import io.graft.model.Generator;
+import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** {@code graft generate}: continues a prompt, showing the text as it comes. */
-@Command(name = "generate", description = "Continue a prompt.")
+/** {@code graft generate}: continues prompts, showing the text as it comes; each by its own adapter where it has one. */
+@Command(name = "generate", description = "Continue a prompt, or several.")
 final class GenerateCommand extends GraftCommand {
     @Mixin
     ModelOptions model;
 
-    @Option(names = "--adapter", paramLabel = "DIR", description = "Adapter in PEFT's layout.")
-    Path adapter;
+    @Option(
+            names = "--adapter",
+            paramLabel = "DIR",
+            description =
+                    "Adapter in PEFT's layout. Several LoRA adapters: the first for the first --prompt, and so on.")
+    List<Path> adapters = List.of();
 
     @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "What to continue.")
-    String prompt;
+    List<String> prompts;
 
     @Option(names = "--max-tokens", paramLabel = "N", description = "At most so many new tokens (default: 128).")
     int maxTokens = 128;
@@ -43,16 +52,32 @@ final class GenerateCommand extends GraftCommand {
         if (!(topP > 0 && topP <= 1)) {
             throw usage("--top-p must be in (0, 1], got " + topP);
         }
+        if (adapters.size() > 1 && adapters.size() != prompts.size()) {
+            throw usage("each --prompt needs its --adapter: got " + prompts.size() + " and " + adapters.size());
+        }
         model.check();
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
-                OpenModel opened = model.open(context, adapter, false)) {
-            generate(tokenizer, opened);
+                OpenModel opened = open(context)) {
+            for (int i = 0; i < prompts.size(); i++) {
+                String adapter = adapters.size() > 1 ? adapters.get(i).toString() : null;
+                generate(tokenizer, opened, prompts.get(i), adapter);
+            }
         }
         return 0;
     }
 
-    private void generate(Tokenizer tokenizer, OpenModel opened) {
+    /** Several adapters on one model are named by their folders. */
+    private OpenModel open(Context context) {
+        if (adapters.size() <= 1) {
+            return model.open(context, adapters.isEmpty() ? null : adapters.get(0), false);
+        }
+        Map<String, Path> named = new LinkedHashMap<>();
+        adapters.forEach(folder -> named.put(folder.toString(), existingFolder("--adapter", folder)));
+        return model.open(context, Llama.Options.training(LoraSet.frozen(named)));
+    }
+
+    private void generate(Tokenizer tokenizer, OpenModel opened, String prompt, String adapter) {
         int[] ids = tokenizer.encode(prompt, true);
         if (ids.length == 0) {
             throw usage("--prompt has no tokens");
@@ -61,7 +86,7 @@ final class GenerateCommand extends GraftCommand {
         long started = System.nanoTime();
         out().stream(prompt);
         int[] made;
-        try (Generator generator = new Generator(opened.llama())) {
+        try (Generator generator = new Generator(opened.llama(), adapter)) {
             Generator.Sampling sampling = new Generator.Sampling(temperature, topK, topP, seed);
             made = generator.generate(ids, maxTokens, sampling, token -> {
                 if (opened.config().eosIds().contains(token)) {

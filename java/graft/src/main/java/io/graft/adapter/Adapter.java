@@ -67,6 +67,11 @@ public interface Adapter {
         return parameter.name();
     }
 
+    /** The adapters that the rows of a batch choose between; empty where all rows have the same. */
+    default List<String> names() {
+        return List.of();
+    }
+
     /** Whether the parameters have gradients. */
     default boolean trained() {
         return true;

@@ -17,6 +17,7 @@ public final class Batch {
     private int[] ids = {};
     private int[] labels = {};
     private int[] lengths = {};
+    private String[] adapters;
 
     /** An empty batch, to be filled after {@link #resize}. */
     public Batch() {}
@@ -43,6 +44,19 @@ public final class Batch {
             result.lengths[row] = length(row, length, attentionMask);
         }
         return result;
+    }
+
+    /**
+     * Names the adapter of each row, where a model has several ({@link io.graft.adapter.LoraSet}): one of its names, or
+     * {@link io.graft.adapter.LoraSet#BASE} for none.
+     */
+    public Batch withAdapters(String... names) {
+        if (names.length != batch) {
+            throw new IllegalArgumentException(
+                    "withAdapters: " + names.length + " names for " + batch + " rows: " + Arrays.toString(names));
+        }
+        adapters = names.clone();
+        return this;
     }
 
     private static int length(int row, int length, int[] mask) {
@@ -74,12 +88,16 @@ public final class Batch {
         }
         if (lengths.length != newBatch) {
             lengths = new int[newBatch];
+            adapters = null;
         }
         batch = newBatch;
         length = newLength;
         Arrays.fill(ids, 0);
         Arrays.fill(labels, IGNORED);
         Arrays.fill(lengths, newLength);
+        if (adapters != null) {
+            Arrays.fill(adapters, null);
+        }
     }
 
     public int batch() {
@@ -103,6 +121,26 @@ public final class Batch {
     /** Number of real tokens of each row; may be written. */
     public int[] lengths() {
         return lengths;
+    }
+
+    /** The name of each row's adapter; null where none is named. */
+    public String[] adapters() {
+        return adapters == null ? null : adapters.clone();
+    }
+
+    /** The name of a row's adapter; null where none is named. */
+    String adapter(int row) {
+        return adapters == null ? null : adapters[row];
+    }
+
+    /** Names the adapter of one row, or null for no name. Makes no garbage where another row has a name. */
+    public void adapter(int row, String name) {
+        if (adapters == null && name != null) {
+            adapters = new String[batch];
+        }
+        if (adapters != null) {
+            adapters[row] = name;
+        }
     }
 
     /** Number of real tokens. */

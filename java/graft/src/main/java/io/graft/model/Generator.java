@@ -9,10 +9,17 @@ import java.util.function.IntPredicate;
 /** Generates token by token with a cache of keys and values. One generator serves one sequence at a time. */
 public final class Generator implements AutoCloseable {
     private final Llama model;
+    private final String adapter;
     private final Workspace single;
 
     public Generator(Llama model) {
+        this(model, null);
+    }
+
+    /** @param adapter which of the model's several adapters generates; null where it has not several */
+    public Generator(Llama model, String adapter) {
         this.model = model;
+        this.adapter = adapter;
         this.single = model.continuation();
     }
 
@@ -67,6 +74,7 @@ public final class Generator implements AutoCloseable {
     }
 
     private float[] step(Workspace work, int[] ids, KvCache cache) {
+        work.choose(0, adapter);
         try (Scope step = model.scope().scope()) {
             return model.decode(work, step, ids, cache).floats();
         }

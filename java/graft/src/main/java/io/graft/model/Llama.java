@@ -238,6 +238,9 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private void embed(Workspace work, Batch batch) {
+        for (int row = 0; row < batch.batch(); row++) {
+            work.choose(row, batch.adapter(row));
+        }
         work.embed(layers.embedding(), batch.ids(), batch.lengths());
     }
 

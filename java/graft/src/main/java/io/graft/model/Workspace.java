@@ -1,5 +1,6 @@
 package io.graft.model;
 
+import io.graft.adapter.LoraSet;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
 import io.graft.nn.Pass;
@@ -14,6 +15,7 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.IntBuffer;
+import java.util.List;
 
 /** All buffers and views of one (batch, length): made once, so that a training step makes no tensor and no garbage. */
 final class Workspace implements AutoCloseable {
@@ -36,6 +38,7 @@ final class Workspace implements AutoCloseable {
     private final IntBuffer idsMemory;
     private final IntBuffer labelsMemory;
     private final ByteBuffer lossMemory;
+    private final List<String> adapters;
     private Tensor logits;
 
     /**
@@ -46,6 +49,7 @@ final class Workspace implements AutoCloseable {
     Workspace(Llama model, int batch, int tokens, BlockStack.Mode mode, Prompt prompt, Prefix prefix) {
         this.scope = model.scope().scope();
         this.tokens = tokens;
+        adapters = model.adapter() == null ? List.of() : model.adapter().names();
         promptLength = prompt == null ? 0 : prompt.length();
         int past = prefix == null ? 0 : prefix.length();
         virtualTokens = promptLength + past;
@@ -71,6 +75,23 @@ final class Workspace implements AutoCloseable {
 
     boolean serves(int batch, int tokens) {
         return pass.batch() == batch && this.tokens == tokens;
+    }
+
+    /**
+     * Says whose adapter a row uses.
+     *
+     * @param name one of the adapter's names, or {@link LoraSet#BASE}; null where the row names none
+     */
+    void choose(int row, String name) {
+        if (adapters.isEmpty() && (name == null || name.equals(LoraSet.BASE))) {
+            return;
+        }
+        int index = name == null ? -1 : adapters.indexOf(name);
+        if (index < 0 && !LoraSet.BASE.equals(name)) {
+            throw new IllegalArgumentException("row " + row + (name == null ? " names no adapter" : " names " + name)
+                    + "; the model has " + adapters + ", and " + LoraSet.BASE + " is none of them");
+        }
+        pass.adapter(row, index);
     }
 
     /** Fills the stack's input; lengths: the real tokens of each row, null where all are real. */

@@ -34,6 +34,17 @@ public final class Parameter {
         return this;
     }
 
+    /** Makes it trained, with its gradient in memory of the caller's; only where the value is in the dtype of masters. */
+    public Parameter trainInto(Tensor memory) {
+        if (memory.dtype() != value.dtype() || value.dtype() != Precision.accumulator(value.dtype())) {
+            throw new IllegalArgumentException("Parameter " + name + ": value " + value.dtype() + " and gradient "
+                    + memory.dtype() + ", expected the dtype of masters");
+        }
+        gradient = memory;
+        master = value;
+        return this;
+    }
+
     /** Makes the optimiser multiply its learning rate for this parameter. */
     public Parameter withRateFactor(double factor) {
         if (!(factor > 0)) {

@@ -19,6 +19,8 @@ public final class Pass {
     private final Tensor inverseFrequencies;
     private final Tensor lengths;
     private final IntBuffer lengthsMemory;
+    private final Tensor segments;
+    private final IntBuffer segmentsMemory;
     private boolean padded;
     private boolean training;
     private long past;
@@ -33,6 +35,8 @@ public final class Pass {
         this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
         this.lengths = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
         this.lengthsMemory = lengths.buffer().asIntBuffer();
+        this.segments = scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2);
+        this.segmentsMemory = segments.buffer().asIntBuffer();
         positions(0);
     }
 
@@ -54,6 +58,12 @@ public final class Pass {
             padded |= real < past + length;
             lengthsMemory.put(i, real);
         }
+    }
+
+    /** Says which adapter of several the rows of a sequence use; -1: none. To be said for each sequence. */
+    public void adapter(int sequence, int adapter) {
+        segmentsMemory.put(2 * sequence, (sequence + 1) * length);
+        segmentsMemory.put(2 * sequence + 1, adapter);
     }
 
     /** Turns dropout on, with the counter of this step; the same pair gives the same masks. */
@@ -101,6 +111,11 @@ public final class Pass {
     /** How many rows of a sequence are real. */
     int real(int sequence) {
         return padded ? Math.toIntExact(Math.max(0, Math.min(length, lengthsMemory.get(sequence) - past))) : length;
+    }
+
+    /** For each sequence the row behind its last, and its adapter [batch, 2]; see {@link #adapter}. */
+    Tensor segments() {
+        return segments;
     }
 
     public long past() {

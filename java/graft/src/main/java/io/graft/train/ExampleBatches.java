@@ -47,6 +47,7 @@ public final class ExampleBatches implements BatchSource {
             System.arraycopy(example.ids(), 0, into.ids(), row * into.length(), length);
             System.arraycopy(example.labels(), 0, into.labels(), row * into.length(), length);
             into.lengths()[row] = length;
+            into.adapter(row, example.adapter());
         }
         position++;
     }

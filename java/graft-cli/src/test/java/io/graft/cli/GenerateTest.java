@@ -1,0 +1,77 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.graft.tensor.Context;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code generate} with several prompts and several adapters. */
+class GenerateTest {
+    private static final Path MODEL = Cli.model("llama_tied");
+    private static final Path ADAPTER = Cli.adapter("llama_tied", "lora");
+
+    @TempDir
+    Path folder;
+
+    @AfterEach
+    void nothingStaysOpen() {
+        assertThat(Context.liveHandles()).isZero();
+    }
+
+    private static List<String> texts(Object... more) {
+        List<Object> line =
+                new ArrayList<>(List.of("generate", "--model", MODEL, "--max-tokens", 8, "--temperature", 0, "--json"));
+        line.addAll(List.of(more));
+        Cli run = Cli.run(line.toArray());
+        assertThat(run.err()).isEmpty();
+        return run.events("generated").stream()
+                .map(event -> event.get("text"))
+                .map(JsonNode::asText)
+                .toList();
+    }
+
+    @Test
+    void eachPromptIsContinuedByItsAdapter() throws Exception {
+        Path text = Files.writeString(folder.resolve("text.txt"), "aaaa bbbb aaaa bbbb\n".repeat(40));
+        Path other = folder.resolve("other");
+        Cli trained = Cli.run(
+                "finetune",
+                "--model",
+                MODEL,
+                "--data",
+                text,
+                "--method",
+                "lora",
+                "--steps",
+                20,
+                "--length",
+                32,
+                "--batch",
+                2,
+                "--out",
+                other);
+        assertThat(trained.status()).isZero();
+        String prompt = "assertEquals(";
+        String first = texts("--adapter", ADAPTER, "--prompt", prompt).get(0);
+        String second = texts("--adapter", other, "--prompt", prompt).get(0);
+        assertThat(first).isNotEqualTo(second);
+        assertThat(texts("--adapter", ADAPTER, "--adapter", other, "--prompt", prompt, "--prompt", prompt))
+                .containsExactly(first, second);
+        assertThat(texts("--adapter", other, "--prompt", prompt, "--prompt", prompt))
+                .containsExactly(second, second);
+    }
+
+    @Test
+    void aPromptWithoutItsAdapterIsRefused() {
+        Cli run = Cli.run("generate", "--model", MODEL, "--adapter", ADAPTER, "--adapter", ADAPTER, "--prompt", "a");
+        assertThat(run.status()).isEqualTo(2);
+        assertThat(run.err()).contains("each --prompt needs its --adapter: got 1 and 2");
+    }
+}
