@@ -50,6 +50,7 @@ public record Method(
             "adalora",
             "vera",
             "miss",
+            "lokr",
             "paca",
             "s2ft",
             "bitfit",

@@ -32,6 +32,15 @@ public final class MethodOptions {
     double dropout;
 
     @Option(
+            names = "--decompose-factor",
+            paramLabel = "N",
+            description = "LoKr: size of the first factor of each weight (default: as near to the second's as can be).")
+    int decomposeFactor = -1;
+
+    @Option(names = "--decompose-both", description = "LoKr: the first factor too is of this rank at most.")
+    boolean decomposeBoth;
+
+    @Option(
             names = "--rate-ratio",
             paramLabel = "X",
             description = "LoRA+: learning rate of B over that of A (default: ${DEFAULT-VALUE}).")

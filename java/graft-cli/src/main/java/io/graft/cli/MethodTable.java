@@ -42,12 +42,13 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** The methods in the order of tables, and how each makes a fresh adapter from the user's options. */
 final class MethodTable {
     private MethodTable() {}
 
-    static final List<Method> ALL = List.of(
+    private static final List<Method> OWN = List.of(
             new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options), null),
             new Method("lora", "LoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, false), MethodTable::lora),
             new Method(
@@ -269,6 +270,9 @@ final class MethodTable {
                     2e-2,
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
+
+    static final List<Method> ALL =
+            Stream.of(OWN, MatrixMethods.ALL).flatMap(List::stream).toList();
 
     /** A prefix, and networks beside the second layer of each MLP. */
     private static Adapter mam(MethodOptions options, long seed) {

@@ -61,6 +61,7 @@ class FinetuneTest {
                 "adalora",
                 "vera",
                 "miss",
+                "lokr",
                 "paca",
                 "s2ft",
                 "shira",

@@ -6,7 +6,6 @@ import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.ops.Random;
-import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
@@ -72,11 +71,7 @@ public final class Miss extends PeftAdapter {
         }
         Tensor b = wide(scope, projection, outputs, config.rank());
         if (fromFile()) {
-            try (Scope staging = scope.context().scope()) {
-                Tensor block = staging.tensor(Memory.WORKSPACE, b.dtype(), config.rank(), outputs);
-                read(key, block);
-                transpose(block, b);
-            }
+            readTransposed(key, b);
         } else if (!config.startsAtBase()) {
             // Kaiming's bound for a = √5 over the block's rows.
             double bound = 1 / Math.sqrt(outputs);
@@ -85,7 +80,7 @@ public final class Miss extends PeftAdapter {
         }
         return new LowRank(
                 sums.computeIfAbsent(inputs, width -> sums(wide(scope, projection, config.rank(), width))),
-                train(scope, new Parameter(key, b)),
+                train(scope, storedTransposed(new Parameter(key, b))),
                 1,
                 config.dropout(),
                 Lora.mix(module.hashCode()));
@@ -100,38 +95,6 @@ public final class Miss extends PeftAdapter {
             ones[k % rank * inputs + k] = 1;
         }
         return new Parameter("sums of every " + rank + "th of " + inputs + " inputs", a.set(ones));
-    }
-
-    private static void transpose(Tensor from, Tensor to) {
-        int rows = (int) from.size(0);
-        int columns = (int) from.size(1);
-        double[] values = from.doubles();
-        double[] turned = new double[values.length];
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < columns; j++) {
-                turned[j * rows + i] = values[i * columns + j];
-            }
-        }
-        to.set(turned);
-    }
-
-    @Override
-    public void save(Path directory) {
-        if (projections().isEmpty()) {
-            super.save(directory);
-            return;
-        }
-        try (Scope staging = projections().get(0).weight().scope().context().scope()) {
-            Map<String, Tensor> all = tensors();
-            all.replaceAll((key, tensor) -> key.endsWith(BLOCK) ? block(staging, tensor) : tensor);
-            write(directory, config, all);
-        }
-    }
-
-    private static Tensor block(Scope scope, Tensor b) {
-        Tensor block = scope.tensor(Memory.WORKSPACE, b.dtype(), b.size(1), b.size(0));
-        transpose(b, block);
-        return block;
     }
 
     public PeftMissConfig config() {

@@ -40,6 +40,7 @@ public abstract class PeftAdapter implements Adapter {
     private final List<Projection> attached = new ArrayList<>();
     private final List<Parameter> parameters = new ArrayList<>();
     private final Map<String, Tensor> constants = new LinkedHashMap<>();
+    private final Set<String> transposed = new TreeSet<>();
     private SafetensorsFile file;
     private Set<String> unread = Set.of();
     private boolean used;
@@ -152,6 +153,34 @@ public abstract class PeftAdapter implements Adapter {
         unread.remove(key);
     }
 
+    /** Reads a matrix whose transpose the file holds. */
+    final void readTransposed(String key, Tensor into) {
+        try (Scope staging = into.scope().context().scope()) {
+            Tensor stored = staging.tensor(Memory.WORKSPACE, into.dtype(), into.size(1), into.size(0));
+            read(key, stored);
+            transpose(stored, into);
+        }
+    }
+
+    /** Makes {@link #save} write the parameter's transpose. */
+    final Parameter storedTransposed(Parameter parameter) {
+        transposed.add(key(parameter));
+        return parameter;
+    }
+
+    private static void transpose(Tensor from, Tensor to) {
+        int rows = (int) from.size(0);
+        int columns = (int) from.size(1);
+        double[] values = from.doubles();
+        double[] turned = new double[values.length];
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < columns; j++) {
+                turned[j * rows + i] = values[i * columns + j];
+            }
+        }
+        to.set(turned);
+    }
+
     /** A tensor of the adapter in the dtype of masters. */
     static Tensor wide(Scope scope, Projection projection, long rows, long columns) {
         return scope.tensor(Memory.ADAPTER, Precision.accumulator(projection.dtype()), rows, columns);
@@ -221,7 +250,22 @@ public abstract class PeftAdapter implements Adapter {
     /** Writes adapter_config.json and adapter_model.safetensors, as PEFT does. */
     @Override
     public void save(Path directory) {
-        write(directory, config, tensors());
+        Map<String, Tensor> tensors = tensors();
+        if (tensors.isEmpty() || transposed.isEmpty()) {
+            write(directory, config, tensors);
+            return;
+        }
+        try (Scope staging =
+                tensors.values().iterator().next().scope().context().scope()) {
+            tensors.replaceAll((key, tensor) -> transposed.contains(key) ? transpose(staging, tensor) : tensor);
+            write(directory, config, tensors);
+        }
+    }
+
+    private static Tensor transpose(Scope scope, Tensor matrix) {
+        Tensor turned = scope.tensor(Memory.WORKSPACE, matrix.dtype(), matrix.size(1), matrix.size(0));
+        transpose(matrix, turned);
+        return turned;
     }
 
     static void write(Path directory, PeftConfig config, Map<String, Tensor> tensors) {

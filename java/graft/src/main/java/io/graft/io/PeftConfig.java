@@ -25,6 +25,7 @@ public abstract sealed class PeftConfig
                 PeftIa3Config,
                 PeftVeraConfig,
                 PeftMissConfig,
+                PeftLycorisConfig,
                 PeftBitFitConfig,
                 PeftSketchTuneConfig,
                 PeftBottleneckConfig,

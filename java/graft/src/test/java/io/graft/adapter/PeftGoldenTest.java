@@ -47,6 +47,8 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "shira"),
                 Arguments.of("llama_gqa", "vera"),
                 Arguments.of("llama_gqa", "miss"),
+                Arguments.of("llama_gqa", "lokr"),
+                Arguments.of("llama_gqa", "lokr_both"),
                 Arguments.of("llama_gqa", "adalora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
@@ -126,9 +128,9 @@ class PeftGoldenTest {
         }
     }
 
-    /** MiSS holds the transpose of what its file has. */
+    /** MiSS, and LoKr with two low-rank factors, hold the transpose of what their files have. */
     private static float[] asHeld(Parameter parameter, float[] values) {
-        if (!parameter.name().endsWith("miss_block")) {
+        if (!parameter.name().endsWith("miss_block") && !parameter.name().endsWith("lokr_w1_b")) {
             return values;
         }
         int rows = (int) parameter.value().size(0);
@@ -345,6 +347,7 @@ class PeftGoldenTest {
             case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
             case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
+            case "LOKR" -> train ? Lokr.load(directory) : Lokr.frozen(directory);
             case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
             case "PROMPT_TUNING" -> train ? PromptTuning.load(directory) : PromptTuning.frozen(directory);

@@ -100,6 +100,12 @@ class ConfigMutationTest {
             assertThat(config.dropout()).isBetween(0.0, 1.0);
             config.startsAtBase();
         });
+        mutate(config("lokr"), file -> {
+            PeftLokrConfig config = PeftLokrConfig.read(file);
+            assertThat(config.rank("q_proj")).isPositive();
+            assertThat(config.scale("q_proj")).isFinite();
+            assertThat(config.sizes(48, 104).p()).isPositive();
+        });
         mutate(config("vera"), file -> {
             PeftVeraConfig config = PeftVeraConfig.read(file);
             assertThat(config.rank()).isPositive();

@@ -8,6 +8,7 @@ import io.graft.adapter.Dept;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
+import io.graft.adapter.Lokr;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Miss;
 import io.graft.adapter.PTuning;
@@ -22,6 +23,7 @@ import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftIa3Config;
+import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
@@ -52,6 +54,11 @@ class GradientCheckTest {
         if (kind.equals("miss")) {
             return Miss.create(PeftMissConfig.parse("test", """
                     {"peft_type": "MISS", "r": 5, "miss_dropout": 0.3, "init_weights": false,
+                     "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.equals("lokr")) {
+            return Lokr.create(PeftLokrConfig.parse("test", """
+                    {"peft_type": "LOKR", "r": 1, "init_weights": false, "decompose_both": true,
                      "target_modules": "all-linear"}"""), 2);
         }
         if (kind.equals("ia3")) {
@@ -115,6 +122,8 @@ class GradientCheckTest {
         "shira, true, true",
         "miss, false, false",
         "miss, true, true",
+        "lokr, false, false",
+        "lokr, true, true",
         "ia3, false, false",
         "ia3, true, true",
         "sketchtune, false, false",

@@ -1,0 +1,27 @@
+package io.graft.cli;
+
+import io.graft.adapter.Lokr;
+import io.graft.io.LlamaConfig;
+import io.graft.io.PeftLokrConfig;
+import java.util.List;
+
+/** The methods whose change of a weight is a matrix of another form than a low-rank product; part of {@link MethodTable}. */
+final class MatrixMethods {
+    private MatrixMethods() {}
+
+    static final List<Method> ALL = List.of(new Method(
+            "lokr",
+            "LoKr",
+            "LOKR",
+            1e-2,
+            (options, seed) -> Lokr.create(
+                    PeftLokrConfig.of(
+                            options.baseModel,
+                            options.targets(LlamaConfig.PROJECTIONS),
+                            options.rank,
+                            options.alpha(),
+                            options.decomposeFactor,
+                            options.decomposeBoth),
+                    seed),
+            (folder, train) -> train ? Lokr.load(folder) : Lokr.frozen(folder)));
+}

@@ -1,0 +1,55 @@
+"""Makes golden operators in NumPy float64, from dense matrices that the library never forms: python generate.py [operator]
+
+Needs numpy and safetensors. Inputs are float32 values, results float64. Every value is seeded; two runs give the same
+bytes. It makes only the operators that it defines; the other files were made with PyTorch, as README.md says.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+HERE = Path(__file__).resolve().parent
+
+
+def values(random, *shape):
+    """Values that float32 holds exactly."""
+    return random.uniform(-1, 1, shape).astype(np.float32).astype(np.float64)
+
+
+def write(operator, case, inputs, results):
+    folder = HERE / operator
+    folder.mkdir(exist_ok=True)
+    tensors = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in inputs.items()}
+    tensors.update({name: np.ascontiguousarray(value, dtype=np.float64) for name, value in results.items()})
+    save_file(tensors, str(folder / f"{case}.safetensors"))
+
+
+def kronecker_layer():
+    for case, (t, m, p, q, high, wide, r) in {
+            "low_rank": (7, 1, 4, 3, 5, 6, 2), "whole": (6, 1, 3, 5, 4, 7, None), "sum": (9, 3, 2, 4, 6, 5, 3)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        n, k, scale = p * high, q * wide, 0.75
+        x, w, dy = values(random, t, k), values(random, n, k), values(random, t, n)
+        w1 = values(random, m, p, q)
+        b = values(random, m, high, r or wide)
+        inputs = dict(x=x, w=w, dy=dy, w1=w1, b=b, scale=np.array([scale]))
+        w2 = b
+        if r:
+            inputs["a"] = a = values(random, m, r, wide)
+            w2 = b @ a
+        d = scale * sum(np.kron(w1[i], w2[i]) for i in range(m))
+        dd = dy.T @ x  # the gradient of D
+        blocks = dd.reshape(p, high, q, wide)
+        dw1 = scale * np.einsum("pjqk,mjk->mpq", blocks, w2)
+        dw2 = scale * np.einsum("pjqk,mpq->mjk", blocks, w1)
+        results = dict(y=x @ (w + d).T, dx=dy @ (w + d), dw1=dw1, merged=w + d)
+        results.update(db=dw2 @ a.transpose(0, 2, 1), da=b.transpose(0, 2, 1) @ dw2) if r else results.update(db=dw2)
+        write("kronecker_layer", case, inputs, results)
+
+
+OPERATORS = {"kronecker_layer": kronecker_layer}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or OPERATORS:
+        OPERATORS[name]()
