@@ -15,6 +15,7 @@
 #include "graft/ops/dora.h"
 #include "graft/ops/embedding.h"
 #include "graft/ops/ia3.h"
+#include "graft/ops/khatri_rao.h"
 #include "graft/ops/kronecker.h"
 #include "graft/ops/linear.h"
 #include "graft/ops/linear_cross_entropy.h"

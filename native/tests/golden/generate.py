@@ -22,7 +22,9 @@ def write(operator, case, inputs, results):
     folder.mkdir(exist_ok=True)
     tensors = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in inputs.items()}
     tensors.update({name: np.ascontiguousarray(value, dtype=np.float64) for name, value in results.items()})
-    save_file(tensors, str(folder / f"{case}.safetensors"))
+    path = folder / f"{case}.safetensors"
+    save_file(tensors, str(path))
+    path.chmod(0o644)
 
 
 def kronecker_layer():
@@ -48,7 +50,20 @@ def kronecker_layer():
         write("kronecker_layer", case, inputs, results)
 
 
-OPERATORS = {"kronecker_layer": kronecker_layer}
+def loha_layer():
+    for case, (t, n, k, r) in {"small": (5, 7, 9, 2), "large": (11, 24, 20, 3)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        scale = 1.5
+        x, w, dy = values(random, t, k), values(random, n, k), values(random, t, n)
+        b1, a1, b2, a2 = values(random, n, r), values(random, r, k), values(random, n, r), values(random, r, k)
+        d = scale * (b1 @ a1) * (b2 @ a2)
+        dd = scale * dy.T @ x
+        first, second = dd * (b2 @ a2), dd * (b1 @ a1)  # the gradients of the two products
+        write("loha_layer", case, dict(x=x, w=w, dy=dy, b1=b1, a1=a1, b2=b2, a2=a2, scale=np.array([scale])), dict(
+            y=x @ (w + d).T, dx=dy @ (w + d), db1=first @ a1.T, da1=b1.T @ first, db2=second @ a2.T, da2=b2.T @ second))
+
+
+OPERATORS = {"kronecker_layer": kronecker_layer, "loha_layer": loha_layer}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or OPERATORS:

@@ -1,7 +1,9 @@
 package io.graft.cli;
 
+import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import java.util.List;
 
@@ -9,19 +11,33 @@ import java.util.List;
 final class MatrixMethods {
     private MatrixMethods() {}
 
-    static final List<Method> ALL = List.of(new Method(
-            "lokr",
-            "LoKr",
-            "LOKR",
-            1e-2,
-            (options, seed) -> Lokr.create(
-                    PeftLokrConfig.of(
-                            options.baseModel,
-                            options.targets(LlamaConfig.PROJECTIONS),
-                            options.rank,
-                            options.alpha(),
-                            options.decomposeFactor,
-                            options.decomposeBoth),
-                    seed),
-            (folder, train) -> train ? Lokr.load(folder) : Lokr.frozen(folder)));
+    static final List<Method> ALL = List.of(
+            new Method(
+                    "lokr",
+                    "LoKr",
+                    "LOKR",
+                    1e-2,
+                    (options, seed) -> Lokr.create(
+                            PeftLokrConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.rank,
+                                    options.alpha(),
+                                    options.decomposeFactor,
+                                    options.decomposeBoth),
+                            seed),
+                    (folder, train) -> train ? Lokr.load(folder) : Lokr.frozen(folder)),
+            new Method(
+                    "loha",
+                    "LoHa",
+                    "LOHA",
+                    1e-2,
+                    (options, seed) -> Loha.create(
+                            PeftLohaConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.rank,
+                                    options.alpha()),
+                            seed),
+                    (folder, train) -> train ? Loha.load(folder) : Loha.frozen(folder)));
 }

@@ -51,6 +51,7 @@ public record Method(
             "vera",
             "miss",
             "lokr",
+            "loha",
             "paca",
             "s2ft",
             "bitfit",

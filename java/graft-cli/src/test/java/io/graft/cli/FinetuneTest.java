@@ -62,6 +62,7 @@ class FinetuneTest {
                 "vera",
                 "miss",
                 "lokr",
+                "loha",
                 "paca",
                 "s2ft",
                 "shira",

@@ -2,10 +2,10 @@ package io.graft.adapter;
 
 import io.graft.io.PeftAdaLoraConfig;
 import io.graft.nn.Attachment;
+import io.graft.nn.DerivedLowRank;
 import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.nn.ScaledLowRank;
 import io.graft.nn.ScaledRows;
 import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
@@ -95,7 +95,7 @@ public final class AdaLora extends PeftAdapter {
             }
         }
         Parameter product = new Parameter(key + "EA", wide(scope, projection, rank, inputs));
-        return new ScaledLowRank(
+        return new DerivedLowRank(
                 new LowRank(product, up, config.scale(), config.dropout(), Lora.mix(module.hashCode())),
                 List.of(ScaledRows.of(product, down, values)));
     }

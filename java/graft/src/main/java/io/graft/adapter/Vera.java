@@ -3,11 +3,11 @@ package io.graft.adapter;
 import io.graft.io.PeftVeraConfig;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
+import io.graft.nn.DerivedLowRank;
 import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.nn.ScaledLowRank;
 import io.graft.nn.ScaledRows;
 import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
@@ -113,7 +113,7 @@ public final class Vera extends PeftAdapter {
         Parameter sharedA =
                 new Parameter(SHARED + "A", a.view(0, new long[] {rank, inputs}, new long[] {a.stride(0), 1}));
         Parameter sharedB = new Parameter(SHARED + "B", b.view(0, new long[] {outputs, rank}, new long[] {rank, 1}));
-        return new ScaledLowRank(
+        return new DerivedLowRank(
                 new LowRank(
                         down,
                         up,

@@ -25,6 +25,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/dora.h",
                             "graft/ops/embedding.h",
                             "graft/ops/ia3.h",
+                            "graft/ops/khatri_rao.h",
                             "graft/ops/kronecker.h",
                             "graft/ops/linear.h",
                             "graft/ops/linear_cross_entropy.h",

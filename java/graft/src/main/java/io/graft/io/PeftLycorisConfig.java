@@ -5,7 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 
 /** What the {@code adapter_config.json} of PEFT's two adapters from LyCORIS (arXiv 2309.14859), LoKr and LoHa, share. */
-public abstract sealed class PeftLycorisConfig extends PeftConfig permits PeftLokrConfig {
+public abstract sealed class PeftLycorisConfig extends PeftConfig permits PeftLokrConfig, PeftLohaConfig {
     private final PeftTargets.Values<Integer> ranks;
     private final PeftTargets.Values<Double> alphas;
     private final String initialisation;

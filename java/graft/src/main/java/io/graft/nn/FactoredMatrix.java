@@ -11,7 +11,7 @@ import io.graft.tensor.Weight;
  * A small matrix that is a product of two trained ones, {@code product = left rightᵀ}: made when its parts change, and its
  * gradient handed on to them. All are in the dtype of masters.
  */
-public final class FactoredMatrix {
+public final class FactoredMatrix implements DerivedMatrix {
     private final Parameter product;
     private final Parameter left;
     private final Parameter right;
@@ -43,16 +43,18 @@ public final class FactoredMatrix {
         return product;
     }
 
-    void make(Context context) {
+    @Override
+    public void make(Context context) {
         Linear.forward(context, left.value(), rightWeight, null, false, product.value());
     }
 
-    void zeroGradient() {
+    @Override
+    public void zeroGradient() {
         product.zeroGradient();
     }
 
-    /** Adds to the parts' gradients what the product's comes to for them. */
-    void handOn(Context context) {
+    @Override
+    public void handOn(Context context) {
         if (product.trainable()) {
             Linear.backward(
                     context,

@@ -45,6 +45,12 @@ public final class Parameter {
         return this;
     }
 
+    /** Gives it a gradient that others use too, in turn, and no master: for what is made of trained parts. */
+    Parameter withGradient(Tensor shared) {
+        gradient = shared;
+        return this;
+    }
+
     /** Makes the optimiser multiply its learning rate for this parameter. */
     public Parameter withRateFactor(double factor) {
         if (!(factor > 0)) {

@@ -7,7 +7,7 @@ import io.graft.tensor.Context;
  * A matrix whose rows are scaled, {@code product = diag(scale) matrix}: made when its parts change, and its gradient
  * handed on to whichever of them is trained.
  */
-public record ScaledRows(Parameter product, Parameter matrix, Parameter scale) {
+public record ScaledRows(Parameter product, Parameter matrix, Parameter scale) implements DerivedMatrix {
     /** Gives the product a gradient where a part is trained. */
     public static ScaledRows of(Parameter product, Parameter matrix, Parameter scale) {
         if (matrix.trainable() || scale.trainable()) {
@@ -16,16 +16,18 @@ public record ScaledRows(Parameter product, Parameter matrix, Parameter scale) {
         return new ScaledRows(product, matrix, scale);
     }
 
-    void make(Context context) {
+    @Override
+    public void make(Context context) {
         RowScale.forward(context, matrix.value(), scale.value(), product.value());
     }
 
-    void zeroGradient() {
+    @Override
+    public void zeroGradient() {
         product.zeroGradient();
     }
 
-    /** Adds to the parts' gradients what the product's gradient comes to for them. */
-    void handOn(Context context) {
+    @Override
+    public void handOn(Context context) {
         if (product.trainable()) {
             RowScale.backward(
                     context, product.gradient(), matrix.value(), scale.value(), matrix.gradient(), scale.gradient());

@@ -2,6 +2,7 @@ package io.graft.adapter;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
@@ -41,6 +42,7 @@ class MatrixAdaptersTest {
     private record Kind(Supplier<Adapter> fresh, Function<Path, Adapter> load, boolean codes) {}
 
     private static final Map<String, Kind> KINDS = Map.of(
+            "loha", new Kind(() -> Loha.create(PeftLohaConfig.of("", ALL, 2, 4), 5), Loha::load, true),
             "lokr", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, false), 5), Lokr::load, true),
             "lokr_both", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, true), 5), Lokr::load, true),
             "krona", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 99, 99, 4, false), 5), Lokr::load, true));

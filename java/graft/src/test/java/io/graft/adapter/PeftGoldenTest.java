@@ -47,6 +47,7 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "shira"),
                 Arguments.of("llama_gqa", "vera"),
                 Arguments.of("llama_gqa", "miss"),
+                Arguments.of("llama_gqa", "loha"),
                 Arguments.of("llama_gqa", "lokr"),
                 Arguments.of("llama_gqa", "lokr_both"),
                 Arguments.of("llama_gqa", "adalora"),
@@ -347,6 +348,7 @@ class PeftGoldenTest {
             case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
             case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
+            case "LOHA" -> train ? Loha.load(directory) : Loha.frozen(directory);
             case "LOKR" -> train ? Lokr.load(directory) : Lokr.frozen(directory);
             case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);
             case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);

@@ -100,6 +100,11 @@ class ConfigMutationTest {
             assertThat(config.dropout()).isBetween(0.0, 1.0);
             config.startsAtBase();
         });
+        mutate(config("loha"), file -> {
+            PeftLohaConfig config = PeftLohaConfig.read(file);
+            assertThat(config.rank("q_proj")).isPositive();
+            assertThat(config.scale("q_proj")).isFinite();
+        });
         mutate(config("lokr"), file -> {
             PeftLokrConfig config = PeftLokrConfig.read(file);
             assertThat(config.rank("q_proj")).isPositive();

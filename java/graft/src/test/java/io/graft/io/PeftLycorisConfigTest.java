@@ -25,6 +25,18 @@ class PeftLycorisConfigTest {
     }
 
     @Test
+    void lohaIsReadAndWritten() throws Exception {
+        Path file = Fixtures.path("adapters/llama_gqa/loha/" + PeftConfig.FILE);
+        PeftLohaConfig config = PeftLohaConfig.read(file);
+        assertThat(config.rank("model.layers.0.self_attn.q_proj")).isEqualTo(2);
+        assertThat(config.toJson().strip()).isEqualTo(Files.readString(file).strip());
+        PeftLohaConfig.of("base", List.of("q_proj"), 3, 6).write(directory);
+        assertThat(PeftLohaConfig.read(directory).scale("q_proj")).isEqualTo(2);
+        assertThatThrownBy(() -> PeftLohaConfig.parse("test", "{\"peft_type\":\"LOHA\",\"init_weights\":\"lycoris\"}"))
+                .hasMessage("test: field 'init_weights' is \"lycoris\", supported are [true, false]");
+    }
+
+    @Test
     void patternsAndDefaults() {
         PeftLokrConfig config = lokr("'rank_pattern':{'v_proj':3},'alpha_pattern':{'q_proj':4}");
         assertThat(config.scale("model.layers.0.self_attn.q_proj")).isEqualTo(0.5);

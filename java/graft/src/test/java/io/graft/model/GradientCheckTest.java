@@ -8,6 +8,7 @@ import io.graft.adapter.Dept;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
+import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Miss;
@@ -23,6 +24,7 @@ import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftIa3Config;
+import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
@@ -55,6 +57,10 @@ class GradientCheckTest {
             return Miss.create(PeftMissConfig.parse("test", """
                     {"peft_type": "MISS", "r": 5, "miss_dropout": 0.3, "init_weights": false,
                      "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.equals("loha")) {
+            return Loha.create(PeftLohaConfig.parse("test", """
+                    {"peft_type": "LOHA", "r": 2, "init_weights": false, "target_modules": "all-linear"}"""), 2);
         }
         if (kind.equals("lokr")) {
             return Lokr.create(PeftLokrConfig.parse("test", """
@@ -122,6 +128,8 @@ class GradientCheckTest {
         "shira, true, true",
         "miss, false, false",
         "miss, true, true",
+        "loha, false, false",
+        "loha, true, true",
         "lokr, false, false",
         "lokr, true, true",
         "ia3, false, false",

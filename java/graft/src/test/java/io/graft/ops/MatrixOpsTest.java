@@ -8,6 +8,23 @@ import org.junit.jupiter.api.Test;
 
 /** As {@link OpsTest}, the ops of methods whose change of a weight is a matrix of a form of its own. */
 class MatrixOpsTest extends SmallTensors {
+    @Test
+    void khatriRao() {
+        Tensor u = tensor(1, 2).set(2, 3);
+        Tensor v = tensor(2, 2).set(1, 2, 3, 4);
+        Tensor y = tensor(2, 2);
+        KhatriRao.forward(context, u, v, false, y);
+        assertThat(y.floats()).containsExactly(2, 6, 6, 12);
+        Tensor du = tensor(1, 2);
+        Tensor dv = tensor(2, 2);
+        KhatriRao.backward(context, tensor(2, 2).set(1, 0, 0, 1), u, v, false, du, dv);
+        assertThat(du.floats()).containsExactly(1, 4);
+        assertThat(dv.floats()).containsExactly(2, 0, 0, 3);
+        Tensor columns = tensor(2, 2);
+        KhatriRao.forward(context, tensor(2, 1).set(10, 100), v, true, columns);
+        assertThat(columns.floats()).containsExactly(10, 20, 300, 400);
+    }
+
     /** D = 2 · [1 3]ᵀ ⊗ (1 · [1 2]). */
     @Test
     void kronecker() {

@@ -24,6 +24,7 @@ final class OpCatalog {
             Dora.class,
             Embedding.class,
             Ia3.class,
+            KhatriRao.class,
             Kronecker.class,
             Linear.class,
             LinearCrossEntropy.class,

@@ -6,13 +6,13 @@ import io.graft.tensor.Weight;
 import java.util.List;
 
 /**
- * A low-rank part of which one factor or both are products of their own, {@code A' = diag(d) A} and {@code B' = diag(b)
- * B}: the trained scales of VeRA, the singular values of AdaLoRA.
+ * A low-rank part of which one factor or both are made of trained parts, such as {@code A' = diag(d) A} of VeRA's scales
+ * and AdaLoRA's singular values.
  *
- * @param low the part, over the products
- * @param scaled the products among its factors
+ * @param low the part, over what is made
+ * @param derived what makes its factors
  */
-public record ScaledLowRank(LowRank low, List<ScaledRows> scaled) implements Attachment {
+public record DerivedLowRank(LowRank low, List<? extends DerivedMatrix> derived) implements Attachment {
     @Override
     public int kept() {
         return low.kept();
@@ -25,12 +25,12 @@ public record ScaledLowRank(LowRank low, List<ScaledRows> scaled) implements Att
 
     @Override
     public void backward(Pass pass, Weight weight, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
-        for (int i = 0; i < scaled.size(); i++) {
-            scaled.get(i).zeroGradient();
+        for (int i = 0; i < derived.size(); i++) {
+            derived.get(i).zeroGradient();
         }
         low.backward(pass, weight, dy, x, kept, accumulate, dx);
-        for (int i = 0; i < scaled.size(); i++) {
-            scaled.get(i).handOn(pass.context());
+        for (int i = 0; i < derived.size(); i++) {
+            derived.get(i).handOn(pass.context());
         }
     }
 
@@ -47,8 +47,8 @@ public record ScaledLowRank(LowRank low, List<ScaledRows> scaled) implements Att
     @Override
     public void write(Weight weight) {
         Context context = weight.scope().context();
-        for (int i = 0; i < scaled.size(); i++) {
-            scaled.get(i).make(context);
+        for (int i = 0; i < derived.size(); i++) {
+            derived.get(i).make(context);
         }
         low.write(weight);
     }
