@@ -256,6 +256,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--corda-mode", methodOptions.cordaMode)
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
+                .with("--reparametrise", methodOptions.reparametrise)
                 .with("--last-layers", methodOptions.lastLayers)
                 .with("--places", methodOptions.places)
                 .with("--update-rate-ratio", methodOptions.updateRateRatio)

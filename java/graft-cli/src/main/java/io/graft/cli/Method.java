@@ -59,6 +59,7 @@ public record Method(
             "xprompt",
             "dept",
             "prefix",
+            "propagation",
             "ptuning",
             "llama-adapter",
             "bottleneck",

@@ -117,6 +117,11 @@ public final class MethodOptions {
     int virtualTokens = 20;
 
     @Option(
+            names = "--reparametrise",
+            description = "Prefix tuning: a network makes the keys and values while they are trained.")
+    boolean reparametrise;
+
+    @Option(
             names = "--keep-tokens",
             paramLabel = "X",
             description = "XPrompt: share of the virtual tokens that stay (default: ${DEFAULT-VALUE}).")

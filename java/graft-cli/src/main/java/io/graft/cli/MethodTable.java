@@ -17,6 +17,7 @@ import io.graft.adapter.LoraStart;
 import io.graft.adapter.Miss;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
+import io.graft.adapter.PrefixPropagation;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Shira;
@@ -33,6 +34,7 @@ import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
@@ -227,8 +229,17 @@ final class MethodTable {
                     "PREFIX_TUNING",
                     1e-1,
                     (options, seed) -> PrefixTuning.create(
-                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens), seed),
+                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens, options.reparametrise),
+                            seed),
                     (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
+            new Method(
+                    "propagation",
+                    "prefix-propagation",
+                    "PREFIX_PROPAGATION",
+                    5e-2,
+                    (options, seed) -> PrefixPropagation.create(
+                            PeftPrefixPropagationConfig.of(options.baseModel, options.virtualTokens), seed),
+                    (folder, train) -> train ? PrefixPropagation.load(folder) : PrefixPropagation.frozen(folder)),
             new Method(
                     "ptuning",
                     "P-tuning",

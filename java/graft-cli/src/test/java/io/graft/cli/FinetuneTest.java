@@ -74,6 +74,7 @@ class FinetuneTest {
                 "xprompt",
                 "dept",
                 "prefix",
+                "propagation",
                 "ptuning",
                 "llama-adapter",
                 "bottleneck",
@@ -208,6 +209,30 @@ class FinetuneTest {
                         .status())
                 .isZero();
         assertThat(Files.mismatch(adapter(whole), adapter(again))).isEqualTo(-1);
+    }
+
+    @Test
+    void aReparametrisedPrefixIsUsable() {
+        Path out = folder.resolve("prefix");
+        Cli run = finetune(
+                out,
+                "--method",
+                "prefix",
+                "--reparametrise",
+                "--lr",
+                1e-2,
+                "--steps",
+                20,
+                "--eval-data",
+                text,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        List<JsonNode> evaluations = run.events("eval");
+        double after = evaluations.get(1).get("loss").asDouble();
+        assertThat(after).isLessThan(evaluations.get(0).get("loss").asDouble() - 0.3);
+        Cli evaluated = Cli.run(
+                "eval", "--model", MODEL, "--adapter", out, "--data", text, "--length", 32, "--batch", 2, "--json");
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
     }
 
     @Test

@@ -2,18 +2,13 @@ package io.graft.adapter;
 
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.nn.Adaptable;
-import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Prompt;
 import io.graft.nn.PromptEncoder;
-import io.graft.ops.Random;
+import io.graft.ops.Activation;
 import io.graft.tensor.DType;
-import io.graft.tensor.Memory;
-import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -22,11 +17,8 @@ import java.util.Map;
  * from a file is a prompt that can be used and not trained further.
  */
 public final class PTuning extends PeftFrontAdapter {
-    private static final String ENCODER = "prompt_encoder.";
-
     private final PeftPromptEncoderConfig config;
     private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
     private PromptEncoder encoder;
     private Prompt prompt;
 
@@ -55,29 +47,18 @@ public final class PTuning extends PeftFrontAdapter {
             prompt = new Prompt(rows(model.scope(), dtype, config.virtualTokens(), width));
             return;
         }
-        Scope scope = model.scope();
-        Tensor start = scope.tensor(Memory.ADAPTER, dtype, config.virtualTokens(), width);
-        Random.normal(scope.context(), seed, offset, 0, 1, start);
-        offset += start.elements();
-        Parameter embedding = train(scope, new Parameter(ENCODER + "embedding.weight", start));
-        List<Parameter> layers = new ArrayList<>();
-        int[] widths = {width, inner, inner, width};
-        for (int i = 0; i < 3; i++) {
-            String name = ENCODER + "mlp_head." + 2 * i;
-            layers.add(uniform(scope, dtype, name + ".weight", widths[i], widths[i + 1], widths[i]));
-            layers.add(uniform(scope, dtype, name + ".bias", widths[i], widths[i + 1]));
-        }
-        encoder = new PromptEncoder(scope, embedding, layers);
+        encoder = encoder(
+                model.scope(),
+                dtype,
+                seed,
+                config.virtualTokens(),
+                "mlp_head.",
+                Activation.Kind.RELU,
+                width,
+                inner,
+                inner,
+                width);
         prompt = new Prompt(encoder);
-    }
-
-    /** PyTorch's start of a linear layer: uniform in ±1/√inputs. */
-    private Parameter uniform(Scope scope, DType dtype, String name, int inputs, long... shape) {
-        Tensor value = scope.tensor(Memory.ADAPTER, dtype, shape);
-        double bound = 1 / Math.sqrt(inputs);
-        Random.uniform(scope.context(), seed, offset, -bound, bound, value);
-        offset += value.elements();
-        return train(scope, new Parameter(name, value));
     }
 
     @Override

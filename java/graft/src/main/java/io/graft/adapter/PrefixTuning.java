@@ -5,16 +5,22 @@ import io.graft.nn.Adaptable;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Prefix;
+import io.graft.nn.PromptEncoder;
+import io.graft.ops.Activation;
 import io.graft.ops.Random;
+import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.Map;
 
 /**
- * Prefix tuning (arXiv 2101.00190) as PEFT configures and stores it, without the reparametrising network: keys and values
- * that stand before every sequence in each layer are all that is trained. Fresh ones are N(0, 1).
+ * Prefix tuning (arXiv 2101.00190), or P-tuning v2 (arXiv 2110.07602), as PEFT configures and stores it: keys and values that
+ * stand before every sequence in each layer are all that is trained. Fresh ones are N(0, 1), or made by a network, the
+ * reparametrisation: a file holds what it makes, and training goes on from there without it.
  */
 public final class PrefixTuning extends PeftFrontAdapter {
     private final PeftPrefixTuningConfig config;
     private final long seed;
+    private PromptEncoder encoder;
     private Prefix prefix;
 
     private PrefixTuning(PeftPrefixTuningConfig config, long seed, Path source, boolean trained) {
@@ -41,7 +47,21 @@ public final class PrefixTuning extends PeftFrontAdapter {
     @Override
     void attachFront(Adaptable model) {
         int width = model.shape().keyWidth();
-        config.fit(model.layers(), model.shape().kvHeads(), width);
+        int inner = config.fitEncoder(model.layers(), model.shape().kvHeads(), width);
+        if (config.projected() && !fromFile()) {
+            encoder = encoder(
+                    model.scope(),
+                    Precision.accumulator(model.dtype()),
+                    seed,
+                    config.virtualTokens(),
+                    "transform.",
+                    Activation.Kind.TANH,
+                    width,
+                    inner,
+                    model.layers() * 2 * width);
+            prefix = new Prefix(encoder, model.shape());
+            return;
+        }
         Parameter rows = rows(
                 model.scope(),
                 Precision.accumulator(model.dtype()),
@@ -54,7 +74,19 @@ public final class PrefixTuning extends PeftFrontAdapter {
     }
 
     @Override
+    public void changed() {
+        if (encoder != null) {
+            encoder.forward();
+        }
+    }
+
+    @Override
     public Prefix prefix() {
         return prefix;
+    }
+
+    @Override
+    Map<String, Tensor> tensors() {
+        return encoder == null ? super.tensors() : Map.of(KEY, encoder.rows());
     }
 }

@@ -5,15 +5,17 @@ import java.nio.file.Path;
 
 /** The {@code adapter_config.json} of prefix tuning (arXiv 2101.00190), as PEFT reads and writes it. */
 public final class PeftPrefixTuningConfig extends PeftPromptLearningConfig {
+    private final boolean projected;
+    private final int hiddenSize;
+
     PeftPrefixTuningConfig(String file, ObjectNode json) {
         this(new JsonFields(file, json), json);
     }
 
     private PeftPrefixTuningConfig(JsonFields fields, ObjectNode json) {
         super(fields, json, "PREFIX_TUNING");
-        if (fields.flag("prefix_projection", false)) {
-            throw fields.refuse("prefix_projection", "is true; supported are prefixes without a projection");
-        }
+        this.projected = fields.flag("prefix_projection", false);
+        this.hiddenSize = fields.has("encoder_hidden_size") ? fields.positive("encoder_hidden_size") : 0;
     }
 
     /**
@@ -33,8 +35,28 @@ public final class PeftPrefixTuningConfig extends PeftPromptLearningConfig {
 
     /** So many virtual tokens in each layer. */
     public static PeftPrefixTuningConfig of(String baseModel, int virtualTokens) {
+        return of(baseModel, virtualTokens, false);
+    }
+
+    /** So many virtual tokens in each layer; projected: made by a network while they are trained. */
+    public static PeftPrefixTuningConfig of(String baseModel, int virtualTokens, boolean projected) {
         ObjectNode json = fresh("PREFIX_TUNING", baseModel, virtualTokens);
-        json.putNull("encoder_hidden_size").put("prefix_projection", false);
+        json.putNull("encoder_hidden_size").put("prefix_projection", projected);
         return new PeftPrefixTuningConfig("new prefix tuning configuration", json);
+    }
+
+    /** Whether a network makes the rows while they are trained; a file holds what it made. */
+    public boolean projected() {
+        return projected;
+    }
+
+    /** Writes down the model's sizes; returns the width of the network's inner layer. */
+    public int fitEncoder(int layers, int heads, int tokenWidth) {
+        fit(layers, heads, tokenWidth);
+        int width = hiddenSize == 0 ? tokenWidth : hiddenSize;
+        if (projected) {
+            json().put("encoder_hidden_size", width);
+        }
+        return width;
     }
 }

@@ -8,7 +8,11 @@ import java.util.List;
  * what PEFT writes about the model that they fit.
  */
 public abstract sealed class PeftPromptLearningConfig extends PeftConfig
-        permits PeftPromptTuningConfig, PeftPrefixTuningConfig, PeftPromptEncoderConfig, PeftDeptConfig {
+        permits PeftPromptTuningConfig,
+                PeftPrefixTuningConfig,
+                PeftPromptEncoderConfig,
+                PeftDeptConfig,
+                PeftPrefixPropagationConfig {
     private final JsonFields fields;
     private final int virtualTokens;
 

@@ -354,9 +354,9 @@ public final class Llama implements Adaptable, AutoCloseable {
         layers.save(directory, config.withDtype(dtype));
     }
 
-    BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode, Prefix front) {
+    BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode, Prefix front, Prompt virtual) {
         boolean input = embedding().trainable() || (prompt != null && prompt.trainable());
-        return new BlockStack(where, dtype, shape(), layers.blocks(), batch, length, mode, input, front);
+        return new BlockStack(where, dtype, shape(), layers.blocks(), batch, length, mode, input, front, virtual);
     }
 
     Tensor inverseFrequencies() {

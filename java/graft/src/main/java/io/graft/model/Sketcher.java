@@ -173,6 +173,7 @@ public final class Sketcher extends Recoder {
                         text[0].length,
                         BlockStack.Mode.INFERENCE,
                         false,
+                        null,
                         null);
                 TensorOps.copy(scope.context(), rows, stack.input());
                 stack.forward(pass, null, null);

@@ -60,7 +60,7 @@ final class Workspace implements AutoCloseable {
         long rows = (long) batch * length;
         pass = new Pass(scope, batch, length, model.inverseFrequencies());
         pass.positions(past);
-        stack = model.stack(scope, batch, length, mode, prefix);
+        stack = model.stack(scope, batch, length, mode, prefix, prompt);
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
         ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);

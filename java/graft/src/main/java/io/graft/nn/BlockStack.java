@@ -28,8 +28,10 @@ public final class BlockStack {
     private final Tensor[] residual;
     private final Tensor[] middle;
     private final AttentionBlock.Tape[] attention;
+    private final Prefix front;
     private final Prefix.Tape[] prefixes;
     private final GatedPrompt.Tape[] gates;
+    private final PropagatedRows.Places[] added;
     private final Mlp.Tape[] mlp;
     private final Tensor[] sdown;
     private final Scratch scratch;
@@ -39,6 +41,7 @@ public final class BlockStack {
     /**
      * @param embeddingsTrained whether the gradient is wanted down to the first block's input
      * @param prefix what stands before every sequence, null for nothing; not for passes with a cache, which holds it
+     * @param prompt the virtual tokens that the input starts with, or null
      */
     public BlockStack(
             Scope scope,
@@ -49,7 +52,8 @@ public final class BlockStack {
             int length,
             Mode mode,
             boolean embeddingsTrained,
-            Prefix prefix) {
+            Prefix prefix,
+            Prompt prompt) {
         int border = 0;
         for (Block block : blocks) {
             for (Projection projection : block.projections()) {
@@ -62,12 +66,14 @@ public final class BlockStack {
         long rows = (long) batch * length;
         this.blocks = blocks;
         this.mode = mode;
+        front = prefix;
         int count = blocks.length;
         residual = new Tensor[count + 1];
         middle = new Tensor[count];
         attention = new AttentionBlock.Tape[count];
         prefixes = new Prefix.Tape[prefix == null ? 0 : count];
         gates = new GatedPrompt.Tape[count];
+        added = new PropagatedRows.Places[count];
         mlp = new Mlp.Tape[count];
         sdown = new Tensor[count];
         for (int i = 0; i <= count; i++) {
@@ -111,6 +117,9 @@ public final class BlockStack {
                 boolean reused = mode != Mode.KEEP || i < lowestTrained;
                 gates[i] = gated.new Tape(scope, dtype, batch, length, reused ? firstGate : null, gateGradients);
                 firstGate = firstGate == null ? gates[i] : firstGate;
+            }
+            if (i > 0 && prompt != null && prompt.propagated() != null) {
+                added[i] = prompt.propagated().new Places(scope, i, batch, residual[i], gradient);
             }
             mlp[i] = shared
                     ? new Mlp.Tape(scope, dtype, block.mlp(), mlp[0])
@@ -174,6 +183,9 @@ public final class BlockStack {
     /** cache: null outside generation; observer: null where nobody looks. */
     public void forward(Pass pass, KvCache.Views cache, Observer observer) {
         for (int i = 0; i < blocks.length; i++) {
+            if (added[i] != null) {
+                added[i].forward(pass.context());
+            }
             attend(pass, i, cache);
             TensorOps.copy(pass.context(), middle[i], residual[i + 1]);
             blocks[i].mlp().forward(pass, middle[i], residual[i + 1], mlp[i], sdown[i]);
@@ -221,6 +233,12 @@ public final class BlockStack {
                         .attention()
                         .backward(pass, gradient, residual[i], attention[i], prefix, gates[i], scratch, wantInput);
             }
+            if (added[i] != null) {
+                added[i].backward(pass.context());
+            }
+        }
+        if (front != null) {
+            front.backward();
         }
     }
 }

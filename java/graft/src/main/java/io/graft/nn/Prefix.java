@@ -12,21 +12,40 @@ import io.graft.tensor.Tensor;
  * first real token is at the position behind them.
  */
 public final class Prefix {
-    private final Parameter rows;
+    private final Tensor rows;
+    private final Tensor rowsGradient;
+    private final PromptEncoder encoder;
     private final BlockShape shape;
 
     /** @param rows [length, layers · 2 · keyWidth]: of each layer first the key, then the value */
     public Prefix(Parameter rows, BlockShape shape) {
-        this.rows = rows;
+        this.rows = rows.value();
+        this.rowsGradient = rows.gradient();
+        this.encoder = null;
+        this.shape = shape;
+    }
+
+    /** The rows that an encoder makes. */
+    public Prefix(PromptEncoder encoder, BlockShape shape) {
+        this.rows = encoder.rows();
+        this.rowsGradient = encoder.trainable() ? encoder.gradient() : null;
+        this.encoder = encoder;
         this.shape = shape;
     }
 
     public int length() {
-        return (int) rows.value().size(0);
+        return (int) rows.size(0);
     }
 
     public boolean trainable() {
-        return rows.trainable();
+        return rowsGradient != null;
+    }
+
+    /** To be called when all layers have added their gradients. */
+    void backward() {
+        if (encoder != null && trainable()) {
+            encoder.backward();
+        }
     }
 
     /** What belongs to one layer: 0 the keys, 1 the values, [batch, length, Hk, D] with the same rows for all of batch. */
@@ -41,8 +60,8 @@ public final class Prefix {
     /** Writes a layer's rows into [batch, length, Hk, D] of keys and values. */
     void write(Scope scope, int layer, Tensor keys, Tensor values) {
         int batch = (int) keys.size(0);
-        TensorOps.copy(scope.context(), part(scope, rows.value(), layer, 0, batch), keys);
-        TensorOps.copy(scope.context(), part(scope, rows.value(), layer, 1, batch), values);
+        TensorOps.copy(scope.context(), part(scope, rows, layer, 0, batch), keys);
+        TensorOps.copy(scope.context(), part(scope, rows, layer, 1, batch), values);
     }
 
     /** Gradients of keys and values with the prefix in front, which all layers share in turn. */
@@ -109,10 +128,10 @@ public final class Prefix {
             this.gradients = gradients;
             prefixKeys = range(scope, keys, 0, length());
             prefixValues = range(scope, values, 0, length());
-            keyRows = part(scope, rows.value(), layer, 0, batch);
-            valueRows = part(scope, rows.value(), layer, 1, batch);
-            keyGradient = trainable() ? part(scope, rows.gradient(), layer, 0, 1) : null;
-            valueGradient = trainable() ? part(scope, rows.gradient(), layer, 1, 1) : null;
+            keyRows = part(scope, rows, layer, 0, batch);
+            valueRows = part(scope, rows, layer, 1, batch);
+            keyGradient = trainable() ? part(scope, rowsGradient, layer, 0, 1) : null;
+            valueGradient = trainable() ? part(scope, rowsGradient, layer, 1, 1) : null;
         }
 
         KvCache.Layer store() {
@@ -124,7 +143,7 @@ public final class Prefix {
         }
 
         boolean trainable() {
-            return rows.trainable();
+            return Prefix.this.trainable();
         }
 
         /** Puts the prefix in place. */

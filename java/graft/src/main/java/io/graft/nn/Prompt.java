@@ -11,6 +11,7 @@ public final class Prompt {
     private final Tensor rowsGradient;
     private final PromptEncoder encoder;
     private final EmbeddingUpdate update;
+    private final PropagatedRows propagated;
 
     /** @param rows [length, hidden] */
     public Prompt(Parameter rows) {
@@ -23,6 +24,16 @@ public final class Prompt {
         this.rowsGradient = rows.gradient();
         this.encoder = null;
         this.update = update;
+        this.propagated = null;
+    }
+
+    /** Rows to which each layer adds some. */
+    public Prompt(PropagatedRows propagated) {
+        this.rows = propagated.first();
+        this.rowsGradient = propagated.firstGradient();
+        this.encoder = null;
+        this.update = null;
+        this.propagated = propagated;
     }
 
     /** The rows that an encoder makes. */
@@ -31,6 +42,12 @@ public final class Prompt {
         this.rowsGradient = encoder.trainable() ? encoder.gradient() : null;
         this.encoder = encoder;
         this.update = null;
+        this.propagated = null;
+    }
+
+    /** What each layer adds to the virtual tokens' hidden states, or null. */
+    PropagatedRows propagated() {
+        return propagated;
     }
 
     public int length() {

@@ -11,12 +11,14 @@ import io.graft.tensor.Weight;
 import java.util.List;
 
 /**
- * The network that makes virtual tokens out of an embedding of them: {@code relu(relu(E W₀ᵀ + b₀) W₂ᵀ + b₂) W₄ᵀ + b₄}. Its
- * rows are made once after each change of the parameters, so that what stands before the sequences is a plain prompt.
+ * The network that makes virtual tokens out of an embedding of them: linear layers with an activation between them, such as
+ * {@code relu(relu(E W₀ᵀ + b₀) W₂ᵀ + b₂) W₄ᵀ + b₄}. Its rows are made once after each change of the parameters, so that what
+ * stands before the sequences is a plain prompt, or a plain prefix.
  */
 public final class PromptEncoder {
     private final Parameter embedding;
     private final Layer[] layers;
+    private final Activation.Kind activation;
     private final Tensor rows;
     private final Tensor gradient;
 
@@ -25,10 +27,12 @@ public final class PromptEncoder {
 
     /**
      * @param embedding E [virtual tokens, width]; everything has its dtype, that of masters
-     * @param parameters W₀, b₀, W₂, b₂, W₄, b₄, each W [out, in]
+     * @param parameters W₀, b₀, W₂, b₂, …, each W [out, in]
+     * @param activation between two layers
      */
-    public PromptEncoder(Scope scope, Parameter embedding, List<Parameter> parameters) {
+    public PromptEncoder(Scope scope, Parameter embedding, List<Parameter> parameters, Activation.Kind activation) {
         this.embedding = embedding;
+        this.activation = activation;
         layers = new Layer[parameters.size() / 2];
         for (int i = 0; i < layers.length; i++) {
             Parameter w = parameters.get(2 * i);
@@ -45,7 +49,7 @@ public final class PromptEncoder {
         forward();
     }
 
-    /** The virtual tokens [virtual tokens, hidden]. */
+    /** The virtual tokens [virtual tokens, width of the last layer]. */
     public Tensor rows() {
         return rows;
     }
@@ -66,7 +70,7 @@ public final class PromptEncoder {
         for (Layer layer : layers) {
             Linear.forward(context, x, layer.weight(), layer.b().value(), false, layer.result());
             if (layer.result() != rows) {
-                Activation.forward(context, Activation.Kind.RELU, layer.result(), layer.result());
+                Activation.forward(context, activation, layer.result(), layer.result());
             }
             x = layer.result();
         }
@@ -89,7 +93,7 @@ public final class PromptEncoder {
                     layer.w().gradient(),
                     layer.b().gradient());
             if (i > 0) {
-                Activation.backward(context, Activation.Kind.RELU, dx, x, dx);
+                Activation.backward(context, activation, dx, x, dx);
             }
         }
         TensorOps.fill(context, 0, gradient);

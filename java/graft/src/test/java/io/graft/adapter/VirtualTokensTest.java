@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.graft.io.FormatException;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
@@ -20,6 +21,7 @@ import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
@@ -60,6 +62,7 @@ class VirtualTokensTest {
                 switch (method) {
                     case "prompt_tuning" -> PromptTuning.frozen(folder);
                     case "adaption_prompt" -> AdaptionPrompt.frozen(folder);
+                    case "propagated" -> PrefixPropagation.create(PeftPrefixPropagationConfig.of("base", 3), 8);
                     case "dept" -> Dept.create(PeftDeptConfig.of("base", 3, 5, 2), 8);
                     default -> PrefixTuning.frozen(folder);
                 });
@@ -84,7 +87,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept", "propagated"})
     void generationWithACacheIsThatOfWholePasses(String method) {
         for (int start : new int[] {1, 4}) {
             try (Llama model = golden(method);
@@ -103,7 +106,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept", "propagated"})
     void paddingChangesNothing(String method) {
         try (Llama model = golden(method)) {
             float alone = model.loss(Batch.of(1, 4, Arrays.copyOf(TOKENS, 4), null));
@@ -217,6 +220,60 @@ class VirtualTokensTest {
                         Llama.Options.training(PrefixTuning.load(Golden.adapter(MODEL, "prefix_tuning")))))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("but the model has");
+    }
+
+    /** The network's values, gradients and rows against PEFT's; a file of it is a prefix. */
+    @Test
+    void aProjectedPrefixIsPeftsOwn(@TempDir Path folder) {
+        try (SafetensorsFile peft = Golden.tensors(MODEL, "prefix_projection");
+                Llama model = model(DType.F32, PrefixTuning.create(PeftPrefixTuningConfig.parse("test", """
+                                {"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4, "prefix_projection": true,
+                                 "encoder_hidden_size": 10}"""), 3))) {
+            assertThat(model.trainable()).hasSize(5);
+            for (Parameter parameter : model.trainable()) {
+                parameter.value().set(Golden.floats(scope, peft, "start." + parameter.name()));
+            }
+            model.parametersChanged();
+            Batch batch = Golden.batch(scope, peft);
+            Golden.assertClose("logits", model.logits(batch), Golden.floats(scope, peft, "logits"), 2e-5);
+            float loss = Golden.floats(scope, peft, "loss")[0];
+            assertThat(model.lossAndGradients(batch)).isCloseTo(loss, within(1e-5f * loss));
+            for (Parameter parameter : model.trainable()) {
+                float[] expected = Golden.floats(scope, peft, "grad." + parameter.name());
+                Golden.assertClose(parameter.name(), parameter.gradient().floats(), expected, 1e-4);
+            }
+            model.adapter().save(folder);
+            try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(PeftAdapter.FILE));
+                    Llama loaded = model(DType.F32, PrefixTuning.frozen(folder))) {
+                Golden.assertClose(
+                        "rows",
+                        Golden.floats(scope, file, "prompt_embeddings"),
+                        Golden.floats(scope, peft, "saved"),
+                        1e-6);
+                assertThat(loaded.logits(batch)).isEqualTo(model.logits(batch));
+            }
+        }
+    }
+
+    /** With zeros above the first layer, propagation is prompt tuning; a file gives the same model. */
+    @Test
+    void propagatedRowsOfTheFirstLayerAreAPrompt(@TempDir Path folder) {
+        int width = 48;
+        try (Llama model = model(DType.F32, PrefixPropagation.create(PeftPrefixPropagationConfig.of("base", 3), 8));
+                Llama prompted =
+                        model(DType.F32, PromptTuning.create(PeftPromptTuningConfig.of("base", 3, Init.RANDOM), 8))) {
+            Tensor rows = model.trainable().get(0).value();
+            assertThat(rows.shape()).containsExactly(3, 2 * width);
+            float[] own = last(model, TOKENS);
+            model.adapter().save(folder);
+            try (Llama again = model(DType.F32, PrefixPropagation.frozen(folder))) {
+                assertThat(last(again, TOKENS)).isEqualTo(own);
+            }
+            float[] first = rows.columns(0, width).floats();
+            rows.columns(width, 2 * width).set(new float[3 * width]);
+            prompted.trainable().get(0).value().set(first);
+            assertThat(last(model, TOKENS)).isEqualTo(last(prompted, TOKENS)).isNotEqualTo(own);
+        }
     }
 
     /** DePT: a token behind the prompt is embedded as its row of the table and of A B; places behind the last have none. */

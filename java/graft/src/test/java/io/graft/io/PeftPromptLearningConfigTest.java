@@ -51,7 +51,7 @@ class PeftPromptLearningConfigTest {
                 "PROMPT_TUNING|`\"num_virtual_tokens\": 2, \"prompt_tuning_init\": \"LATER\"`|is 'LATER', expected RANDOM",
                 "PROMPT_TUNING|`\"num_virtual_tokens\": 2, \"num_transformer_submodules\": 2`|is not 1",
                 "PROMPT_TUNING|`\"num_virtual_tokens\": 2, \"modules_to_save\": [\"lm_head\"]`|all that is trained",
-                "PREFIX_TUNING|`\"num_virtual_tokens\": 2, \"prefix_projection\": true`|is true; supported are prefixes",
+                "PREFIX_TUNING|`\"num_virtual_tokens\": 2, \"prefix_projection\": 3`|expected true or false",
                 "LORA|`\"num_virtual_tokens\": 2`|field 'peft_type' is 'LORA'"
             })
     void whatIsNotComputedIsRefused(String type, String fields, String message) {

@@ -14,6 +14,7 @@ import io.graft.adapter.Lora;
 import io.graft.adapter.Miss;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
+import io.graft.adapter.PrefixPropagation;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.Shira;
@@ -29,6 +30,7 @@ import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
@@ -94,6 +96,12 @@ class GradientCheckTest {
         if (kind.equals("gated in the last layer")) {
             return AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 1), 5);
         }
+        if (kind.equals("projected prefix")) {
+            return PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3, true), 5);
+        }
+        if (kind.equals("propagated")) {
+            return PrefixPropagation.create(PeftPrefixPropagationConfig.of("base", 3), 5);
+        }
         if (kind.equals("ptuning")) {
             return PTuning.create(PeftPromptEncoderConfig.of("base", 3, 7), 5);
         }
@@ -145,6 +153,10 @@ class GradientCheckTest {
         "gated, false, false",
         "gated, true, true",
         "gated in the last layer, false, false",
+        "projected prefix, false, false",
+        "projected prefix, true, true",
+        "propagated, false, false",
+        "propagated, true, true",
         "dept, false, false",
         "dept, true, true",
         "long dept, false, false",

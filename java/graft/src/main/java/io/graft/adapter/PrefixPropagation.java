@@ -1,0 +1,66 @@
+package io.graft.adapter;
+
+import io.graft.io.PeftPrefixPropagationConfig;
+import io.graft.nn.Adaptable;
+import io.graft.nn.Parameter;
+import io.graft.nn.Precision;
+import io.graft.nn.Prompt;
+import io.graft.nn.PropagatedRows;
+import io.graft.ops.Random;
+import java.nio.file.Path;
+
+/**
+ * Prefix-propagation (arXiv 2305.12086, section 3): virtual tokens before every sequence, to whose hidden states each layer
+ * adds rows of its own, half as many numbers as keys and values of prefix tuning. The first layer's rows start as the
+ * embeddings of random tokens, the others N(0, 0.02²).
+ */
+public final class PrefixPropagation extends PeftFrontAdapter {
+    private static final double DEVIATION = 0.02;
+
+    private final PeftPrefixPropagationConfig config;
+    private final long seed;
+    private Prompt prompt;
+
+    private PrefixPropagation(PeftPrefixPropagationConfig config, long seed, Path source, boolean trained) {
+        super(config, source, trained);
+        this.config = config;
+        this.seed = seed;
+    }
+
+    /** Fresh rows, to be trained. */
+    public static PrefixPropagation create(PeftPrefixPropagationConfig config, long seed) {
+        return new PrefixPropagation(config, seed, null, true);
+    }
+
+    /** An adapter from a directory, to be trained further. */
+    public static PrefixPropagation load(Path directory) {
+        return new PrefixPropagation(PeftPrefixPropagationConfig.read(directory), 0, directory, true);
+    }
+
+    /** An adapter from a directory, without gradients. */
+    public static PrefixPropagation frozen(Path directory) {
+        return new PrefixPropagation(PeftPrefixPropagationConfig.read(directory), 0, directory, false);
+    }
+
+    @Override
+    void attachFront(Adaptable model) {
+        int width = model.shape().hidden();
+        config.fit(model.layers(), model.shape().heads(), width);
+        Parameter rows = rows(
+                model.scope(),
+                Precision.accumulator(model.dtype()),
+                config.virtualTokens(),
+                (long) model.layers() * width);
+        if (!fromFile()) {
+            Random.normal(model.scope().context(), seed, Lora.FIRST_OFFSET, 0, DEVIATION, rows.value());
+            PromptTuning.fillWithTokens(
+                    model.embedding().value(), seed, rows.value().columns(0, width));
+        }
+        prompt = new Prompt(new PropagatedRows(rows, width));
+    }
+
+    @Override
+    public Prompt prompt() {
+        return prompt;
+    }
+}
