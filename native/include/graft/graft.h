@@ -27,6 +27,7 @@
 #include "graft/ops/rms_norm.h"
 #include "graft/ops/rope.h"
 #include "graft/ops/row_scale.h"
+#include "graft/ops/rows.h"
 #include "graft/ops/sketch.h"
 #include "graft/ops/sketch_compress.h"
 #include "graft/ops/sparse.h"

@@ -1,7 +1,10 @@
 #include "core/tensor_check.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/float_types.h"
@@ -153,6 +156,20 @@ void check_ids(const char* name, const graft_tensor& ids, std::int64_t count) {
         fail(GRAFT_INVALID_ARGUMENT, "%s[%lld] is %lld, must be in 0..%lld", name, static_cast<long long>(t),
              static_cast<long long>(id), static_cast<long long>(count - 1));
     }
+  });
+}
+
+// Nothing to sort, and so no memory to take, where they ascend.
+void check_different(const char* name, const graft_tensor& ids) {
+  visit_id(ids.dtype, [&](auto tag) {
+    using Id = decltype(tag);
+    const Id* first = static_cast<const Id*>(ids.data);
+    const Id* last = first + ids.shape[0];
+    if (std::adjacent_find(first, last, std::greater_equal<>()) == last) return;
+    std::vector<Id> sorted(first, last);
+    std::sort(sorted.begin(), sorted.end());
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    if (twice != sorted.end()) fail(GRAFT_INVALID_ARGUMENT, "%s hold %lld twice", name, static_cast<long long>(*twice));
   });
 }
 

@@ -34,6 +34,9 @@ void check_same_dtype(const char* name, const graft_tensor& tensor, const char* 
 /** Each of these ids [T], which are in host memory, is in 0..count-1: to be called before anything is written. */
 void check_ids(const char* name, const graft_tensor& ids, std::int64_t count);
 
+/** No two of these ids [T], which are in host memory, are the same. */
+void check_different(const char* name, const graft_tensor& ids);
+
 /** The dtype of gradients and statistics that go with tensors of `dtype`: f64 with f64, else f32. */
 graft_dtype accumulator_dtype(graft_dtype dtype);
 

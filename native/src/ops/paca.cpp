@@ -1,9 +1,5 @@
 #include "ops/paca.h"
 
-#include <algorithm>
-#include <functional>
-#include <vector>
-
 #include "core/error.h"
 #include "core/float_types.h"
 #include "core/tensor_check.h"
@@ -20,20 +16,6 @@ void check_indices(const graft_tensor& indices, std::int64_t k) {
   check_id("indices", indices);
   check_shape("indices", indices, {-1});
   check_ids("indices", indices, k);
-}
-
-// Nothing to sort, and so no memory to take, where they ascend.
-void check_different(const graft_tensor& indices) {
-  visit_id(indices.dtype, [&](auto tag) {
-    using Id = decltype(tag);
-    const Id* first = static_cast<const Id*>(indices.data);
-    const Id* last = first + indices.shape[0];
-    if (std::adjacent_find(first, last, std::greater_equal<>()) == last) return;
-    std::vector<Id> sorted(first, last);
-    std::sort(sorted.begin(), sorted.end());
-    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-    if (twice != sorted.end()) fail(GRAFT_INVALID_ARGUMENT, "indices hold %lld twice", static_cast<long long>(*twice));
-  });
 }
 
 void check_kept_forward(const graft_tensor* x, const graft_weight* w, const graft_tensor* indices,
@@ -133,7 +115,7 @@ void PacaWrite::check() const {
   check_tensor("original", original);
   check_optional("d", d);
   check_indices(*indices, w->k);
-  check_different(*indices);
+  check_different("indices", *indices);
   check_finite("scale", scale);
   check_shape("original", *original, {w->n, indices->shape[0]});
   check_same_dtype("original", *original, "w", w->storage);

@@ -78,7 +78,9 @@ public final class MethodOptions {
     @Option(
             names = "--selection",
             paramLabel = "HOW",
-            description = "SHiRA: which entries are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+            description =
+                    "SHiRA: which entries are trained, ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}); rows: which"
+                            + " rows, by random, magnitude or change.")
     Selection selection = Selection.RANDOM;
 
     @Option(
@@ -106,7 +108,7 @@ public final class MethodOptions {
     @Option(
             names = "--changed-model",
             paramLabel = "DIR",
-            description = "SHiRA by change: the same model, trained whole; the entries that changed most are trained.")
+            description = "SHiRA, rows by change: the same model, trained whole; what changed most is trained.")
     Path changedModel;
 
     @Option(

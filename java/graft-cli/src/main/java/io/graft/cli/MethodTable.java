@@ -20,8 +20,11 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixPropagation;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
+import io.graft.adapter.RowSelection;
+import io.graft.adapter.Rows;
 import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
+import io.graft.adapter.Structures;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
@@ -38,13 +41,16 @@ import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftVeraConfig;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Stream;
+import java.util.stream.Collectors;
 
 /** The methods in the order of tables, and how each makes a fresh adapter from the user's options. */
 final class MethodTable {
@@ -162,6 +168,13 @@ final class MethodTable {
                     2e-3,
                     MethodTable::s2ft,
                     (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
+            new Method(
+                    "rows",
+                    "trained rows",
+                    "ROWS",
+                    2e-3,
+                    MethodTable::rows,
+                    (folder, train) -> train ? Rows.load(folder) : Rows.frozen(folder)),
             new Method(
                     "shira",
                     "SHiRA",
@@ -341,20 +354,56 @@ final class MethodTable {
                 seed);
     }
 
-    /** Columns of whole heads and of channels, about as many of both; the scale is 1. */
+    /** Columns or rows of whole heads and of channels, about as many of each; the scale is 1. */
     private static Adapter s2ft(MethodOptions options, long seed) {
-        int headDim = LlamaConfig.read(Path.of(options.baseModel)).headDim();
-        int heads = (options.rank + headDim - 1) / headDim * headDim;
-        PeftPacaConfig config = PeftPacaConfig.builder()
-                .rank(options.rank)
-                .alpha(options.rank)
-                .rankPattern(Map.of("o_proj", heads))
-                .alphaPattern(Map.of("o_proj", (double) heads))
-                .randomSeed(seed)
-                .baseModel(options.baseModel)
-                .targets(options.targets(List.of("o_proj", "down_proj")).toArray(String[]::new))
-                .build();
-        return Paca.create(config, ColumnSelection.structured(seed, headDim));
+        LlamaConfig model = LlamaConfig.read(Path.of(options.baseModel));
+        Structures structures = new Structures(seed, model.heads(), model.kvHeads(), model.headDim());
+        int heads = (options.rank + model.headDim() - 1) / model.headDim() * model.headDim();
+        Map<Boolean, List<String>> targets = options.targets(List.of("o_proj", "down_proj")).stream()
+                .collect(Collectors.partitioningBy(Structures::hasColumns));
+        Map<String, Adapter> parts = new LinkedHashMap<>();
+        if (!targets.get(true).isEmpty()) {
+            PeftPacaConfig config = PeftPacaConfig.builder()
+                    .rank(options.rank)
+                    .alpha(options.rank)
+                    .rankPattern(Map.of("o_proj", heads))
+                    .alphaPattern(Map.of("o_proj", (double) heads))
+                    .randomSeed(seed)
+                    .baseModel(options.baseModel)
+                    .targets(targets.get(true).toArray(String[]::new))
+                    .build();
+            parts.put("columns", Paca.create(config, structures.columns()));
+        }
+        if (!targets.get(false).isEmpty()) {
+            Map<String, Integer> ranks = Map.of("[qkv]_proj", heads);
+            parts.put(
+                    "rows",
+                    Rows.create(
+                            PeftRowsConfig.of(options.baseModel, targets.get(false), options.rank, ranks),
+                            structures.rows()));
+        }
+        return parts.size() > 1 ? Combined.of(parts) : parts.values().iterator().next();
+    }
+
+    private static Adapter rows(MethodOptions options, long seed) {
+        RowSelection selection = switch (options.selection) {
+            case RANDOM -> RowSelection.random(seed);
+            case MAGNITUDE -> RowSelection.norm();
+            case CHANGE -> RowSelection.change(changedModel(options));
+            default ->
+                throw new InputException("--method rows takes --selection random, magnitude or change, not "
+                        + options.selection.toString().toLowerCase(Locale.ROOT));
+        };
+        return Rows.create(
+                PeftRowsConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, Map.of()),
+                selection);
+    }
+
+    private static Path changedModel(MethodOptions options) {
+        if (options.changedModel == null) {
+            throw new InputException("--selection change needs --changed-model, a folder of the trained model");
+        }
+        return GraftCommand.existingFolder("--changed-model", options.changedModel);
     }
 
     private static Adapter shira(MethodOptions options, EntrySelection selection, long seed) {
@@ -369,12 +418,7 @@ final class MethodTable {
             case GRADIENT -> EntrySelection.gradient();
             case SNIP -> EntrySelection.snip();
             case FISHER -> EntrySelection.fisher();
-            case CHANGE -> {
-                if (options.changedModel == null) {
-                    throw new InputException("--selection change needs --changed-model, a folder of the trained model");
-                }
-                yield EntrySelection.change(GraftCommand.existingFolder("--changed-model", options.changedModel));
-            }
+            case CHANGE -> EntrySelection.change(changedModel(options));
         };
     }
 

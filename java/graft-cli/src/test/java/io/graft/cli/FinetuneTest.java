@@ -65,6 +65,7 @@ class FinetuneTest {
                 "loha",
                 "paca",
                 "s2ft",
+                "rows",
                 "shira",
                 "fishmask",
                 "sketchtune",
@@ -133,6 +134,37 @@ class FinetuneTest {
                     1);
             assertThat(run.status() == 0).as(method.name() + ": " + run.err()).isEqualTo(listed.contains(method));
         }
+    }
+
+    /** Columns and rows of one method are two adapters in one folder. */
+    @Test
+    void s2ftTrainsRowsBesideColumns() throws Exception {
+        Path out = folder.resolve("s2ft-rows");
+        Cli run = finetune(
+                out,
+                "--method",
+                "s2ft",
+                "--rank",
+                4,
+                "--target-modules",
+                "v_proj,o_proj,up_proj,down_proj",
+                "--steps",
+                10,
+                "--eval-data",
+                text,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        double after = run.events("eval").get(1).get("loss").asDouble();
+        Cli evaluated = Cli.run(
+                "eval", "--model", MODEL, "--adapter", out, "--data", text, "--length", 32, "--batch", 2, "--json");
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        assertThat(Files.list(out).map(path -> path.getFileName().toString())).contains("rows", "columns");
+        assertThat(finetune(folder.resolve("far"), "--method", "rows", "--selection", "change", "--steps", 1)
+                        .err())
+                .contains("--selection change needs --changed-model");
+        assertThat(finetune(folder.resolve("far"), "--method", "rows", "--selection", "snip", "--steps", 1)
+                        .err())
+                .contains("--method rows takes --selection random, magnitude or change, not snip");
     }
 
     @ParameterizedTest

@@ -26,33 +26,14 @@ public interface ColumnSelection {
                 draw(seed, projection.module(), (int) projection.weight().k(), rank);
     }
 
-    /**
-     * By chance and whole: of the attention output all columns of some heads, of other projections single channels, the
-     * structured choice of S2FT (arXiv 2412.06289, section 3). Columns of {@code o_proj} belong to query heads, so that
-     * heads that share keys and values need no care, and no weight is permuted.
-     *
-     * @param headDim columns of a head; the rank of an o_proj must be a multiple of it
-     */
-    static ColumnSelection structured(long seed, int headDim) {
-        return (projection, rank) -> {
-            String module = projection.module();
-            int columns = (int) projection.weight().k();
-            if (!module.endsWith("o_proj")) {
-                return draw(seed, module, columns, rank);
-            }
-            if (rank % headDim != 0) {
-                throw new IllegalArgumentException(
-                        "S2FT: r is " + rank + " for " + module + ", not a multiple of the " + headDim + " of a head");
-            }
-            return LongStream.of(draw(seed, module, columns / headDim, rank / headDim))
-                    .flatMap(head -> LongStream.range(head * headDim, (head + 1) * headDim))
-                    .toArray();
-        };
+    /** count of 0 … from - 1, in ascending order. */
+    static long[] draw(long seed, String module, int from, int count) {
+        return LongStream.of(shuffled(seed, module, from, count)).sorted().toArray();
     }
 
-    /** count of 0 … from - 1, in ascending order. */
-    private static long[] draw(long seed, String module, int from, int count) {
-        SplittableRandom random = ModuleRandom.of(seed, module);
+    /** The first count of 0 … from - 1 in a random order, which does not depend on count. */
+    static long[] shuffled(long seed, String name, int from, int count) {
+        SplittableRandom random = ModuleRandom.of(seed, name);
         long[] all = LongStream.range(0, from).toArray();
         for (int i = 0; i < count; i++) {
             int j = i + random.nextInt(from - i);
@@ -60,7 +41,7 @@ public interface ColumnSelection {
             all[j] = all[i];
             all[i] = swapped;
         }
-        return LongStream.of(all).limit(count).sorted().toArray();
+        return LongStream.of(all).limit(count).toArray();
     }
 
     /** The columns of W with the largest 2-norm. */

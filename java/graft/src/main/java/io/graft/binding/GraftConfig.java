@@ -37,6 +37,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/rms_norm.h",
                             "graft/ops/rope.h",
                             "graft/ops/row_scale.h",
+                            "graft/ops/rows.h",
                             "graft/ops/sketch.h",
                             "graft/ops/sketch_compress.h",
                             "graft/ops/sparse.h",

@@ -30,6 +30,7 @@ public abstract sealed class PeftConfig
                 PeftSketchTuneConfig,
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,
+                PeftRowsConfig,
                 PeftShiraConfig,
                 PeftAdaptionPromptConfig,
                 PeftPromptLearningConfig {

@@ -66,6 +66,30 @@ public final class PeftLoraConfig extends PeftConfig {
         return new PeftLoraConfigBuilder();
     }
 
+    /** LoRA for what another configuration selects, whose fields of these names are its patterns. */
+    static PeftLoraConfig of(PeftConfig other, int rank, double alpha, String ranks, String alphas) {
+        ObjectNode lora = builder().rank(rank).alpha(alpha).build().json().deepCopy();
+        for (String field : new String[] {
+            "base_model_name_or_path",
+            "exclude_modules",
+            "layers_pattern",
+            "layers_to_transform",
+            "modules_to_save",
+            "target_modules"
+        }) {
+            copy(other, field, lora, field);
+        }
+        copy(other, ranks, lora, "rank_pattern");
+        copy(other, alphas, lora, "alpha_pattern");
+        return new PeftLoraConfig("LoRA form of another configuration", lora);
+    }
+
+    private static void copy(PeftConfig from, String name, ObjectNode to, String field) {
+        if (from.json().hasNonNull(name)) {
+            to.set(field, from.json().get(name).deepCopy());
+        }
+    }
+
     /** The configuration of two such adapters beside each other in each module: twice the ranks, the same scales. */
     public PeftLoraConfig doubled() {
         ObjectNode both = json().deepCopy();

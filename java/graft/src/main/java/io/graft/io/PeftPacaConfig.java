@@ -76,23 +76,7 @@ public final class PeftPacaConfig extends PeftConfig {
 
     /** The configuration of the LoRA adapter that does the same: A selects the columns, B is the delta. */
     public PeftLoraConfig asLora() {
-        ObjectNode lora = PeftLoraConfig.builder().build().json().deepCopy();
-        for (String field : new String[] {
-            "base_model_name_or_path",
-            "exclude_modules",
-            "layers_pattern",
-            "layers_to_transform",
-            "modules_to_save",
-            "target_modules",
-            "rank_pattern",
-            "alpha_pattern"
-        }) {
-            if (json().hasNonNull(field)) {
-                lora.set(field, json().get(field).deepCopy());
-            }
-        }
-        lora.put("r", rank).set("lora_alpha", PeftLoraConfigBuilder.number(alpha));
-        return new PeftLoraConfig("LoRA form of a PaCA configuration", lora);
+        return PeftLoraConfig.of(this, rank, alpha, "rank_pattern", "alpha_pattern");
     }
 
     /** The number of trained columns of a module. */

@@ -189,30 +189,6 @@ class PacaTest {
     }
 
     @Test
-    void structuredColumnsAreWholeHeads() {
-        PeftPacaConfig config = PeftPacaConfig.builder()
-                .rank(RANK)
-                .rankPattern(Map.of("o_proj", 24))
-                .targets("o_proj", "down_proj")
-                .build();
-        int headDim = 12;
-        Paca paca = Paca.create(config, ColumnSelection.structured(9, headDim));
-        try (Llama model = model(DType.F32, paca)) {
-            for (Projection projection : paca.projections()) {
-                long[] columns =
-                        ((PartialColumns) projection.attachment()).indices().longs();
-                assertThat(columns).doesNotHaveDuplicates().isSorted();
-                for (int i = 0; projection.module().endsWith("o_proj") && i < columns.length; i++) {
-                    assertThat(columns[i] % headDim).isEqualTo(i % headDim);
-                }
-            }
-            assertThat(model.lossAndGradients(batch())).isPositive();
-        }
-        assertThatThrownBy(() -> model(DType.F32, Paca.create(config, ColumnSelection.structured(9, 16))))
-                .hasMessageContaining("S2FT: r is 24", "multiple of the 16");
-    }
-
-    @Test
     void columnsFollowTheSelection() {
         Paca byNorm = Paca.create(config("k_proj"), ColumnSelection.norm());
         try (Llama model = model(DType.F32, byNorm)) {

@@ -17,6 +17,8 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixPropagation;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
+import io.graft.adapter.RowSelection;
+import io.graft.adapter.Rows;
 import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
 import io.graft.io.LlamaConfig;
@@ -34,8 +36,10 @@ import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -51,6 +55,9 @@ class GradientCheckTest {
                     .alpha(5)
                     .targetPattern("all-linear")
                     .build());
+        }
+        if (kind.equals("rows")) {
+            return Rows.create(PeftRowsConfig.of("base", LlamaConfig.PROJECTIONS, 3, Map.of()), RowSelection.random(4));
         }
         if (kind.equals("shira")) {
             return Shira.create("base", LlamaConfig.PROJECTIONS, 2, EntrySelection.random(3), 3);
@@ -132,6 +139,8 @@ class GradientCheckTest {
         "dropout, true, true",
         "paca, false, false",
         "paca, true, true",
+        "rows, false, false",
+        "rows, true, true",
         "shira, false, false",
         "shira, true, true",
         "miss, false, false",

@@ -36,6 +36,7 @@ final class OpCatalog {
             RmsNorm.class,
             Rope.class,
             RowScale.class,
+            Rows.class,
             Sketch.class,
             SketchCompress.class,
             Sparse.class,
