@@ -49,8 +49,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.Stream;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** The methods in the order of tables, and how each makes a fresh adapter from the user's options. */
 final class MethodTable {

@@ -2,6 +2,7 @@ package io.graft.adapter;
 
 import io.graft.io.PeftLoraConfig;
 import io.graft.nn.Adaptable;
+import io.graft.nn.AttentionBlock;
 import io.graft.nn.BlockShape;
 import io.graft.nn.LowRank;
 import io.graft.nn.LowRankSet;
@@ -103,6 +104,11 @@ public final class LoraSet implements Adapter {
         @Override
         public List<Projection> projections() {
             return model.projections();
+        }
+
+        @Override
+        public AttentionBlock attention(int layer) {
+            return model.attention(layer);
         }
 
         @Override

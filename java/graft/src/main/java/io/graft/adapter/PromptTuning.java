@@ -110,9 +110,9 @@ public final class PromptTuning extends PeftFrontAdapter {
     }
 
     @Override
-    public void stepped(long step) {
+    public void stepped(OptimiserStep step) {
         if (pruner != null) {
-            pruner.stepped(step);
+            pruner.stepped(step.number());
         }
     }
 

@@ -123,7 +123,8 @@ public final class AdamW implements AutoCloseable {
     public List<Tensor> moments(Parameter parameter) {
         List<Tensor> known = moments.get(parameter);
         if (known == null) {
-            throw new IllegalArgumentException("AdamW: " + parameter + " is none of its parameters");
+            throw new IllegalArgumentException("AdamW: " + parameter
+                    + (galore == null ? " is none of its parameters" : " has the moments of its projection (GaLore)"));
         }
         return known;
     }

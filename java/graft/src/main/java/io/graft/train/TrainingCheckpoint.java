@@ -58,7 +58,9 @@ public final class TrainingCheckpoint {
                     file,
                     "number of tensors",
                     Integer.toString(source.names().size()),
-                    Integer.toString(3 * optimiser.size() + projected(optimiser) + adapter.state().size()));
+                    Integer.toString(3 * optimiser.size()
+                            + projected(optimiser)
+                            + adapter.state().size()));
             for (int i = 0; i < optimiser.size(); i++) {
                 Parameter parameter = optimiser.parameter(i);
                 long[] shape = parameter.master().shape();
