@@ -46,6 +46,20 @@ Matrix converted(core::Context& context, core::Scratch& scratch, const graft_ten
   return to;
 }
 
+PackedRows packed_up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale,
+                          graft_dtype dtype) {
+  if (dtype != GRAFT_DTYPE_BF16 || !has_bf16_tiles())
+    return packed_rows(scratch, up_rows(context, scratch, b, scale, dtype));
+  const std::int64_t n = b.shape[0], rank = b.shape[1];
+  const Matrix down = converted(context, scratch, b, scale, dtype);
+  auto* tiles = scratch.take<std::uint32_t>(tile_words(rank, n));
+  core::parallel_for(context, chunks_of(n, kConvertedRows), [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk * kConvertedRows, rows = std::min(kConvertedRows, n - first);
+    pack_tiles_transposed(down.part(first, 0, rows, rank), tiles + tile_words(rank, first));
+  });
+  return {row_major(nullptr, dtype, rank, n, n), tiles};
+}
+
 void convert_and_fill(const Matrix& from, float scale, const Matrix& to) {
   convert(from, scale, to.part(0, 0, from.rows, from.columns));
   const std::int64_t bytes = graft_dtype_bytes(to.dtype), rest = to.columns - from.columns;

@@ -30,6 +30,10 @@ Matrix converted(core::Context& context, core::Scratch& scratch, const graft_ten
 /** (scale·b)ᵀ [r, N] of b [N, r] in the type `dtype`, f32 or bf16, from the scratch. */
 Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale, graft_dtype dtype);
 
+/** The same for row_products. */
+PackedRows packed_up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale,
+                          graft_dtype dtype);
+
 /** to [rows, >= r] = drop(x) downᵀ, summed in fp32, then zeros; also into s [rows, r], unless NULL. down [r, columns of
  * x] of x's type. */
 void project(core::Context& context, const Matrix& x, const Matrix& down, const ops::Dropout& dropout, const Matrix& to,

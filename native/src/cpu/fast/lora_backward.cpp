@@ -63,8 +63,8 @@ class Backward {
   // dS in fp32, in pairs of rows for da, and in dy's type for the GEMM that makes dx.
   void low_gradient() {
     const bool pairs = has_pairs();
-    const Matrix up = pairs ? up_rows(context_, scratch_, *a_.b, a_.scale, dtype_)
-                            : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
+    const Matrix up = pairs ? Matrix{} : converted(context_, scratch_, *a_.b, a_.scale, dtype_);
+    const PackedRows packed = pairs ? packed_up_rows(context_, scratch_, *a_.b, a_.scale, dtype_) : PackedRows{};
     ds_ = scratch_.take<float>(rows_ * rank_);
     auto* row_pairs = pairs ? scratch_.take<std::uint32_t>(pair_words(rows_, rank_)) : nullptr;
     narrow_ds_ = {ds_, row_pairs, rank_};
@@ -78,7 +78,6 @@ class Backward {
       return GemmPanel(context_, scratch_, dy_.part(0, 0, count, n_), up,
                        row_major(ds_, GRAFT_DTYPE_F32, count, rank_, rank_), 0);
     };
-    const PackedRows packed = pairs ? packed_rows(scratch_, up) : PackedRows{};
     const std::int64_t chunks = chunks_of(rows_, kSkinnyRows), last = rows_ - (chunks - 1) * kSkinnyRows;
     const GemmPanel inner = pairs ? GemmPanel() : panel(std::min(rows_, kSkinnyRows));
     const GemmPanel end = pairs || last == kSkinnyRows ? inner : panel(last);

@@ -193,8 +193,7 @@ class Backward {
   // dS, for da in pairs of rows where outer_sum wants them.
   void low_gradient(NarrowProducts& products) {
     const PackedRows* up = segments_.per_adapter<PackedRows>(scratch_, [&](std::int64_t g) {
-      return packed_rows(scratch_,
-                         up_rows(context_, scratch_, segments_.up(g), segments_.scale(g), products.factor_dtype()));
+      return packed_up_rows(context_, scratch_, segments_.up(g), segments_.scale(g), products.factor_dtype());
     });
     const bool pairs = products.factor_dtype() == GRAFT_DTYPE_BF16;
     ds_ = scratch_.take<Narrow>(segments_.count());

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/float_types.h"
+#include "graft/tensor.h"
 
 #define GRAFT_BF16_PAIRS [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]]
 
@@ -55,6 +56,17 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void add_interleaved(__m512 low, 
     _mm512_mask_storeu_ps(to, masks[h],
                           _mm512_fmadd_ps(halves[h], _mm512_set1_ps(factor), _mm512_maskz_loadu_ps(masks[h], to)));
   }
+}
+
+// 16 values of a row of f32 or bf16 as bf16 in 32-bit lanes; zeros where the mask or the row is missing.
+GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i narrow16(graft_dtype dtype, const void* row, std::int64_t first,
+                                                                __mmask16 mask) {
+  if (row == nullptr) return _mm512_setzero_si512();
+  const __m256i bits =
+      dtype == GRAFT_DTYPE_BF16
+          ? _mm256_maskz_loadu_epi16(mask, static_cast<const core::bf16*>(row) + first)
+          : (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, static_cast<const float*>(row) + first));
+  return _mm512_maskz_cvtepu16_epi32(kAll, bits);
 }
 
 /** Lane i of v[j] and lane j of v[i] change places. */

@@ -229,6 +229,21 @@ GRAFT_BF16_TILES void pack_tiles(const Matrix& a, std::uint32_t* tiles) {
     }
 }
 
+GRAFT_BF16_TILES void pack_tiles_transposed(const Matrix& a, std::uint32_t* tiles) {
+  const core::bf16* data = static_cast<const core::bf16*>(a.data);
+  for (std::int64_t i = 0; i < a.rows; i += kStrip)
+    for (std::int64_t j = 0; j < a.columns; j += kSide, tiles += kTile) {
+      const std::int64_t n = std::min(kSide, a.columns - j);
+      const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+      for (std::int64_t p = 0; p < kSide; ++p) {
+        const std::int64_t even = i + 2 * p, odd = even + 1;
+        const __m512i low = narrow16(a.dtype, even < a.rows ? data + even * a.row_stride : nullptr, j, mask);
+        const __m512i high = narrow16(a.dtype, odd < a.rows ? data + odd * a.row_stride : nullptr, j, mask);
+        _mm512_storeu_si512(tiles + p * kSide, _mm512_or_si512(low, _mm512_maskz_slli_epi32(kAll, high, 16)));
+      }
+    }
+}
+
 GRAFT_BF16_TILES void row_products_tiles(const Matrix& x, Keep keep, const std::uint32_t* tiles, std::int64_t rank,
                                          float factor, float* out) {
   const WholeTiles whole;
@@ -289,6 +304,7 @@ namespace graft::cpu::fast {
 bool has_bf16_tiles() { return false; }
 std::int64_t tile_words(std::int64_t, std::int64_t) { return 0; }
 void pack_tiles(const Matrix&, std::uint32_t*) {}
+void pack_tiles_transposed(const Matrix&, std::uint32_t*) {}
 void row_products_tiles(const Matrix&, Keep, const std::uint32_t*, std::int64_t, float, float*) {}
 void outer_sum_tiles(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
 

@@ -196,17 +196,6 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void update_block(const std::uint
   }
 }
 
-// n <= 16 values as bf16 in 32-bit lanes.
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i narrow16(graft_dtype dtype, const void* row, std::int64_t first,
-                                                                __mmask16 mask) {
-  if (row == nullptr) return _mm512_setzero_si512();
-  const __m256i bits =
-      dtype == GRAFT_DTYPE_BF16
-          ? _mm256_maskz_loadu_epi16(mask, static_cast<const core::bf16*>(row) + first)
-          : (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, static_cast<const float*>(row) + first));
-  return _mm512_maskz_cvtepu16_epi32(kAll, bits);
-}
-
 // Words of 16 pairs of rows by 16 ranks, one rank after the other.
 GRAFT_BF16_PAIRS void pair_block(const Matrix& s, std::int64_t t, std::int64_t j, std::uint32_t* pairs) {
   const __mmask16 mask = s.columns - j >= 16 ? kAll : static_cast<__mmask16>((1u << (s.columns - j)) - 1);
