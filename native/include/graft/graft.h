@@ -21,6 +21,7 @@
 #include "graft/ops/linear_cross_entropy.h"
 #include "graft/ops/lora.h"
 #include "graft/ops/lora_segments.h"
+#include "graft/ops/mixture.h"
 #include "graft/ops/nf4.h"
 #include "graft/ops/paca.h"
 #include "graft/ops/random.h"

@@ -31,6 +31,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/linear_cross_entropy.h",
                             "graft/ops/lora.h",
                             "graft/ops/lora_segments.h",
+                            "graft/ops/mixture.h",
                             "graft/ops/nf4.h",
                             "graft/ops/random.h",
                             "graft/ops/paca.h",

@@ -111,6 +111,40 @@ class MethodOpsTest extends SmallTensors {
     }
 
     @Test
+    void mixture() {
+        float log3 = (float) Math.log(3);
+        Tensor logits = tensor(1, 3).set(log3, 0, -1);
+        Tensor gates = tensor(1, 3);
+        Mixture.routeForward(context, logits, 2, gates);
+        assertThat(gates.floats()).containsExactly(new float[] {0.75f, 0.25f, 0}, NEAR);
+        Tensor dlogits = tensor(1, 3);
+        Tensor loss = tensor(1);
+        Mixture.routeBackward(context, logits, gates, tensor(1, 3).set(4, 0, 9), 0, null, dlogits, loss);
+        assertThat(dlogits.floats()).containsExactly(new float[] {0.75f, -0.75f, 0}, NEAR);
+        assertThat(loss.item()).isZero();
+        Tensor x = tensor(1, 6).set(1, 2, 3, 4, 5, 6);
+        Tensor y = tensor(1, 6);
+        Mixture.blocksForward(context, x, gates, 4, y);
+        assertThat(y.floats()).containsExactly(new float[] {3, 6, 3, 4, 0, 0}, NEAR);
+        Tensor dx = tensor(1, 6);
+        Tensor dgates = tensor(1, 3);
+        Mixture.blocksBackward(context, tensor(1, 6).set(1, 1, 1, 1, 1, 1), x, gates, 4, dx, dgates);
+        assertThat(dx.floats()).containsExactly(new float[] {3, 3, 1, 1, 0, 0}, NEAR);
+        assertThat(dgates.floats()).containsExactly(new float[] {12, 28, 44}, NEAR);
+        Tensor v = tensor(3, 2).set(4, 8, 4, 0, 1, 1);
+        Tensor z = tensor(1, 2).set(1, 1);
+        Tensor u = tensor(1, 2).set(1, 2);
+        Mixture.vectorsForward(context, u, gates, v, true, z);
+        assertThat(z.floats()).containsExactly(new float[] {1 + 4, 1 + 12}, NEAR);
+        Tensor du = tensor(1, 2);
+        Tensor dv = tensor(3, 2);
+        Mixture.vectorsBackward(context, tensor(1, 2).set(1, 10), u, gates, v, du, dgates, dv);
+        assertThat(du.floats()).containsExactly(new float[] {4, 60}, NEAR);
+        assertThat(dgates.floats()).containsExactly(new float[] {164, 4, 21}, NEAR);
+        assertThat(dv.floats()).containsExactly(new float[] {0.75f, 15, 0.25f, 5, 0, 0}, NEAR);
+    }
+
+    @Test
     void paca() {
         Weight w = weight(0, 1, 2, 3, 4);
         Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, 1).set(new long[] {1});

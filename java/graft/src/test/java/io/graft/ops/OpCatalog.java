@@ -30,6 +30,7 @@ final class OpCatalog {
             LinearCrossEntropy.class,
             LoraLinear.class,
             LoraSegments.class,
+            Mixture.class,
             Nf4.class,
             Paca.class,
             Random.class,
