@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The CMake steps of native/pom.xml: build [TARGET] | test | sanitize | format. GRAFT_DNNL_ROOT is the folder of oneDNN that
+# The steps of native/pom.xml: build [TARGET] | test | sanitize | format | neon. GRAFT_DNNL_ROOT is the folder of oneDNN that
 # holds include/ and the shared library.
 set -euo pipefail
 
@@ -42,8 +42,19 @@ format)
         \( -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' \) -print0 |
         xargs -0 clang-format --dry-run --Werror
     ;;
+neon)
+    compiler=aarch64-linux-gnu-g++
+    if ! command -v "$compiler" >/dev/null; then
+        echo "skipped: the NEON paths are not compiled without $compiler (package g++-aarch64-linux-gnu)"
+        exit 0
+    fi
+    find "$root/native/src" -name '*.cpp' -print0 |
+        xargs -0 -P "$(nproc)" -n 1 "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Werror -DGRAFT_BUILD \
+            -DGRAFT_VERSION='"neon"' -DHWY_COMPILE_ONLY_STATIC -I"$root/native/src" -I"$root/native/include" \
+            -isystem "$GRAFT_DNNL_ROOT/include"
+    ;;
 *)
-    echo "usage: build-native.sh build [TARGET]|test|sanitize|format" >&2
+    echo "usage: build-native.sh build [TARGET]|test|sanitize|format|neon" >&2
     exit 2
     ;;
 esac

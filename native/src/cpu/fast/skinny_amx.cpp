@@ -102,6 +102,16 @@ class Source {
   alignas(64) core::bf16 copy_[kStrip][kStrip];
 };
 
+template <bool two>
+GRAFT_BF16_TILES inline void store_sums(float (&sums)[4][kTile]) {
+  _tile_stored(0, sums[0], kRowBytes);
+  _tile_stored(1, sums[1], kRowBytes);
+  if constexpr (two) {
+    _tile_stored(2, sums[2], kRowBytes);
+    _tile_stored(3, sums[3], kRowBytes);
+  }
+}
+
 // 32 rows of x by 16 or 32 of a.
 template <bool two>
 GRAFT_BF16_TILES void row_block(Source& x, std::int64_t t, std::int64_t columns, const std::uint32_t* tiles,
@@ -124,12 +134,7 @@ GRAFT_BF16_TILES void row_block(Source& x, std::int64_t t, std::int64_t columns,
       _tile_dpbf16ps(3, 5, 7);
     }
   }
-  _tile_stored(0, sums[0], kRowBytes);
-  _tile_stored(1, sums[1], kRowBytes);
-  if constexpr (two) {
-    _tile_stored(2, sums[2], kRowBytes);
-    _tile_stored(3, sums[3], kRowBytes);
-  }
+  store_sums<two>(sums);
 }
 
 constexpr std::int64_t kStrips = 8;  // of 32 columns, interleaved together: long enough runs of a row
@@ -185,12 +190,7 @@ GRAFT_BF16_TILES void outer_block(const std::uint32_t* pairs, std::int64_t step,
       _tile_dpbf16ps(3, 7, 5);
     }
   }
-  _tile_stored(0, sums[0], kRowBytes);
-  _tile_stored(1, sums[1], kRowBytes);
-  if constexpr (two) {
-    _tile_stored(2, sums[2], kRowBytes);
-    _tile_stored(3, sums[3], kRowBytes);
-  }
+  store_sums<two>(sums);
 }
 
 bool find_tiles() {
