@@ -157,6 +157,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--virtual-tokens", methodOptions.virtualTokens);
         positive("--last-layers", methodOptions.lastLayers);
         positive("--places", methodOptions.places);
+        positive("--dimension", methodOptions.dimension);
         positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
         share("--keep-pieces", methodOptions.keptPieces);
@@ -259,6 +260,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--reparametrise", methodOptions.reparametrise)
                 .with("--last-layers", methodOptions.lastLayers)
                 .with("--places", methodOptions.places)
+                .with("--dimension", methodOptions.dimension)
                 .with("--update-rate-ratio", methodOptions.updateRateRatio)
                 .with("--keep-tokens", methodOptions.keptTokens)
                 .with("--keep-pieces", methodOptions.keptPieces)

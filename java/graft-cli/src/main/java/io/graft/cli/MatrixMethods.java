@@ -2,9 +2,11 @@ package io.graft.cli;
 
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
+import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
+import io.graft.io.PeftSaidConfig;
 import java.util.List;
 
 /** The methods whose change of a weight is a matrix of another form than a low-rank product; part of {@link MethodTable}. */
@@ -39,5 +41,13 @@ final class MatrixMethods {
                                     options.rank,
                                     options.alpha()),
                             seed),
-                    (folder, train) -> train ? Loha.load(folder) : Loha.frozen(folder)));
+                    (folder, train) -> train ? Loha.load(folder) : Loha.frozen(folder)),
+            new Method(
+                    "said",
+                    "intrinsic SAID",
+                    "INTRINSIC_SAID",
+                    1e-2,
+                    (options, seed) -> Said.create(PeftSaidConfig.of(
+                            options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.dimension, seed)),
+                    (folder, train) -> train ? Said.load(folder) : Said.frozen(folder)));
 }

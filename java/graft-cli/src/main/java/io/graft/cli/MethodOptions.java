@@ -119,6 +119,12 @@ public final class MethodOptions {
     int virtualTokens = 20;
 
     @Option(
+            names = "--dimension",
+            paramLabel = "N",
+            description = "SAID: numbers that are trained for all layers together (default: ${DEFAULT-VALUE}).")
+    int dimension = 10000;
+
+    @Option(
             names = "--reparametrise",
             description = "Prefix tuning: a network makes the keys and values while they are trained.")
     boolean reparametrise;

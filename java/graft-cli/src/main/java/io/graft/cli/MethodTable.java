@@ -2,12 +2,10 @@ package io.graft.cli;
 
 import io.graft.adapter.AdaLora;
 import io.graft.adapter.Adapter;
-import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Combined;
-import io.graft.adapter.Dept;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
@@ -15,11 +13,7 @@ import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
 import io.graft.adapter.Miss;
-import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
-import io.graft.adapter.PrefixPropagation;
-import io.graft.adapter.PrefixTuning;
-import io.graft.adapter.PromptTuning;
 import io.graft.adapter.RowSelection;
 import io.graft.adapter.Rows;
 import io.graft.adapter.Shira;
@@ -28,19 +22,13 @@ import io.graft.adapter.Structures;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
-import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
-import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
-import io.graft.io.PeftPrefixPropagationConfig;
-import io.graft.io.PeftPrefixTuningConfig;
-import io.graft.io.PeftPromptEncoderConfig;
-import io.graft.io.PeftPromptTuningConfig;
 import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftVeraConfig;
@@ -215,64 +203,6 @@ final class MethodTable {
                     (options, seed) -> BitFit.create(
                             PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
                     (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
-            new Method("prompt", "prompt tuning", "PROMPT_TUNING", 5e-2, MethodTable::prompt, MethodTable::prompt),
-            new Method(
-                    "xprompt",
-                    "XPrompt",
-                    "PROMPT_TUNING",
-                    5e-2,
-                    (options, seed) -> prompt(options, seed)
-                            .withPruning(
-                                    new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces)),
-                    MethodTable::prompt),
-            new Method(
-                    "dept",
-                    "DePT",
-                    "DEPT",
-                    5e-2,
-                    (options, seed) -> Dept.create(
-                                    PeftDeptConfig.of(
-                                            options.baseModel, options.virtualTokens, options.places, options.rank),
-                                    seed)
-                            .withRateRatio(options.updateRateRatio),
-                    (folder, train) -> train ? Dept.load(folder) : Dept.frozen(folder)),
-            new Method(
-                    "prefix",
-                    "prefix tuning",
-                    "PREFIX_TUNING",
-                    1e-1,
-                    (options, seed) -> PrefixTuning.create(
-                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens, options.reparametrise),
-                            seed),
-                    (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
-            new Method(
-                    "propagation",
-                    "prefix-propagation",
-                    "PREFIX_PROPAGATION",
-                    5e-2,
-                    (options, seed) -> PrefixPropagation.create(
-                            PeftPrefixPropagationConfig.of(options.baseModel, options.virtualTokens), seed),
-                    (folder, train) -> train ? PrefixPropagation.load(folder) : PrefixPropagation.frozen(folder)),
-            new Method(
-                    "ptuning",
-                    "P-tuning",
-                    "P_TUNING",
-                    5e-3,
-                    (options, seed) -> PTuning.create(
-                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed),
-                    MethodTable::pTuning),
-            new Method(
-                    "llama-adapter",
-                    "LLaMA-Adapter",
-                    "ADAPTION_PROMPT",
-                    2e-2,
-                    (options, seed) -> AdaptionPrompt.create(
-                            PeftAdaptionPromptConfig.of(
-                                    options.baseModel,
-                                    options.virtualTokens,
-                                    options.lastLayers == null ? 0 : options.lastLayers),
-                            seed),
-                    (folder, train) -> train ? AdaptionPrompt.load(folder) : AdaptionPrompt.frozen(folder)),
             new Method(
                     "bottleneck",
                     "bottleneck adapters",
@@ -295,8 +225,9 @@ final class MethodTable {
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
-    static final List<Method> ALL =
-            Stream.of(OWN, MatrixMethods.ALL).flatMap(List::stream).toList();
+    static final List<Method> ALL = Stream.of(OWN, PromptMethods.ALL, MatrixMethods.ALL)
+            .flatMap(List::stream)
+            .toList();
 
     /** A prefix, and networks beside the second layer of each MLP. */
     private static Adapter mam(MethodOptions options, long seed) {
@@ -309,13 +240,6 @@ final class MethodTable {
                                 options.baseModel, options.targets(List.of("down_proj")), options.rank, true),
                         seed + 1));
         return Combined.of(parts);
-    }
-
-    private static Adapter pTuning(Path folder, boolean train) {
-        if (train) {
-            throw new InputException(folder + " holds what an encoder made and not the encoder: it cannot be trained");
-        }
-        return PTuning.frozen(folder);
     }
 
     private static Full full(MethodOptions options) {
@@ -420,17 +344,6 @@ final class MethodTable {
             case FISHER -> EntrySelection.fisher();
             case CHANGE -> EntrySelection.change(changedModel(options));
         };
-    }
-
-    private static PromptTuning prompt(MethodOptions options, long seed) {
-        return PromptTuning.create(
-                PeftPromptTuningConfig.of(
-                        options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
-                seed);
-    }
-
-    private static Adapter prompt(Path folder, boolean train) {
-        return train ? PromptTuning.load(folder) : PromptTuning.frozen(folder);
     }
 
     private static Adapter paca(MethodOptions options, long seed) {

@@ -76,6 +76,7 @@ class FinetuneTest {
                 "dept",
                 "prefix",
                 "propagation",
+                "said",
                 "ptuning",
                 "llama-adapter",
                 "bottleneck",

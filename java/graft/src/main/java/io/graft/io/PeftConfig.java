@@ -33,6 +33,7 @@ public abstract sealed class PeftConfig
                 PeftRowsConfig,
                 PeftShiraConfig,
                 PeftAdaptionPromptConfig,
+                PeftSaidConfig,
                 PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";

@@ -19,6 +19,7 @@ import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.adapter.RowSelection;
 import io.graft.adapter.Rows;
+import io.graft.adapter.Said;
 import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
 import io.graft.io.LlamaConfig;
@@ -37,6 +38,7 @@ import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
 import io.graft.io.PeftRowsConfig;
+import io.graft.io.PeftSaidConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import java.util.List;
 import java.util.Map;
@@ -103,6 +105,9 @@ class GradientCheckTest {
         if (kind.equals("gated in the last layer")) {
             return AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 1), 5);
         }
+        if (kind.equals("said")) {
+            return Said.create(PeftSaidConfig.of("base", LlamaConfig.PROJECTIONS, 40, 7));
+        }
         if (kind.equals("projected prefix")) {
             return PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3, true), 5);
         }
@@ -162,6 +167,8 @@ class GradientCheckTest {
         "gated, false, false",
         "gated, true, true",
         "gated in the last layer, false, false",
+        "said, false, false",
+        "said, true, true",
         "projected prefix, false, false",
         "projected prefix, true, true",
         "propagated, false, false",

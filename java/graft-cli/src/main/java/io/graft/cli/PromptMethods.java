@@ -1,0 +1,100 @@
+package io.graft.cli;
+
+import io.graft.adapter.Adapter;
+import io.graft.adapter.AdaptionPrompt;
+import io.graft.adapter.Dept;
+import io.graft.adapter.PTuning;
+import io.graft.adapter.PrefixPropagation;
+import io.graft.adapter.PrefixTuning;
+import io.graft.adapter.PromptTuning;
+import io.graft.io.PeftAdaptionPromptConfig;
+import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftPrefixPropagationConfig;
+import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftPromptEncoderConfig;
+import io.graft.io.PeftPromptTuningConfig;
+import java.nio.file.Path;
+import java.util.List;
+
+/** The methods that train virtual tokens, whatever stands for them; part of {@link MethodTable}. */
+final class PromptMethods {
+    private PromptMethods() {}
+
+    static final List<Method> ALL = List.of(
+            new Method("prompt", "prompt tuning", "PROMPT_TUNING", 5e-2, PromptMethods::prompt, PromptMethods::prompt),
+            new Method(
+                    "xprompt",
+                    "XPrompt",
+                    "PROMPT_TUNING",
+                    5e-2,
+                    (options, seed) -> prompt(options, seed)
+                            .withPruning(
+                                    new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces)),
+                    PromptMethods::prompt),
+            new Method(
+                    "dept",
+                    "DePT",
+                    "DEPT",
+                    5e-2,
+                    (options, seed) -> Dept.create(
+                                    PeftDeptConfig.of(
+                                            options.baseModel, options.virtualTokens, options.places, options.rank),
+                                    seed)
+                            .withRateRatio(options.updateRateRatio),
+                    (folder, train) -> train ? Dept.load(folder) : Dept.frozen(folder)),
+            new Method(
+                    "prefix",
+                    "prefix tuning",
+                    "PREFIX_TUNING",
+                    1e-1,
+                    (options, seed) -> PrefixTuning.create(
+                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens, options.reparametrise),
+                            seed),
+                    (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
+            new Method(
+                    "propagation",
+                    "prefix-propagation",
+                    "PREFIX_PROPAGATION",
+                    5e-2,
+                    (options, seed) -> PrefixPropagation.create(
+                            PeftPrefixPropagationConfig.of(options.baseModel, options.virtualTokens), seed),
+                    (folder, train) -> train ? PrefixPropagation.load(folder) : PrefixPropagation.frozen(folder)),
+            new Method(
+                    "ptuning",
+                    "P-tuning",
+                    "P_TUNING",
+                    5e-3,
+                    (options, seed) -> PTuning.create(
+                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed),
+                    PromptMethods::pTuning),
+            new Method(
+                    "llama-adapter",
+                    "LLaMA-Adapter",
+                    "ADAPTION_PROMPT",
+                    2e-2,
+                    (options, seed) -> AdaptionPrompt.create(
+                            PeftAdaptionPromptConfig.of(
+                                    options.baseModel,
+                                    options.virtualTokens,
+                                    options.lastLayers == null ? 0 : options.lastLayers),
+                            seed),
+                    (folder, train) -> train ? AdaptionPrompt.load(folder) : AdaptionPrompt.frozen(folder)));
+
+    private static PromptTuning prompt(MethodOptions options, long seed) {
+        return PromptTuning.create(
+                PeftPromptTuningConfig.of(
+                        options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
+                seed);
+    }
+
+    private static Adapter prompt(Path folder, boolean train) {
+        return train ? PromptTuning.load(folder) : PromptTuning.frozen(folder);
+    }
+
+    private static Adapter pTuning(Path folder, boolean train) {
+        if (train) {
+            throw new InputException(folder + " holds what an encoder made and not the encoder: it cannot be trained");
+        }
+        return PTuning.frozen(folder);
+    }
+}
