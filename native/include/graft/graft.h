@@ -12,6 +12,8 @@
 #include "graft/ops/activation.h"
 #include "graft/ops/adamw.h"
 #include "graft/ops/attention.h"
+#include "graft/ops/block_diagonal.h"
+#include "graft/ops/cayley.h"
 #include "graft/ops/dora.h"
 #include "graft/ops/embedding.h"
 #include "graft/ops/ia3.h"

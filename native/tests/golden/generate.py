@@ -63,7 +63,45 @@ def loha_layer():
             y=x @ (w + d).T, dx=dy @ (w + d), db1=first @ a1.T, da1=b1.T @ first, db2=second @ a2.T, da2=b2.T @ second))
 
 
-OPERATORS = {"kronecker_layer": kronecker_layer, "loha_layer": loha_layer}
+def cayley():
+    for terms in (0, 2, 3, 5):
+        random = np.random.default_rng(70 + terms)
+        d, n = 3, 5
+        q, dr = values(random, d, n * (n - 1) // 2), values(random, d, n, n)
+        identity, (rows, columns) = np.eye(n), np.triu_indices(n, 1)
+        coefficients = [1, 2] if terms == 2 else [1] + [2] * (max(terms, 4) - 2) + [1]
+
+        def rotation(entries):
+            skew = np.zeros((d, n, n), entries.dtype)
+            skew[:, rows, columns] = entries
+            skew -= skew.transpose(0, 2, 1)
+            if terms == 0:
+                return (identity - skew) @ np.linalg.inv(identity + skew) - identity
+            return sum(c * np.linalg.matrix_power(skew, k) for k, c in enumerate(coefficients)) - identity
+
+        dq = np.zeros_like(q)
+        for index in np.ndindex(*q.shape):  # a step along the imaginary axis: a derivative without cancellation
+            step = q.astype(complex)
+            step[index] += 1e-30j
+            dq[index] = (dr * rotation(step).imag).sum() / 1e-30
+        write("cayley", f"terms_{terms}", dict(q=q, dr=dr, terms=np.array([terms])), dict(r=rotation(q), dq=dq))
+
+
+def block_diagonal():
+    for case, (t, d, n, shared) in {"blocks": (6, 4, 5, False), "shared": (7, 3, 6, True)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        x, dy = values(random, t, d * n), values(random, t, d * n)
+        r = values(random, 1 if shared else d, n, n)
+        m = np.eye(d * n)
+        for i in range(d):
+            m[i * n:(i + 1) * n, i * n:(i + 1) * n] += r[0 if shared else i]
+        dm = x.T @ dy
+        dr = np.stack([dm[i * n:(i + 1) * n, i * n:(i + 1) * n] for i in range(d)])
+        write("block_diagonal", case, dict(x=x, dy=dy, r=r), dict(
+            y=x @ m, dx=dy @ m.T, dr=dr.sum(0, keepdims=True) if shared else dr))
+
+
+OPERATORS = {function.__name__: function for function in (kronecker_layer, loha_layer, cayley, block_diagonal)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or OPERATORS:

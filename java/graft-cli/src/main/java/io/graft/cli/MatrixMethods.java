@@ -2,10 +2,12 @@ package io.graft.cli;
 
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
+import io.graft.adapter.Oft;
 import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
+import io.graft.io.PeftOftConfig;
 import io.graft.io.PeftSaidConfig;
 import java.util.List;
 
@@ -42,6 +44,19 @@ final class MatrixMethods {
                                     options.alpha()),
                             seed),
                     (folder, train) -> train ? Loha.load(folder) : Loha.frozen(folder)),
+            new Method(
+                    "oft",
+                    "OFT",
+                    "OFT",
+                    5e-3,
+                    (options, seed) -> Oft.create(
+                            PeftOftConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.blockSize,
+                                    options.exact),
+                            seed),
+                    (folder, train) -> train ? Oft.load(folder) : Oft.frozen(folder)),
             new Method(
                     "said",
                     "intrinsic SAID",

@@ -52,6 +52,7 @@ public record Method(
             "miss",
             "lokr",
             "loha",
+            "oft",
             "paca",
             "s2ft",
             "bitfit",

@@ -41,6 +41,15 @@ public final class MethodOptions {
     boolean decomposeBoth;
 
     @Option(
+            names = "--block-size",
+            paramLabel = "N",
+            description = "OFT: inputs that a rotation turns together (default: ${DEFAULT-VALUE}).")
+    int blockSize = 32;
+
+    @Option(names = "--exact", description = "OFT: exact rotations instead of the first terms of their series.")
+    boolean exact;
+
+    @Option(
             names = "--rate-ratio",
             paramLabel = "X",
             description = "LoRA+: learning rate of B over that of A (default: ${DEFAULT-VALUE}).")

@@ -63,6 +63,7 @@ class FinetuneTest {
                 "miss",
                 "lokr",
                 "loha",
+                "oft",
                 "paca",
                 "s2ft",
                 "rows",

@@ -22,6 +22,8 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/activation.h",
                             "graft/ops/adamw.h",
                             "graft/ops/attention.h",
+                            "graft/ops/block_diagonal.h",
+                            "graft/ops/cayley.h",
                             "graft/ops/dora.h",
                             "graft/ops/embedding.h",
                             "graft/ops/ia3.h",

@@ -26,6 +26,7 @@ public abstract sealed class PeftConfig
                 PeftVeraConfig,
                 PeftMissConfig,
                 PeftLycorisConfig,
+                PeftOftConfig,
                 PeftBitFitConfig,
                 PeftSketchTuneConfig,
                 PeftBottleneckConfig,

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
+import io.graft.io.PeftOftConfig;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
@@ -43,6 +44,8 @@ class MatrixAdaptersTest {
 
     private static final Map<String, Kind> KINDS = Map.of(
             "loha", new Kind(() -> Loha.create(PeftLohaConfig.of("", ALL, 2, 4), 5), Loha::load, true),
+            "oft", new Kind(() -> Oft.create(PeftOftConfig.of("", ALL, 6, false), 5), Oft::load, true),
+            "oft_exact", new Kind(() -> Oft.create(PeftOftConfig.of("", ALL, 8, true), 5), Oft::load, true),
             "lokr", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, false), 5), Lokr::load, true),
             "lokr_both", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, true), 5), Lokr::load, true),
             "krona", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 99, 99, 4, false), 5), Lokr::load, true));

@@ -50,6 +50,8 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "loha"),
                 Arguments.of("llama_gqa", "lokr"),
                 Arguments.of("llama_gqa", "lokr_both"),
+                Arguments.of("llama_gqa", "oft"),
+                Arguments.of("llama_gqa", "oft_exact"),
                 Arguments.of("llama_gqa", "adalora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
@@ -348,6 +350,7 @@ class PeftGoldenTest {
             case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
             case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
+            case "OFT" -> train ? Oft.load(directory) : Oft.frozen(directory);
             case "LOHA" -> train ? Loha.load(directory) : Loha.frozen(directory);
             case "LOKR" -> train ? Lokr.load(directory) : Lokr.frozen(directory);
             case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);

@@ -100,6 +100,11 @@ class ConfigMutationTest {
             assertThat(config.dropout()).isBetween(0.0, 1.0);
             config.startsAtBase();
         });
+        mutate(config("oft"), file -> {
+            PeftOftConfig config = PeftOftConfig.read(file);
+            assertThat(config.blockSize(48)).isPositive();
+            assertThat(config.terms()).isBetween(0, 16);
+        });
         mutate(config("loha"), file -> {
             PeftLohaConfig config = PeftLohaConfig.read(file);
             assertThat(config.rank("q_proj")).isPositive();

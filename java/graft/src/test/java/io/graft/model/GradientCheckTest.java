@@ -12,6 +12,7 @@ import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Miss;
+import io.graft.adapter.Oft;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PrefixPropagation;
@@ -32,6 +33,7 @@ import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
+import io.graft.io.PeftOftConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
@@ -68,6 +70,12 @@ class GradientCheckTest {
             return Miss.create(PeftMissConfig.parse("test", """
                     {"peft_type": "MISS", "r": 5, "miss_dropout": 0.3, "init_weights": false,
                      "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.equals("oft") || kind.equals("oft exact")) {
+            return Oft.create(
+                    PeftOftConfig.parse("test", """
+                    {"peft_type": "OFT", "oft_block_size": 3, "init_weights": false, "block_share": %s,
+                     "use_cayley_neumann": %s, "target_modules": "all-linear"}""".formatted(kind.equals("oft exact"), kind.equals("oft"))), 2);
         }
         if (kind.equals("loha")) {
             return Loha.create(PeftLohaConfig.parse("test", """
@@ -152,6 +160,8 @@ class GradientCheckTest {
         "miss, true, true",
         "loha, false, false",
         "loha, true, true",
+        "oft, false, false",
+        "oft exact, true, true",
         "lokr, false, false",
         "lokr, true, true",
         "ia3, false, false",

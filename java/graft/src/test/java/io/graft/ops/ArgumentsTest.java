@@ -125,6 +125,8 @@ class ArgumentsTest {
                 arguments[i] = 0.5;
             } else if (types[i] == long.class) {
                 arguments[i] = 1L;
+            } else if (types[i] == int.class) {
+                arguments[i] = 1;
             } else if (types[i] == boolean.class) {
                 arguments[i] = false;
             } else if (types[i].isEnum()) {
@@ -163,6 +165,10 @@ class ArgumentsTest {
         }
         if (argument instanceof Long) {
             long[] values = {Long.MIN_VALUE, Long.MAX_VALUE, -1, 0, 1L << 40};
+            return values[random.nextInt(values.length)];
+        }
+        if (argument instanceof Integer) {
+            int[] values = {Integer.MIN_VALUE, Integer.MAX_VALUE, -1, 0};
             return values[random.nextInt(values.length)];
         }
         return argument;

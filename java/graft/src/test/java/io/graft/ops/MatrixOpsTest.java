@@ -8,6 +8,34 @@ import org.junit.jupiter.api.Test;
 
 /** As {@link OpsTest}, the ops of methods whose change of a weight is a matrix of a form of its own. */
 class MatrixOpsTest extends SmallTensors {
+    /** One quarter of a turn, and by the series' first power: I + 2Q. */
+    @Test
+    void cayley() {
+        Tensor q = tensor(1, 1).set(1);
+        Tensor r = tensor(1, 2, 2);
+        Cayley.forward(context, q, 0, r);
+        assertThat(r.floats()).containsExactly(-1, -1, 1, -1);
+        Cayley.forward(context, q, 2, r);
+        assertThat(r.floats()).containsExactly(0, 2, -2, 0);
+        Tensor dq = tensor(1, 1).set(100);
+        Cayley.backward(context, tensor(1, 2, 2).set(5, 1, 3, 7), q, 2, dq);
+        assertThat(dq.floats()).containsExactly(96);
+    }
+
+    @Test
+    void blockDiagonal() {
+        Tensor x = tensor(1, 4).set(1, 2, 3, 4);
+        Tensor r = tensor(1, 2, 2).set(0, 1, -1, 0);
+        Tensor y = tensor(1, 4);
+        BlockDiagonal.forward(context, x, r, y);
+        assertThat(y.floats()).containsExactly(-1, 3, -1, 7);
+        Tensor dx = tensor(1, 4).set(100, 0, 0, 0);
+        Tensor dr = tensor(1, 2, 2);
+        BlockDiagonal.backward(context, tensor(1, 4).set(1, 0, 0, 1), x, r, true, dx, dr);
+        assertThat(dx.floats()).containsExactly(101, -1, 1, 1);
+        assertThat(dr.floats()).containsExactly(1, 3, 2, 4);
+    }
+
     @Test
     void khatriRao() {
         Tensor u = tensor(1, 2).set(2, 3);

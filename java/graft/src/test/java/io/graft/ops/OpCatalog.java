@@ -21,6 +21,8 @@ final class OpCatalog {
             Activation.class,
             AdamWStep.class,
             Attention.class,
+            BlockDiagonal.class,
+            Cayley.class,
             Dora.class,
             Embedding.class,
             Ia3.class,

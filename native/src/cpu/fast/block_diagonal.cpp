@@ -1,0 +1,96 @@
+// block_diagonal through the GEMM library: for each block and chunk of rows one product [rows, n] by [n, n], and for dr
+// one [n, T] by [T, n] for each block, or for blocks that share r one after the other. FLOPs 2·T·K·n each. Bytes: x and
+// y once; r is converted to x's type.
+#include "ops/block_diagonal.h"
+
+#include <algorithm>
+
+#include "core/context.h"
+#include "cpu/fast/lora.h"
+#include "cpu/fast/visit.h"
+
+namespace graft::cpu::fast {
+namespace {
+
+constexpr std::int64_t kBlockRows = 64;
+
+std::string refuse_blocks(const graft_tensor& x, const graft_tensor& r) { return refuse_types(x, r, r, nullptr); }
+
+/** The blocks of r below each other, in the activations' dtype. */
+Matrix blocks(core::Context& context, core::Scratch& scratch, const graft_tensor& r, graft_dtype dtype) {
+  graft_tensor flat = r;
+  flat.rank = 2;
+  flat.shape[0] = r.shape[0] * r.shape[1];
+  flat.shape[1] = flat.stride[0] = r.shape[2];
+  flat.stride[1] = 1;
+  return converted(context, scratch, flat, 1, dtype);
+}
+
+/** to += from. */
+void add(const Matrix& from, const Matrix& to) {
+  visit_small_float(to.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for (std::int64_t i = 0; i < to.rows; ++i) {
+      const T* source = static_cast<const T*>(from.data) + i * from.row_stride;
+      T* target = static_cast<T*>(to.data) + i * to.row_stride;
+      for (std::int64_t j = 0; j < to.columns; ++j)
+        target[j] = T(static_cast<float>(target[j]) + static_cast<float>(source[j]));
+    }
+  });
+}
+
+/** to[d] = from[d] + from[d] r[d], or r[d]ᵀ (+ to[d] with accumulate), for all blocks. */
+void multiply(core::Context& context, const Matrix& from, const graft_tensor& r, bool turned, bool accumulate,
+              const Matrix& to) {
+  const std::int64_t rows = from.rows, n = r.shape[1], count = from.columns / n;
+  if (rows == 0) return;
+  core::Scratch scratch(context.arena);
+  const Matrix all = blocks(context, scratch, r, from.dtype);
+  const std::int64_t chunks = chunks_of(rows, kBlockRows), last = rows - (chunks - 1) * kBlockRows;
+  const auto product = [&](std::int64_t height) {
+    const Matrix block = all.part(0, 0, n, n);
+    return GemmPanel(context, scratch, from.part(0, 0, height, n), turned ? block.transposed() : block,
+                     to.part(0, 0, height, n), 1);
+  };
+  const GemmPanel inner = product(std::min(rows, kBlockRows));
+  const GemmPanel end = last == kBlockRows ? inner : product(last);
+  core::parallel_for(context, chunks, [&](std::int64_t chunk, int worker) {
+    const std::int64_t first = chunk * kBlockRows, height = std::min(kBlockRows, rows - first);
+    const Matrix source = from.part(first, 0, height, from.columns), target = to.part(first, 0, height, to.columns);
+    accumulate ? add(source, target) : convert(source, 1, target);
+    for (std::int64_t d = 0; d < count; ++d)
+      (chunk + 1 < chunks ? inner : end)
+          .run(worker, from.part(first, d * n, 1, n).data, all.part(r.shape[0] == 1 ? 0 : d * n, 0, n, n).data,
+               to.part(first, d * n, 1, n).data);
+  });
+}
+
+void gradient(core::Context& context, const Matrix& x, const Matrix& dy, const graft_tensor& dr) {
+  const std::int64_t n = dr.shape[1], count = x.columns / n;
+  if (x.rows == 0) return;
+  core::Scratch scratch(context.arena);
+  auto* sums = static_cast<float*>(dr.data);
+  const GemmPanel product(context, scratch, x.part(0, 0, x.rows, n).transposed(), dy.part(0, 0, x.rows, n),
+                          row_major(sums, GRAFT_DTYPE_F32, n, n, n), 1);
+  const bool shared = dr.shape[0] == 1;
+  core::parallel_for(context, shared ? 1 : count, [&](std::int64_t task, int worker) {
+    for (std::int64_t d = task; d < (shared ? count : task + 1); ++d)
+      product.run(worker, x.part(0, d * n, 1, n).data, dy.part(0, d * n, 1, n).data, sums + (shared ? 0 : d * n * n));
+  });
+}
+
+}  // namespace
+
+std::string refuse(const ops::BlockDiagonalForward& a) { return refuse_blocks(*a.x, *a.r); }
+std::string refuse(const ops::BlockDiagonalBackward& a) { return refuse_blocks(*a.dy, *a.r); }
+
+void run(core::Context& context, const ops::BlockDiagonalForward& a) {
+  multiply(context, matrix_of(*a.x), *a.r, false, false, matrix_of(*a.y));
+}
+
+void run(core::Context& context, const ops::BlockDiagonalBackward& a) {
+  if (a.dx != nullptr) multiply(context, matrix_of(*a.dy), *a.r, true, a.accumulate, matrix_of(*a.dx));
+  if (a.dr != nullptr) gradient(context, matrix_of(*a.x), matrix_of(*a.dy), *a.dr);
+}
+
+}  // namespace graft::cpu::fast

@@ -1,0 +1,147 @@
+// block_diagonal: golden files, fast against reference, exact integers, finite differences, threads, missing and empty
+// tensors, bad arguments.
+#include <cmath>
+
+#include "golden.h"
+#include "gradients.h"
+#include "tensors.h"
+
+namespace graft::test {
+namespace {
+
+constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
+
+struct Case {
+  graft_dtype dtype = kF32;
+  std::int64_t t = 5, blocks = 3, n = 4;
+  bool shared = false, accumulate = false, integers = false;
+};
+
+struct Layer {
+  Layer(const Context& c, const Case& s)
+      : c(c),
+        s(s),
+        x(c, s.dtype, {s.t, s.blocks * s.n}, s.blocks * s.n + 3),
+        y(c, s.dtype, {s.t, s.blocks * s.n}, s.blocks * s.n + 1),
+        dy(c, s.dtype, {s.t, s.blocks * s.n}),
+        dx(c, s.dtype, {s.t, s.blocks * s.n}),
+        r(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}),
+        dr(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}) {
+    std::uint64_t seed = 1;
+    for (Tensor* tensor : {&x, &dy, &dx, &r, &dr}) s.integers ? tensor->integers(seed++) : tensor->random(seed++);
+  }
+  graft_dtype sums() const { return s.dtype == kF64 ? kF64 : kF32; }
+  graft_status forward() { return graft_block_diagonal_forward(c, x, r, y); }
+  graft_status backward() { return graft_block_diagonal_backward(c, dy, x, r, s.accumulate, dx, dr); }
+
+  const Context& c;
+  Case s;
+  Tensor x, y, dy, dx, r, dr;
+};
+
+std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
+  Layer layer(c, s);
+  GRAFT_EXPECT_OK(layer.forward());
+  GRAFT_EXPECT_OK(layer.backward());
+  return {layer.y.get(), layer.dx.get(), layer.dr.get()};
+}
+
+TEST(BlockDiagonal, GoldenFiles) {
+  for (const std::string& path : golden_files("block_diagonal"))
+    for (const char* prefer : {"fast", "reference"}) {
+      auto g = golden(path);
+      const Context c(2, prefer);
+      const Shape &xs = g.at("x").shape, &rs = g.at("r").shape;
+      Tensor x = load(c, kF32, g.at("x")), r = load(c, kF32, g.at("r")), dy = load(c, kF32, g.at("dy"));
+      Tensor y(c, kF32, xs), dx(c, kF32, xs), dr(c, kF32, rs);
+      GRAFT_ASSERT_OK(graft_block_diagonal_forward(c, x, r, y));
+      GRAFT_ASSERT_OK(graft_block_diagonal_backward(c, dy, x, r, 0, dx, dr));
+      EXPECT_EQ(c.last_dispatch(), std::string("block_diagonal_backward:cpu/") + prefer);
+      expect_close(y.get(), g.at("y").values, 1e-5, path + " y");
+      expect_close(dx.get(), g.at("dx").values, 1e-5, path + " dx");
+      expect_close(dr.get(), g.at("dr").values, 1e-5, path + " dr");
+    }
+}
+
+TEST(BlockDiagonal, FastAgreesWithReference) {
+  const Context fast(2, "fast"), reference(1, "reference");
+  for (graft_dtype dtype : {kF32, kBf16})
+    for (bool accumulate : {false, true})
+      for (bool shared : {false, true})
+        for (const auto& [t, blocks, n] :
+             {std::tuple{1, 1, 1}, {1, 3, 5}, {64, 2, 7}, {67, 5, 12}, {130, 4, 32}, {0, 2, 3}}) {
+          const Case s{dtype, t, blocks, n, shared, accumulate};
+          const auto a = all_of(fast, s), b = all_of(reference, s);
+          if (t == 0) {
+            EXPECT_EQ(a, b);
+            continue;
+          }
+          const auto near = [&](std::size_t i, std::int64_t terms, const char* what) {
+            const double bound = 3 * unit_roundoff(dtype) + static_cast<double>(terms) * 0x1p-24;
+            expect_close(a[i], b[i], bound, what, std::sqrt(static_cast<double>(terms)));
+          };
+          near(0, n + 1, "y"), near(1, n + 2, "dx"), near(2, t * (shared ? blocks : 1), "dr");
+        }
+}
+
+TEST(BlockDiagonal, IntegersAreExact) {
+  const Context fast(2, "fast"), reference(1, "reference");
+  for (bool shared : {false, true}) {
+    const Case s{kF32, 70, 3, 6, shared, true, true};
+    EXPECT_EQ(all_of(fast, s), all_of(reference, s));
+  }
+}
+
+TEST(BlockDiagonal, FiniteDifferences) {
+  const Context c(1);
+  for (bool shared : {false, true}) {
+    Layer layer(c, {kF64, 3, 2, 3, shared});
+    const auto objective = [&] {
+      EXPECT_EQ(layer.forward(), GRAFT_OK);
+      return dot(layer.dy.get(), layer.y.get());
+    };
+    layer.dr.fill(0);
+    GRAFT_ASSERT_OK(layer.backward());
+    expect_gradient(layer.r, layer.dr.get(), objective, "dr");
+    Tensor x(c, kF64, {3, 6});
+    x.set(layer.x.get());
+    const auto input = [&] {
+      EXPECT_EQ(graft_block_diagonal_forward(c, x, layer.r, layer.y), GRAFT_OK);
+      return dot(layer.dy.get(), layer.y.get());
+    };
+    expect_gradient(x, layer.dx.get(), input, "dx");
+  }
+}
+
+TEST(BlockDiagonal, SameBitsForAnyNumberOfThreads) {
+  const Context one(1), two(2), four(4);
+  for (graft_dtype dtype : {kF32, kBf16})
+    for (bool shared : {false, true}) {
+      const Case s{dtype, 300, 6, 10, shared, true};
+      const auto a = all_of(one, s);
+      for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a);
+    }
+}
+
+TEST(BlockDiagonal, MissingOutputsAndBadArguments) {
+  const Context c;
+  Layer l(c, {});
+  const auto all = all_of(c, l.s);
+  GRAFT_EXPECT_OK(graft_block_diagonal_backward(c, l.dy, nullptr, l.r, 0, l.dx, nullptr));
+  GRAFT_EXPECT_OK(graft_block_diagonal_backward(c, l.dy, l.x, l.r, 0, nullptr, l.dr));
+  EXPECT_EQ(l.dx.get(), all[1]);
+  EXPECT_EQ(l.dr.get(), all[2]);
+  Tensor two(c, kF32, {2, 4, 4}), oblong(c, kF32, {3, 4, 5}), bf16(c, kBf16, {5, 12}), five(c, kF32, {1, 5, 5});
+  expect_error(graft_block_diagonal_forward(c, l.x, nullptr, l.y), GRAFT_INVALID_ARGUMENT, {"r is NULL"});
+  expect_error(graft_block_diagonal_forward(c, l.x, two, l.y), GRAFT_SHAPE_MISMATCH, {"r [2, 4, 4]", "12 columns"});
+  expect_error(graft_block_diagonal_forward(c, l.x, five, l.y), GRAFT_SHAPE_MISMATCH, {"r [1, 5, 5]", "12 columns"});
+  expect_error(graft_block_diagonal_forward(c, l.x, oblong, l.y), GRAFT_SHAPE_MISMATCH, {"r [3, 4, 5]"});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, bf16), GRAFT_INVALID_ARGUMENT, {"y", "bf16"});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, l.x), GRAFT_INVALID_ARGUMENT, {"y", "overlaps"});
+  expect_error(graft_block_diagonal_backward(c, l.dy, nullptr, l.r, 0, l.dx, l.dr), GRAFT_INVALID_ARGUMENT,
+               {"x is NULL"});
+  expect_error(graft_block_diagonal_backward(c, l.dy, l.x, l.r, 0, l.dx, two), GRAFT_SHAPE_MISMATCH, {"dr [2, 4, 4]"});
+}
+
+}  // namespace
+}  // namespace graft::test
