@@ -26,16 +26,17 @@ struct Cut {
   std::int64_t rows, columns;
 };
 
-// why: rows of an fp32 B that are a multiple of 4 KiB apart fall into the same sets of the cache; the library copies
-// such a B into a better order only for wide products. layer_benchmark shows it: with panels of 256 columns the frozen
-// fp32 layer was slower than the library's own calls, with 512 it is level.
-bool rows_collide(const Matrix& b) {
-  return b.dtype == GRAFT_DTYPE_F32 && b.column_stride == 1 && b.row_stride % 1024 == 0;
+// why: the library copies an fp32 B whose rows run along memory into a better order only for wide products. Rows a
+// multiple of 4 KiB apart, which fall into the same sets of the cache, need that order; others gain where there are
+// enough columns for several threads. layer_benchmark shows it: with panels of 256 columns the frozen fp32 layer, and
+// on a processor with AMX the bordered one too, was slower than the library's own calls, with 512 it is level.
+bool wants_wide(const Matrix& b, std::int64_t n) {
+  return b.dtype == GRAFT_DTYPE_F32 && b.column_stride == 1 && (b.row_stride % 1024 == 0 || n >= 4 * kWideColumns);
 }
 
 Cut cut_of(const Matrix& b, std::int64_t m, std::int64_t n) {
   if (n <= kSkinny) return {std::min(m, kSkinnyRows), n};
-  return {std::min(m, kPanelRows), std::min(n, rows_collide(b) ? kWideColumns : kPanelColumns)};
+  return {std::min(m, kPanelRows), std::min(n, wants_wide(b, n) ? kWideColumns : kPanelColumns)};
 }
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
