@@ -158,6 +158,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--last-layers", methodOptions.lastLayers);
         positive("--places", methodOptions.places);
         positive("--dimension", methodOptions.dimension);
+        positive("--reduction", methodOptions.reduction);
         positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
         share("--keep-pieces", methodOptions.keptPieces);
@@ -261,6 +262,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--last-layers", methodOptions.lastLayers)
                 .with("--places", methodOptions.places)
                 .with("--dimension", methodOptions.dimension)
+                .with("--reduction", methodOptions.reduction)
                 .with("--update-rate-ratio", methodOptions.updateRateRatio)
                 .with("--keep-tokens", methodOptions.keptTokens)
                 .with("--keep-pieces", methodOptions.keptPieces)

@@ -63,6 +63,7 @@ public record Method(
             "propagation",
             "ptuning",
             "llama-adapter",
+            "lst",
             "bottleneck",
             "mam",
             "ln");

@@ -134,6 +134,12 @@ public final class MethodOptions {
     int dimension = 10000;
 
     @Option(
+            names = "--reduction",
+            paramLabel = "N",
+            description = "LST: the model's widths over those of the side network (default: ${DEFAULT-VALUE}).")
+    int reduction = 8;
+
+    @Option(
             names = "--reparametrise",
             description = "Prefix tuning: a network makes the keys and values while they are trained.")
     boolean reparametrise;

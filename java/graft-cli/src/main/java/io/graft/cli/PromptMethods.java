@@ -3,12 +3,14 @@ package io.graft.cli;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.Dept;
+import io.graft.adapter.Lst;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.PrefixPropagation;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftLstConfig;
 import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
@@ -16,7 +18,7 @@ import io.graft.io.PeftPromptTuningConfig;
 import java.nio.file.Path;
 import java.util.List;
 
-/** The methods that train virtual tokens, whatever stands for them; part of {@link MethodTable}. */
+/** The methods that train something before the sequence or beside the blocks, in no layer; part of {@link MethodTable}. */
 final class PromptMethods {
     private PromptMethods() {}
 
@@ -78,7 +80,14 @@ final class PromptMethods {
                                     options.virtualTokens,
                                     options.lastLayers == null ? 0 : options.lastLayers),
                             seed),
-                    (folder, train) -> train ? AdaptionPrompt.load(folder) : AdaptionPrompt.frozen(folder)));
+                    (folder, train) -> train ? AdaptionPrompt.load(folder) : AdaptionPrompt.frozen(folder)),
+            new Method(
+                    "lst",
+                    "ladder side tuning",
+                    "LST",
+                    1e-2,
+                    (options, seed) -> Lst.create(PeftLstConfig.of(options.baseModel, options.reduction), seed),
+                    (folder, train) -> train ? Lst.load(folder) : Lst.frozen(folder)));
 
     private static PromptTuning prompt(MethodOptions options, long seed) {
         return PromptTuning.create(

@@ -78,6 +78,7 @@ class FinetuneTest {
                 "prefix",
                 "propagation",
                 "said",
+                "lst",
                 "ptuning",
                 "llama-adapter",
                 "bottleneck",

@@ -5,6 +5,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
+import io.graft.nn.SideNetwork;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
@@ -56,6 +57,11 @@ public interface Adapter {
 
     /** Keys and values that stand before every sequence, from {@link #attach} on; null for none. */
     default Prefix prefix() {
+        return null;
+    }
+
+    /** A network beside the blocks, from {@link #attach} on; null for none. */
+    default SideNetwork side() {
         return null;
     }
 

@@ -6,6 +6,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
+import io.graft.nn.SideNetwork;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -110,6 +111,11 @@ public final class Combined implements Adapter {
     @Override
     public Prefix prefix() {
         return only(Adapter::prefix, "prefixes");
+    }
+
+    @Override
+    public SideNetwork side() {
+        return only(Adapter::side, "side networks");
     }
 
     @Override

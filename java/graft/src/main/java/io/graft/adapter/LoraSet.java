@@ -107,6 +107,11 @@ public final class LoraSet implements Adapter {
         }
 
         @Override
+        public Tensor inverseFrequencies() {
+            return model.inverseFrequencies();
+        }
+
+        @Override
         public AttentionBlock attention(int layer) {
             return model.attention(layer);
         }

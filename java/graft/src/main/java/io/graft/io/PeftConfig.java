@@ -35,6 +35,7 @@ public abstract sealed class PeftConfig
                 PeftShiraConfig,
                 PeftAdaptionPromptConfig,
                 PeftSaidConfig,
+                PeftLstConfig,
                 PeftPromptLearningConfig {
     /** The name of the file in an adapter's directory. */
     public static final String FILE = "adapter_config.json";

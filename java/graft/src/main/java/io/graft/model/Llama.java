@@ -12,6 +12,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
+import io.graft.nn.SideNetwork;
 import io.graft.ops.Linear;
 import io.graft.ops.LinearCrossEntropy;
 import io.graft.tensor.Context;
@@ -68,6 +69,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     private boolean calibrating;
     private final Prompt prompt;
     private final Prefix prefix;
+    private final SideNetwork side;
     private final Workspaces workspaces;
 
     private Llama(Scope scope, LlamaConfig config, DType dtype, Options options, LlamaLayers layers) {
@@ -82,6 +84,10 @@ public final class Llama implements Adaptable, AutoCloseable {
         }
         prompt = options.adapter() == null ? null : options.adapter().prompt();
         prefix = options.adapter() == null ? null : options.adapter().prefix();
+        side = options.adapter() == null ? null : options.adapter().side();
+        if (side != null && prefix != null) {
+            throw new IllegalArgumentException("Llama: a side network and a prefix do not go together");
+        }
         boolean trained = options.adapter() != null && options.adapter().trained();
         trainable = trained ? options.adapter().parameters() : List.of();
     }
@@ -155,7 +161,8 @@ public final class Llama implements Adaptable, AutoCloseable {
         work.pass.training(dropoutSeed, dropoutOffset);
         forward(work, batch);
         boolean below = work.stack.wantsGradient();
-        boolean wantHidden = below || layers.norm().weight().trainable();
+        boolean beside = side != null && side.trainable();
+        boolean wantHidden = below || beside || layers.norm().weight().trainable();
         LinearCrossEntropy.forward(
                 context(),
                 work.hidden,
@@ -176,7 +183,10 @@ public final class Llama implements Adaptable, AutoCloseable {
                             work.stack.output(),
                             work.rstd,
                             false,
-                            below ? work.stack.gradient() : null);
+                            below || beside ? work.stack.gradient() : null);
+        }
+        if (beside) {
+            work.sideBackward();
         }
         if (below) {
             work.stack.backward(work.pass);
@@ -225,7 +235,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         Workspace work = inference(batch);
         embed(work, batch);
         stage.accept("model.embed_tokens", work.stack.input());
-        work.stack.forward(work.pass, null, (block, output) -> stage.accept("model.layers." + block, output));
+        work.run(null, null, (block, output) -> stage.accept("model.layers." + block, output));
         layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
         stage.accept("model.norm", work.hidden);
         stage.accept("lm_head", logits(work));
@@ -246,7 +256,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     private void forward(Workspace work, Batch batch) {
         embed(work, batch);
-        work.stack.forward(work.pass, null, null);
+        work.run(null, null, null);
         layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
     }
 
@@ -265,6 +275,9 @@ public final class Llama implements Adaptable, AutoCloseable {
         KvCache cache = new KvCache(scope, dtype, layers.shape(), config.layers(), 1, virtualTokens() + capacity);
         if (prefix != null) {
             cache.start(prefix);
+        }
+        if (side != null) {
+            cache.withSide(dtype, side.shape());
         }
         return cache;
     }
@@ -359,7 +372,13 @@ public final class Llama implements Adaptable, AutoCloseable {
         return new BlockStack(where, dtype, shape(), layers.blocks(), batch, length, mode, input, front, virtual);
     }
 
-    Tensor inverseFrequencies() {
+    /** What runs beside the blocks, or null. */
+    SideNetwork side() {
+        return side;
+    }
+
+    @Override
+    public Tensor inverseFrequencies() {
         return layers.inverseFrequencies();
     }
 

@@ -7,6 +7,7 @@ import io.graft.nn.Pass;
 import io.graft.nn.Precision;
 import io.graft.nn.Prefix;
 import io.graft.nn.Prompt;
+import io.graft.nn.SideNetwork;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Linear;
 import io.graft.tensor.DType;
@@ -33,6 +34,7 @@ final class Workspace implements AutoCloseable {
     private final Scope scope;
     private final int tokens;
     private final Prompt.Places prompt;
+    private final SideNetwork.Run side;
     private final int promptLength;
     private final int virtualTokens;
     private final IntBuffer idsMemory;
@@ -62,6 +64,7 @@ final class Workspace implements AutoCloseable {
         pass.positions(past);
         stack = model.stack(scope, batch, length, mode, prefix, prompt);
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
+        side = model.side() == null ? null : model.side().new Run(scope, pass, mode);
         ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         hidden = Precision.activation(scope, dtype, rows, width, 0);
@@ -94,6 +97,32 @@ final class Workspace implements AutoCloseable {
         pass.adapter(row, index);
     }
 
+    /**
+     * Runs the blocks, and what is beside them.
+     *
+     * @param cache null outside generation
+     * @param observer sees the output of each block; or null
+     */
+    void run(KvCache.Views cache, KvCache.Views sideCache, BlockStack.Observer observer) {
+        if (side == null) {
+            stack.forward(pass, cache, observer);
+            return;
+        }
+        side.input(0, stack.input());
+        stack.forward(pass, cache, (block, output) -> {
+            side.input(block + 1, output);
+            if (observer != null) {
+                observer.output(block, output);
+            }
+        });
+        side.forward(sideCache, stack.output());
+    }
+
+    /** Adds the gradients of what is beside the blocks; that of their output is in place. */
+    void sideBackward() {
+        side.backward(stack.gradient(), stack);
+    }
+
     /** Fills the stack's input; lengths: the real tokens of each row, null where all are real. */
     void embed(TokenEmbedding embedding, int[] values, int[] lengths) {
         // why: writing through buffers made once leaves no garbage, which Tensor.set does.
@@ -123,7 +152,7 @@ final class Workspace implements AutoCloseable {
             front.continues(stack.input(), cache.length() - virtual);
         }
         int rows = pass.length();
-        stack.forward(pass, cache.views(step, rows), null);
+        run(cache.views(step, rows), side == null ? null : cache.side().views(step, rows), null);
         cache.advance(rows);
         layers.norm().forward(pass, stack.output(), hidden, null);
         long vocabulary = layers.head().n();

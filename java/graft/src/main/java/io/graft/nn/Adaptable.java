@@ -2,6 +2,7 @@ package io.graft.nn;
 
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import java.util.List;
 
 /** What an adapter sees of a model: its named linear layers and parameters, and the scope that lives as long. */
@@ -22,6 +23,9 @@ public interface Adaptable {
 
     /** The linear layers that an adapter may attach to, in the order of the forward pass. */
     List<Projection> projections();
+
+    /** The inverse frequencies of the rotary embedding [headDim / 2]. */
+    Tensor inverseFrequencies();
 
     /** The attention half of a block. */
     AttentionBlock attention(int layer);

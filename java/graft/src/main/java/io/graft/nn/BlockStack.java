@@ -159,6 +159,11 @@ public final class BlockStack {
         return residual[0];
     }
 
+    /** A block's input, good until the next forward where blocks keep theirs, which they do in training. */
+    Tensor input(int block) {
+        return residual[block];
+    }
+
     /** The last block's output. */
     public Tensor output() {
         return residual[blocks.length];
@@ -174,7 +179,7 @@ public final class BlockStack {
         return lowestTrained < blocks.length;
     }
 
-    /** Sees the output of each block during a forward pass. */
+    /** Sees the output of each block during a forward pass, or the gradient of its input during a backward one. */
     @FunctionalInterface
     public interface Observer {
         void output(int block, Tensor residual);
@@ -218,6 +223,11 @@ public final class BlockStack {
 
     /** Adds the parameter gradients; goes down as far as something is trained. */
     public void backward(Pass pass) {
+        backward(pass, null);
+    }
+
+    /** observer: sees the gradient of each block's input, and may change it before the block below does; or null. */
+    void backward(Pass pass, Observer observer) {
         for (int i = blocks.length - 1; i >= Math.max(lowestTrained, 0); i--) {
             boolean wantInput = i > lowestTrained;
             Prefix.Tape prefix = prefix(i);
@@ -235,6 +245,9 @@ public final class BlockStack {
             }
             if (added[i] != null) {
                 added[i].backward(pass.context());
+            }
+            if (observer != null) {
+                observer.output(i, gradient);
             }
         }
         if (front != null) {

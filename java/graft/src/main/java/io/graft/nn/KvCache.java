@@ -12,6 +12,7 @@ public final class KvCache implements AutoCloseable {
     private final Tensor[] values;
     private final int batch;
     private final int capacity;
+    private KvCache side;
     private int length;
 
     public KvCache(Scope parent, DType dtype, BlockShape shape, int layers, int batch, int capacity) {
@@ -24,6 +25,17 @@ public final class KvCache implements AutoCloseable {
             keys[i] = scope.tensor(Memory.ACTIVATION, dtype, batch, capacity, shape.kvHeads(), shape.headDim());
             values[i] = scope.tensor(Memory.ACTIVATION, dtype, batch, capacity, shape.kvHeads(), shape.headDim());
         }
+    }
+
+    /** Makes room for the keys and values of a network beside the blocks too. */
+    public KvCache withSide(DType dtype, BlockShape shape) {
+        side = new KvCache(scope, dtype, shape, keys.length, batch, capacity);
+        return this;
+    }
+
+    /** What belongs to the network beside the blocks; null where there is none. */
+    public KvCache side() {
+        return side;
     }
 
     /** One layer as attention reads it, and the place of the new tokens. */
@@ -77,6 +89,9 @@ public final class KvCache implements AutoCloseable {
 
     public void advance(int added) {
         length += added;
+        if (side != null) {
+            side.advance(added);
+        }
     }
 
     /** Tokens held of each row. */
@@ -95,6 +110,9 @@ public final class KvCache implements AutoCloseable {
     /** Forgets all tokens. */
     public void clear() {
         length = 0;
+        if (side != null) {
+            side.clear();
+        }
     }
 
     @Override

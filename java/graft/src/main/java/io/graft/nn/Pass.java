@@ -12,6 +12,7 @@ import java.nio.IntBuffer;
  * tensors live as long as the scope they were made in; the settings change from one pass to the next.
  */
 public final class Pass {
+    private final Pass leader;
     private final Context context;
     private final int batch;
     private final int length;
@@ -28,6 +29,7 @@ public final class Pass {
     private long dropoutOffset;
 
     public Pass(Scope scope, int batch, int length, Tensor inverseFrequencies) {
+        this.leader = this;
         this.context = scope.context();
         this.batch = batch;
         this.length = length;
@@ -38,6 +40,24 @@ public final class Pass {
         this.segments = scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2);
         this.segmentsMemory = segments.buffer().asIntBuffer();
         positions(0);
+    }
+
+    /**
+     * The same batch with other frequencies, for layers of another head size; what is set is set on the model's pass.
+     *
+     * @param leader whose settings are followed
+     */
+    Pass(Pass leader, Tensor inverseFrequencies) {
+        this.leader = leader;
+        this.context = leader.context;
+        this.batch = leader.batch;
+        this.length = leader.length;
+        this.inverseFrequencies = inverseFrequencies;
+        this.positions = leader.positions;
+        this.lengths = leader.lengths;
+        this.lengthsMemory = leader.lengthsMemory;
+        this.segments = leader.segments;
+        this.segmentsMemory = leader.segmentsMemory;
     }
 
     /** Sets the position of the first token: 0, or how many tokens the cache already holds. */
@@ -105,12 +125,14 @@ public final class Pass {
 
     /** The lengths tensor, or null when no row is padded. */
     public Tensor lengths() {
-        return padded ? lengths : null;
+        return leader.padded ? lengths : null;
     }
 
     /** How many rows of a sequence are real. */
     int real(int sequence) {
-        return padded ? Math.toIntExact(Math.max(0, Math.min(length, lengthsMemory.get(sequence) - past))) : length;
+        return leader.padded
+                ? Math.toIntExact(Math.max(0, Math.min(length, lengthsMemory.get(sequence) - leader.past)))
+                : length;
     }
 
     /** For each sequence the row behind its last, and its adapter [batch, 2]; see {@link #adapter}. */
@@ -119,18 +141,18 @@ public final class Pass {
     }
 
     public long past() {
-        return past;
+        return leader.past;
     }
 
     boolean training() {
-        return training;
+        return leader.training;
     }
 
     long dropoutSeed() {
-        return dropoutSeed;
+        return leader.dropoutSeed;
     }
 
     long dropoutOffset() {
-        return dropoutOffset;
+        return leader.dropoutOffset;
     }
 }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.graft.io.FormatException;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftLstConfig;
 import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
@@ -63,6 +64,7 @@ class VirtualTokensTest {
                     case "prompt_tuning" -> PromptTuning.frozen(folder);
                     case "adaption_prompt" -> AdaptionPrompt.frozen(folder);
                     case "propagated" -> PrefixPropagation.create(PeftPrefixPropagationConfig.of("base", 3), 8);
+                    case "lst" -> Lst.create(PeftLstConfig.of("base", 2), 8);
                     case "dept" -> Dept.create(PeftDeptConfig.of("base", 3, 5, 2), 8);
                     default -> PrefixTuning.frozen(folder);
                 });
@@ -87,7 +89,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept", "propagated"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept", "propagated", "lst"})
     void generationWithACacheIsThatOfWholePasses(String method) {
         for (int start : new int[] {1, 4}) {
             try (Llama model = golden(method);
@@ -106,7 +108,7 @@ class VirtualTokensTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept", "propagated"})
+    @ValueSource(strings = {"prompt_tuning", "prefix_tuning", "adaption_prompt", "dept", "propagated", "lst"})
     void paddingChangesNothing(String method) {
         try (Llama model = golden(method)) {
             float alone = model.loss(Batch.of(1, 4, Arrays.copyOf(TOKENS, 4), null));

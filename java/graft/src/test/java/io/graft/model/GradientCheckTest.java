@@ -11,6 +11,7 @@ import io.graft.adapter.Ia3;
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.adapter.Lora;
+import io.graft.adapter.Lst;
 import io.graft.adapter.Miss;
 import io.graft.adapter.Oft;
 import io.graft.adapter.PTuning;
@@ -32,6 +33,7 @@ import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftLstConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftOftConfig;
 import io.graft.io.PeftPacaConfig;
@@ -113,6 +115,9 @@ class GradientCheckTest {
         if (kind.equals("gated in the last layer")) {
             return AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 1), 5);
         }
+        if (kind.equals("lst")) {
+            return Lst.create(PeftLstConfig.of("base", 3), 7);
+        }
         if (kind.equals("said")) {
             return Said.create(PeftSaidConfig.of("base", LlamaConfig.PROJECTIONS, 40, 7));
         }
@@ -177,6 +182,8 @@ class GradientCheckTest {
         "gated, false, false",
         "gated, true, true",
         "gated in the last layer, false, false",
+        "lst, false, false",
+        "lst, true, true",
         "said, false, false",
         "said, true, true",
         "projected prefix, false, false",
