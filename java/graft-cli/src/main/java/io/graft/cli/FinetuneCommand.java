@@ -158,6 +158,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--last-layers", methodOptions.lastLayers);
         positive("--places", methodOptions.places);
         positive("--dimension", methodOptions.dimension);
+        positive("--period", methodOptions.period);
         positive("--reduction", methodOptions.reduction);
         positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
@@ -178,6 +179,9 @@ final class FinetuneCommand extends GraftCommand {
         text.check(this);
         if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {
             throw usage("--dropout must be in [0, 1), got " + methodOptions.dropout);
+        }
+        if (!(methodOptions.factorDropout > 0 && methodOptions.factorDropout < 1)) {
+            throw usage("--factor-dropout must be in (0, 1), got " + methodOptions.factorDropout);
         }
         if (model.quantize != Quantization.NONE && method.peftType() == null) {
             throw usage("--quantize " + model.quantize + " freezes the linear layers, which --method " + method.name()
@@ -247,6 +251,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--alpha", methodOptions.alpha())
                 .with("--dropout", methodOptions.dropout)
                 .with("--rank-stabilised", methodOptions.rankStabilised)
+                .with("--factor-dropout", methodOptions.factorDropout)
+                .with("--period", methodOptions.period)
                 .with("--rate-ratio", methodOptions.rateRatio)
                 .with("--target-modules", methodOptions.targets(List.of()))
                 .with("--columns", methodOptions.columns)

@@ -46,6 +46,7 @@ public record Method(
             "lora",
             "lora+",
             "lora-fa",
+            "lora-dropout",
             "eva",
             "adalora",
             "vera",

@@ -50,6 +50,18 @@ public final class MethodOptions {
     boolean exact;
 
     @Option(
+            names = "--factor-dropout",
+            paramLabel = "P",
+            description = "LoRA Dropout: dropout of A's columns and B's rows (default: ${DEFAULT-VALUE}).")
+    double factorDropout = 0.2;
+
+    @Option(
+            names = "--period",
+            paramLabel = "N",
+            description = "PeriodicLoRA: steps after which the base takes the product in (default: a quarter of all).")
+    Integer period;
+
+    @Option(
             names = "--rate-ratio",
             paramLabel = "X",
             description = "LoRA+: learning rate of B over that of A (default: ${DEFAULT-VALUE}).")

@@ -61,6 +61,21 @@ final class MethodTable {
                     2e-3,
                     (options, seed) -> lora(options, seed, false).withFrozenDown(),
                     MethodTable::lora),
+            new Method(
+                    "lora-dropout",
+                    "LoRA Dropout",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> lora(options, seed, false).withFactorDropout(options.factorDropout),
+                    MethodTable::lora),
+            new Method(
+                    "periodic-lora",
+                    "PeriodicLoRA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> lora(options, seed, false)
+                            .withPeriod(options.period == null ? Math.max(1, options.steps / 4) : options.period),
+                    MethodTable::lora),
             new Method("dora", "DoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, true), MethodTable::lora),
             new Method(
                     "pissa",

@@ -51,6 +51,8 @@ class FinetuneTest {
                 "lora",
                 "lora+",
                 "lora-fa",
+                "lora-dropout",
+                "periodic-lora",
                 "full",
                 "dora",
                 "pissa",
@@ -102,8 +104,8 @@ class FinetuneTest {
                 method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
         Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
         // These files hold the same sums with other terms.
-        boolean converted =
-                List.of("pissa", "olora", "loraga", "corda", "adalora").contains(method);
+        boolean converted = List.of("lora-dropout", "periodic-lora", "pissa", "olora", "loraga", "corda", "adalora")
+                .contains(method);
         assertThat(evaluated.events("eval").get(0).get("loss").asDouble())
                 .isCloseTo(after, Offset.offset(converted ? 1e-5 : 0));
         Cli generated = Cli.run(

@@ -2,6 +2,7 @@ package io.graft.adapter;
 
 import io.graft.io.PeftLoraConfig;
 import io.graft.nn.Attachment;
+import io.graft.nn.DroppedFactors;
 import io.graft.nn.LowRank;
 import io.graft.nn.Observed;
 import io.graft.nn.Parameter;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 
 /**
@@ -35,6 +37,9 @@ public final class Lora extends PeftAdapter {
     private StartingFactors start;
     private double spread = 2;
     private boolean calibrated;
+    private int period;
+    private double factorDropout;
+    private PeriodicMerging merging;
 
     private Lora(PeftLoraConfig config, long seed, Path source, boolean trained) {
         super(config, source, trained);
@@ -90,9 +95,73 @@ public final class Lora extends PeftAdapter {
         return this;
     }
 
+    /**
+     * PeriodicLoRA (arXiv 2402.16141): every so many steps the base takes the product in and factors start anew. The file
+     * is plain LoRA, of the rank of all periods.
+     */
+    public Lora withPeriod(int steps) {
+        if (steps < 1 || config.weightDecomposed() || start.kind() != LoraStart.ZERO || factorDropout > 0) {
+            throw new IllegalArgumentException("Lora: a period of " + steps
+                    + " steps must be positive, and goes with plain LoRA that starts from zero only");
+        }
+        period = steps;
+        return this;
+    }
+
+    /** LoRA Dropout (arXiv 2404.09610): columns of A and rows of B are dropped by chance while they are trained. */
+    public Lora withFactorDropout(double probability) {
+        if (!(probability >= 0 && probability < 1) || config.weightDecomposed() || config.dropout() > 0) {
+            throw new IllegalArgumentException("Lora: a dropout of factors of " + probability
+                    + " must be in [0, 1), without use_dora and without lora_dropout");
+        }
+        factorDropout = probability;
+        return this;
+    }
+
+    @Override
+    void attached() {
+        if (period > 0) {
+            merging = new PeriodicMerging(period, config, seed, projections());
+        }
+    }
+
+    @Override
+    public void starting(long steps) {
+        if (merging != null) {
+            merging.starting(steps);
+        }
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
+        if (merging != null) {
+            merging.stepped(step);
+        }
+    }
+
+    @Override
+    public Map<String, Tensor> state() {
+        return merging == null ? Map.of() : merging.state();
+    }
+
+    @Override
+    public void restoring(Function<String, long[]> shapes) {
+        if (merging != null) {
+            merging.restoring(shapes);
+        }
+    }
+
+    @Override
+    public void restored(long steps) {
+        if (merging != null) {
+            merging.restored();
+        }
+    }
+
     @Override
     public int border(String module) {
-        return config.targets(module) ? largestRank(module) : 0;
+        // why none with dropped factors: a border holds one pair of factors, and training sees another.
+        return config.targets(module) && factorDropout == 0 ? largestRank(module) : 0;
     }
 
     private int largestRank(String module) {
@@ -104,13 +173,14 @@ public final class Lora extends PeftAdapter {
     boolean movesNothingElse() {
         return !config.weightDecomposed()
                 && !start.movedBase()
+                && period == 0
                 && config.modulesToSave().isEmpty();
     }
 
     /** why not DoRA: the norms of W's rows are read from a dense weight. */
     @Override
     boolean servesCodes(String module) {
-        return !config.weightDecomposed() && !start.movedBase();
+        return !config.weightDecomposed() && !start.movedBase() && period == 0;
     }
 
     @Override
@@ -133,6 +203,9 @@ public final class Lora extends PeftAdapter {
             initialise(a, b);
         }
         LowRank low = lowRank(scope, projection, a, b);
+        if (factorDropout > 0 && trained()) {
+            return new DroppedFactors(scope, low, factorDropout);
+        }
         return config.weightDecomposed() ? decomposition(scope, projection, low, key + "magnitude_vector") : low;
     }
 
@@ -241,12 +314,16 @@ public final class Lora extends PeftAdapter {
 
     @Override
     public void save(Path directory) {
-        if (!start.movedBase() || projections().isEmpty()) {
+        if (!start.movedBase() && merging == null || projections().isEmpty()) {
             write(directory, config, tensors());
             return;
         }
         try (Scope scope = projections().get(0).weight().scope().context().scope()) {
-            write(directory, config.doubled(), start.doubled(scope, tensors()));
+            if (merging != null) {
+                write(directory, merging.whole(), merging.whole(scope, tensors()));
+            } else {
+                write(directory, config.doubled(), start.doubled(scope, tensors()));
+            }
         }
     }
 

@@ -60,6 +60,9 @@ public abstract class PeftAdapter implements Adapter {
         return false;
     }
 
+    /** Makes what needs all attachments. */
+    void attached() {}
+
     /** Makes what does not belong to one projection, fresh or from the file: before any attachment. */
     void attachFront(Adaptable model) {}
 
@@ -103,6 +106,7 @@ public abstract class PeftAdapter implements Adapter {
         if (attached.isEmpty() && parameters.isEmpty()) {
             throw new IllegalArgumentException(name + ": " + config + " targets no module of the model");
         }
+        attached();
     }
 
     /** Drops all attachments with their parameters and makes others; null: the projection stays as it is in the base. */

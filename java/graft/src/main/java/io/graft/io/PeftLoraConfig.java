@@ -92,13 +92,18 @@ public final class PeftLoraConfig extends PeftConfig {
 
     /** The configuration of two such adapters beside each other in each module: twice the ranks, the same scales. */
     public PeftLoraConfig doubled() {
-        ObjectNode both = json().deepCopy();
-        double factor = rankStabilised ? Math.sqrt(2) : 2;
-        both.put("r", 2 * rank);
-        both.set("lora_alpha", PeftLoraConfigBuilder.number(factor * alpha));
-        multiply(both, "rank_pattern", 2);
-        multiply(both, "alpha_pattern", factor);
-        return new PeftLoraConfig("doubled LoRA configuration", both);
+        return times(2);
+    }
+
+    /** The configuration of so many such adapters beside each other in each module, with the same scales. */
+    public PeftLoraConfig times(int count) {
+        ObjectNode all = json().deepCopy();
+        double factor = rankStabilised ? Math.sqrt(count) : count;
+        all.put("r", count * rank);
+        all.set("lora_alpha", PeftLoraConfigBuilder.number(factor * alpha));
+        multiply(all, "rank_pattern", count);
+        multiply(all, "alpha_pattern", factor);
+        return new PeftLoraConfig(count + " LoRA configurations", all);
     }
 
     /**

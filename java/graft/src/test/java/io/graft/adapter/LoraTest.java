@@ -113,4 +113,34 @@ class LoraTest {
                     .hasMessageContaining("rate factor 0.0 must be positive");
         }
     }
+
+    /** Masks are zero or 1 / (1 - p): evaluation is plain LoRA, a batch has its own, and their mean is the whole. */
+    @Test
+    void droppedFactorsAreAPartOfTheWhole() {
+        PeftLoraConfig config = PeftLoraConfig.parse("test", """
+                {"peft_type": "LORA", "r": 3, "lora_alpha": 3, "init_lora_weights": false, "target_modules": ["q_proj"]}""");
+        Batch batch = Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                Llama plain = Golden.load(scope, "llama_gqa", Llama.Options.training(Lora.create(config, 2)));
+                Llama dropped = Golden.load(
+                        scope,
+                        "llama_gqa",
+                        Llama.Options.training(Lora.create(config, 2).withFactorDropout(0.5)))) {
+            assertThat(dropped.loss(batch)).isCloseTo(plain.loss(batch), Offset.offset(1e-6f));
+            float first = dropped.lossAndGradients(batch, 0, 1, 0);
+            float[] a = dropped.trainable().get(0).gradient().floats();
+            int width = 48;
+            int zero = 0;
+            for (int j = 0; j < width; j++) {
+                boolean none = a[j] == 0 && a[width + j] == 0 && a[2 * width + j] == 0;
+                assertThat(none || a[j] != 0 && a[width + j] != 0).isTrue();
+                zero += none ? 1 : 0;
+            }
+            assertThat(zero).isBetween(12, 36);
+            assertThat(dropped.lossAndGradients(batch, 0, 1, 0)).isEqualTo(first);
+            assertThat(dropped.lossAndGradients(batch, 0, 1, 1)).isNotEqualTo(first);
+        }
+        assertThatThrownBy(() -> Lora.create(config, 2).withFactorDropout(1)).hasMessageContaining("factors of 1.0");
+    }
 }

@@ -144,7 +144,8 @@ class GradientCheckTest {
         PeftLoraConfig config = PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": %s, "init_lora_weights": false,
                  "target_modules": "all-linear"}""".formatted(kind.equals("dropout") ? "0.4" : "0.0"));
-        return Lora.create(config, 2);
+        Lora lora = Lora.create(config, 2);
+        return kind.equals("dropped factors") ? lora.withFactorDropout(0.4) : lora;
     }
 
     @ParameterizedTest
@@ -155,6 +156,8 @@ class GradientCheckTest {
         "lora, false, false",
         "dropout, false, false",
         "dropout, true, true",
+        "dropped factors, false, false",
+        "dropped factors, true, true",
         "paca, false, false",
         "paca, true, true",
         "rows, false, false",
