@@ -64,6 +64,19 @@ void RandomNormal::check() const {
   if (deviation < 0) fail(GRAFT_INVALID_ARGUMENT, "deviation is %g, must be >= 0", deviation);
 }
 
+void RandomAddNormal::check() const {
+  check_tensor("y", y);
+  check_float("y", *y);
+  check_finite("factor", factor);
+}
+
+void RandomKeep::check() const {
+  check_tensor("y", y);
+  check_float("y", *y);
+  check_finite("keep", keep);
+  if (!(keep > 0 && keep <= 1)) fail(GRAFT_INVALID_ARGUMENT, "keep is %g, must be in (0, 1]", keep);
+}
+
 }  // namespace graft::ops
 
 using namespace graft;
@@ -82,5 +95,16 @@ graft_status graft_random_normal(graft_context* context, uint64_t seed, uint64_t
   return core::guard("graft_random_normal", [&] {
     dispatch(context, ops::RandomNormal{seed, offset, mean, deviation, y});
   });
+}
+
+graft_status graft_random_add_normal(graft_context* context, uint64_t seed, uint64_t offset, double factor,
+                                     graft_tensor* y) {
+  return core::guard("graft_random_add_normal", [&] {
+    dispatch(context, ops::RandomAddNormal{seed, offset, factor, y});
+  });
+}
+
+graft_status graft_random_keep(graft_context* context, uint64_t seed, uint64_t offset, double keep, graft_tensor* y) {
+  return core::guard("graft_random_keep", [&] { dispatch(context, ops::RandomKeep{seed, offset, keep, y}); });
 }
 }

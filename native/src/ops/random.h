@@ -1,4 +1,4 @@
-// Arguments of random_uniform and random_normal; the contract is graft/ops/random.h.
+// Arguments of random; the contract is graft/ops/random.h.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,22 @@ struct RandomNormal {
   std::uint64_t offset;
   double mean;
   double deviation;
+  graft_tensor* y;
+  void check() const;
+};
+
+struct RandomAddNormal {
+  std::uint64_t seed;
+  std::uint64_t offset;
+  double factor;
+  graft_tensor* y;
+  void check() const;
+};
+
+struct RandomKeep {
+  std::uint64_t seed;
+  std::uint64_t offset;
+  double keep;
   graft_tensor* y;
   void check() const;
 };

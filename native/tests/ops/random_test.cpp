@@ -107,6 +107,55 @@ TEST(Random, SameBitsForAnyNumberOfThreads) {
   EXPECT_EQ(normal(one, kF32, shape, 5), normal(two, kF32, shape, 5));
   EXPECT_EQ(normal(one, kF32, shape, 5), normal(four, kF32, shape, 5));
   EXPECT_EQ(uniform(one, kBf16, shape, 5), uniform(four, kBf16, shape, 5));
+  std::vector<std::vector<double>> added;
+  for (const Context* c : {&one, &two, &four}) {
+    Tensor y(*c, kF32, shape);
+    y.random(1);
+    GRAFT_ASSERT_OK(graft_random_add_normal(*c, kSeed, 9, 0.5, y));
+    GRAFT_ASSERT_OK(graft_random_keep(*c, kSeed, 9, 0.5, y));
+    added.push_back(y.get());
+  }
+  EXPECT_EQ(added[1], added[0]);
+  EXPECT_EQ(added[2], added[0]);
+}
+
+// What is added can be taken back, up to the rounding of the sum, and is the stream of graft_random_normal.
+TEST(Random, AddedNormalNumbersAreThoseOfTheStream) {
+  for (const char* prefer : {"fast", "reference"}) {
+    const Context c(2, prefer);
+    for (std::uint64_t offset : {0, 5}) {
+      Tensor y(c, kF32, {30, 41}, 48);
+      y.random(3);
+      const std::vector<double> before = y.get(), z = normal(c, kF32, {30, 41}, offset);
+      GRAFT_ASSERT_OK(graft_random_add_normal(c, kSeed, offset, 0.25, y));
+      std::vector<double> expected = before;
+      for (std::size_t i = 0; i < z.size(); ++i) expected[i] += 0.25 * z[i];
+      expect_close(y.get(), expected, 1e-6, prefer);
+      GRAFT_ASSERT_OK(graft_random_add_normal(c, kSeed, offset, -0.25, y));
+      expect_close(y.get(), before, 1e-6, prefer, 4);
+    }
+  }
+}
+
+TEST(Random, KeepsWhatIsBelowTheProbability) {
+  for (const char* prefer : {"fast", "reference"})
+    for (graft_dtype dtype : {kF32, kBf16}) {
+      const Context c(2, prefer);
+      const std::vector<double> u = uniform(c, kF32, {1000}, 7);
+      Tensor y(c, dtype, {20, 50}, 64);
+      y.random(4);
+      std::vector<double> expected = y.get();
+      std::int64_t kept = 0;
+      for (std::size_t i = 0; i < u.size(); ++i) {
+        kept += u[i] < 0.25;
+        expected[i] = u[i] < 0.25 ? expected[i] * 4 : 0;
+      }
+      GRAFT_ASSERT_OK(graft_random_keep(c, kSeed, 7, 0.25, y));
+      EXPECT_EQ(y.get(), expected) << prefer << " " << name(dtype);
+      EXPECT_NEAR(static_cast<double>(kept), 250, 50);
+      GRAFT_ASSERT_OK(graft_random_keep(c, kSeed, 7, 1, y));
+      EXPECT_EQ(y.get(), expected);
+    }
 }
 
 TEST(Random, BadArguments) {
@@ -123,6 +172,11 @@ TEST(Random, BadArguments) {
   expect_error(graft_random_normal(c, 1, 0, 0, 1, ids), invalid, {"y [4] i32"});
   expect_error(graft_random_normal(c, 1, 0, NAN, 1, y), invalid, {"mean"});
   expect_error(graft_random_normal(c, 1, 0, 0, -1, y), invalid, {"deviation is -1"});
+  expect_error(graft_random_add_normal(c, 1, 0, NAN, y), invalid, {"graft_random_add_normal", "factor"});
+  expect_error(graft_random_add_normal(c, 1, 0, 1, ids), invalid, {"y [4] i32"});
+  expect_error(graft_random_keep(c, 1, 0, 0, y), invalid, {"graft_random_keep", "keep is 0", "(0, 1]"});
+  expect_error(graft_random_keep(c, 1, 0, 1.5, y), invalid, {"keep is 1.5"});
+  expect_error(graft_random_keep(c, 1, 0, NAN, y), invalid, {"keep"});
 }
 
 }  // namespace

@@ -16,6 +16,16 @@ GRAFT_API graft_status graft_random_uniform(graft_context* context, uint64_t see
 GRAFT_API graft_status graft_random_normal(graft_context* context, uint64_t seed, uint64_t offset, double mean,
                                            double deviation, graft_tensor* y);
 
+/** y += factor · z with z ~ N(0, 1), the numbers of graft_random_normal: a perturbation that can be taken back without
+ * being stored (MeZO, arXiv 2305.17333, algorithm 1). */
+GRAFT_API graft_status graft_random_add_normal(graft_context* context, uint64_t seed, uint64_t offset, double factor,
+                                               graft_tensor* y);
+
+/** y = y / keep with the probability keep, else 0, where the number of graft_random_uniform in [0, 1) is below keep: a
+ * mask of gradients (Child-tuning, arXiv 2109.05687, section 3). 0 < keep <= 1. */
+GRAFT_API graft_status graft_random_keep(graft_context* context, uint64_t seed, uint64_t offset, double keep,
+                                         graft_tensor* y);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,4 +1,4 @@
-// random_uniform and random_normal with SIMD and threads: whole Philox blocks of four words into a small buffer,
+// random with SIMD and threads: whole Philox blocks of four words into a small buffer,
 // numbers from them in double, then one rounding to y's dtype. Uniform numbers are the reference's bits; normal ones
 // differ by the last bits of the vector logarithm, sine and cosine. Integer work: 20 multiplications of 32 bits per
 // element.
@@ -48,7 +48,7 @@ void random_box_muller(double* buffer) {
   }
 }
 
-/** Fills y with number(buffer) for the elements offset, offset + 1, … of the stream. */
+/** y = number(u or z, y) for the elements offset, offset + 1, … of the stream. */
 template <class Number>
 void random_fill(core::Context& context, std::uint64_t seed, std::uint64_t offset, bool normal, const graft_tensor& y,
                  const Number& number) {
@@ -64,7 +64,8 @@ void random_fill(core::Context& context, std::uint64_t seed, std::uint64_t offse
           random_words(seed, next - skip, buffer);
           if (normal) random_box_muller(buffer);
           const std::int64_t n = std::min(count - done, kRandomBuffer - static_cast<std::int64_t>(skip));
-          for (std::int64_t i = 0; i < n; ++i) to[done + i] = core::narrow<T>(number(buffer[skip + i]));
+          for (std::int64_t i = 0; i < n; ++i)
+            to[done + i] = core::narrow<T>(number(buffer[skip + i], core::narrow<double>(to[done + i])));
           done += n;
         }
       });
@@ -74,14 +75,24 @@ void random_fill(core::Context& context, std::uint64_t seed, std::uint64_t offse
 
 void random_uniform(core::Context& context, const ops::RandomUniform& a) {
   const ops::Bounds bounds = a.bounds();
-  random_fill(context, a.seed, a.offset, false, *a.y, [low = a.low, width = a.high - a.low, bounds](double u) {
+  random_fill(context, a.seed, a.offset, false, *a.y, [low = a.low, width = a.high - a.low, bounds](double u, double) {
     return std::min(std::max(low + width * u, bounds.smallest), bounds.largest);
   });
 }
 
 void random_normal(core::Context& context, const ops::RandomNormal& a) {
   random_fill(context, a.seed, a.offset, true, *a.y,
-              [mean = a.mean, deviation = a.deviation](double z) { return mean + deviation * z; });
+              [mean = a.mean, deviation = a.deviation](double z, double) { return mean + deviation * z; });
+}
+
+void random_add_normal(core::Context& context, const ops::RandomAddNormal& a) {
+  random_fill(context, a.seed, a.offset, true, *a.y,
+              [factor = a.factor](double z, double old) { return old + factor * z; });
+}
+
+void random_keep(core::Context& context, const ops::RandomKeep& a) {
+  random_fill(context, a.seed, a.offset, false, *a.y,
+              [keep = a.keep](double u, double old) { return u < keep ? old / keep : 0; });
 }
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
@@ -91,10 +102,16 @@ HWY_AFTER_NAMESPACE();
 namespace graft::cpu::fast {
 HWY_EXPORT(random_uniform);
 HWY_EXPORT(random_normal);
+HWY_EXPORT(random_add_normal);
+HWY_EXPORT(random_keep);
 
 std::string refuse(const ops::RandomUniform& a) { return refuse_f64(*a.y); }
 std::string refuse(const ops::RandomNormal& a) { return refuse_f64(*a.y); }
+std::string refuse(const ops::RandomAddNormal& a) { return refuse_f64(*a.y); }
+std::string refuse(const ops::RandomKeep& a) { return refuse_f64(*a.y); }
 void run(core::Context& context, const ops::RandomUniform& a) { HWY_DYNAMIC_DISPATCH(random_uniform)(context, a); }
 void run(core::Context& context, const ops::RandomNormal& a) { HWY_DYNAMIC_DISPATCH(random_normal)(context, a); }
+void run(core::Context& context, const ops::RandomAddNormal& a) { HWY_DYNAMIC_DISPATCH(random_add_normal)(context, a); }
+void run(core::Context& context, const ops::RandomKeep& a) { HWY_DYNAMIC_DISPATCH(random_keep)(context, a); }
 }  // namespace graft::cpu::fast
 #endif

@@ -12,6 +12,7 @@ import io.graft.train.Trainer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.Command;
@@ -172,9 +173,13 @@ final class FinetuneCommand extends GraftCommand {
             throw usage("--bits must be 2, 3 or 4, got " + methodOptions.bits);
         }
         positive("--rate-ratio", methodOptions.rateRatio);
+        for (int saved : methodOptions.saveRanks) {
+            positive("--save-ranks", saved);
+        }
+        notNegative("--sparsity", methodOptions.sparsity);
         notNegative("--reselect-every", methodOptions.reselectEvery);
         notNegative("--warmup", warmup);
-        optimizer.check(this);
+        optimizer.check(this, rate);
         notNegative("--save-every", saveEvery);
         text.check(this);
         if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {
@@ -250,6 +255,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--rank", methodOptions.rank)
                 .with("--alpha", methodOptions.alpha())
                 .with("--dropout", methodOptions.dropout)
+                .with("--save-ranks", Arrays.toString(methodOptions.saveRanks))
+                .with("--sparsity", methodOptions.sparsity)
                 .with("--rank-stabilised", methodOptions.rankStabilised)
                 .with("--factor-dropout", methodOptions.factorDropout)
                 .with("--period", methodOptions.period)

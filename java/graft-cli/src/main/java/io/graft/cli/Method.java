@@ -49,6 +49,8 @@ public record Method(
             "lora-dropout",
             "eva",
             "adalora",
+            "dylora",
+            "sora",
             "vera",
             "miss",
             "lokr",

@@ -67,6 +67,20 @@ public final class MethodOptions {
             description = "LoRA+: learning rate of B over that of A (default: ${DEFAULT-VALUE}).")
     double rateRatio = 16;
 
+    @Option(
+            names = "--save-ranks",
+            paramLabel = "R",
+            split = ",",
+            description = "DyLoRA: also save the adapter cut to these ranks, in folders rank-R of --out.")
+    int[] saveRanks = {};
+
+    @Option(
+            names = "--sparsity",
+            paramLabel = "X",
+            description = "SoRA: weight of the penalty on gates: a step takes its learning rate times X off each"
+                    + " (default: ${DEFAULT-VALUE}).")
+    double sparsity = 0.5;
+
     @Option(names = "--rank-stabilised", description = "LoRA, DoRA: scale by alpha / sqrt(rank).")
     boolean rankStabilised;
 

@@ -6,6 +6,7 @@ import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Combined;
+import io.graft.adapter.DyLora;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
@@ -18,6 +19,8 @@ import io.graft.adapter.RowSelection;
 import io.graft.adapter.Rows;
 import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
+import io.graft.adapter.Sora;
+import io.graft.adapter.Ssf;
 import io.graft.adapter.Structures;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
@@ -31,6 +34,7 @@ import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSketchTuneConfig;
+import io.graft.io.PeftSsfConfig;
 import io.graft.io.PeftVeraConfig;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -133,6 +137,21 @@ final class MethodTable {
                     MethodTable::adaLora,
                     (folder, train) -> train ? AdaLora.load(folder) : AdaLora.frozen(folder)),
             new Method(
+                    "dylora",
+                    "DyLoRA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) ->
+                            DyLora.create(loraConfig(options, false), seed).saving(options.saveRanks),
+                    MethodTable::lora),
+            new Method(
+                    "sora",
+                    "SoRA",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> Sora.create(loraConfig(options, false), options.sparsity, seed),
+                    MethodTable::lora),
+            new Method(
                     "vera",
                     "VeRA",
                     "VERA",
@@ -211,6 +230,14 @@ final class MethodTable {
                             PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS))),
                     (folder, train) -> train ? Ia3.load(folder) : Ia3.frozen(folder)),
             new Method(
+                    "ssf",
+                    "SSF",
+                    "SSF",
+                    1e-2,
+                    (options, seed) ->
+                            Ssf.create(PeftSsfConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
+                    (folder, train) -> train ? Ssf.load(folder) : Ssf.frozen(folder)),
+            new Method(
                     "bitfit",
                     "BitFit",
                     "BITFIT",
@@ -266,7 +293,11 @@ final class MethodTable {
     }
 
     private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {
-        PeftLoraConfig config = PeftLoraConfig.builder()
+        return Lora.create(loraConfig(options, weightDecomposed), seed);
+    }
+
+    private static PeftLoraConfig loraConfig(MethodOptions options, boolean weightDecomposed) {
+        return PeftLoraConfig.builder()
                 .rank(options.rank)
                 .alpha(options.alpha())
                 .dropout(options.dropout)
@@ -275,7 +306,6 @@ final class MethodTable {
                 .baseModel(options.baseModel)
                 .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
                 .build();
-        return Lora.create(config, seed);
     }
 
     /** Half as many triplets again at the start as the rank that is to be left. */

@@ -73,6 +73,9 @@ class FinetuneTest {
                 "fishmask",
                 "sketchtune",
                 "ia3",
+                "ssf",
+                "dylora",
+                "sora",
                 "bitfit",
                 "prompt",
                 "xprompt",
@@ -104,7 +107,7 @@ class FinetuneTest {
                 method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
         Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
         // These files hold the same sums with other terms.
-        boolean converted = List.of("lora-dropout", "periodic-lora", "pissa", "olora", "loraga", "corda", "adalora")
+        boolean converted = List.of("lora-dropout", "periodic-lora", "pissa", "olora", "loraga", "corda", "adalora", "sora")
                 .contains(method);
         assertThat(evaluated.events("eval").get(0).get("loss").asDouble())
                 .isCloseTo(after, Offset.offset(converted ? 1e-5 : 0));
@@ -298,6 +301,38 @@ class FinetuneTest {
         assertThat(finetune(folder.resolve("galore"), "--method", "full", "--steps", 20, "--resume")
                         .err())
                 .contains("--optimizer GALORE, not ADAMW");
+    }
+
+    @Test
+    void forwardPassesAloneTakeTheMemoryOfInference() {
+        long plain = peak(finetune(folder.resolve("adamw"), "--method", "full", "--steps", 3, "--json"));
+        Cli run = finetune(
+                folder.resolve("mezo"),
+                "--method",
+                "full",
+                "--optimizer",
+                "mezo",
+                "--lr",
+                1e-5,
+                "--steps",
+                3,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        assertThat(run.events("step")).hasSize(3);
+        assertThat(peak(run)).isLessThan(plain * 2 / 3);
+    }
+
+    @Test
+    void dyloraIsSavedAtSeveralRanks() {
+        Path out = folder.resolve("ranks");
+        Cli run = finetune(out, "--method", "dylora", "--rank", 4, "--save-ranks", "1,2", "--steps", 3);
+        assertThat(run.status()).isZero();
+        Cli evaluated = Cli.run(
+                "eval", "--model", MODEL, "--adapter", out.resolve("rank-2"), "--data", text, "--length", 32, "--json");
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isPositive();
+        assertThat(finetune(folder.resolve("no"), "--method", "dylora", "--rank", 4, "--save-ranks", 5)
+                        .err())
+                .contains("a rank to be saved is 5, must be in 1..4");
     }
 
     private static long peak(Cli run) {

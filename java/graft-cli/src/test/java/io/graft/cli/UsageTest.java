@@ -71,6 +71,8 @@ class UsageTest {
                 "finetune --model m --data d --out o --dtype f8|--dtype",
                 "finetune --model m --data d --out o --quantize nf4 --method full|which --method full trains; take lora",
                 "finetune --model m --data d --out o --keep-tokens 0|--keep-tokens must be in (0, 1], got 0.0",
+                "finetune --model m --data d --out o --optimizer mezo|--optimizer mezo needs --lr",
+                "finetune --model m --data d --out o --mezo-epsilon 0|--mezo-epsilon must be positive, got 0",
                 "finetune --model m --data d --out o --galore-rank 0|--galore-rank must be positive, got 0",
                 "generate --model m --prompt p --top-p 0|--top-p must be in (0, 1], got 0",
                 "eval --model m --data d --threads x|'x' is not",

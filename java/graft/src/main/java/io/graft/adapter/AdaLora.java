@@ -106,6 +106,11 @@ public final class AdaLora extends PeftAdapter {
     }
 
     @Override
+    public boolean trainsWithoutGradients() {
+        return false;
+    }
+
+    @Override
     public double regularise() {
         return orthogonality.apply(scope.context());
     }

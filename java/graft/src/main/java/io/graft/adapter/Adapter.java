@@ -88,6 +88,11 @@ public interface Adapter {
         return 0;
     }
 
+    /** Whether forward passes suffice to train it, by an optimiser that never asks for gradients. */
+    default boolean trainsWithoutGradients() {
+        return true;
+    }
+
     /**
      * Told how many steps training will have: before the first one, and again should that change.
      *

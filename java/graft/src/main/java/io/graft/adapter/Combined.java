@@ -149,6 +149,11 @@ public final class Combined implements Adapter {
     }
 
     @Override
+    public boolean trainsWithoutGradients() {
+        return parts.values().stream().allMatch(Adapter::trainsWithoutGradients);
+    }
+
+    @Override
     public void starting(long steps) {
         parts.values().forEach(part -> part.starting(steps));
     }

@@ -149,6 +149,11 @@ public final class Paca extends PeftAdapter {
     }
 
     @Override
+    public boolean trainsWithoutGradients() {
+        return reselector == null || !reselector.byGradient();
+    }
+
+    @Override
     public void starting(long steps) {
         if (reselector != null) {
             reselector.starting(steps);

@@ -101,6 +101,12 @@ public final class PromptTuning extends PeftFrontAdapter {
         pruner = pruning == null ? null : new PromptPruning(model.scope(), rows, pruning);
     }
 
+    /** why not while pruning: a token matters as far as its gradient says. */
+    @Override
+    public boolean trainsWithoutGradients() {
+        return pruning == null;
+    }
+
     @Override
     public double regularise() {
         if (pruner != null) {

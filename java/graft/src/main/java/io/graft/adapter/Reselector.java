@@ -71,6 +71,10 @@ final class Reselector {
         this.seed = seed;
     }
 
+    boolean byGradient() {
+        return by == Reselection.GRADIENT;
+    }
+
     /** What a projection's part needs to be measured; null where the choice needs no gradients. */
     PartialColumns.Measure measure(Scope scope, Weight weight) {
         if (by != Reselection.GRADIENT) {

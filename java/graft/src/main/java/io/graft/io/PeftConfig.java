@@ -33,6 +33,7 @@ public abstract sealed class PeftConfig
                 PeftLnTuningConfig,
                 PeftRowsConfig,
                 PeftShiraConfig,
+                PeftSsfConfig,
                 PeftAdaptionPromptConfig,
                 PeftSaidConfig,
                 PeftLstConfig,

@@ -131,6 +131,18 @@ public final class PeftLoraConfig extends PeftConfig {
         return new PeftLoraConfig("redistributed LoRA configuration", changed);
     }
 
+    /** The configuration of the first terms of such an adapter, with the same alphas: ranks above this become it. */
+    public PeftLoraConfig atMost(int most) {
+        ObjectNode shorter = json().deepCopy();
+        shorter.put("r", Math.min(rank, most));
+        if (shorter.get("rank_pattern") instanceof ObjectNode pattern) {
+            pattern.properties()
+                    .forEach(entry ->
+                            entry.setValue(Json.toNode(Math.min(entry.getValue().asInt(), most))));
+        }
+        return new PeftLoraConfig("shorter LoRA configuration", shorter);
+    }
+
     /**
      * The configuration of one adapter of scale 1 that holds the sum of others: the first one's, with the modules of all.
      *

@@ -13,6 +13,7 @@ import io.graft.tensor.Tensor;
 public final class Parameter {
     private final String name;
     private final Tensor value;
+    private Scope scope;
     private Tensor master;
     private Tensor gradient;
     private double rateFactor = 1;
@@ -23,11 +24,11 @@ public final class Parameter {
         this.value = value;
     }
 
-    /** Makes it trained: allocates gradient and, where the compute dtype is narrow, the master. Idempotent. */
-    public Parameter train(Scope scope) {
-        if (gradient == null) {
+    /** Makes it trained: allocates the master where the compute dtype is narrow. Idempotent. */
+    public Parameter train(Scope home) {
+        if (!trainable()) {
+            scope = home;
             DType wide = Precision.accumulator(value.dtype());
-            gradient = scope.tensor(Memory.GRADIENT, wide, value.shape());
             master = value.dtype() == wide ? value : scope.tensor(Memory.ADAPTER, wide, value.shape());
             refreshMaster();
         }
@@ -102,13 +103,16 @@ public final class Parameter {
         return master == null ? value : master;
     }
 
-    /** Sum of gradients since {@link #zeroGradient()}; null when frozen. */
+    /** Sum of gradients since {@link #zeroGradient()}, made when first asked for; null when frozen. */
     public Tensor gradient() {
+        if (gradient == null && scope != null) {
+            gradient = scope.tensor(Memory.GRADIENT, Precision.accumulator(value.dtype()), value.shape());
+        }
         return gradient;
     }
 
     public boolean trainable() {
-        return gradient != null;
+        return scope != null || gradient != null;
     }
 
     public void zeroGradient() {

@@ -9,6 +9,7 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -16,14 +17,15 @@ import java.util.Map;
  * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
  * shapes, or of those of projected gradients.
  */
-public final class AdamW implements AutoCloseable {
+public final class AdamW implements Optimiser {
     /**
      * @param weightDecay decoupled; applies to every trained parameter
      * @param maxNorm gradients are scaled down to this global norm; 0: never
      * @param galore how gradients of matrices are projected; null: not at all
      */
     public record Settings(
-            double beta1, double beta2, double epsilon, double weightDecay, double maxNorm, Galore.Settings galore) {
+            double beta1, double beta2, double epsilon, double weightDecay, double maxNorm, Galore.Settings galore)
+            implements OptimiserSettings {
         public Settings(double beta1, double beta2, double epsilon, double weightDecay, double maxNorm) {
             this(beta1, beta2, epsilon, weightDecay, maxNorm, null);
         }
@@ -43,6 +45,11 @@ public final class AdamW implements AutoCloseable {
         public Settings withGalore(Galore.Settings value) {
             return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, value);
         }
+
+        @Override
+        public Optimiser create(Scope parent, List<Parameter> trained) {
+            return new AdamW(parent, trained, this);
+        }
     }
 
     private final Scope scope;
@@ -55,6 +62,7 @@ public final class AdamW implements AutoCloseable {
     private final Tensor squaredNorm;
     private final ByteBuffer squaredNormMemory;
     private long step;
+    private double norm;
 
     public AdamW(Scope parent, List<Parameter> trained, Settings settings) {
         this.scope = parent.scope();
@@ -69,6 +77,8 @@ public final class AdamW implements AutoCloseable {
             if (master == null) {
                 throw new IllegalArgumentException("AdamW: " + parameters[i] + " has no gradient");
             }
+            // why: a gradient is made when it is first asked for; memory should be known before the first step.
+            parameters[i].gradient();
         }
         galore = settings.galore() == null ? null : new Galore(scope, settings, parameters);
         for (int i = 0; i < parameters.length; i++) {
@@ -76,10 +86,20 @@ public final class AdamW implements AutoCloseable {
             long[] shape = galore == null ? master.shape() : galore.stateShape(i);
             m[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
             v[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
-            if (galore == null) {
-                moments.put(parameters[i], List.of(m[i], v[i]));
-            }
+            moments.put(parameters[i], galore == null ? List.of(m[i], v[i]) : List.of());
         }
+    }
+
+    @Override
+    public float step(Objective objective, double rate) {
+        float loss = objective.lossAndGradients();
+        norm = step(rate);
+        return loss;
+    }
+
+    @Override
+    public double gradientNorm() {
+        return norm;
     }
 
     /** Moves all parameters by their gradients, which stay as they are. Returns the norm before clipping. */
@@ -114,41 +134,44 @@ public final class AdamW implements AutoCloseable {
         return Math.sqrt(squaredNormMemory.getDouble(0));
     }
 
-    /** Steps made so far. */
+    @Override
     public long steps() {
         return step;
     }
 
-    /** The running means of a trained parameter's gradient and of its square. */
+    /** The running means of a trained parameter's gradient and of its square; nothing where gradients are projected. */
+    @Override
     public List<Tensor> moments(Parameter parameter) {
         List<Tensor> known = moments.get(parameter);
         if (known == null) {
-            throw new IllegalArgumentException("AdamW: " + parameter
-                    + (galore == null ? " is none of its parameters" : " has the moments of its projection (GaLore)"));
+            throw new IllegalArgumentException("AdamW: " + parameter + " is none of its parameters");
         }
         return known;
     }
 
-    void restore(long steps) {
+    @Override
+    public void restore(long steps) {
         step = steps;
     }
 
-    int size() {
-        return parameters.length;
+    @Override
+    public List<Parameter> parameters() {
+        return List.of(parameters);
     }
 
-    Parameter parameter(int index) {
-        return parameters[index];
-    }
-
-    /** Running mean of the gradient. */
-    Tensor m(int index) {
-        return m[index];
-    }
-
-    /** Running mean of the squared gradient. */
-    Tensor v(int index) {
-        return v[index];
+    /** m and v of each parameter, and the directions of those whose gradients are projected. */
+    @Override
+    public Map<String, Tensor> state() {
+        Map<String, Tensor> state = new LinkedHashMap<>();
+        for (int i = 0; i < parameters.length; i++) {
+            String name = parameters[i].name();
+            state.put("m/" + name, m[i]);
+            state.put("v/" + name, v[i]);
+            if (directions(i) != null) {
+                state.put("directions/" + name, directions(i));
+            }
+        }
+        return state;
     }
 
     /** The directions that a parameter's gradient is projected on; null where it is not. */

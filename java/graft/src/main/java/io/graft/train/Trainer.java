@@ -20,7 +20,8 @@ public final class Trainer implements AutoCloseable {
      * @param accumulation batches for each optimiser step
      * @param dropoutSeed seed of the dropout masks
      */
-    public record Options(long steps, int accumulation, Schedule schedule, AdamW.Settings optimiser, long dropoutSeed) {
+    public record Options(
+            long steps, int accumulation, Schedule schedule, OptimiserSettings optimiser, long dropoutSeed) {
         public Options {
             if (steps < 0 || accumulation < 1) {
                 throw new IllegalArgumentException("Trainer: " + steps + " steps, accumulation " + accumulation);
@@ -39,7 +40,7 @@ public final class Trainer implements AutoCloseable {
             return new Options(steps, accumulation, value, optimiser, dropoutSeed);
         }
 
-        public Options withOptimiser(AdamW.Settings value) {
+        public Options withOptimiser(OptimiserSettings value) {
             return new Options(steps, accumulation, schedule, value, dropoutSeed);
         }
 
@@ -66,9 +67,10 @@ public final class Trainer implements AutoCloseable {
     private final Llama model;
     private final Options options;
     private final BatchSource source;
-    private final AdamW optimiser;
+    private final Optimiser optimiser;
     private final Function<Parameter, List<Tensor>> moments;
     private final Batch[] batches;
+    private final BatchesLoss objective = new BatchesLoss();
     private Listener listener = (step, loss, rate, norm, speed) -> {};
     private long steps;
     private volatile boolean stopping;
@@ -81,7 +83,12 @@ public final class Trainer implements AutoCloseable {
         this.model = model;
         this.options = options;
         this.source = source;
-        this.optimiser = new AdamW(model.scope(), model.trainable(), options.optimiser());
+        this.optimiser = options.optimiser().create(model.scope(), model.trainable());
+        if (!optimiser.usesGradients() && !model.adapter().trainsWithoutGradients()) {
+            throw new IllegalArgumentException("Trainer: "
+                    + model.adapter().getClass().getSimpleName() + " looks at gradients, of which there are none with "
+                    + optimiser.getClass().getSimpleName());
+        }
         this.moments = optimiser::moments;
         this.batches = new Batch[options.accumulation()];
         for (int i = 0; i < batches.length; i++) {
@@ -117,29 +124,48 @@ public final class Trainer implements AutoCloseable {
     /** One optimiser step; returns its loss. */
     public float step() {
         long start = System.nanoTime();
-        long targets = 0;
+        objective.targets = 0;
         long tokens = 0;
         for (Batch batch : batches) {
             source.next(batch);
-            targets += model.targets(batch);
+            objective.targets += model.targets(batch);
             tokens += batch.tokens();
         }
-        model.zeroGradients();
-        float loss = 0;
-        for (int i = 0; i < batches.length; i++) {
-            long counter = optimiser.steps() * batches.length + i;
-            // why: without targets there is no loss; the op's own normaliser then gives 0 instead of 0/0.
-            loss += model.lossAndGradients(
-                    batches[i], targets, options.dropoutSeed(), counter << DROPOUT_COUNTERS_PER_BATCH);
-        }
-        loss += (float) model.adapter().regularise();
         double rate = options.schedule().rate(optimiser.steps());
-        double norm = optimiser.step(rate);
+        float loss = optimiser.step(objective, rate);
         model.adapter().stepped(new OptimiserStep(optimiser.steps(), rate, moments));
         model.parametersChanged();
         double seconds = (System.nanoTime() - start) * 1e-9;
-        listener.onStep(optimiser.steps(), loss, rate, norm, tokens / seconds);
+        listener.onStep(optimiser.steps(), loss, rate, optimiser.gradientNorm(), tokens / seconds);
         return loss;
+    }
+
+    /** The loss of the batches that a step has taken, the mean over the targets of all of them. */
+    private final class BatchesLoss implements Optimiser.Objective {
+        private long targets;
+
+        @Override
+        public float loss() {
+            model.parametersChanged();
+            float loss = 0;
+            for (Batch batch : batches) {
+                loss += targets == 0 ? 0 : model.loss(batch) * model.targets(batch) / targets;
+            }
+            return loss;
+        }
+
+        @Override
+        public float lossAndGradients() {
+            model.zeroGradients();
+            float loss = 0;
+            for (int i = 0; i < batches.length; i++) {
+                long counter = optimiser.steps() * batches.length + i;
+                // why: without targets there is no loss; the op's own normaliser then gives 0 instead of 0/0.
+                loss += model.lossAndGradients(
+                        batches[i], targets, options.dropoutSeed(), counter << DROPOUT_COUNTERS_PER_BATCH);
+            }
+            return loss + (float) model.adapter().regularise();
+        }
     }
 
     /** Mean loss over the targets of some batches, without dropout. */
@@ -159,7 +185,7 @@ public final class Trainer implements AutoCloseable {
         return optimiser.steps();
     }
 
-    public AdamW optimiser() {
+    public Optimiser optimiser() {
         return optimiser;
     }
 

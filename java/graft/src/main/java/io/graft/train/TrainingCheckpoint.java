@@ -8,32 +8,28 @@ import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
  * A training run on disk: masters, optimiser state, step, data position and dropout seed in one safetensors file. The
  * file is replaced atomically, so that a process killed at any moment leaves a whole one.
  *
- * <p>Tensors: {@code parameter/<name>}, {@code m/<name>}, {@code v/<name>}, {@code directions/<name>},
- * {@code adapter/<name>}. The base model of an adapter is not in it.
+ * <p>Tensors: {@code parameter/<name>}, {@code adapter/<name>}, and what the optimiser calls its own, such as
+ * {@code m/<name>} and {@code v/<name>}. The base model of an adapter is not in it.
  */
 public final class TrainingCheckpoint {
     private static final String FORMAT = "graft-training-checkpoint";
     private static final String VERSION = "1";
+    private static final String PARAMETER = "parameter/";
     private static final String STATE = "adapter/";
 
     private TrainingCheckpoint() {}
 
-    static void save(Path file, AdamW optimiser, Adapter adapter, long position, long dropoutSeed) {
-        Map<String, Tensor> tensors = new HashMap<>();
-        for (int i = 0; i < optimiser.size(); i++) {
-            Parameter parameter = optimiser.parameter(i);
-            tensors.put("parameter/" + parameter.name(), parameter.master());
-            tensors.put("m/" + parameter.name(), optimiser.m(i));
-            tensors.put("v/" + parameter.name(), optimiser.v(i));
-            if (optimiser.directions(i) != null) {
-                tensors.put("directions/" + parameter.name(), optimiser.directions(i));
-            }
+    static void save(Path file, Optimiser optimiser, Adapter adapter, long position, long dropoutSeed) {
+        Map<String, Tensor> tensors = new HashMap<>(optimiser.state());
+        for (Parameter parameter : optimiser.parameters()) {
+            tensors.put(PARAMETER + parameter.name(), parameter.master());
         }
         adapter.state().forEach((name, tensor) -> tensors.put(STATE + name, tensor));
         SafetensorsWriter.write(
@@ -48,9 +44,11 @@ public final class TrainingCheckpoint {
     }
 
     /** Fills masters and optimiser; returns the data position. Nothing is changed when the file does not fit. */
-    static long restore(Path file, AdamW optimiser, Adapter adapter, long dropoutSeed) {
+    static long restore(Path file, Optimiser optimiser, Adapter adapter, long dropoutSeed) {
         try (SafetensorsFile source = SafetensorsFile.open(file)) {
             Map<String, String> metadata = source.metadata();
+            List<Parameter> parameters = optimiser.parameters();
+            Map<String, Tensor> moments = optimiser.state();
             expect(file, "format", metadata.get("format"), FORMAT);
             expect(file, "version", metadata.get("version"), VERSION);
             expect(file, "dropout_seed", metadata.get("dropout_seed"), Long.toString(dropoutSeed));
@@ -58,43 +56,29 @@ public final class TrainingCheckpoint {
                     file,
                     "number of tensors",
                     Integer.toString(source.names().size()),
-                    Integer.toString(3 * optimiser.size()
-                            + projected(optimiser)
-                            + adapter.state().size()));
-            for (int i = 0; i < optimiser.size(); i++) {
-                Parameter parameter = optimiser.parameter(i);
-                long[] shape = parameter.master().shape();
-                String name = "parameter/" + parameter.name();
-                expect(file, "shape of " + name, Arrays.toString(source.shape(name)), Arrays.toString(shape));
-                String moment = "m/" + parameter.name();
-                long[] momentShape = optimiser.m(i).shape();
-                expect(file, "shape of " + moment, Arrays.toString(source.shape(moment)), Arrays.toString(momentShape));
+                    Integer.toString(
+                            parameters.size() + moments.size() + adapter.state().size()));
+            for (Parameter parameter : parameters) {
+                expectShape(file, source, PARAMETER + parameter.name(), parameter.master());
             }
+            moments.forEach((name, tensor) -> expectShape(file, source, name, tensor));
             long step = number(file, metadata, "step");
             long position = number(file, metadata, "position");
             adapter.restoring(name -> source.shape(STATE + name));
-            for (int i = 0; i < optimiser.size(); i++) {
-                Parameter parameter = optimiser.parameter(i);
-                source.read("parameter/" + parameter.name(), parameter.master());
-                source.read("m/" + parameter.name(), optimiser.m(i));
-                source.read("v/" + parameter.name(), optimiser.v(i));
-                if (optimiser.directions(i) != null) {
-                    source.read("directions/" + parameter.name(), optimiser.directions(i));
-                }
+            for (Parameter parameter : parameters) {
+                source.read(PARAMETER + parameter.name(), parameter.master());
                 parameter.refreshValue();
             }
+            moments.forEach(source::read);
             adapter.state().forEach((name, tensor) -> source.read(STATE + name, tensor));
             optimiser.restore(step);
             return position;
         }
     }
 
-    private static int projected(AdamW optimiser) {
-        int count = 0;
-        for (int i = 0; i < optimiser.size(); i++) {
-            count += optimiser.directions(i) == null ? 0 : 1;
-        }
-        return count;
+    private static void expectShape(Path file, SafetensorsFile source, String name, Tensor tensor) {
+        String shape = Arrays.toString(tensor.shape());
+        expect(file, "shape of " + name, Arrays.toString(source.shape(name)), shape);
     }
 
     private static long number(Path file, Map<String, String> metadata, String key) {

@@ -5,6 +5,7 @@ import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.Dept;
+import io.graft.adapter.DyLora;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
@@ -24,6 +25,8 @@ import io.graft.adapter.Rows;
 import io.graft.adapter.Said;
 import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
+import io.graft.adapter.Sora;
+import io.graft.adapter.Ssf;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
@@ -44,6 +47,7 @@ import io.graft.io.PeftPromptTuningConfig;
 import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSaidConfig;
 import io.graft.io.PeftSketchTuneConfig;
+import io.graft.io.PeftSsfConfig;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -90,6 +94,17 @@ class GradientCheckTest {
         }
         if (kind.equals("ia3")) {
             return Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "v_proj", "up_proj", "o_proj", "down_proj")));
+        }
+        if (kind.equals("ssf")) {
+            return Ssf.create(PeftSsfConfig.of("base", LlamaConfig.PROJECTIONS));
+        }
+        if (kind.equals("dylora") || kind.equals("sora")) {
+            PeftLoraConfig terms = PeftLoraConfig.builder()
+                    .rank(4)
+                    .dropout(0.3)
+                    .targetPattern("all-linear")
+                    .build();
+            return kind.equals("sora") ? Sora.create(terms, 1, 2) : DyLora.create(terms, 2);
         }
         if (kind.equals("bitfit")) {
             return BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS));
@@ -176,6 +191,10 @@ class GradientCheckTest {
         "ia3, true, true",
         "sketchtune, false, false",
         "sketchtune, true, true",
+        "ssf, false, false",
+        "ssf, true, true",
+        "dylora, false, false",
+        "sora, true, true",
         "bitfit, false, false",
         "bitfit, true, true",
         "prompt, false, false",
