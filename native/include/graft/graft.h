@@ -16,6 +16,8 @@
 #include "graft/ops/cayley.h"
 #include "graft/ops/dora.h"
 #include "graft/ops/embedding.h"
+#include "graft/ops/group_sum.h"
+#include "graft/ops/hira.h"
 #include "graft/ops/ia3.h"
 #include "graft/ops/khatri_rao.h"
 #include "graft/ops/kronecker.h"

@@ -99,6 +99,17 @@ void check_integers_fit(const TensorCopy& copy) {
   }
 }
 
+void TensorTranspose::check() const {
+  check_tensor("x", x);
+  check_float("x", *x);
+  check_shape("x", *x, {-1, -1});
+  check_tensor("y", y);
+  check_shape("y", *y, {x->shape[1], x->shape[0]});
+  check_same_dtype("y", *y, "x", *x);
+  check_no_overlap("y", y, "x", x);
+  if (elements(*y) > 0) check_apart("y", *y);
+}
+
 }  // namespace graft::ops
 
 using namespace graft;
@@ -115,5 +126,9 @@ graft_status graft_tensor_fill(graft_context* context, double value, graft_tenso
 
 graft_status graft_tensor_add(graft_context* context, const graft_tensor* x, graft_tensor* y) {
   return core::guard("graft_tensor_add", [&] { dispatch(context, ops::TensorAdd{x, y}); });
+}
+
+graft_status graft_tensor_transpose(graft_context* context, const graft_tensor* x, graft_tensor* y) {
+  return core::guard("graft_tensor_transpose", [&] { dispatch(context, ops::TensorTranspose{x, y}); });
 }
 }

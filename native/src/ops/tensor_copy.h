@@ -1,4 +1,4 @@
-// Arguments of tensor_copy, tensor_fill and tensor_add; the contract is graft/ops/tensor_copy.h.
+// Arguments of tensor_copy, tensor_fill, tensor_add and tensor_transpose; the contract is graft/ops/tensor_copy.h.
 #pragma once
 
 #include "graft/tensor.h"
@@ -19,6 +19,12 @@ struct TensorFill {
 };
 
 struct TensorAdd {
+  const graft_tensor* x;
+  graft_tensor* y;
+  void check() const;
+};
+
+struct TensorTranspose {
   const graft_tensor* x;
   graft_tensor* y;
   void check() const;

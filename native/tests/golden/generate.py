@@ -101,7 +101,19 @@ def block_diagonal():
             y=x @ m, dx=dy @ m.T, dr=dr.sum(0, keepdims=True) if shared else dr))
 
 
-OPERATORS = {function.__name__: function for function in (kronecker_layer, loha_layer, cayley, block_diagonal)}
+def hira_layer():
+    for case, (t, n, k, r) in {"small": (4, 6, 5, 2), "large": (9, 20, 33, 3)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        x, w, dy = values(random, t, k), values(random, n, k), values(random, t, n)
+        a, b = values(random, r, k), values(random, n, r)
+        merged = w * (1 + b @ a)
+        h = (dy.T @ x) * w
+        write("hira_layer", case, dict(x=x, w=w, dy=dy, a=a, b=b), dict(
+            y=x @ merged.T, dx=dy @ merged, da=b.T @ h, db=h @ a.T, merged=merged))
+
+
+OPERATORS = {function.__name__: function for function in (kronecker_layer, loha_layer, cayley, block_diagonal,
+                                                      hira_layer)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or OPERATORS:

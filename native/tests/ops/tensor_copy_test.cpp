@@ -172,6 +172,24 @@ TEST(TensorAdd, FastAgreesWithReference) {
   EXPECT_EQ(y.get(), (std::vector<double>{1 + 0x1p-50, 2, 4}));
 }
 
+TEST(TensorTranspose, EveryFloatAndPitch) {
+  const Context c(2);
+  for (graft_dtype dtype : {kF32, kF64, kBf16, kF16}) {
+    Tensor x(c, dtype, {2, 3}, 5), y(c, dtype, {3, 2}, 4), wrong(c, dtype, {2, 3}), none(c, dtype, {0, 3}),
+        empty(c, dtype, {3, 0});
+    x.set({1, 2, 3, 4, 5, 6});
+    GRAFT_ASSERT_OK(graft_tensor_transpose(c, x, y));
+    EXPECT_EQ(y.get(), (std::vector<double>{1, 4, 2, 5, 3, 6}));
+    GRAFT_EXPECT_OK(graft_tensor_transpose(c, none, empty));
+    expect_error(graft_tensor_transpose(c, x, wrong), GRAFT_SHAPE_MISMATCH, {"y [2, 3]", "[3, 2]"});
+    expect_error(graft_tensor_transpose(c, x, x), GRAFT_SHAPE_MISMATCH, {"y [2, 3]"});
+  }
+  Tensor ids(c, kI32, {2, 3}), square(c, kF32, {3, 3}), bf16(c, kBf16, {3, 3});
+  expect_error(graft_tensor_transpose(c, ids, ids), GRAFT_INVALID_ARGUMENT, {"x [2, 3] i32"});
+  expect_error(graft_tensor_transpose(c, square, square), GRAFT_INVALID_ARGUMENT, {"y", "overlaps x"});
+  expect_error(graft_tensor_transpose(c, square, bf16), GRAFT_INVALID_ARGUMENT, {"y", "bf16"});
+}
+
 TEST(TensorCopy, BadArguments) {
   const Context c;
   Tensor x(c, kF32, {4, 6}), y(c, kF32, {4, 6}), thin(c, kF32, {4, 5}), ids(c, kI32, {4, 6}), flat(c, kF32, {24});

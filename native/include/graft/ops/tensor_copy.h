@@ -1,4 +1,4 @@
-/** Copy with conversion and fill. */
+/** Copy with conversion, fill, add and transpose. */
 #ifndef GRAFT_OPS_TENSOR_COPY_H
 #define GRAFT_OPS_TENSOR_COPY_H
 
@@ -17,6 +17,9 @@ GRAFT_API graft_status graft_tensor_fill(graft_context* context, double value, g
 
 /** y += x, floats of one shape, any strides; sums in fp32. */
 GRAFT_API graft_status graft_tensor_add(graft_context* context, const graft_tensor* x, graft_tensor* y);
+
+/** y [C, R] = xᵀ, x [R, C] of the same dtype, one of the floats. */
+GRAFT_API graft_status graft_tensor_transpose(graft_context* context, const graft_tensor* x, graft_tensor* y);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-// tensor_copy, tensor_fill and tensor_add in plain loops over all pairs of dtypes.
+// tensor_copy, tensor_fill, tensor_add and tensor_transpose in plain loops over all pairs of dtypes.
 #include "ops/tensor_copy.h"
 
 #include "core/context.h"
@@ -33,6 +33,15 @@ void run(core::Context&, const ops::TensorAdd& a) {
     using C = decltype(compute);
     const View<C> x(*a.x), y(*a.y);
     for_each_index(*a.y, [&](auto... index) { y.add(x(index...), index...); });
+  });
+}
+
+void run(core::Context& context, const ops::TensorTranspose& a) {
+  core::visit_any(a.x->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, a.y->shape[0], [&](std::int64_t i, int) {
+      for (std::int64_t j = 0; j < a.y->shape[1]; ++j) element<T>(*a.y, i, j, 0, 0) = element<T>(*a.x, j, i, 0, 0);
+    });
   });
 }
 

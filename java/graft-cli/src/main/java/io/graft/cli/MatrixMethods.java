@@ -1,14 +1,29 @@
 package io.graft.cli;
 
+import io.graft.adapter.Adapter;
+import io.graft.adapter.Compacter;
+import io.graft.adapter.Glora;
+import io.graft.adapter.Hira;
+import io.graft.adapter.Hiwi;
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.adapter.Oft;
+import io.graft.adapter.Peqa;
+import io.graft.adapter.QaLora;
 import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftCompacterConfig;
+import io.graft.io.PeftGloraConfig;
+import io.graft.io.PeftHiraConfig;
+import io.graft.io.PeftHiwiConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftOftConfig;
+import io.graft.io.PeftPeqaConfig;
+import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.PeftSaidConfig;
+import java.nio.file.Path;
 import java.util.List;
 
 /** The methods whose change of a weight is a matrix of another form than a low-rank product; part of {@link MethodTable}. */
@@ -64,5 +79,85 @@ final class MatrixMethods {
                     1e-2,
                     (options, seed) -> Said.create(PeftSaidConfig.of(
                             options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.dimension, seed)),
-                    (folder, train) -> train ? Said.load(folder) : Said.frozen(folder)));
+                    (folder, train) -> train ? Said.load(folder) : Said.frozen(folder)),
+            new Method(
+                    "qalora",
+                    "QA-LoRA",
+                    "LORA",
+                    2e-3,
+                    MatrixMethods::qaLora,
+                    (folder, train) -> train ? QaLora.load(folder) : QaLora.frozen(folder)),
+            new Method(
+                    "hira",
+                    "HiRA",
+                    "HIRA",
+                    1e-2,
+                    (options, seed) -> Hira.create(
+                            PeftHiraConfig.of(
+                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
+                            seed),
+                    (folder, train) -> train ? Hira.load(folder) : Hira.frozen(folder)),
+            new Method(
+                    "glora",
+                    "GLoRA",
+                    "GLORA",
+                    5e-3,
+                    (options, seed) -> Glora.create(
+                            PeftGloraConfig.of(
+                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
+                            seed),
+                    (folder, train) -> train ? Glora.load(folder) : Glora.frozen(folder)),
+            new Method(
+                    "hiwi",
+                    "HiWi",
+                    "HIWI",
+                    2e-3,
+                    (options, seed) -> Hiwi.create(
+                            PeftHiwiConfig.of(
+                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
+                            seed),
+                    (folder, train) -> train ? Hiwi.load(folder) : Hiwi.frozen(folder)),
+            new Method(
+                    "compacter",
+                    "Compacter",
+                    "COMPACTER",
+                    1e-2,
+                    (options, seed) -> Compacter.create(
+                            PeftCompacterConfig.of(
+                                    options.baseModel,
+                                    options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
+                                    options.rank),
+                            seed),
+                    (folder, train) -> train ? Compacter.load(folder) : Compacter.frozen(folder)),
+            new Method(
+                    "peqa",
+                    "PEQA",
+                    "PEQA",
+                    5e-3,
+                    (options, seed) -> Peqa.create(PeftPeqaConfig.of(
+                            options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.bits, options.groups)),
+                    (folder, train) -> train ? Peqa.load(folder) : Peqa.frozen(folder)));
+
+    private static Adapter qaLora(MethodOptions options, long seed) {
+        int group = options.groupSize == null ? group(LlamaConfig.read(Path.of(options.baseModel))) : options.groupSize;
+        return QaLora.create(
+                PeftQaLoraConfig.of(
+                        options.baseModel,
+                        options.targets(LlamaConfig.PROJECTIONS),
+                        options.rank,
+                        options.alpha(),
+                        group),
+                seed);
+    }
+
+    /** 16, or less where that does not divide the inputs of a layer. */
+    private static int group(LlamaConfig model) {
+        int group = 16;
+        while (model.hiddenSize() % group != 0
+                || model.intermediateSize() % group != 0
+                || model.headDim() * model.heads() % group != 0) {
+            group /= 2;
+        }
+        return group;
+    }
 }

@@ -41,7 +41,7 @@ public record Method(
 
     static final String COMBINED = "COMBINED";
 
-    /** What trains over any codes, which LoftQ only does while they are made, and SketchTune only over its own. */
+    /** What trains over any codes, which LoftQ only does while they are made, and SketchTune and PEQA only over sketches. */
     private static final Set<String> ON_CODES = Set.of(
             "lora",
             "lora+",
@@ -56,6 +56,11 @@ public record Method(
             "lokr",
             "loha",
             "oft",
+            "qalora",
+            "hira",
+            "glora",
+            "hiwi",
+            "compacter",
             "paca",
             "s2ft",
             "bitfit",
@@ -82,7 +87,7 @@ public record Method(
         return MethodTable.ALL.stream()
                 .filter(method -> switch (method.name) {
                     case "loftq" -> stored == Weight.Kind.DENSE && codes;
-                    case "sketchtune" -> stored == Weight.Kind.SKETCH || !codes;
+                    case "sketchtune", "peqa" -> stored == Weight.Kind.SKETCH || !codes;
                     default -> !codes || ON_CODES.contains(method.name);
                 })
                 .toList();

@@ -46,6 +46,14 @@ public final class MethodOptions {
             description = "OFT: inputs that a rotation turns together (default: ${DEFAULT-VALUE}).")
     int blockSize = 32;
 
+    @Option(
+            names = "--group-size",
+            paramLabel = "N",
+            description =
+                    "QA-LoRA: neighbouring inputs that share a column of A (default: 16, or the largest of 8, 4, 2"
+                            + " and 1 that divides the inputs of every layer).")
+    Integer groupSize;
+
     @Option(names = "--exact", description = "OFT: exact rotations instead of the first terms of their series.")
     boolean exact;
 
@@ -208,14 +216,14 @@ public final class MethodOptions {
             names = "--bits",
             paramLabel = "2|3|4",
             description =
-                    "SketchTune over dense layers: bits of a code (default: ${DEFAULT-VALUE}). They become sketches"
+                    "SketchTune, PEQA over dense layers: bits of a code (default: ${DEFAULT-VALUE}). They become sketches"
                             + " without calibration; `graft sketch` makes better ones.")
     int bits = 4;
 
     @Option(
             names = "--groups",
             paramLabel = "N",
-            description = "SketchTune over dense layers: tables of each row (default: ${DEFAULT-VALUE}).")
+            description = "SketchTune, PEQA over dense layers: tables of each row (default: ${DEFAULT-VALUE}).")
     int groups = 4;
 
     /** What --columns takes. */

@@ -15,6 +15,7 @@ import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
 import io.graft.adapter.Miss;
 import io.graft.adapter.Paca;
+import io.graft.adapter.QaLora;
 import io.graft.adapter.RowSelection;
 import io.graft.adapter.Rows;
 import io.graft.adapter.Shira;
@@ -32,6 +33,7 @@ import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftSsfConfig;
@@ -288,7 +290,10 @@ final class MethodTable {
         return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
     }
 
-    private static Lora lora(Path folder, boolean train) {
+    private static Adapter lora(Path folder, boolean train) {
+        if (PeftQaLoraConfig.describes(folder)) {
+            return train ? QaLora.load(folder) : QaLora.frozen(folder);
+        }
         return train ? Lora.load(folder) : Lora.frozen(folder);
     }
 

@@ -82,7 +82,7 @@ public final class OpenModel implements AutoCloseable {
     /** Says so where dense layers became sketches without calibration. */
     public void remark(Output out) {
         if (sketchedHere) {
-            out.note("SketchTune: dense layers became sketches without calibration; `graft sketch` makes better ones");
+            out.note("dense layers became sketches without calibration; `graft sketch` makes better ones");
         }
     }
 

@@ -126,6 +126,11 @@ public interface Adapter {
         return true;
     }
 
+    /** Whether the codes of a quantised base can hold it too; {@link #merge} refuses those that cannot. */
+    default boolean mergesIntoCodes() {
+        return false;
+    }
+
     /**
      * Folds everything into the base model's weights.
      *

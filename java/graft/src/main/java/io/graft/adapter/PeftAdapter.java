@@ -8,6 +8,7 @@ import io.graft.nn.Attachment;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -157,12 +158,17 @@ public abstract class PeftAdapter implements Adapter {
         unread.remove(key);
     }
 
+    /** The shape of a tensor of the file. */
+    final long[] shapeInFile(String key) {
+        return file.shape(key);
+    }
+
     /** Reads a matrix whose transpose the file holds. */
     final void readTransposed(String key, Tensor into) {
         try (Scope staging = into.scope().context().scope()) {
             Tensor stored = staging.tensor(Memory.WORKSPACE, into.dtype(), into.size(1), into.size(0));
             read(key, stored);
-            transpose(stored, into);
+            TensorOps.transpose(into.scope().context(), stored, into);
         }
     }
 
@@ -170,19 +176,6 @@ public abstract class PeftAdapter implements Adapter {
     final Parameter storedTransposed(Parameter parameter) {
         transposed.add(key(parameter));
         return parameter;
-    }
-
-    private static void transpose(Tensor from, Tensor to) {
-        int rows = (int) from.size(0);
-        int columns = (int) from.size(1);
-        double[] values = from.doubles();
-        double[] turned = new double[values.length];
-        for (int i = 0; i < rows; i++) {
-            for (int j = 0; j < columns; j++) {
-                turned[j * rows + i] = values[i * columns + j];
-            }
-        }
-        to.set(turned);
     }
 
     /** A tensor of the adapter in the dtype of masters. */
@@ -268,7 +261,7 @@ public abstract class PeftAdapter implements Adapter {
 
     private static Tensor transpose(Scope scope, Tensor matrix) {
         Tensor turned = scope.tensor(Memory.WORKSPACE, matrix.dtype(), matrix.size(1), matrix.size(0));
-        transpose(matrix, turned);
+        TensorOps.transpose(scope.context(), matrix, turned);
         return turned;
     }
 

@@ -107,7 +107,8 @@ public final class SketchTune extends PeftAdapter {
         return new TrainedTable(train(scope, new Parameter(key + GRID, table)));
     }
 
-    private static long checksum(Weight weight) {
+    /** The CRC-32 of the codes of a sketch. */
+    static long checksum(Weight weight) {
         CRC32 sum = new CRC32();
         sum.update(weight.codes().buffer());
         return sum.getValue();

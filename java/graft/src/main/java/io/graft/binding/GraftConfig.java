@@ -26,6 +26,8 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/cayley.h",
                             "graft/ops/dora.h",
                             "graft/ops/embedding.h",
+                            "graft/ops/group_sum.h",
+                            "graft/ops/hira.h",
                             "graft/ops/ia3.h",
                             "graft/ops/khatri_rao.h",
                             "graft/ops/kronecker.h",

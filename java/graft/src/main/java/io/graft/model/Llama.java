@@ -354,7 +354,9 @@ public final class Llama implements Adaptable, AutoCloseable {
      */
     public void merge() {
         if (options.adapter() != null) {
-            layers.expectDense("merge");
+            if (!options.adapter().mergesIntoCodes()) {
+                layers.expectDense("merge");
+            }
             release();
             options.adapter().merge();
             trainable = List.of();

@@ -10,20 +10,26 @@ import io.graft.tensor.Weight;
 
 /**
  * A small network beside a projection or behind it: {@code y = x Wᵀ + f(x Aᵀ) Bᵀ}, or {@code y = z + f(z Aᵀ) Bᵀ} with
- * {@code z = x Wᵀ}. Kept are the network's inner state and, behind a projection, z. A and B are used in the compute dtype,
- * beside their masters.
+ * {@code z = x Wᵀ}. Kept are the network's inner state and, behind a projection, z. A and B are matrices in the compute
+ * dtype, beside their masters, or sums of Kronecker products.
  */
 public final class Bottleneck implements Attachment {
-    private final Parameter down;
-    private final Parameter up;
+    private final TrainedMap down;
+    private final TrainedMap up;
     private final Activation.Kind kind;
     private final boolean parallel;
-    private final Weight downWeight;
-    private final Weight upWeight;
     private final SharedBuffers buffers;
     private Tensor lastKept;
     private Tensor lastLayer;
     private Tensor lastInner;
+
+    private Bottleneck(TrainedMap down, TrainedMap up, Activation.Kind kind, boolean parallel, SharedBuffers buffers) {
+        this.down = down;
+        this.up = up;
+        this.kind = kind;
+        this.parallel = parallel;
+        this.buffers = buffers;
+    }
 
     /**
      * @param down A [size, in], or [size, out] behind a projection
@@ -33,22 +39,39 @@ public final class Bottleneck implements Attachment {
      */
     public Bottleneck(
             Scope scope, Parameter down, Parameter up, Activation.Kind kind, boolean parallel, SharedBuffers buffers) {
-        this.down = down;
-        this.up = up;
-        this.kind = kind;
-        this.parallel = parallel;
-        this.buffers = buffers;
-        downWeight = scope.weight(down.value());
-        upWeight = scope.weight(up.value());
+        this(TrainedMap.Dense.of(scope, down), TrainedMap.Dense.of(scope, up), kind, parallel, buffers);
+    }
+
+    /** A factor of a sum of Kronecker products of n by n matrices that layers share and of low-rank ones. */
+    public record Hypercomplex(Parameter b, Parameter a) {}
+
+    /**
+     * With A and B that are {@code Σ rule[m] ⊗ (b[m] a[m])} (Compacter, arXiv 2106.04647, equation 6).
+     *
+     * @param rule [n, n, n]
+     */
+    public static Bottleneck hypercomplex(
+            Parameter rule,
+            Hypercomplex down,
+            Hypercomplex up,
+            Activation.Kind kind,
+            boolean parallel,
+            SharedBuffers buffers) {
+        return new Bottleneck(
+                KroneckerSum.of(rule, down.b(), down.a(), 1),
+                KroneckerSum.of(rule, up.b(), up.a(), 1),
+                kind,
+                parallel,
+                buffers);
     }
 
     private int size() {
-        return (int) downWeight.n();
+        return down.outputs();
     }
 
     @Override
     public int kept() {
-        return parallel ? size() : (int) upWeight.n() + size();
+        return parallel ? size() : up.outputs() + size();
     }
 
     @Override
@@ -57,11 +80,11 @@ public final class Bottleneck implements Attachment {
         Tensor inner = inner(kept, y);
         if (parallel) {
             Linear.forward(context, x, weight, null, accumulate, y);
-            Linear.forward(context, x, downWeight, null, false, inner);
+            down.forward(context, x, false, inner);
         } else {
             Tensor z = layer(kept, accumulate, y);
             Linear.forward(context, x, weight, null, false, z);
-            Linear.forward(context, z, downWeight, null, false, inner);
+            down.forward(context, z, false, inner);
             if (accumulate) {
                 TensorOps.add(context, z, y);
             } else if (z != y) {
@@ -69,7 +92,7 @@ public final class Bottleneck implements Attachment {
             }
         }
         Activation.forward(context, kind, inner, inner);
-        Linear.forward(context, inner, upWeight, null, true, y);
+        up.forward(context, inner, true, y);
     }
 
     @Override
@@ -80,17 +103,17 @@ public final class Bottleneck implements Attachment {
         Context context = pass.context();
         Tensor inner = inner(kept, dy);
         Tensor dinner = buffers.get(dy, size(), SharedBuffers.Use.INNER);
-        Linear.backward(context, dy, inner, upWeight, false, dinner, up.gradient(), null);
+        up.backward(context, dy, inner, false, dinner);
         Activation.backward(context, kind, dinner, inner, dinner);
         if (parallel) {
             if (dx != null) {
                 Linear.backward(context, dy, null, weight, accumulate, dx, null, null);
             }
-            Linear.backward(context, dinner, trainable() ? x : null, downWeight, true, dx, down.gradient(), null);
+            down.backward(context, dinner, x, true, dx);
         } else {
-            Tensor dlayer = buffers.get(dy, upWeight.n(), SharedBuffers.Use.LAYER);
+            Tensor dlayer = buffers.get(dy, up.outputs(), SharedBuffers.Use.LAYER);
             TensorOps.copy(context, dy, dlayer);
-            Linear.backward(context, dinner, layer(kept, false, null), downWeight, true, dlayer, down.gradient(), null);
+            down.backward(context, dinner, layer(kept, false, null), true, dlayer);
             if (dx != null) {
                 Linear.backward(context, dlayer, null, weight, accumulate, dx, null, null);
             }
@@ -109,7 +132,7 @@ public final class Bottleneck implements Attachment {
     /** z [T, out]: in what is kept, or where that is null in y itself or, if y holds something, in a buffer. */
     private Tensor layer(Tensor kept, boolean accumulate, Tensor y) {
         if (kept == null) {
-            return accumulate ? buffers.get(y, upWeight.n(), SharedBuffers.Use.LAYER) : y;
+            return accumulate ? buffers.get(y, up.outputs(), SharedBuffers.Use.LAYER) : y;
         }
         split(kept);
         return lastLayer;
@@ -119,8 +142,8 @@ public final class Bottleneck implements Attachment {
     private void split(Tensor kept) {
         if (kept != lastKept) {
             lastKept = kept;
-            lastInner = parallel ? kept : kept.columns(upWeight.n(), kept.size(1));
-            lastLayer = parallel ? null : kept.columns(0, upWeight.n());
+            lastInner = parallel ? kept : kept.columns(up.outputs(), kept.size(1));
+            lastLayer = parallel ? null : kept.columns(0, up.outputs());
         }
     }
 
@@ -140,7 +163,7 @@ public final class Bottleneck implements Attachment {
     /** Refused: the network is not linear. */
     @Override
     public void merge(Weight weight) {
-        throw new UnsupportedOperationException("Bottleneck.merge: " + down.name()
+        throw new UnsupportedOperationException("Bottleneck.merge: a network with an activation"
                 + " cannot become part of a weight; keep the adapter beside the model");
     }
 }

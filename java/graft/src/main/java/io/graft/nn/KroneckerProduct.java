@@ -1,6 +1,5 @@
 package io.graft.nn;
 
-import io.graft.ops.Kronecker;
 import io.graft.ops.Linear;
 import io.graft.tensor.Context;
 import io.graft.tensor.Tensor;
@@ -12,30 +11,11 @@ import io.graft.tensor.Weight;
  */
 public final class KroneckerProduct implements Attachment {
     private final FactoredMatrix first;
-    private final double scale;
-    private final Factor w1Factor;
-    private final Factor bFactor;
-    private final Factor aFactor;
+    private final KroneckerSum product;
 
-    /** A factor as the op wants it: the only term of a sum. */
-    private record Factor(Tensor value, Tensor gradient) {
-        static Factor of(Parameter parameter) {
-            return parameter == null
-                    ? new Factor(null, null)
-                    : new Factor(only(parameter.value()), only(parameter.gradient()));
-        }
-
-        private static Tensor only(Tensor matrix) {
-            return matrix == null ? null : matrix.reshape(1, matrix.size(0), matrix.size(1));
-        }
-    }
-
-    private KroneckerProduct(Parameter w1, FactoredMatrix first, Parameter b, Parameter a, double scale) {
+    private KroneckerProduct(FactoredMatrix first, KroneckerSum product) {
         this.first = first;
-        this.scale = scale;
-        this.w1Factor = Factor.of(w1);
-        this.bFactor = Factor.of(b);
-        this.aFactor = Factor.of(a);
+        this.product = product;
     }
 
     /**
@@ -44,12 +24,12 @@ public final class KroneckerProduct implements Attachment {
      * @param a [r, in / q] or null: w2 is b a, or b
      */
     public static KroneckerProduct of(Parameter w1, Parameter b, Parameter a, double scale) {
-        return new KroneckerProduct(w1, null, b, a, scale);
+        return new KroneckerProduct(null, KroneckerSum.of(w1, b, a, scale));
     }
 
     /** The same with a first factor that is a product itself. */
     public static KroneckerProduct of(FactoredMatrix w1, Parameter b, Parameter a, double scale) {
-        return new KroneckerProduct(w1.product(), w1, b, a, scale);
+        return new KroneckerProduct(w1, KroneckerSum.of(w1.product(), b, a, scale));
     }
 
     @Override
@@ -60,7 +40,7 @@ public final class KroneckerProduct implements Attachment {
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Linear.forward(pass.context(), x, weight, null, accumulate, y);
-        Kronecker.forward(pass.context(), x, w1Factor.value, bFactor.value, aFactor.value, scale, true, y);
+        product.forward(pass.context(), x, true, y);
     }
 
     @Override
@@ -72,21 +52,7 @@ public final class KroneckerProduct implements Attachment {
         if (first != null) {
             first.zeroGradient();
         }
-        if (dx != null || trainable()) {
-            Kronecker.backward(
-                    context,
-                    dy,
-                    trainable() ? x : null,
-                    w1Factor.value,
-                    bFactor.value,
-                    aFactor.value,
-                    scale,
-                    true,
-                    dx,
-                    w1Factor.gradient,
-                    bFactor.gradient,
-                    aFactor.gradient);
-        }
+        product.backward(context, dy, x, true, dx);
         if (first != null) {
             first.handOn(context);
         }
@@ -94,7 +60,7 @@ public final class KroneckerProduct implements Attachment {
 
     @Override
     public boolean trainable() {
-        return bFactor.gradient != null;
+        return product.trainable();
     }
 
     @Override
@@ -111,7 +77,6 @@ public final class KroneckerProduct implements Attachment {
 
     @Override
     public void merge(Weight weight) {
-        Kronecker.merge(
-                weight.scope().context(), weight, w1Factor.value, bFactor.value, aFactor.value, scale, weight.matrix());
+        product.merge(weight);
     }
 }

@@ -3,12 +3,13 @@ package io.graft.ops;
 import static io.graft.binding.Native.graft_tensor_add;
 import static io.graft.binding.Native.graft_tensor_copy;
 import static io.graft.binding.Native.graft_tensor_fill;
+import static io.graft.binding.Native.graft_tensor_transpose;
 
 import io.graft.binding.Status;
 import io.graft.tensor.Context;
 import io.graft.tensor.Tensor;
 
-/** Copy with conversion, fill and add. */
+/** Copy with conversion, fill, add and transpose. */
 public final class TensorOps {
     private TensorOps() {}
 
@@ -32,6 +33,14 @@ public final class TensorOps {
     public static void add(Context context, Tensor x, Tensor y) {
         synchronized (context) {
             Status.check(graft_tensor_add(context.pointer(), Tensor.pointer(context, x), Tensor.pointer(context, y)));
+        }
+    }
+
+    /** y [C, R] = xᵀ of x [R, C], floats of one type. */
+    public static void transpose(Context context, Tensor x, Tensor y) {
+        synchronized (context) {
+            Status.check(
+                    graft_tensor_transpose(context.pointer(), Tensor.pointer(context, x), Tensor.pointer(context, y)));
         }
     }
 }

@@ -2,9 +2,14 @@ package io.graft.adapter;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.io.PeftCompacterConfig;
+import io.graft.io.PeftGloraConfig;
+import io.graft.io.PeftHiraConfig;
+import io.graft.io.PeftHiwiConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftOftConfig;
+import io.graft.io.PeftQaLoraConfig;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
@@ -42,13 +47,31 @@ class MatrixAdaptersTest {
      */
     private record Kind(Supplier<Adapter> fresh, Function<Path, Adapter> load, boolean codes) {}
 
-    private static final Map<String, Kind> KINDS = Map.of(
-            "loha", new Kind(() -> Loha.create(PeftLohaConfig.of("", ALL, 2, 4), 5), Loha::load, true),
-            "oft", new Kind(() -> Oft.create(PeftOftConfig.of("", ALL, 6, false), 5), Oft::load, true),
-            "oft_exact", new Kind(() -> Oft.create(PeftOftConfig.of("", ALL, 8, true), 5), Oft::load, true),
-            "lokr", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, false), 5), Lokr::load, true),
-            "lokr_both", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, true), 5), Lokr::load, true),
-            "krona", new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 99, 99, 4, false), 5), Lokr::load, true));
+    private static final Map<String, Kind> KINDS = Map.ofEntries(
+            Map.entry("loha", new Kind(() -> Loha.create(PeftLohaConfig.of("", ALL, 2, 4), 5), Loha::load, true)),
+            Map.entry("oft", new Kind(() -> Oft.create(PeftOftConfig.of("", ALL, 6, false), 5), Oft::load, true)),
+            Map.entry("oft_exact", new Kind(() -> Oft.create(PeftOftConfig.of("", ALL, 8, true), 5), Oft::load, true)),
+            Map.entry(
+                    "lokr",
+                    new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, false), 5), Lokr::load, true)),
+            Map.entry(
+                    "lokr_both",
+                    new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 2, 4, -1, true), 5), Lokr::load, true)),
+            Map.entry(
+                    "krona",
+                    new Kind(() -> Lokr.create(PeftLokrConfig.of("", ALL, 99, 99, 4, false), 5), Lokr::load, true)),
+            Map.entry(
+                    "qalora",
+                    new Kind(() -> QaLora.create(PeftQaLoraConfig.of("", ALL, 3, 6, 4), 5), QaLora::load, true)),
+            Map.entry("hira", new Kind(() -> Hira.create(PeftHiraConfig.of("", ALL, 3), 5), Hira::load, true)),
+            Map.entry("glora", new Kind(() -> Glora.create(PeftGloraConfig.of("", ALL, 3), 5), Glora::load, true)),
+            Map.entry("hiwi", new Kind(() -> Hiwi.create(PeftHiwiConfig.of("", ALL, 3), 5), Hiwi::load, true)),
+            Map.entry(
+                    "compacter",
+                    new Kind(
+                            () -> Compacter.create(PeftCompacterConfig.of("", List.of("o_proj", "down_proj"), 8), 5),
+                            Compacter::load,
+                            true)));
 
     static Stream<String> kinds() {
         return KINDS.keySet().stream().sorted();
@@ -80,7 +103,9 @@ class MatrixAdaptersTest {
                 Scope scope = context.scope();
                 Llama base = model(scope, null, dtype, Weight.Kind.DENSE);
                 Llama tuned = model(scope, KINDS.get(kind).fresh().get(), dtype, Weight.Kind.DENSE)) {
-            assertThat(tuned.logits(batch())).isEqualTo(base.logits(batch()));
+            // A network behind a projection rounds the layer's output before it is added to the residual stream.
+            double within = kind.equals("compacter") && dtype == DType.BF16 ? 0.02 : 0;
+            Golden.assertClose("logits", tuned.logits(batch()), base.logits(batch()), within);
             assertThat(tuned.trainable()).isNotEmpty();
         }
     }

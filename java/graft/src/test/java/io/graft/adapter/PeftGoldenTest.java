@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.io.PeftAdaLoraConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
@@ -52,6 +53,10 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lokr_both"),
                 Arguments.of("llama_gqa", "oft"),
                 Arguments.of("llama_gqa", "oft_exact"),
+                Arguments.of("llama_gqa", "qalora"),
+                Arguments.of("llama_gqa", "hira"),
+                Arguments.of("llama_gqa", "glora"),
+                Arguments.of("llama_gqa", "glora_vector"),
                 Arguments.of("llama_gqa", "adalora"),
                 Arguments.of("llama_gqa", "paca"),
                 Arguments.of("llama_gqa", "ln_tuning"),
@@ -345,11 +350,16 @@ class PeftGoldenTest {
     }
 
     private static PeftAdapter adapter(Path directory, boolean train) {
+        if (PeftQaLoraConfig.describes(directory)) {
+            return train ? QaLora.load(directory) : QaLora.frozen(directory);
+        }
         return switch (type(directory)) {
             case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
             case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
             case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
             case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
+            case "HIRA" -> train ? Hira.load(directory) : Hira.frozen(directory);
+            case "GLORA" -> train ? Glora.load(directory) : Glora.frozen(directory);
             case "OFT" -> train ? Oft.load(directory) : Oft.frozen(directory);
             case "LOHA" -> train ? Loha.load(directory) : Loha.frozen(directory);
             case "LOKR" -> train ? Lokr.load(directory) : Lokr.frozen(directory);

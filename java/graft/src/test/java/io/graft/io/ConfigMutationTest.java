@@ -105,6 +105,21 @@ class ConfigMutationTest {
             assertThat(config.blockSize(48)).isPositive();
             assertThat(config.terms()).isBetween(0, 16);
         });
+        mutate(config("qalora"), file -> {
+            PeftQaLoraConfig config = PeftQaLoraConfig.read(file);
+            assertThat(config.rank("q_proj")).isPositive();
+            assertThat(config.group()).isPositive();
+        });
+        mutate(config("hira"), file -> {
+            PeftHiraConfig config = PeftHiraConfig.read(file);
+            assertThat(config.rank("q_proj")).isPositive();
+            assertThat(config.initialisation()).isNotNull();
+        });
+        mutate(config("glora"), file -> {
+            PeftGloraConfig config = PeftGloraConfig.read(file);
+            assertThat(config.rank()).isPositive();
+            config.vectors();
+        });
         mutate(config("loha"), file -> {
             PeftLohaConfig config = PeftLohaConfig.read(file);
             assertThat(config.rank("q_proj")).isPositive();

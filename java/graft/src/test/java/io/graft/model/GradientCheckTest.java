@@ -4,10 +4,14 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
+import io.graft.adapter.Compacter;
 import io.graft.adapter.Dept;
 import io.graft.adapter.DyLora;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
+import io.graft.adapter.Glora;
+import io.graft.adapter.Hira;
+import io.graft.adapter.Hiwi;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
@@ -17,9 +21,11 @@ import io.graft.adapter.Miss;
 import io.graft.adapter.Oft;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.Paca;
+import io.graft.adapter.Peqa;
 import io.graft.adapter.PrefixPropagation;
 import io.graft.adapter.PrefixTuning;
 import io.graft.adapter.PromptTuning;
+import io.graft.adapter.QaLora;
 import io.graft.adapter.RowSelection;
 import io.graft.adapter.Rows;
 import io.graft.adapter.Said;
@@ -31,7 +37,11 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftCompacterConfig;
 import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftGloraConfig;
+import io.graft.io.PeftHiraConfig;
+import io.graft.io.PeftHiwiConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
@@ -40,10 +50,12 @@ import io.graft.io.PeftLstConfig;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftOftConfig;
 import io.graft.io.PeftPacaConfig;
+import io.graft.io.PeftPeqaConfig;
 import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
+import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSaidConfig;
 import io.graft.io.PeftSketchTuneConfig;
@@ -82,6 +94,33 @@ class GradientCheckTest {
                     PeftOftConfig.parse("test", """
                     {"peft_type": "OFT", "oft_block_size": 3, "init_weights": false, "block_share": %s,
                      "use_cayley_neumann": %s, "target_modules": "all-linear"}""".formatted(kind.equals("oft exact"), kind.equals("oft"))), 2);
+        }
+        if (kind.equals("qalora")) {
+            return QaLora.create(PeftQaLoraConfig.parse("test", """
+                    {"peft_type": "LORA", "use_qalora": true, "qalora_group_size": 2, "r": 3, "init_lora_weights": false,
+                     "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.equals("hira")) {
+            return Hira.create(PeftHiraConfig.parse("test", """
+                    {"peft_type": "HIRA", "r": 2, "init_weights": false, "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.startsWith("glora")) {
+            return Glora.create(
+                    PeftGloraConfig.parse("test", """
+                    {"peft_type": "GLORA", "r": 2, "init_weights": false, "config_A_B": "%s",
+                     "target_modules": "all-linear"}""".formatted(kind.equals("glora") ? "lora" : "vector")), 2);
+        }
+        if (kind.equals("hiwi")) {
+            return Hiwi.create(PeftHiwiConfig.parse("test", """
+                    {"peft_type": "HIWI", "r": 2, "non_linearity": "tanh"}"""), 2);
+        }
+        if (kind.equals("compacter")) {
+            return Compacter.create(PeftCompacterConfig.parse("test", """
+                    {"peft_type": "COMPACTER", "bottleneck_size": 4, "hypercomplex_division": 2, "phm_rank": 2,
+                     "non_linearity": "tanh"}"""), 2);
+        }
+        if (kind.equals("peqa")) {
+            return Peqa.create(PeftPeqaConfig.of("base", LlamaConfig.PROJECTIONS, 2, 2));
         }
         if (kind.equals("loha")) {
             return Loha.create(PeftLohaConfig.parse("test", """
@@ -183,6 +222,18 @@ class GradientCheckTest {
         "miss, true, true",
         "loha, false, false",
         "loha, true, true",
+        "qalora, false, false",
+        "qalora, true, true",
+        "hira, false, false",
+        "hira, true, true",
+        "glora, false, false",
+        "glora vector, true, true",
+        "hiwi, false, false",
+        "hiwi, true, true",
+        "compacter, false, false",
+        "compacter, true, true",
+        "peqa, false, false",
+        "peqa, true, true",
         "oft, false, false",
         "oft exact, true, true",
         "lokr, false, false",

@@ -37,6 +37,44 @@ class MatrixOpsTest extends SmallTensors {
     }
 
     @Test
+    void groupSum() {
+        Tensor y = tensor(1, 2);
+        GroupSum.forward(context, tensor(1, 4).set(1, 2, 3, 4), 2, y);
+        assertThat(y.floats()).containsExactly(6, 14);
+        Tensor dx = tensor(1, 4).set(1, 1, 1, 1);
+        GroupSum.backward(context, y, 0.5, true, dx);
+        assertThat(dx.floats()).containsExactly(4, 4, 8, 8);
+    }
+
+    /** W' = [1 2; 3 4] ⊙ (1 + [1; 2] [1 0]). */
+    @Test
+    void hira() {
+        Weight w = weight(0, 1, 2, 3, 4);
+        Tensor a = tensor(1, 2).set(1, 0);
+        Tensor b = tensor(2, 1).set(1, 2);
+        Tensor x = tensor(1, 2).set(1, 10);
+        Tensor y = tensor(1, 2);
+        Hira.forward(context, x, w, a, b, false, y);
+        assertThat(y.floats()).containsExactly(22, 49);
+        Tensor dx = tensor(1, 2);
+        Tensor da = tensor(1, 2);
+        Tensor db = tensor(2, 1);
+        Hira.backward(context, tensor(1, 2).set(1, 1), x, w, a, b, false, dx, da, db);
+        assertThat(dx.floats()).containsExactly(11, 6);
+        assertThat(da.floats()).containsExactly(7, 100);
+        assertThat(db.floats()).containsExactly(1, 3);
+        Hira.merge(context, w, a, b, w.matrix());
+        assertThat(w.matrix().floats()).containsExactly(2, 2, 9, 4);
+    }
+
+    @Test
+    void transpose() {
+        Tensor y = tensor(3, 2);
+        TensorOps.transpose(context, tensor(2, 3).set(1, 2, 3, 4, 5, 6), y);
+        assertThat(y.floats()).containsExactly(1, 4, 2, 5, 3, 6);
+    }
+
+    @Test
     void khatriRao() {
         Tensor u = tensor(1, 2).set(2, 3);
         Tensor v = tensor(2, 2).set(1, 2, 3, 4);

@@ -25,6 +25,8 @@ final class OpCatalog {
             Cayley.class,
             Dora.class,
             Embedding.class,
+            GroupSum.class,
+            Hira.class,
             Ia3.class,
             KhatriRao.class,
             Kronecker.class,

@@ -1,0 +1,68 @@
+package io.graft.io;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * The {@code adapter_config.json} of HiWi (arXiv 2305.16742), which PEFT does not know: {@code peft_type} HIWI beside PEFT's
+ * fields that select modules.
+ */
+public final class PeftHiwiConfig extends PeftConfig {
+    private static final Set<String> FUNCTIONS = Set.of("relu", "tanh");
+
+    private final int rank;
+    private final String nonLinearity;
+
+    PeftHiwiConfig(String file, ObjectNode json) {
+        this(new JsonFields(file, json), json);
+    }
+
+    private PeftHiwiConfig(JsonFields fields, ObjectNode json) {
+        super(fields, json, "HIWI", LlamaConfig.PROJECTIONS);
+        this.rank = fields.positive("r", 8);
+        this.nonLinearity = fields.text("non_linearity", "relu");
+        if (!FUNCTIONS.contains(nonLinearity)) {
+            throw fields.refuse("non_linearity", "is '" + nonLinearity + "', supported are relu and tanh");
+        }
+    }
+
+    /**
+     * Reads an {@code adapter_config.json}, or that of a directory.
+     *
+     * @throws FormatException if it is not that of HiWi, or asks for what Graft does not compute
+     */
+    public static PeftHiwiConfig read(Path path) {
+        Path file = file(path);
+        return new PeftHiwiConfig(file.toString(), Json.readObject(file));
+    }
+
+    /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
+    public static PeftHiwiConfig parse(String where, String json) {
+        return new PeftHiwiConfig(where, Json.readObject(where, json));
+    }
+
+    /** A new configuration, with relu. */
+    public static PeftHiwiConfig of(String baseModel, List<String> targets, int rank) {
+        ObjectNode json = fresh("HIWI", baseModel);
+        json.putNull("exclude_modules").put("non_linearity", "relu").put("r", rank);
+        json.set("target_modules", Json.toNode(targets));
+        return new PeftHiwiConfig("new HiWi configuration", json);
+    }
+
+    /** The width of the adapters. */
+    public int rank() {
+        return rank;
+    }
+
+    /** The activation: relu or tanh. */
+    public String nonLinearity() {
+        return nonLinearity;
+    }
+
+    @Override
+    public String toString() {
+        return "PeftHiwiConfig[r=" + rank + ", target_modules=" + json().get("target_modules") + "]";
+    }
+}

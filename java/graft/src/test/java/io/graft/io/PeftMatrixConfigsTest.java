@@ -1,0 +1,100 @@
+package io.graft.io;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+import java.util.function.Function;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The configurations of adapters whose change of a weight has a form of its own. */
+class PeftMatrixConfigsTest {
+    private static final Map<String, BiFunction<String, String, PeftConfig>> PARSERS = Map.of(
+            "LORA", PeftQaLoraConfig::parse,
+            "HIRA", PeftHiraConfig::parse,
+            "GLORA", PeftGloraConfig::parse,
+            "HIWI", PeftHiwiConfig::parse,
+            "COMPACTER", PeftCompacterConfig::parse,
+            "PEQA", PeftPeqaConfig::parse);
+
+    @TempDir
+    Path directory;
+
+    private static PeftConfig parse(String type, String fields) {
+        String json = "{\"peft_type\":\"" + type + "\"," + fields.replace('\'', '"') + "}";
+        return PARSERS.get(type).apply("test", json);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"hira, HIRA", "glora, GLORA", "glora_vector, GLORA", "qalora, LORA"})
+    void peftsFileIsWrittenAsItWas(String name, String type) throws Exception {
+        String text = Files.readString(Fixtures.path("adapters/llama_gqa/" + name + "/" + PeftConfig.FILE));
+        assertThat(PARSERS.get(type).apply("test", text).toJson().strip()).isEqualTo(text.strip());
+    }
+
+    @Test
+    void newOnesAreReadAgain() {
+        List<String> targets = List.of("q_proj");
+        PeftQaLoraConfig qalora = again(PeftQaLoraConfig.of("base", targets, 3, 6, 8), PeftQaLoraConfig::read);
+        assertThat(qalora.group()).isEqualTo(8);
+        assertThat(qalora.scale("q_proj")).isEqualTo(2);
+        assertThat(PeftQaLoraConfig.describes(directory)).isTrue();
+        assertThat(again(PeftHiraConfig.of("base", targets, 3), PeftHiraConfig::read)
+                        .rank("q_proj"))
+                .isEqualTo(3);
+        PeftGloraConfig glora = again(PeftGloraConfig.of("base", targets, 3), PeftGloraConfig::read);
+        assertThat(glora.vectors()).isFalse();
+        assertThat(glora.rank()).isEqualTo(3);
+        assertThat(again(PeftHiwiConfig.of("base", targets, 3), PeftHiwiConfig::read)
+                        .nonLinearity())
+                .isEqualTo("relu");
+        PeftCompacterConfig compacter = again(PeftCompacterConfig.of("base", targets, 12), PeftCompacterConfig::read);
+        assertThat(List.of(compacter.size(), compacter.division(), compacter.rank()))
+                .containsExactly(12, 4, 1);
+        PeftPeqaConfig peqa = again(PeftPeqaConfig.of("base", targets, 3, 2), PeftPeqaConfig::read);
+        assertThat(peqa.bits()).isEqualTo(3);
+        assertThat(peqa.withSketches(4, 8).groups()).isEqualTo(8);
+    }
+
+    private <C extends PeftConfig> C again(C config, Function<Path, C> read) {
+        config.write(directory);
+        C found = read.apply(directory);
+        assertThat(found).hasToString(config.toString());
+        assertThat(found.targets("model.layers.0.self_attn.q_proj")).isTrue();
+        assertThat(found.targets("model.layers.0.self_attn.v_proj")).isFalse();
+        return found;
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "LORA | 'r':4 | field 'use_qalora' is not true",
+                "LORA | 'use_qalora':true,'lora_dropout':0.5 | field 'lora_dropout' is 0.5, supported beside use_qalora is 0",
+                "LORA | 'use_qalora':true,'use_dora':true | field 'use_dora' is true, supported beside use_qalora is false",
+                "LORA | 'use_qalora':true,'qalora_group_size':0 | field 'qalora_group_size' is 0, expected at least 1",
+                "LORA | 'use_qalora':true,'lora_bias':true | field 'lora_bias' is true, which is not supported",
+                "HIRA | 'hira_dropout':0.1 | field 'hira_dropout' is 0.1, supported is 0",
+                "HIRA | 'init_weights':'x' | field 'init_weights' is \"x\", supported are true, false and gaussian",
+                "HIRA | 'r':0 | field 'r' is 0, expected at least 1",
+                "GLORA | 'config_A_B':'constant' | field 'config_A_B' is 'constant', supported are lora and vector",
+                "GLORA | 'bias':'all' | field 'bias' is \"all\", supported is none",
+                "HIWI | 'non_linearity':'gelu' | field 'non_linearity' is 'gelu', supported are relu and tanh",
+                "COMPACTER | 'bottleneck_size':6 | field 'bottleneck_size' is 6, expected a multiple of hypercomplex_division 4",
+                "COMPACTER | 'non_linearity':'gelu' | field 'non_linearity' is 'gelu', supported are relu and tanh",
+                "PEQA | 'bits':5 | field 'bits' is 5, supported are 2, 3 and 4"
+            })
+    void whatIsNotComputedIsRefused(String type, String fields, String message) {
+        assertThatThrownBy(() -> parse(type, fields))
+                .isInstanceOf(FormatException.class)
+                .hasMessage("test: " + message);
+    }
+}
