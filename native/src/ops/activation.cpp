@@ -9,8 +9,8 @@ using namespace core;
 namespace {
 
 void check_kind(std::int32_t kind) {
-  if (kind != GRAFT_ACTIVATION_RELU && kind != GRAFT_ACTIVATION_TANH)
-    fail(GRAFT_INVALID_ARGUMENT, "kind is %d, must be 0 (relu) or 1 (tanh)", kind);
+  if (kind < GRAFT_ACTIVATION_RELU || kind > GRAFT_ACTIVATION_SIGMOID)
+    fail(GRAFT_INVALID_ARGUMENT, "kind is %d, must be 0 (relu), 1 (tanh) or 2 (sigmoid)", kind);
 }
 
 /** `tensor` is as `other` is, and shares no memory with it but all of it. */

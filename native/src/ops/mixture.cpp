@@ -141,6 +141,34 @@ void MixtureVectorsBackward::check() const {
   check_no_overlap("dv", dv, "dgates", dgates);
 }
 
+void MixtureCombineForward::check() const {
+  check_blocks(x, gates);
+  check_as("y", y, x->shape[0], x->shape[1] / gates->shape[1], "x", *x);
+  check_no_overlap("y", y, "x", x);
+  check_no_overlap("y", y, "gates", gates);
+}
+
+void MixtureCombineBackward::check() const {
+  check_matrix("dy", dy);
+  check_optional("x", x);
+  check_optional("gates", gates);
+  if (dgates != nullptr && x == nullptr) fail(GRAFT_INVALID_ARGUMENT, "x is NULL, but dgates is wanted");
+  if (dx != nullptr && gates == nullptr) fail(GRAFT_INVALID_ARGUMENT, "gates is NULL, but dx is wanted");
+  const std::int64_t rows = dy->shape[0], columns = dy->shape[1];
+  if (dx != nullptr) {
+    check_as("gates", gates, rows, -1, "dy", *dy);
+    check_as("dx", dx, rows, gates->shape[1] * columns, "dy", *dy);
+    for (const auto& [name, input] : {std::pair{"dy", dy}, {"x", x}, {"gates", gates}})
+      check_no_overlap("dx", dx, name, input);
+  }
+  if (dgates == nullptr) return;
+  check_as("dgates", dgates, rows, -1, "dy", *dy);
+  check_as("x", x, rows, dgates->shape[1] * columns, "dy", *dy);
+  for (const auto& [name, input] : {std::pair{"dy", dy}, {"x", x}, {"gates", gates}})
+    check_no_overlap("dgates", dgates, name, input);
+  check_no_overlap("dgates", dgates, "dx", dx);
+}
+
 }  // namespace graft::ops
 
 using namespace graft;
@@ -148,17 +176,18 @@ using namespace graft;
 extern "C" {
 
 graft_status graft_mixture_route_forward(graft_context* context, const graft_tensor* logits, int64_t top_k,
-                                         graft_tensor* gates) {
+                                         int32_t among_all, graft_tensor* gates) {
   return core::guard("graft_mixture_route_forward", [&] {
-    dispatch(context, ops::MixtureRouteForward{logits, top_k, gates});
+    dispatch(context, ops::MixtureRouteForward{logits, top_k, among_all != 0, gates});
   });
 }
 
 graft_status graft_mixture_route_backward(graft_context* context, const graft_tensor* logits, const graft_tensor* gates,
-                                          const graft_tensor* dgates, double balance, const graft_tensor* lengths,
-                                          graft_tensor* dlogits, graft_tensor* loss) {
+                                          const graft_tensor* dgates, int32_t among_all, double balance,
+                                          const graft_tensor* lengths, graft_tensor* dlogits, graft_tensor* loss) {
   return core::guard("graft_mixture_route_backward", [&] {
-    dispatch(context, ops::MixtureRouteBackward{logits, gates, dgates, balance, lengths, dlogits, loss});
+    dispatch(context,
+             ops::MixtureRouteBackward{logits, gates, dgates, among_all != 0, balance, lengths, dlogits, loss});
   });
 }
 
@@ -189,6 +218,21 @@ graft_status graft_mixture_vectors_backward(graft_context* context, const graft_
                                             graft_tensor* dgates, graft_tensor* dv) {
   return core::guard("graft_mixture_vectors_backward", [&] {
     dispatch(context, ops::MixtureVectorsBackward{dy, x, gates, v, dx, dgates, dv});
+  });
+}
+
+graft_status graft_mixture_combine_forward(graft_context* context, const graft_tensor* x, const graft_tensor* gates,
+                                           graft_tensor* y) {
+  return core::guard("graft_mixture_combine_forward", [&] {
+    dispatch(context, ops::MixtureCombineForward{x, gates, y});
+  });
+}
+
+graft_status graft_mixture_combine_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* x,
+                                            const graft_tensor* gates, int32_t accumulate, graft_tensor* dx,
+                                            graft_tensor* dgates) {
+  return core::guard("graft_mixture_combine_backward", [&] {
+    dispatch(context, ops::MixtureCombineBackward{dy, x, gates, accumulate != 0, dx, dgates});
   });
 }
 }

@@ -11,6 +11,7 @@ namespace graft::ops {
 struct MixtureRouteForward {
   const graft_tensor* logits;
   std::int64_t top_k;
+  bool among_all;
   graft_tensor* gates;
   void check() const;
 };
@@ -19,6 +20,7 @@ struct MixtureRouteBackward {
   const graft_tensor* logits;
   const graft_tensor* gates;
   const graft_tensor* dgates;  // may be NULL
+  bool among_all;
   double balance;
   const graft_tensor* lengths;  // may be NULL
   graft_tensor* dlogits;
@@ -67,6 +69,23 @@ struct MixtureVectorsBackward {
   graft_tensor* dx;      // may be NULL
   graft_tensor* dgates;  // may be NULL
   graft_tensor* dv;      // may be NULL
+  void check() const;
+};
+
+struct MixtureCombineForward {
+  const graft_tensor* x;
+  const graft_tensor* gates;
+  graft_tensor* y;
+  void check() const;
+};
+
+struct MixtureCombineBackward {
+  const graft_tensor* dy;
+  const graft_tensor* x;      // may be NULL when dgates is
+  const graft_tensor* gates;  // may be NULL when dx is
+  bool accumulate;
+  graft_tensor* dx;      // may be NULL
+  graft_tensor* dgates;  // may be NULL
   void check() const;
 };
 

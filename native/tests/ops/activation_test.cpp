@@ -8,7 +8,7 @@ namespace graft::test {
 namespace {
 
 constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64;
-constexpr int kKinds[] = {GRAFT_ACTIVATION_RELU, GRAFT_ACTIVATION_TANH};
+constexpr int kKinds[] = {GRAFT_ACTIVATION_RELU, GRAFT_ACTIVATION_TANH, GRAFT_ACTIVATION_SIGMOID};
 
 struct Result {
   std::vector<double> y, dx;
@@ -41,6 +41,11 @@ TEST(Activation, Values) {
     for (int i = 0; i < 6; ++i) EXPECT_NEAR(tanh[i], std::tanh(x.get()[i]), 4 * 0x1p-24 * std::abs(tanh[i])) << i;
     GRAFT_ASSERT_OK(graft_activation_backward(c, GRAFT_ACTIVATION_TANH, ones, y, dx));
     for (int i = 0; i < 6; ++i) EXPECT_NEAR(dx.get()[i], 1 - tanh[i] * tanh[i], 2 * 0x1p-24) << i;
+    GRAFT_ASSERT_OK(graft_activation_forward(c, GRAFT_ACTIVATION_SIGMOID, x, y));
+    const std::vector<double> sigmoid = y.get();
+    for (int i = 0; i < 6; ++i) EXPECT_NEAR(sigmoid[i], 1 / (1 + std::exp(-x.get()[i])), 4 * 0x1p-24) << i;
+    GRAFT_ASSERT_OK(graft_activation_backward(c, GRAFT_ACTIVATION_SIGMOID, ones, y, dx));
+    for (int i = 0; i < 6; ++i) EXPECT_NEAR(dx.get()[i], sigmoid[i] * (1 - sigmoid[i]), 2 * 0x1p-24) << i;
     for (int kind : kKinds) {
       x.fill(NAN);
       GRAFT_ASSERT_OK(graft_activation_forward(c, kind, x, y));
@@ -118,7 +123,7 @@ TEST(Activation, BadArguments) {
   Tensor half(c, GRAFT_DTYPE_BF16, shape), ids(c, GRAFT_DTYPE_I32, shape);
   const graft_status invalid = GRAFT_INVALID_ARGUMENT;
   expect_error(graft_activation_forward(nullptr, 0, x, y), invalid, {"graft_activation_forward", "context"});
-  expect_error(graft_activation_forward(c, 2, x, y), invalid, {"kind is 2"});
+  expect_error(graft_activation_forward(c, 3, x, y), invalid, {"kind is 3"});
   expect_error(graft_activation_forward(c, 0, nullptr, y), invalid, {"x is NULL"});
   expect_error(graft_activation_forward(c, 0, x, nullptr), invalid, {"y is NULL"});
   expect_error(graft_activation_forward(c, 0, ids, y), invalid, {"x [4, 6] i32"});

@@ -23,16 +23,17 @@ TEST(Mixture, GatesAreTheSoftmaxOfTheLargestLogits) {
     Tensor logits(c, kF32, {3, 4}, 6), gates(c, kF32, {3, 4}, 5);
     const double l2 = std::log(2.0);
     logits.set({0, l2, 0, -50, 1, 1, 1, 1, -3, 0, l2, 2 * l2});
-    const auto route = [&](int top_k) {
-      GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, top_k, gates));
+    const auto route = [&](int top_k, int among_all = 0) {
+      GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, top_k, among_all, gates));
       return gates.get();
     };
     expect_close(route(4), {0.25, 0.5, 0.25, 0, 0.25, 0.25, 0.25, 0.25, 0.00706, 0.14185, 0.28370, 0.56739}, 1e-4,
                  "all");
     expect_close(route(2), {1. / 3, 2. / 3, 0, 0, 0.5, 0.5, 0, 0, 0, 0, 1. / 3, 2. / 3}, 1e-6, "two");
     expect_close(route(1), {0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1}, 0, "one");
+    expect_close(route(1, 1), {0, 0.5, 0, 0, 0.25, 0, 0, 0, 0, 0, 0, 0.56739}, 1e-4, "one among all");
     const std::vector<double> apart = route(3);
-    GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, 3, logits));
+    GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, 3, 0, logits));
     EXPECT_EQ(logits.get(), apart) << "in place";
   }
 }
@@ -47,7 +48,7 @@ TEST(Mixture, TheBalanceIsThatOfSwitch) {
     lengths_of(lengths, {2, 1});
     logits.set({l3, 0, l3, 0, 0, l3, 9, -9});
     loss.fill(1);
-    GRAFT_ASSERT_OK(graft_mixture_route_backward(c, logits, gates, nullptr, 0.5, lengths, dlogits, loss));
+    GRAFT_ASSERT_OK(graft_mixture_route_backward(c, logits, gates, nullptr, 0, 0.5, lengths, dlogits, loss));
     const double p0 = (0.75 + 0.75 + 0.25) / 3, f0 = 2. / 3;
     EXPECT_NEAR(loss.get()[0], 1 + 0.5 * 2 * (f0 * p0 + (1 - f0) * (1 - p0)), 1e-6);
     const double d = 0.5 * 2 / 3 * 0.75 * 0.25 * (f0 - (1 - f0));  // p (f - Σ f p) of two experts
@@ -59,6 +60,7 @@ struct Case {
   graft_dtype dtype = kF32;
   std::int64_t t = 12, experts = 4, width = 3, n = 20;
   int top_k = 2;
+  int among_all = 0;
 };
 
 using Results = std::vector<std::vector<double>>;
@@ -77,14 +79,19 @@ Results run(const Context& c, const Case& s, const char* path) {
   std::uint64_t seed = 1;
   for (Tensor* tensor : {&logits, &dgates, &x, &dy, &u, &dz, &z, &v, &dv, &loss}) tensor->random(seed++);
   GRAFT_EXPECT_OK(graft_context_prefer(c, path));
-  GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, s.top_k, gates));
-  GRAFT_EXPECT_OK(graft_mixture_route_backward(c, logits, gates, dgates, 0.3, lengths, dlogits, loss));
+  GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, s.top_k, s.among_all, gates));
+  GRAFT_EXPECT_OK(graft_mixture_route_backward(c, logits, gates, dgates, s.among_all, 0.3, lengths, dlogits, loss));
   GRAFT_EXPECT_OK(graft_mixture_blocks_forward(c, x, gates, 1.5, y));
   Results results = {gates.get(), dlogits.get(), loss.get(), y.get()};
   GRAFT_EXPECT_OK(graft_mixture_blocks_backward(c, dy, x, gates, 1.5, dx, dgates));
   GRAFT_EXPECT_OK(graft_mixture_vectors_forward(c, u, gates, v, 1, z));
   GRAFT_EXPECT_OK(graft_mixture_vectors_backward(c, dz, u, gates, v, du, dg, dv));
   for (const Tensor* tensor : {&dx, &dgates, &z, &du, &dg, &dv}) results.push_back(tensor->get());
+  Tensor sum(c, dtype, {s.t, s.width}, s.width + 1), dsum(c, dtype, {s.t, s.width});
+  dsum.random(20);
+  GRAFT_EXPECT_OK(graft_mixture_combine_forward(c, x, gates, sum));
+  GRAFT_EXPECT_OK(graft_mixture_combine_backward(c, dsum, x, gates, 1, dx, dgates));
+  for (const Tensor* tensor : {&sum, &dx, &dgates}) results.push_back(tensor->get());
   GRAFT_EXPECT_OK(graft_context_prefer(c, nullptr));
   return results;
 }
@@ -93,7 +100,7 @@ TEST(Mixture, FastAgreesWithReference) {
   const Context c(2);
   for (graft_dtype dtype : {kF32, GRAFT_DTYPE_BF16, GRAFT_DTYPE_F16})
     for (const Case& s : {Case{dtype}, Case{dtype, 2, 2, 1, 1, 2}, Case{dtype, 70, 5, 8, 67, 2},
-                          Case{dtype, 1030, 3, 2, 33, 3}, Case{dtype, 36, 64, 1, 300, 40}}) {
+                          Case{dtype, 1030, 3, 2, 33, 3}, Case{dtype, 36, 64, 1, 300, 40, 1}}) {
       const Results actual = run(c, s, "fast"), expected = run(c, s, "reference");
       for (std::size_t i = 0; i < expected.size(); ++i)
         expect_close(actual[i], expected[i], 2 * unit_roundoff(dtype) + 1e-6 * std::sqrt(static_cast<double>(s.t)),
@@ -103,31 +110,35 @@ TEST(Mixture, FastAgreesWithReference) {
 
 TEST(Mixture, FiniteDifferences) {
   const Context c(1);
-  for (int top_k : {3, 2}) {
+  for (auto [top_k, among_all] : {std::pair{3, 0}, {2, 0}, {2, 1}, {1, 1}}) {
     const std::int64_t t = 6, experts = 3, width = 2, n = 5;
     Tensor logits(c, kF64, {t, experts}), gates(c, kF64, {t, experts}), x(c, kF64, {t, experts * width});
     Tensor y(c, kF64, {t, experts * width}), u(c, kF64, {t, n}), v(c, kF64, {experts, n}), z(c, kF64, {t, n});
     Tensor dy(c, kF64, {t, experts * width}), dz(c, kF64, {t, n}), loss(c, kF64, {1}), lengths(c, GRAFT_DTYPE_I32, {2});
     Tensor dx(c, kF64, {t, experts * width}), du(c, kF64, {t, n}), dv(c, kF64, {experts, n}), ignored(c, kF64, {t, 3});
+    Tensor sum(c, kF64, {t, width}), dsum(c, kF64, {t, width}), combined(c, kF64, {t, experts});
     Tensor blocks(c, kF64, {t, experts}), vectors(c, kF64, {t, experts}), dlogits(c, kF64, {t, experts});
     lengths_of(lengths, {3, 2});
     std::uint64_t seed = 1;
-    for (Tensor* tensor : {&logits, &x, &u, &v, &dy, &dz}) tensor->random(seed++);
+    for (Tensor* tensor : {&logits, &x, &u, &v, &dy, &dz, &dsum}) tensor->random(seed++);
     const auto objective = [&] {
       loss.fill(0);
-      EXPECT_EQ(graft_mixture_route_forward(c, logits, top_k, gates), GRAFT_OK);
-      EXPECT_EQ(graft_mixture_route_backward(c, logits, gates, nullptr, 0.7, lengths, ignored, loss), GRAFT_OK);
+      EXPECT_EQ(graft_mixture_route_forward(c, logits, top_k, among_all, gates), GRAFT_OK);
+      EXPECT_EQ(graft_mixture_route_backward(c, logits, gates, nullptr, among_all, 0.7, lengths, ignored, loss),
+                GRAFT_OK);
       EXPECT_EQ(graft_mixture_blocks_forward(c, x, gates, 0.5, y), GRAFT_OK);
       EXPECT_EQ(graft_mixture_vectors_forward(c, u, gates, v, 0, z), GRAFT_OK);
-      return dot(dy.get(), y.get()) + dot(dz.get(), z.get()) + loss.get()[0];
+      EXPECT_EQ(graft_mixture_combine_forward(c, x, gates, sum), GRAFT_OK);
+      return dot(dy.get(), y.get()) + dot(dz.get(), z.get()) + dot(dsum.get(), sum.get()) + loss.get()[0];
     };
     objective();
     GRAFT_ASSERT_OK(graft_mixture_blocks_backward(c, dy, x, gates, 0.5, dx, blocks));
     GRAFT_ASSERT_OK(graft_mixture_vectors_backward(c, dz, u, gates, v, du, vectors, dv));
-    std::vector<double> sum = blocks.get();
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += vectors.get()[i];
-    blocks.set(sum);
-    GRAFT_ASSERT_OK(graft_mixture_route_backward(c, logits, gates, blocks, 0.7, lengths, dlogits, loss));
+    GRAFT_ASSERT_OK(graft_mixture_combine_backward(c, dsum, x, gates, 1, dx, combined));
+    std::vector<double> all = blocks.get();
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] += vectors.get()[i] + combined.get()[i];
+    blocks.set(all);
+    GRAFT_ASSERT_OK(graft_mixture_route_backward(c, logits, gates, blocks, among_all, 0.7, lengths, dlogits, loss));
     expect_gradient(logits, dlogits.get(), objective, "dlogits");
     expect_gradient(x, dx.get(), objective, "dx");
     expect_gradient(u, du.get(), objective, "du");
@@ -164,6 +175,13 @@ TEST(Mixture, EachOutputMayBeMissingOrInPlace) {
     GRAFT_ASSERT_OK(graft_mixture_vectors_backward(c, dy, x, gates, v, dx, nullptr, nullptr));
     GRAFT_ASSERT_OK(graft_mixture_vectors_backward(c, dy, x, gates, v, dy, nullptr, nullptr));
     EXPECT_EQ(dy.get(), dx.get());
+    Tensor dsum(c, kF32, {5, 3}), apart(c, kF32, {5, 6});
+    dsum.random(5);
+    GRAFT_ASSERT_OK(graft_mixture_combine_backward(c, dsum, x, gates, 0, dx, dg));
+    GRAFT_ASSERT_OK(graft_mixture_combine_backward(c, dsum, nullptr, gates, 0, apart, nullptr));
+    GRAFT_ASSERT_OK(graft_mixture_combine_backward(c, dsum, x, nullptr, 0, nullptr, alone));
+    EXPECT_EQ(apart.get(), dx.get());
+    EXPECT_EQ(alone.get(), dg.get());
     GRAFT_ASSERT_OK(graft_mixture_vectors_forward(c, x, gates, v, 0, y));
     GRAFT_ASSERT_OK(graft_mixture_vectors_forward(c, x, gates, v, 0, x));
     EXPECT_EQ(x.get(), y.get());
@@ -178,9 +196,9 @@ TEST(Mixture, NoRows) {
     const Context c(2, path);
     Tensor logits(c, kF32, {0, 3}), x(c, kF32, {0, 6}), v(c, kF32, {3, 6}), dv(c, kF32, {3, 6}), loss(c, kF32, {1});
     loss.fill(2), dv.fill(3);
-    GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, 1, logits));
+    GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, 1, 0, logits));
     GRAFT_EXPECT_OK(
-        graft_mixture_route_backward(c, logits, logits, nullptr, 1, nullptr, Tensor(c, kF32, {0, 3}), loss));
+        graft_mixture_route_backward(c, logits, logits, nullptr, 0, 1, nullptr, Tensor(c, kF32, {0, 3}), loss));
     GRAFT_EXPECT_OK(graft_mixture_blocks_forward(c, x, logits, 1, x));
     GRAFT_EXPECT_OK(graft_mixture_vectors_backward(c, x, x, logits, v, nullptr, nullptr, dv));
     EXPECT_EQ(loss.get()[0], 2);
@@ -193,13 +211,13 @@ TEST(Mixture, BadArguments) {
   Tensor logits(c, kF32, {4, 3}), gates(c, kF32, {4, 3}), few(c, kF32, {4, 2}), x(c, kF32, {4, 6}), y(c, kF32, {4, 6});
   Tensor v(c, kF32, {3, 6}), wide(c, kF32, {4, 7}), bf16(c, GRAFT_DTYPE_BF16, {4, 3}), loss(c, kF32, {1});
   Tensor lengths(c, GRAFT_DTYPE_I32, {3}), dlogits(c, kF32, {4, 3}), dv(c, kF64, {3, 6});
-  expect_error(graft_mixture_route_forward(c, nullptr, 1, gates), GRAFT_INVALID_ARGUMENT, {"logits is NULL"});
-  expect_error(graft_mixture_route_forward(c, logits, 0, gates), GRAFT_INVALID_ARGUMENT, {"top_k is 0", "1..3"});
-  expect_error(graft_mixture_route_forward(c, logits, 4, gates), GRAFT_INVALID_ARGUMENT, {"top_k is 4"});
-  expect_error(graft_mixture_route_forward(c, logits, 1, few), GRAFT_SHAPE_MISMATCH, {"gates [4, 2]"});
-  expect_error(graft_mixture_route_forward(c, logits, 1, bf16), GRAFT_INVALID_ARGUMENT, {"gates", "bf16"});
+  expect_error(graft_mixture_route_forward(c, nullptr, 1, 0, gates), GRAFT_INVALID_ARGUMENT, {"logits is NULL"});
+  expect_error(graft_mixture_route_forward(c, logits, 0, 0, gates), GRAFT_INVALID_ARGUMENT, {"top_k is 0", "1..3"});
+  expect_error(graft_mixture_route_forward(c, logits, 4, 0, gates), GRAFT_INVALID_ARGUMENT, {"top_k is 4"});
+  expect_error(graft_mixture_route_forward(c, logits, 1, 0, few), GRAFT_SHAPE_MISMATCH, {"gates [4, 2]"});
+  expect_error(graft_mixture_route_forward(c, logits, 1, 0, bf16), GRAFT_INVALID_ARGUMENT, {"gates", "bf16"});
   const auto back = [&](double balance, const graft_tensor* lengths_, graft_tensor* dlogits_, graft_tensor* loss_) {
-    return graft_mixture_route_backward(c, logits, gates, nullptr, balance, lengths_, dlogits_, loss_);
+    return graft_mixture_route_backward(c, logits, gates, nullptr, 0, balance, lengths_, dlogits_, loss_);
   };
   expect_error(back(-1, nullptr, dlogits, loss), GRAFT_INVALID_ARGUMENT, {"balance is -1"});
   expect_error(back(NAN, nullptr, dlogits, loss), GRAFT_INVALID_ARGUMENT, {"balance"});
@@ -216,6 +234,13 @@ TEST(Mixture, BadArguments) {
   expect_error(graft_mixture_vectors_forward(c, x, gates, v, 1, x), GRAFT_INVALID_ARGUMENT, {"y", "overlaps"});
   expect_error(graft_mixture_vectors_backward(c, y, x, gates, v, nullptr, nullptr, dv), GRAFT_INVALID_ARGUMENT,
                {"dv", "f64"});
+  expect_error(graft_mixture_combine_forward(c, x, gates, x), GRAFT_SHAPE_MISMATCH, {"y [4, 6]", "[4, 2]"});
+  expect_error(graft_mixture_combine_backward(c, few, nullptr, gates, 0, nullptr, dlogits), GRAFT_INVALID_ARGUMENT,
+               {"x is NULL", "dgates"});
+  expect_error(graft_mixture_combine_backward(c, few, x, nullptr, 0, y, nullptr), GRAFT_INVALID_ARGUMENT,
+               {"gates is NULL", "dx"});
+  expect_error(graft_mixture_combine_backward(c, few, x, gates, 0, x, nullptr), GRAFT_INVALID_ARGUMENT,
+               {"dx", "overlaps"});
 }
 
 }  // namespace

@@ -10,20 +10,21 @@
 extern "C" {
 #endif
 
-/** gates [T, E] = the softmax of each row's top_k largest logits [T, E] among themselves, 0 elsewhere. 1 <= top_k <= E;
- * of equal logits the first. gates may be logits. */
+/** gates [T, E]: for each row's top_k largest logits [T, E] their softmax among themselves or, when among_all != 0,
+ * that of all logits; 0 elsewhere. 1 <= top_k <= E; of equal logits the first. gates may be logits. */
 GRAFT_API graft_status graft_mixture_route_forward(graft_context* context, const graft_tensor* logits, int64_t top_k,
-                                                   graft_tensor* gates);
+                                                   int32_t among_all, graft_tensor* gates);
 
-/** dlogits [T, E] = gates ⊙ (dgates − Σ_e gates ⊙ dgates), dgates NULL counting as 0; and, when balance > 0, + the
- * gradient of balance · E · Σ_e f_e p_e (Switch, arXiv 2101.03961, section 2.2), which is added to loss [1] (f32, f64
- * with f64; may be NULL): f_e the share of rows whose largest logit is e's, p_e the mean of the softmax of all logits.
- * lengths [B] i32, in host memory, with B a divisor of T: of each T/B rows only the first lengths[b] count there;
- * NULL: all. dlogits may be dgates. */
+/** dlogits [T, E] = gates ⊙ (dgates − Σ_e gates ⊙ dgates), with among_all != 0 gates ⊙ dgates − p Σ_e gates ⊙ dgates
+ * for the softmax p of all logits; dgates NULL counting as 0; and, when balance > 0, + the gradient of balance · E ·
+ * Σ_e f_e p_e (Switch, arXiv 2101.03961, section 2.2), which is added to loss [1] (f32, f64 with f64; may be NULL): f_e
+ * the share of rows whose largest logit is e's, p_e the mean of the softmax of all logits. lengths [B] i32, in host
+ * memory, with B a divisor of T: of each T/B rows only the first lengths[b] count there; NULL: all. dlogits may be
+ * dgates. */
 GRAFT_API graft_status graft_mixture_route_backward(graft_context* context, const graft_tensor* logits,
                                                     const graft_tensor* gates, const graft_tensor* dgates,
-                                                    double balance, const graft_tensor* lengths, graft_tensor* dlogits,
-                                                    graft_tensor* loss);
+                                                    int32_t among_all, double balance, const graft_tensor* lengths,
+                                                    graft_tensor* dlogits, graft_tensor* loss);
 
 /** y [T, E·r]: block e of a row, which is r columns, is scale · gates[t, e] times that of x [T, E·r]. gates [T, E]; y
  * may be x. */
@@ -48,6 +49,16 @@ GRAFT_API graft_status graft_mixture_vectors_backward(graft_context* context, co
                                                       const graft_tensor* x, const graft_tensor* gates,
                                                       const graft_tensor* v, graft_tensor* dx, graft_tensor* dgates,
                                                       graft_tensor* dv);
+
+/** y [T, N] = Σ_e gates[t, e] · block e of x [T, E·N]. gates [T, E]. */
+GRAFT_API graft_status graft_mixture_combine_forward(graft_context* context, const graft_tensor* x,
+                                                     const graft_tensor* gates, graft_tensor* y);
+
+/** dx [T, E·N]: block e is gates[t, e] · dy [T, N], or added to when accumulate != 0; dgates [T, E] = the product of dy
+ * with each block of x. Each output may be NULL; x may be NULL when dgates is, gates when dx is. */
+GRAFT_API graft_status graft_mixture_combine_backward(graft_context* context, const graft_tensor* dy,
+                                                      const graft_tensor* x, const graft_tensor* gates,
+                                                      int32_t accumulate, graft_tensor* dx, graft_tensor* dgates);
 
 #ifdef __cplusplus
 }

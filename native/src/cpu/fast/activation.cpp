@@ -22,6 +22,27 @@ HWY_INLINE VF tanh_of(F d, VF x) {
   return hn::IfThenElse(hn::IsNaN(x), x, hn::Tanh(d, inside));
 }
 
+HWY_INLINE VF sigmoid_of(F d, VF x) {
+  // why a limit: exp2_of serves arguments up to 127. NaN stays.
+  const VF limit = hn::Set(d, 126.0f), power = hn::Mul(x, hn::Set(d, -kLog2E));
+  const VF inside = hn::IfThenElse(hn::Gt(power, limit), limit, power);
+  return hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), exp2_of(inside)));
+}
+
+HWY_INLINE VF value_of(F d, std::int32_t kind, VF v) {
+  if (kind == GRAFT_ACTIVATION_TANH) return tanh_of(d, v);
+  if (kind == GRAFT_ACTIVATION_SIGMOID) return sigmoid_of(d, v);
+  return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
+}
+
+// grad · f' from f's value v.
+HWY_INLINE VF gradient_of(F d, std::int32_t kind, VF grad, VF v) {
+  const VF one = hn::Set(d, 1.0f);
+  if (kind == GRAFT_ACTIVATION_TANH) return hn::Mul(grad, hn::Mul(hn::Sub(one, v), hn::Add(one, v)));
+  if (kind == GRAFT_ACTIVATION_SIGMOID) return hn::Mul(grad, hn::Mul(v, hn::Sub(one, v)));
+  return hn::IfThenElseZero(hn::Gt(v, hn::Zero(d)), grad);
+}
+
 void activation_forward(core::Context& context, const ops::ActivationForward& a) {
   const Elements<2> elements({a.x, a.y});
   visit_small_float(a.x->dtype, [&](auto tag) {
@@ -31,11 +52,8 @@ void activation_forward(core::Context& context, const ops::ActivationForward& a)
         const T* x = static_cast<const T*>(a.x->data) + offset[0];
         T* y = static_cast<T*>(a.y->data) + offset[1];
         const F d;
-        for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
-          const VF v = at(d, x + i, n);
-          const VF relu = hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
-          put(d, a.kind == GRAFT_ACTIVATION_TANH ? tanh_of(d, v) : relu, y + i, n);
-        });
+        for_lanes(d, count,
+                  [&](std::int64_t i, std::int64_t n) { put(d, value_of(d, a.kind, at(d, x + i, n)), y + i, n); });
       });
     });
   });
@@ -51,12 +69,8 @@ void activation_backward(core::Context& context, const ops::ActivationBackward& 
         const T* y = static_cast<const T*>(a.y->data) + offset[1];
         T* dx = static_cast<T*>(a.dx->data) + offset[2];
         const F d;
-        const VF one = hn::Set(d, 1.0f);
         for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
-          const VF grad = at(d, dy + i, n), v = at(d, y + i, n);
-          const VF tanh = hn::Mul(grad, hn::Mul(hn::Sub(one, v), hn::Add(one, v)));
-          const VF relu = hn::IfThenElseZero(hn::Gt(v, hn::Zero(d)), grad);
-          put(d, a.kind == GRAFT_ACTIVATION_TANH ? tanh : relu, dx + i, n);
+          put(d, gradient_of(d, a.kind, at(d, dy + i, n), at(d, y + i, n)), dx + i, n);
         });
       });
     });

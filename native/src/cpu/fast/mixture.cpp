@@ -100,6 +100,60 @@ void vectors_backward(core::Context& context, const ops::MixtureVectorsBackward&
   });
 }
 
+// Rows t of y = Σ_e gates[e]·x_e.
+template <class T>
+void combine_row(const T* x, const T* gates, std::int64_t experts, std::int64_t columns, T* y) {
+  const F d;
+  for_lanes(d, columns, [&](std::int64_t i, std::int64_t n) {
+    VF sum = hn::Zero(d);
+    for (std::int64_t e = 0; e < experts; ++e)
+      sum = hn::MulAdd(hn::Set(d, static_cast<float>(gates[e])), at(d, x + e * columns + i, n), sum);
+    put(d, sum, y + i, n);
+  });
+}
+
+void combine_forward(core::Context& context, const ops::MixtureCombineForward& a) {
+  visit_small_float(a.x->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, chunks_of(a.x->shape[0]), [&](std::int64_t chunk, int) {
+      for (std::int64_t t = chunk * kRowsPerChunk; t < std::min(a.x->shape[0], (chunk + 1) * kRowsPerChunk); ++t)
+        combine_row(row<const T>(*a.x, t), row<const T>(*a.gates, t), a.gates->shape[1], a.y->shape[1],
+                    row<T>(*a.y, t));
+    });
+  });
+}
+
+template <class T>
+void combine_backward_row(const ops::MixtureCombineBackward& a, std::int64_t t) {
+  const F d;
+  const std::int64_t columns = a.dy->shape[1];
+  const T* dy = row<const T>(*a.dy, t);
+  for (std::int64_t e = 0; a.dgates != nullptr && e < a.dgates->shape[1]; ++e) {
+    const T* x = row<const T>(*a.x, t) + e * columns;
+    VF sums = hn::Zero(d);
+    for_lanes(d, columns,
+              [&](std::int64_t i, std::int64_t n) { sums = hn::MulAdd(at(d, dy + i, n), at(d, x + i, n), sums); });
+    row<T>(*a.dgates, t)[e] = T(sum(d, sums));
+  }
+  for (std::int64_t e = 0; a.dx != nullptr && e < a.gates->shape[1]; ++e) {
+    T* dx = row<T>(*a.dx, t) + e * columns;
+    const VF gate = hn::Set(d, static_cast<float>(row<const T>(*a.gates, t)[e]));
+    for_lanes(d, columns, [&](std::int64_t i, std::int64_t n) {
+      const VF before = a.accumulate ? at(d, dx + i, n) : hn::Zero(d);
+      put(d, hn::MulAdd(gate, at(d, dy + i, n), before), dx + i, n);
+    });
+  }
+}
+
+void combine_backward(core::Context& context, const ops::MixtureCombineBackward& a) {
+  visit_small_float(a.dy->dtype, [&](auto tag) {
+    core::parallel_for(context, chunks_of(a.dy->shape[0]), [&](std::int64_t chunk, int) {
+      for (std::int64_t t = chunk * kRowsPerChunk; t < std::min(a.dy->shape[0], (chunk + 1) * kRowsPerChunk); ++t)
+        combine_backward_row<decltype(tag)>(a, t);
+    });
+  });
+}
+
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -173,6 +227,8 @@ struct Balance {
 
 HWY_EXPORT(vectors_forward);
 HWY_EXPORT(vectors_backward);
+HWY_EXPORT(combine_forward);
+HWY_EXPORT(combine_backward);
 
 std::string refuse(const ops::MixtureRouteForward& a) { return refuse_f64(*a.logits); }
 std::string refuse(const ops::MixtureRouteBackward& a) { return refuse_f64(*a.logits); }
@@ -204,7 +260,8 @@ void run(core::Context& context, const ops::MixtureRouteForward& a) {
       }
       if (before >= a.top_k) p[e] = -1;
     }
-    for (std::int64_t e = 0; e < experts; ++e) kept += std::max(p[e], 0.0f);
+    for (std::int64_t e = 0; !a.among_all && e < experts; ++e) kept += std::max(p[e], 0.0f);
+    if (a.among_all) kept = 1;
     for (std::int64_t e = 0; e < experts; ++e) gates[e] = T(std::max(p[e], 0.0f) / kept);
   });
 }
@@ -213,15 +270,16 @@ void run(core::Context& context, const ops::MixtureRouteBackward& a) {
   const std::int64_t rows = a.logits->shape[0], experts = a.logits->shape[1];
   if (experts == 0) return;
   core::Scratch scratch(context.arena);
-  const bool balanced = a.balance > 0;
-  float* p = balanced ? scratch.take<float>(rows * experts) : nullptr;
-  auto* largest = balanced ? scratch.take<std::int64_t>(rows) : nullptr;
+  const bool balanced = a.balance > 0, wanted = balanced || a.among_all;
+  float* p = wanted ? scratch.take<float>(rows * experts) : nullptr;
+  auto* largest = wanted ? scratch.take<std::int64_t>(rows) : nullptr;
   float factor = 0;
   const float* share = nullptr;
-  if (balanced) {
+  if (wanted)
     for_rows(context, *a.logits, [&](auto tag, std::int64_t t) {
       largest[t] = softmax(row<const decltype(tag)>(*a.logits, t), experts, p + t * experts);
     });
+  if (balanced) {
     const Balance balance(scratch, a, p, largest);
     factor = balance.factor, share = balance.share;
     if (a.loss != nullptr) *static_cast<float*>(a.loss->data) += balance.loss;
@@ -236,7 +294,8 @@ void run(core::Context& context, const ops::MixtureRouteBackward& a) {
       inner += static_cast<float>(gates[e]) * static_cast<float>(dgates[e]);
     for (std::int64_t e = 0; counts && e < experts; ++e) shares += share[e] * p[t * experts + e];
     for (std::int64_t e = 0; e < experts; ++e) {
-      float value = dgates == nullptr ? 0 : static_cast<float>(gates[e]) * (static_cast<float>(dgates[e]) - inner);
+      const float gate = static_cast<float>(gates[e]), weight = a.among_all ? p[t * experts + e] : gate;
+      float value = dgates == nullptr ? 0 : gate * static_cast<float>(dgates[e]) - weight * inner;
       if (counts) value += factor * p[t * experts + e] * (share[e] - shares);
       row<T>(*a.dlogits, t)[e] = T(value);
     }
@@ -284,6 +343,15 @@ void run(core::Context& context, const ops::MixtureVectorsForward& a) {
 void run(core::Context& context, const ops::MixtureVectorsBackward& a) {
   core::Scratch scratch(context.arena);
   HWY_DYNAMIC_DISPATCH(vectors_backward)(context, a, floats_of(scratch, *a.gates), floats_of(scratch, *a.v));
+}
+
+std::string refuse(const ops::MixtureCombineForward& a) { return refuse_f64(*a.x); }
+std::string refuse(const ops::MixtureCombineBackward& a) { return refuse_f64(*a.dy); }
+void run(core::Context& context, const ops::MixtureCombineForward& a) {
+  HWY_DYNAMIC_DISPATCH(combine_forward)(context, a);
+}
+void run(core::Context& context, const ops::MixtureCombineBackward& a) {
+  HWY_DYNAMIC_DISPATCH(combine_backward)(context, a);
 }
 
 }  // namespace graft::cpu::fast

@@ -1,4 +1,4 @@
-// activation in plain loops: y = max(x, 0) or tanh(x); dx = dy·[y > 0] or dy·(1 − y²).
+// activation in plain loops: y = max(x, 0), tanh(x) or 1/(1 + e⁻ˣ); dx = dy·[y > 0], dy·(1 − y²) or dy·y·(1 − y).
 #include "ops/activation.h"
 
 #include <cmath>
@@ -8,15 +8,30 @@
 
 namespace graft::cpu::reference {
 
+namespace {
+
+template <class C>
+C value_of(std::int32_t kind, C x) {
+  if (kind == GRAFT_ACTIVATION_TANH) return std::tanh(x);
+  if (kind == GRAFT_ACTIVATION_SIGMOID) return 1 / (1 + std::exp(-x));
+  return x < 0 ? C{0} : x;
+}
+
+template <class C>
+C slope_of(std::int32_t kind, C y) {
+  if (kind == GRAFT_ACTIVATION_TANH) return (1 - y) * (1 + y);
+  if (kind == GRAFT_ACTIVATION_SIGMOID) return y * (1 - y);
+  return C(y > 0);
+}
+
+}  // namespace
+
 void run(core::Context&, const ops::ActivationForward& a) {
   visit_compute(a.x->dtype, [&](auto compute) {
     using C = decltype(compute);
     const View<C> x(*a.x), y(*a.y);
     for (std::int64_t t = 0; t < x.size(0); ++t)
-      for (std::int64_t j = 0; j < x.size(1); ++j) {
-        const C v = x(t, j);
-        y.set(a.kind == GRAFT_ACTIVATION_TANH ? std::tanh(v) : v < 0 ? C{0} : v, t, j);
-      }
+      for (std::int64_t j = 0; j < x.size(1); ++j) y.set(value_of(a.kind, x(t, j)), t, j);
   });
 }
 
@@ -25,10 +40,7 @@ void run(core::Context&, const ops::ActivationBackward& a) {
     using C = decltype(compute);
     const View<C> dy(*a.dy), y(*a.y), dx(*a.dx);
     for (std::int64_t t = 0; t < dy.size(0); ++t)
-      for (std::int64_t j = 0; j < dy.size(1); ++j) {
-        const C v = y(t, j), slope = a.kind == GRAFT_ACTIVATION_TANH ? (1 - v) * (1 + v) : C(v > 0);
-        dx.set(dy(t, j) * slope, t, j);
-      }
+      for (std::int64_t j = 0; j < dy.size(1); ++j) dx.set(dy(t, j) * slope_of(a.kind, y(t, j)), t, j);
   });
 }
 

@@ -1,5 +1,6 @@
 // mixture in plain loops. route: g = softmax of the top_k largest logits; dlogits = g ⊙ (dg − Σ g ⊙ dg) and, for the
-// balance, + balance·E/rows · p_e (f_e − Σ f p). blocks: y = scale·g_e·x. vectors: y = x ⊙ (g v).
+// balance, + balance·E/rows · p_e (f_e − Σ f p). blocks: y = scale·g_e·x. vectors: y = x ⊙ (g v). combine: y = Σ_e
+// g_e·x_e.
 #include "ops/mixture.h"
 
 #include <algorithm>
@@ -52,8 +53,9 @@ void run(core::Context& context, const ops::MixtureRouteForward& a) {
         std::int64_t before = 0;
         for (std::int64_t i = 0; i < experts; ++i)
           before += logits(t, i) > logits(t, e) || (logits(t, i) == logits(t, e) && i < e) ? 1 : 0;
-        row[e] = before < a.top_k ? std::exp(logits(t, e) - best) : C{0};
-        sum += row[e];
+        const C part = std::exp(logits(t, e) - best);
+        row[e] = before < a.top_k ? part : C{0};
+        sum += a.among_all ? part : row[e];
       }
       for (std::int64_t e = 0; e < experts; ++e) gates.set(row[e] / sum, t, e);
     }
@@ -89,7 +91,8 @@ void run(core::Context& context, const ops::MixtureRouteBackward& a) {
       const Softmax<C> p(logits, t);
       for (std::int64_t e = 0; counts && e < experts; ++e) shares += share[e] * p(e);
       for (std::int64_t e = 0; e < experts; ++e) {
-        const C routed = a.dgates == nullptr ? C{0} : gates(t, e) * (View<C>(*a.dgates)(t, e) - inner);
+        const C weight = a.among_all ? p(e) : gates(t, e);
+        const C routed = a.dgates == nullptr ? C{0} : gates(t, e) * View<C>(*a.dgates)(t, e) - weight * inner;
         dlogits.set(routed + (counts ? factor * p(e) * (share[e] - shares) : C{0}), t, e);
       }
     }
@@ -162,6 +165,39 @@ void run(core::Context&, const ops::MixtureVectorsBackward& a) {
         for (std::int64_t e = 0; e < experts; ++e) factor += gates(t, e) * v(e, j);
         View<C>(*a.dx).set(factor * dy(t, j), t, j);
       }
+  });
+}
+
+void run(core::Context&, const ops::MixtureCombineForward& a) {
+  visit_compute(a.x->dtype, [&](auto compute) {
+    using C = decltype(compute);
+    const View<C> x(*a.x), gates(*a.gates), y(*a.y);
+    const std::int64_t columns = y.size(1);
+    for (std::int64_t t = 0; t < y.size(0); ++t)
+      for (std::int64_t j = 0; j < columns; ++j) {
+        C sum = 0;
+        for (std::int64_t e = 0; e < gates.size(1); ++e) sum += gates(t, e) * x(t, e * columns + j);
+        y.set(sum, t, j);
+      }
+  });
+}
+
+void run(core::Context&, const ops::MixtureCombineBackward& a) {
+  visit_compute(a.dy->dtype, [&](auto compute) {
+    using C = decltype(compute);
+    const View<C> dy(*a.dy);
+    const std::int64_t columns = dy.size(1);
+    for (std::int64_t t = 0; t < dy.size(0); ++t) {
+      for (std::int64_t e = 0; a.dgates != nullptr && e < a.dgates->shape[1]; ++e) {
+        C sum = 0;
+        for (std::int64_t j = 0; j < columns; ++j) sum += dy(t, j) * View<C>(*a.x)(t, e * columns + j);
+        View<C>(*a.dgates).set(sum, t, e);
+      }
+      for (std::int64_t i = 0; a.dx != nullptr && i < a.dx->shape[1]; ++i) {
+        const View<C> dx(*a.dx);
+        dx.set(View<C>(*a.gates)(t, i / columns) * dy(t, i % columns) + (a.accumulate ? dx(t, i) : C{0}), t, i);
+      }
+    }
   });
 }
 

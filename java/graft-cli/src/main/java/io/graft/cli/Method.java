@@ -73,6 +73,10 @@ public record Method(
             "llama-adapter",
             "lst",
             "bottleneck",
+            "moelora",
+            "mixlora",
+            "mov",
+            "adamix",
             "mam",
             "ln");
 

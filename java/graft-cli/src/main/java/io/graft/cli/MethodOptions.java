@@ -1,6 +1,7 @@
 package io.graft.cli;
 
 import io.graft.adapter.Reselection;
+import io.graft.io.RouterSettings;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -209,6 +210,24 @@ public final class MethodOptions {
             description = "LLaMA-Adapter: how many layers, from the top (default: all).")
     Integer lastLayers;
 
+    @Option(
+            names = "--experts",
+            paramLabel = "N",
+            description = "Mixtures: how many experts each layer has (default: ${DEFAULT-VALUE}).")
+    int experts = 4;
+
+    @Option(
+            names = "--top-k",
+            paramLabel = "K",
+            description = "Mixtures: how many experts serve a token (default: all; mixlora: 2).")
+    Integer topK;
+
+    @Option(
+            names = "--balance",
+            paramLabel = "X",
+            description = "Mixtures: weight of the loss that keeps experts in equal use (default: 0; mixlora: 0.01).")
+    Double balance;
+
     @Option(names = "--parallel", description = "Bottleneck adapters: beside the layers instead of behind them.")
     boolean parallel;
 
@@ -277,6 +296,12 @@ public final class MethodOptions {
     /** How many examples a method may look at before it trains. */
     public int samples() {
         return samples;
+    }
+
+    /** What the user said about routers, else at most so many experts for a token, and this balance. */
+    RouterSettings router(int atMost, double balanced) {
+        return new RouterSettings(
+                experts, topK == null ? Math.min(atMost, experts) : topK, balance == null ? balanced : balance);
     }
 
     double alpha() {

@@ -269,7 +269,7 @@ final class MethodTable {
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
-    static final List<Method> ALL = Stream.of(OWN, PromptMethods.ALL, MatrixMethods.ALL)
+    static final List<Method> ALL = Stream.of(OWN, PromptMethods.ALL, MatrixMethods.ALL, MixtureMethods.ALL)
             .flatMap(List::stream)
             .toList();
 

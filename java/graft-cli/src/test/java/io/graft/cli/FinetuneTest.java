@@ -93,6 +93,10 @@ class FinetuneTest {
                 "ptuning",
                 "llama-adapter",
                 "bottleneck",
+                "moelora",
+                "mixlora",
+                "mov",
+                "adamix",
                 "mam",
                 "prefix+lora",
                 "ln"

@@ -3,8 +3,10 @@ package io.graft.adapter;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
+import io.graft.nn.Experts;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
+import io.graft.nn.Router;
 import io.graft.nn.SharedBuffers;
 import io.graft.ops.Activation;
 import io.graft.ops.Random;
@@ -13,7 +15,9 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * Bottleneck adapters: a network of two narrow layers with an activation between them, behind the output projections of
@@ -24,7 +28,7 @@ import java.util.Locale;
  * {@code BOTTLENECK}, tensors {@code adapter_down.weight} [size, in] and {@code adapter_up.weight} [out, size].
  */
 public final class Bottleneck extends PeftAdapter {
-    private static final double BERT_DEVIATION = 0.02;
+    private static final double DEVIATION = 0.02;
 
     private final PeftBottleneckConfig config;
     private final long seed;
@@ -74,44 +78,103 @@ public final class Bottleneck extends PeftAdapter {
 
     @Override
     Attachment attachment(Scope scope, Projection projection) {
-        String module = projection.module();
+        checkPlace(config, projection.module());
+        String key = PREFIX + projection.module() + ".adapter_";
+        if (config.gated()) {
+            return gated(scope, projection, key);
+        }
+        Parameter down = train(scope, down(scope, projection, config, key + "down.weight"));
+        Parameter up = train(scope, up(scope, projection, config, key + "up.weight"));
+        if (fromFile()) {
+            read(down.name(), down.best());
+            read(up.name(), up.best());
+            down.refreshValue();
+            up.refreshValue();
+        } else {
+            offset = initialise(config, scope.context(), seed, offset, down, up);
+        }
+        return new io.graft.nn.Bottleneck(scope, down, up, function(config), config.parallel(), buffers);
+    }
+
+    /** One expert whose gate is a sigmoid; the gate's row lies below A. */
+    private Attachment gated(Scope scope, Projection projection, String key) {
+        Experts.Form form = new Experts.Form(1, config.size(), config.parallel(), function(config), 1);
+        Tensor value = scope.tensor(Memory.ADAPTER, projection.dtype(), form.down(), inputs(projection, config));
+        Parameter down = train(scope, new Parameter(key + "down.weight", value));
+        Parameter up = train(scope, up(scope, projection, config, key + "up.weight"));
+        Tensor a = down.best().rows(0, config.size());
+        Tensor gate = down.best().rows(config.size(), form.down());
+        if (fromFile()) {
+            read(down.name(), a);
+            read(key + "gate.weight", gate);
+            read(up.name(), up.best());
+        } else {
+            offset = initialise(config, scope.context(), seed, offset, new Parameter(key, a), up);
+            Random.normal(scope.context(), seed, offset, 0, DEVIATION, gate);
+            offset += gate.elements();
+        }
+        down.refreshValue();
+        up.refreshValue();
+        return new Experts(scope, down, up, form, Router.sigmoid(scope, projection.dtype()), buffers);
+    }
+
+    @Override
+    Map<String, Tensor> tensors() {
+        if (!config.gated()) {
+            return super.tensors();
+        }
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        super.tensors().forEach((key, value) -> {
+            boolean down = key.endsWith(".adapter_down.weight");
+            tensors.put(key, down ? value.rows(0, config.size()) : value);
+            if (down) {
+                tensors.put(key.replace(".adapter_down.", ".adapter_gate."), value.rows(config.size(), value.size(0)));
+            }
+        });
+        return tensors;
+    }
+
+    static void checkPlace(PeftBottleneckConfig config, String module) {
         boolean behind = module.endsWith(".o_proj") || module.endsWith(".down_proj");
         if (!config.parallel() && !behind) {
             throw new IllegalArgumentException("Bottleneck: target " + module + " is not supported in a serial adapter;"
                     + " supported are o_proj and down_proj, or use_parallel_adapter");
         }
-        long n = projection.weight().n();
-        long inputs = config.parallel() ? projection.weight().k() : n;
-        String key = PREFIX + module + ".adapter_";
-        Parameter down = parameter(scope, projection, key + "down.weight", config.size(), inputs);
-        Parameter up = parameter(scope, projection, key + "up.weight", n, config.size());
-        if (!fromFile()) {
-            initialise(scope.context(), down, up);
-        }
-        down.refreshValue();
-        up.refreshValue();
-        Activation.Kind kind = Activation.Kind.valueOf(config.nonLinearity().toUpperCase(Locale.ROOT));
-        return new io.graft.nn.Bottleneck(scope, down, up, kind, config.parallel(), buffers);
     }
 
-    private Parameter parameter(Scope scope, Projection projection, String key, long rows, long columns) {
-        Tensor value = scope.tensor(Memory.ADAPTER, projection.dtype(), rows, columns);
-        Parameter parameter = train(scope, new Parameter(key, value));
-        if (fromFile()) {
-            read(key, parameter.best());
-        }
-        return parameter;
+    static Activation.Kind function(PeftBottleneckConfig config) {
+        return Activation.Kind.valueOf(config.nonLinearity().toUpperCase(Locale.ROOT));
     }
 
-    private void initialise(Context context, Parameter down, Parameter up) {
+    private static long inputs(Projection projection, PeftBottleneckConfig config) {
+        return config.parallel() ? projection.weight().k() : projection.weight().n();
+    }
+
+    /** A place for A [size, in], or [size, out] behind the projection. */
+    static Parameter down(Scope scope, Projection projection, PeftBottleneckConfig config, String key) {
+        long inputs = inputs(projection, config);
+        return new Parameter(key, scope.tensor(Memory.ADAPTER, projection.dtype(), config.size(), inputs));
+    }
+
+    /** A place for B [out, size]. */
+    static Parameter up(Scope scope, Projection projection, PeftBottleneckConfig config, String key) {
+        long outputs = projection.weight().n();
+        return new Parameter(key, scope.tensor(Memory.ADAPTER, projection.dtype(), outputs, config.size()));
+    }
+
+    /** Fresh values, from the random numbers behind {@code offset}; returns the offset behind those. */
+    static long initialise(
+            PeftBottleneckConfig config, Context context, long seed, long offset, Parameter down, Parameter up) {
+        long next = offset + down.value().elements();
         if (config.startsAtBase()) {
             double bound = 1 / Math.sqrt(down.value().size(1));
             Random.uniform(context, seed, offset, -bound, bound, down.best());
         } else {
-            Random.normal(context, seed, offset, 0, BERT_DEVIATION, down.best());
-            long next = offset + down.value().elements();
-            Random.normal(context, seed, next, 0, BERT_DEVIATION, up.best());
+            Random.normal(context, seed, offset, 0, DEVIATION, down.best());
+            Random.normal(context, seed, next, 0, DEVIATION, up.best());
         }
-        offset += down.value().elements() + up.value().elements();
+        down.refreshValue();
+        up.refreshValue();
+        return next + up.value().elements();
     }
 }

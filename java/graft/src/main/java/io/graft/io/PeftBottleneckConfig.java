@@ -20,6 +20,7 @@ public final class PeftBottleneckConfig extends PeftConfig {
     private final boolean parallel;
     private final String nonLinearity;
     private final String start;
+    private final boolean gated;
 
     PeftBottleneckConfig(String file, ObjectNode json) {
         this(new JsonFields(file, json), json);
@@ -32,6 +33,7 @@ public final class PeftBottleneckConfig extends PeftConfig {
         one(fields, "adapter_dropout", 0);
         this.size = fields.positive("bottleneck_size", 256);
         this.parallel = fields.flag("use_parallel_adapter", false);
+        this.gated = fields.flag("gated", false);
         this.nonLinearity = text(fields, "non_linearity", "tanh", FUNCTIONS);
         this.start = text(fields, "init_weights", "bert", STARTS);
     }
@@ -75,6 +77,17 @@ public final class PeftBottleneckConfig extends PeftConfig {
         json.put("init_weights", "mam_adapter").put("non_linearity", "relu").put("scaling", 1.0);
         json.put("use_parallel_adapter", parallel).set("target_modules", Json.toNode(targets));
         return new PeftBottleneckConfig("new bottleneck configuration", json);
+    }
+
+    /** The same with a gate at each network, by which each token lets it in as far as it wants (arXiv 2110.07577). */
+    public PeftBottleneckConfig withGates() {
+        return new PeftBottleneckConfig(
+                "new gated bottleneck configuration", json().deepCopy().put("gated", true));
+    }
+
+    /** Whether each network has a gate, which LLM-Adapters does not know. */
+    public boolean gated() {
+        return gated;
     }
 
     /** The width of the networks. */

@@ -34,6 +34,8 @@ public abstract sealed class PeftConfig
                 PeftPeqaConfig,
                 PeftOftConfig,
                 PeftBitFitConfig,
+                PeftMoeLoraConfig,
+                PeftMovConfig,
                 PeftSketchTuneConfig,
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,

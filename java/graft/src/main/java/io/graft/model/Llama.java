@@ -158,7 +158,7 @@ public final class Llama implements Adaptable, AutoCloseable {
                     + (early ? "Llama.calibrate comes first" : "load the model with an adapter"));
         }
         Workspace work = workspaces.training(batch.batch(), batch.length());
-        work.pass.training(dropoutSeed, dropoutOffset);
+        work.pass.training(normalizer > 0 ? targets(batch) / normalizer : 1, dropoutSeed, dropoutOffset);
         forward(work, batch);
         boolean below = work.stack.wantsGradient();
         boolean beside = side != null && side.trainable();
@@ -248,9 +248,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private void embed(Workspace work, Batch batch) {
-        for (int row = 0; row < batch.batch(); row++) {
-            work.choose(row, batch.adapter(row));
-        }
+        work.choose(batch);
         work.embed(layers.embedding(), batch.ids(), batch.lengths());
     }
 

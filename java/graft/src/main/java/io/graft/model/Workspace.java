@@ -80,6 +80,13 @@ final class Workspace implements AutoCloseable {
         return pass.batch() == batch && this.tokens == tokens;
     }
 
+    /** Says whose adapters the rows of a batch use. */
+    void choose(Batch batch) {
+        for (int row = 0; row < batch.batch(); row++) {
+            choose(row, batch.adapter(row));
+        }
+    }
+
     /**
      * Says whose adapter a row uses.
      *

@@ -6,6 +6,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.IntBuffer;
+import java.util.SplittableRandom;
 
 /**
  * What all layers of one pass share: the shape of the batch, its positions and lengths, and the dropout counter. The
@@ -20,11 +21,14 @@ public final class Pass {
     private final Tensor inverseFrequencies;
     private final Tensor lengths;
     private final IntBuffer lengthsMemory;
+    private final Tensor realRows;
+    private final IntBuffer realRowsMemory;
     private final Tensor segments;
     private final IntBuffer segmentsMemory;
     private boolean padded;
     private boolean training;
     private long past;
+    private double share = 1;
     private long dropoutSeed;
     private long dropoutOffset;
 
@@ -37,6 +41,8 @@ public final class Pass {
         this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
         this.lengths = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
         this.lengthsMemory = lengths.buffer().asIntBuffer();
+        this.realRows = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
+        this.realRowsMemory = realRows.buffer().asIntBuffer();
         this.segments = scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2);
         this.segmentsMemory = segments.buffer().asIntBuffer();
         positions(0);
@@ -77,6 +83,7 @@ public final class Pass {
             int real = virtualTokens + values[i];
             padded |= real < past + length;
             lengthsMemory.put(i, real);
+            realRowsMemory.put(i, (int) (real - past));
         }
     }
 
@@ -86,9 +93,14 @@ public final class Pass {
         segmentsMemory.put(2 * sequence + 1, adapter);
     }
 
-    /** Turns dropout on, with the counter of this step; the same pair gives the same masks. */
-    public void training(long seed, long offset) {
+    /**
+     * Turns dropout on, with the counter of this step; the same pair gives the same masks.
+     *
+     * @param ofStep the share that this batch has in the loss of its step, 1 for a batch on its own
+     */
+    public void training(double ofStep, long seed, long offset) {
         training = true;
+        share = ofStep;
         dropoutSeed = seed;
         dropoutOffset = offset;
     }
@@ -140,6 +152,16 @@ public final class Pass {
         return segments;
     }
 
+    /** Of each sequence the rows that are not padding [batch] i32, or null when none is padded. */
+    Tensor realRows() {
+        return padded ? realRows : null;
+    }
+
+    /** The share that this batch has in the loss of its step: what losses beside that of the targets are weighed with. */
+    double share() {
+        return share;
+    }
+
     public long past() {
         return leader.past;
     }
@@ -154,5 +176,10 @@ public final class Pass {
 
     long dropoutOffset() {
         return leader.dropoutOffset;
+    }
+
+    /** A number by chance for this key and the counter of this step. */
+    long draw(long key) {
+        return new SplittableRandom(dropoutSeed ^ key ^ dropoutOffset * 0x9E3779B97F4A7C15L).nextLong();
     }
 }

@@ -11,7 +11,9 @@ public final class SharedBuffers implements AutoCloseable {
     /** What a buffer is for: two of different use are different memory. */
     enum Use {
         INNER,
-        LAYER
+        LAYER,
+        KEPT,
+        GRADIENT
     }
 
     private record Entry(Tensor tensor, Use use) {}

@@ -12,7 +12,8 @@ public final class Activation {
     /** Which function, in the order of {@code graft_activation_kind}. */
     public enum Kind {
         RELU,
-        TANH
+        TANH,
+        SIGMOID
     }
 
     private Activation() {}

@@ -2,6 +2,8 @@ package io.graft.ops;
 
 import static io.graft.binding.Native.graft_mixture_blocks_backward;
 import static io.graft.binding.Native.graft_mixture_blocks_forward;
+import static io.graft.binding.Native.graft_mixture_combine_backward;
+import static io.graft.binding.Native.graft_mixture_combine_forward;
 import static io.graft.binding.Native.graft_mixture_route_backward;
 import static io.graft.binding.Native.graft_mixture_route_forward;
 import static io.graft.binding.Native.graft_mixture_vectors_backward;
@@ -15,11 +17,18 @@ import io.graft.tensor.Tensor;
 public final class Mixture {
     private Mixture() {}
 
-    /** gates [T, E] = softmax of each row's topK largest logits, 0 elsewhere; may be logits. */
-    public static void routeForward(Context context, Tensor logits, long topK, Tensor gates) {
+    /**
+     * gates [T, E]: of each row's topK largest logits the softmax among themselves, or amongAll; 0 elsewhere. gates may be
+     * logits.
+     */
+    public static void routeForward(Context context, Tensor logits, long topK, boolean amongAll, Tensor gates) {
         synchronized (context) {
             Status.check(graft_mixture_route_forward(
-                    context.pointer(), Tensor.pointer(context, logits), topK, Tensor.pointer(context, gates)));
+                    context.pointer(),
+                    Tensor.pointer(context, logits),
+                    topK,
+                    amongAll ? 1 : 0,
+                    Tensor.pointer(context, gates)));
         }
     }
 
@@ -32,6 +41,7 @@ public final class Mixture {
             Tensor logits,
             Tensor gates,
             Tensor dgates,
+            boolean amongAll,
             double balance,
             Tensor lengths,
             Tensor dlogits,
@@ -42,6 +52,7 @@ public final class Mixture {
                     Tensor.pointer(context, logits),
                     Tensor.pointer(context, gates),
                     Tensor.pointer(context, dgates),
+                    amongAll ? 1 : 0,
                     balance,
                     Tensor.pointer(context, lengths),
                     Tensor.pointer(context, dlogits),
@@ -102,6 +113,35 @@ public final class Mixture {
                     Tensor.pointer(context, dx),
                     Tensor.pointer(context, dgates),
                     Tensor.pointer(context, dv)));
+        }
+    }
+
+    /** y [T, N] = Σ_e gates[t, e] · block e of x [T, E·N]. */
+    public static void combineForward(Context context, Tensor x, Tensor gates, Tensor y) {
+        synchronized (context) {
+            Status.check(graft_mixture_combine_forward(
+                    context.pointer(),
+                    Tensor.pointer(context, x),
+                    Tensor.pointer(context, gates),
+                    Tensor.pointer(context, y)));
+        }
+    }
+
+    /**
+     * dx [T, E·N] = gates ⊙ dy by blocks, or added to with accumulate; dgates [T, E] = dy with each block of x, overwritten.
+     * Each may be null, x when dgates is, gates when dx is.
+     */
+    public static void combineBackward(
+            Context context, Tensor dy, Tensor x, Tensor gates, boolean accumulate, Tensor dx, Tensor dgates) {
+        synchronized (context) {
+            Status.check(graft_mixture_combine_backward(
+                    context.pointer(),
+                    Tensor.pointer(context, dy),
+                    Tensor.pointer(context, x),
+                    Tensor.pointer(context, gates),
+                    accumulate ? 1 : 0,
+                    Tensor.pointer(context, dx),
+                    Tensor.pointer(context, dgates)));
         }
     }
 }

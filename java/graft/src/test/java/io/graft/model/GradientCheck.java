@@ -28,12 +28,25 @@ final class GradientCheck {
 
     /** A fresh adapter on a model of random numbers; the adapter's own part of the loss counts. */
     static void check(Adapter adapter, boolean tied, boolean checkpointing) {
+        check(adapter, tied, checkpointing, 0);
+    }
+
+    /** As above, after each number of the adapter has been moved by chance, at most so far. */
+    static void check(Adapter adapter, boolean tied, boolean checkpointing, double moved) {
         Llama.Options options = Llama.Options.training(adapter).withGradientCheckpointing(checkpointing);
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
                 Llama model = Llama.create(scope, config(tied), DType.F64, 4, options)) {
             SplittableRandom random = new SplittableRandom(1);
             enlarge(model, random);
+            for (Parameter parameter : moved > 0 ? model.trainable() : List.<Parameter>of()) {
+                double[] values = parameter.value().doubles();
+                for (int i = 0; i < values.length; i++) {
+                    values[i] += random.nextDouble(-moved, moved);
+                }
+                parameter.value().set(values);
+            }
+            model.parametersChanged();
             Batch batch = batch(random, adapter.names());
             loss(model, batch);
             for (Parameter parameter : model.trainable()) {

@@ -1,16 +1,29 @@
 package io.graft.model;
 
+import io.graft.adapter.AdaMix;
 import io.graft.adapter.Adapter;
+import io.graft.adapter.Bottleneck;
 import io.graft.adapter.Lora;
 import io.graft.adapter.LoraSet;
+import io.graft.adapter.MoeLora;
+import io.graft.adapter.Mov;
+import io.graft.io.LlamaConfig;
+import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftMoeLoraConfig;
+import io.graft.io.PeftMovConfig;
+import io.graft.io.RouterSettings;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** As {@link GradientCheckTest}, the methods that have several adapters at each place. */
 class MixtureGradientTest {
+    private static final List<String> ALL = LlamaConfig.PROJECTIONS;
+    private static final List<String> BEHIND = List.of("o_proj", "down_proj");
+
     private static Lora lora(int rank, String targets) {
         return Lora.create(PeftLoraConfig.parse("test", """
                 {"peft_type": "LORA", "r": %d, "lora_alpha": 5, "lora_dropout": 0.3, "init_lora_weights": false,
@@ -18,15 +31,60 @@ class MixtureGradientTest {
     }
 
     private static Adapter adapter(String kind) {
-        Map<String, Lora> parts = new LinkedHashMap<>();
-        parts.put("all", lora(3, "\"all-linear\""));
-        parts.put("some", lora(2, "[\"q_proj\", \"down_proj\"]"));
-        return LoraSet.of(parts);
+        return switch (kind) {
+            case "loraset" -> {
+                Map<String, Lora> parts = new LinkedHashMap<>();
+                parts.put("all", lora(3, "\"all-linear\""));
+                parts.put("some", lora(2, "[\"q_proj\", \"down_proj\"]"));
+                yield LoraSet.of(parts);
+            }
+            case "moelora" -> moe(new RouterSettings(3, 3, 0));
+            case "mixlora" -> moe(new RouterSettings(4, 2, 0.7));
+            case "gatedlora" -> MoeLora.create(PeftMoeLoraConfig.gated("base", ALL, 3, 4), 5);
+            case "mov" ->
+                Mov.create(
+                        PeftMovConfig.of(
+                                "base",
+                                List.of("q_proj", "v_proj", "up_proj", "o_proj", "down_proj"),
+                                new RouterSettings(3, 3, 0)),
+                        5);
+            case "sparsemov" -> Mov.create(PeftMovConfig.of("base", ALL, new RouterSettings(4, 2, 0.5)), 5);
+            case "gatedserial" ->
+                Bottleneck.create(
+                        PeftBottleneckConfig.of("base", BEHIND, 3, false).withGates(), 5);
+            case "gatedparallel" ->
+                Bottleneck.create(PeftBottleneckConfig.of("base", ALL, 3, true).withGates(), 5);
+            case "adamix" -> AdaMix.create(PeftBottleneckConfig.of("base", BEHIND, 3, false), 3, 5);
+            default -> throw new IllegalArgumentException(kind);
+        };
+    }
+
+    private static Adapter moe(RouterSettings router) {
+        return MoeLora.create(PeftMoeLoraConfig.of("base", ALL, 2, 3, router), 5);
     }
 
     @ParameterizedTest
-    @CsvSource({"loraset, false, false", "loraset, true, true"})
+    @CsvSource({
+        "loraset, false, false",
+        "loraset, true, true",
+        "moelora, false, false",
+        "moelora, true, true",
+        "mixlora, false, false",
+        "mixlora, true, true",
+        "gatedlora, false, false",
+        "gatedlora, true, true",
+        "mov, false, false",
+        "mov, true, true",
+        "sparsemov, false, false",
+        "sparsemov, true, true",
+        "gatedserial, false, false",
+        "gatedserial, true, true",
+        "gatedparallel, false, false",
+        "gatedparallel, true, true",
+        "adamix, false, false",
+        "adamix, true, true"
+    })
     void gradientsAreDerivativesOfTheLoss(String kind, boolean tied, boolean checkpointing) {
-        GradientCheck.check(adapter(kind), tied, checkpointing);
+        GradientCheck.check(adapter(kind), tied, checkpointing, 0.3);
     }
 }

@@ -115,11 +115,11 @@ class MethodOpsTest extends SmallTensors {
         float log3 = (float) Math.log(3);
         Tensor logits = tensor(1, 3).set(log3, 0, -1);
         Tensor gates = tensor(1, 3);
-        Mixture.routeForward(context, logits, 2, gates);
+        Mixture.routeForward(context, logits, 2, false, gates);
         assertThat(gates.floats()).containsExactly(new float[] {0.75f, 0.25f, 0}, NEAR);
         Tensor dlogits = tensor(1, 3);
         Tensor loss = tensor(1);
-        Mixture.routeBackward(context, logits, gates, tensor(1, 3).set(4, 0, 9), 0, null, dlogits, loss);
+        Mixture.routeBackward(context, logits, gates, tensor(1, 3).set(4, 0, 9), false, 0, null, dlogits, loss);
         assertThat(dlogits.floats()).containsExactly(new float[] {0.75f, -0.75f, 0}, NEAR);
         assertThat(loss.item()).isZero();
         Tensor x = tensor(1, 6).set(1, 2, 3, 4, 5, 6);
@@ -142,6 +142,11 @@ class MethodOpsTest extends SmallTensors {
         assertThat(du.floats()).containsExactly(new float[] {4, 60}, NEAR);
         assertThat(dgates.floats()).containsExactly(new float[] {164, 4, 21}, NEAR);
         assertThat(dv.floats()).containsExactly(new float[] {0.75f, 15, 0.25f, 5, 0, 0}, NEAR);
+        Mixture.combineForward(context, x, gates, z);
+        assertThat(z.floats()).containsExactly(new float[] {1.5f, 2.5f}, NEAR);
+        Mixture.combineBackward(context, tensor(1, 2).set(1, 10), x, gates, false, dx, dgates);
+        assertThat(dx.floats()).containsExactly(new float[] {0.75f, 7.5f, 0.25f, 2.5f, 0, 0}, NEAR);
+        assertThat(dgates.floats()).containsExactly(new float[] {21, 43, 65}, NEAR);
     }
 
     @Test
@@ -224,6 +229,7 @@ class MethodOpsTest extends SmallTensors {
         Activation.backward(context, Activation.Kind.TANH, dy, y, dx);
         assertThat(dx.floats()[2]).isCloseTo(5 * (1 - t * t), NEAR);
         assertThat(Activation.Kind.RELU.ordinal()).isEqualTo(Native.GRAFT_ACTIVATION_RELU);
+        assertThat(Activation.Kind.SIGMOID.ordinal()).isEqualTo(Native.GRAFT_ACTIVATION_SIGMOID);
         assertThat(Activation.Kind.TANH.ordinal()).isEqualTo(Native.GRAFT_ACTIVATION_TANH);
     }
 
