@@ -117,7 +117,8 @@ class FinetuneTest {
                 method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
         Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
         // These files hold the same sums with other terms.
-        boolean converted = List.of("lora-dropout", "periodic-lora", "pissa", "olora", "loraga", "corda", "adalora", "sora")
+        boolean converted = List.of(
+                        "lora-dropout", "periodic-lora", "pissa", "olora", "loraga", "corda", "adalora", "sora")
                 .contains(method);
         assertThat(evaluated.events("eval").get(0).get("loss").asDouble())
                 .isCloseTo(after, Offset.offset(converted ? 1e-5 : 0));

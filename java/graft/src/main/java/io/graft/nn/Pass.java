@@ -62,6 +62,8 @@ public final class Pass {
         this.positions = leader.positions;
         this.lengths = leader.lengths;
         this.lengthsMemory = leader.lengthsMemory;
+        this.realRows = leader.realRows;
+        this.realRowsMemory = leader.realRowsMemory;
         this.segments = leader.segments;
         this.segmentsMemory = leader.segmentsMemory;
     }
@@ -154,12 +156,12 @@ public final class Pass {
 
     /** Of each sequence the rows that are not padding [batch] i32, or null when none is padded. */
     Tensor realRows() {
-        return padded ? realRows : null;
+        return leader.padded ? realRows : null;
     }
 
     /** The share that this batch has in the loss of its step: what losses beside that of the targets are weighed with. */
     double share() {
-        return share;
+        return leader.share;
     }
 
     public long past() {

@@ -174,6 +174,7 @@ class SaidTest {
             long alone = context.memory(Memory.BASE) - before;
             try (Llama model = model(DType.F32, said(3))) {
                 assertThat(context.memory(Memory.BASE) - before).isEqualTo(2 * alone + base);
+                model.trainable().forEach(Parameter::gradient);
                 assertThat(context.memory(Memory.ADAPTER) + context.memory(Memory.GRADIENT) - trained)
                         .isEqualTo(2 * 4 * (DIMENSION + 14));
             }
