@@ -1,6 +1,6 @@
 // tdpbf16ps adds, for 16 by 16 sums at once, the products of 16 pairs of bf16.
 // row_products: x's rows are tiles as they lie in memory; 32 rows by up to 32 of a stand in four tiles of sums.
-// outer_sum: m's rows are interleaved in pairs into tiles, 32 columns at a time, and stay for up to 32 rows of the
+// outer_sum: 64 rows of m by 256 columns are interleaved in pairs of rows into tiles, which meet up to 32 rows of the
 // sums. What is masked by dropout or hangs over an edge passes through a small copy with zeros. Subnormal bf16 values
 // count as zero, as in the library's GEMM.
 #include "cpu/fast/skinny_amx.h"
