@@ -2,7 +2,9 @@ package io.graft.cli;
 
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
+import io.graft.model.Llama;
 import io.graft.tensor.Context;
+import io.graft.train.Laplace;
 import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine.Command;
@@ -18,12 +20,23 @@ final class EvalCommand extends GraftCommand {
     @Option(names = "--adapter", paramLabel = "DIR", description = "Adapter in PEFT's layout.")
     Path adapter;
 
+    @Option(
+            names = "--draws",
+            paramLabel = "N",
+            description =
+                    "Also predict by the mean of N draws from the adapter's posterior, which `graft laplace` makes.")
+    Integer draws;
+
     @Mixin
     TextOptions text;
 
     @Override
     int execute() {
         text.check(this);
+        positive("--draws", draws);
+        if (draws != null && adapter == null) {
+            throw usage("--draws needs --adapter");
+        }
         model.check();
         existing("--data", text.data);
         try (Context context = openContext();
@@ -46,7 +59,38 @@ final class EvalCommand extends GraftCommand {
                             result.tokensPerSecond(),
                             "peak_memory_bytes",
                             context.peakMemory());
+            if (draws != null) {
+                draws(opened.llama(), batches);
+            }
         }
         return 0;
+    }
+
+    private void draws(Llama llama, List<Batch> batches) {
+        if (llama.adapter().prompt() != null) {
+            throw new InputException("--draws: an adapter of virtual tokens has no posterior yet");
+        }
+        Laplace posterior = Laplace.read(llama, adapter);
+        for (int count : new int[] {0, draws}) {
+            Predictive result = Predictive.of(llama, batches, posterior, count);
+            out().say(
+                            "%s: loss %.4f, accuracy %.1f %%, calibration error %.1f %%",
+                            count == 0 ? "as trained" : "mean of " + count + " draws",
+                            result.loss(),
+                            100 * result.accuracy(),
+                            100 * result.calibration());
+            out().event(
+                            "predictive",
+                            "draws",
+                            count,
+                            "loss",
+                            result.loss(),
+                            "accuracy",
+                            result.accuracy(),
+                            "calibration_error",
+                            result.calibration(),
+                            "targets",
+                            result.targets());
+        }
     }
 }

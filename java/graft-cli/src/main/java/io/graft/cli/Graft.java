@@ -23,6 +23,7 @@ import picocli.CommandLine.ParameterException;
             SketchCommand.class,
             QuantizeCommand.class,
             CombineCommand.class,
+            LaplaceCommand.class,
             GenerateCommand.class,
             EvalCommand.class,
             InfoCommand.class,
