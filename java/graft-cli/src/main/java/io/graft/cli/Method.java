@@ -77,11 +77,13 @@ public record Method(
             "mixlora",
             "mov",
             "adamix",
+            "smop",
+            "unipelt",
             "mam",
             "ln");
 
     /**
-     * Every method that trains on such a base, in the order of tables.
+     * Every method that trains on such a base alone, in the order of tables.
      *
      * @param stored how the checkpoint holds linear layers
      * @param base what dense ones become
@@ -90,6 +92,7 @@ public record Method(
         boolean codes = stored != Weight.Kind.DENSE || base != Quantization.NONE;
         return MethodTable.ALL.stream()
                 .filter(method -> switch (method.name) {
+                    case "fusion" -> false; // needs adapters that are trained already
                     case "loftq" -> stored == Weight.Kind.DENSE && codes;
                     case "sketchtune", "peqa" -> stored == Weight.Kind.SKETCH || !codes;
                     default -> !codes || ON_CODES.contains(method.name);

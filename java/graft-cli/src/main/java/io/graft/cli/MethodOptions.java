@@ -211,6 +211,12 @@ public final class MethodOptions {
     Integer lastLayers;
 
     @Option(
+            names = "--fuse",
+            paramLabel = "DIR",
+            description = "fusion: a folder of a bottleneck adapter, given for each that is to be fused.")
+    List<Path> fuse = List.of();
+
+    @Option(
             names = "--experts",
             paramLabel = "N",
             description = "Mixtures: how many experts each layer has (default: ${DEFAULT-VALUE}).")

@@ -2,16 +2,22 @@ package io.graft.cli;
 
 import io.graft.adapter.AdaMix;
 import io.graft.adapter.Adapter;
+import io.graft.adapter.AdapterFusion;
 import io.graft.adapter.Bottleneck;
+import io.graft.adapter.Combined;
 import io.graft.adapter.MoeLora;
 import io.graft.adapter.Mov;
+import io.graft.adapter.Smop;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftMoeLoraConfig;
 import io.graft.io.PeftMovConfig;
+import io.graft.io.PeftSmopConfig;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** The methods that have several experts at each place; part of {@link MethodTable}. */
 final class MixtureMethods {
@@ -57,7 +63,52 @@ final class MixtureMethods {
                                     options.parallel),
                             options.experts,
                             seed),
-                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)));
+                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+            new Method(
+                    "smop",
+                    "SMoP",
+                    "SMOP",
+                    5e-2,
+                    (options, seed) -> Smop.create(
+                            PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.router(1, 0)), seed),
+                    (folder, train) -> train ? Smop.load(folder) : Smop.frozen(folder)),
+            new Method("unipelt", "UniPELT", Method.COMBINED, 2e-3, MixtureMethods::uniPelt, Method::combined),
+            new Method(
+                    "fusion",
+                    "AdapterFusion",
+                    "ADAPTER_FUSION",
+                    1e-3,
+                    MixtureMethods::fusion,
+                    (folder, train) -> train ? AdapterFusion.load(folder) : AdapterFusion.frozen(folder)));
+
+    /** A prefix, and LoRA and networks with gates. */
+    private static Adapter uniPelt(MethodOptions options, long seed) {
+        Map<String, Adapter> parts = new LinkedHashMap<>();
+        parts.put("prefix", Method.named("prefix").create().apply(options, seed));
+        parts.put(
+                "lora",
+                MoeLora.create(
+                        PeftMoeLoraConfig.gated(
+                                options.baseModel, List.of("q_proj", "v_proj"), options.rank, options.alpha()),
+                        seed + 1));
+        parts.put(
+                "bottleneck",
+                Bottleneck.create(
+                        PeftBottleneckConfig.of(options.baseModel, List.of("down_proj"), options.rank, false)
+                                .withGates(),
+                        seed + 2));
+        return Combined.of(parts);
+    }
+
+    private static Adapter fusion(MethodOptions options, long seed) {
+        Map<String, Path> adapters = new LinkedHashMap<>();
+        options.fuse.forEach(folder ->
+                adapters.put("adapter" + (adapters.size() + 1), GraftCommand.existingFolder("--fuse", folder)));
+        if (adapters.size() < 2) {
+            throw new InputException("--method fusion needs --fuse for each of at least two bottleneck adapters");
+        }
+        return AdapterFusion.create(options.baseModel, adapters, seed);
+    }
 
     private static Adapter moeLora(Path folder, boolean train) {
         return train ? MoeLora.load(folder) : MoeLora.frozen(folder);

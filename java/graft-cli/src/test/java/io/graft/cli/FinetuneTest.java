@@ -97,6 +97,8 @@ class FinetuneTest {
                 "mixlora",
                 "mov",
                 "adamix",
+                "smop",
+                "unipelt",
                 "mam",
                 "prefix+lora",
                 "ln"
@@ -136,6 +138,41 @@ class FinetuneTest {
         assertThat(finetune(folder.resolve("out"), "--method", "loftq", "--steps", 1)
                         .err())
                 .contains("q_proj is DENSE; LoftQ starts from a dense checkpoint that is quantised as it is loaded");
+    }
+
+    @Test
+    void trainedAdaptersAreFused() {
+        Path first = folder.resolve("first");
+        Path second = folder.resolve("second");
+        assertThat(finetune(first, "--method", "bottleneck", "--rank", 4, "--steps", 30)
+                        .status())
+                .isZero();
+        assertThat(finetune(second, "--method", "adamix", "--rank", 6, "--steps", 30)
+                        .status())
+                .isZero();
+        Path out = folder.resolve("fused");
+        Cli run = finetune(
+                out,
+                "--method",
+                "fusion",
+                "--fuse",
+                first,
+                "--fuse",
+                second,
+                "--steps",
+                20,
+                "--eval-data",
+                text,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        List<JsonNode> evaluations = run.events("eval");
+        double after = evaluations.get(1).get("loss").asDouble();
+        assertThat(after).isLessThan(evaluations.get(0).get("loss").asDouble() - 0.1);
+        Cli evaluated = Cli.run(
+                "eval", "--model", MODEL, "--adapter", out, "--data", text, "--length", 32, "--batch", 2, "--json");
+        assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        Cli alone = finetune(folder.resolve("x"), "--method", "fusion", "--fuse", first, "--steps", 1);
+        assertThat(alone.err()).contains("--method fusion needs --fuse for each of at least two");
     }
 
     /** The list of what trains over codes says what the adapters themselves accept. */

@@ -12,13 +12,19 @@ import java.util.List;
  */
 public final class PeftCombinedConfig {
     private final ObjectNode json;
-    private final List<String> folders = new ArrayList<>();
+    private final List<String> folders;
 
     private PeftCombinedConfig(JsonFields fields, ObjectNode json) {
         this.json = json;
         if (!"COMBINED".equals(fields.text("peft_type"))) {
             throw fields.refuse("peft_type", "is '" + fields.text("peft_type") + "', supported is 'COMBINED'");
         }
+        this.folders = folders(fields);
+    }
+
+    /** The field {@code adapters}: names of folders beside the file. */
+    static List<String> folders(JsonFields fields) {
+        List<String> folders = new ArrayList<>();
         JsonNode names = fields.node("adapters");
         if (names == null || !names.isArray()) {
             throw fields.refuse("adapters", "is " + names + ", expected a list of folders");
@@ -30,6 +36,7 @@ public final class PeftCombinedConfig {
             }
             folders.add(name.asText());
         }
+        return List.copyOf(folders);
     }
 
     /**
@@ -52,7 +59,7 @@ public final class PeftCombinedConfig {
 
     /** The names of the adapters' folders. */
     public List<String> folders() {
-        return List.copyOf(folders);
+        return folders;
     }
 
     /** Writes {@code adapter_config.json} into a directory, atomically. */

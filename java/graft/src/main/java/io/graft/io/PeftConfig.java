@@ -36,6 +36,7 @@ public abstract sealed class PeftConfig
                 PeftBitFitConfig,
                 PeftMoeLoraConfig,
                 PeftMovConfig,
+                PeftFusionConfig,
                 PeftSketchTuneConfig,
                 PeftBottleneckConfig,
                 PeftLnTuningConfig,

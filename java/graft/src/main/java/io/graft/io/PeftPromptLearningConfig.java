@@ -12,7 +12,8 @@ public abstract sealed class PeftPromptLearningConfig extends PeftConfig
                 PeftPrefixTuningConfig,
                 PeftPromptEncoderConfig,
                 PeftDeptConfig,
-                PeftPrefixPropagationConfig {
+                PeftPrefixPropagationConfig,
+                PeftSmopConfig {
     private final JsonFields fields;
     private final int virtualTokens;
 

@@ -128,6 +128,15 @@ public final class Batch {
         return adapters == null ? null : adapters.clone();
     }
 
+    /** How many tokens of a row stand before the first whose label counts, all real ones where none does; at least one. */
+    int context(int row) {
+        int count = 0;
+        while (count < lengths[row] && labels[row * length + count] == IGNORED) {
+            count++;
+        }
+        return Math.max(count, 1);
+    }
+
     /** The name of a row's adapter; null where none is named. */
     String adapter(int row) {
         return adapters == null ? null : adapters[row];

@@ -84,6 +84,9 @@ final class Workspace implements AutoCloseable {
     void choose(Batch batch) {
         for (int row = 0; row < batch.batch(); row++) {
             choose(row, batch.adapter(row));
+            if (prompt != null) {
+                prompt.reads(row, batch.context(row));
+            }
         }
     }
 
@@ -141,7 +144,7 @@ final class Workspace implements AutoCloseable {
         }
         embedding.forward(pass, ids, stack.input());
         if (prompt != null) {
-            prompt.forward(pass.context());
+            prompt.forward(pass);
         }
     }
 
@@ -154,6 +157,9 @@ final class Workspace implements AutoCloseable {
     Tensor decode(LlamaLayers layers, Scope step, int[] values, KvCache cache, Prompt front, int virtual) {
         pass.evaluating();
         pass.positions(cache.length());
+        if (prompt != null) {
+            prompt.reads(0, values.length);
+        }
         embed(layers.embedding(), values, null);
         if (front != null && prompt == null) {
             front.continues(stack.input(), cache.length() - virtual);
@@ -173,7 +179,7 @@ final class Workspace implements AutoCloseable {
     void embedBackward(TokenEmbedding embedding) {
         embedding.backward(pass, ids, stack.gradient());
         if (prompt != null) {
-            prompt.backward(pass.context());
+            prompt.backward(pass);
         }
     }
 

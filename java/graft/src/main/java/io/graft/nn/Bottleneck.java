@@ -65,6 +65,13 @@ public final class Bottleneck implements Attachment {
                 buffers);
     }
 
+    /** The network, where it stands behind its projection and has whole matrices; else null. */
+    public Fusion.Network behind() {
+        return !parallel && down instanceof TrainedMap.Dense a && up instanceof TrainedMap.Dense b
+                ? new Fusion.Network(a.parameter().value(), b.parameter().value(), kind)
+                : null;
+    }
+
     private int size() {
         return down.outputs();
     }

@@ -182,6 +182,6 @@ public final class Pass {
 
     /** A number by chance for this key and the counter of this step. */
     long draw(long key) {
-        return new SplittableRandom(dropoutSeed ^ key ^ dropoutOffset * 0x9E3779B97F4A7C15L).nextLong();
+        return new SplittableRandom(dropoutSeed() ^ key ^ dropoutOffset() * 0x9E3779B97F4A7C15L).nextLong();
     }
 }

@@ -12,6 +12,7 @@ public final class Prompt {
     private final PromptEncoder encoder;
     private final EmbeddingUpdate update;
     private final PropagatedRows propagated;
+    private final RoutedPrompts routed;
 
     /** @param rows [length, hidden] */
     public Prompt(Parameter rows) {
@@ -25,6 +26,7 @@ public final class Prompt {
         this.encoder = null;
         this.update = update;
         this.propagated = null;
+        this.routed = null;
     }
 
     /** Rows to which each layer adds some. */
@@ -34,6 +36,7 @@ public final class Prompt {
         this.encoder = null;
         this.update = null;
         this.propagated = propagated;
+        this.routed = null;
     }
 
     /** The rows that an encoder makes. */
@@ -43,6 +46,17 @@ public final class Prompt {
         this.encoder = encoder;
         this.update = null;
         this.propagated = null;
+        this.routed = null;
+    }
+
+    /** Prompts of which each sequence gets its own. */
+    public Prompt(RoutedPrompts routed) {
+        this.rows = null;
+        this.rowsGradient = null;
+        this.encoder = null;
+        this.update = null;
+        this.propagated = null;
+        this.routed = routed;
     }
 
     /** What each layer adds to the virtual tokens' hidden states, or null. */
@@ -51,11 +65,11 @@ public final class Prompt {
     }
 
     public int length() {
-        return (int) rows.size(0);
+        return routed == null ? (int) rows.size(0) : routed.length();
     }
 
     public boolean trainable() {
-        return rowsGradient != null;
+        return routed == null ? rowsGradient != null : routed.trainable();
     }
 
     /** Adds to the embedding [1, hidden] of one more token, of which so many stand before it, what belongs to its place. */
@@ -71,12 +85,16 @@ public final class Prompt {
         private final Tensor input;
         private final Tensor[] gradients;
         private final EmbeddingUpdate.Places behind;
+        private final RoutedPrompts.Places each;
 
         private Places(Scope scope, int batch, Tensor stream, Tensor gradient) {
             long pitch = stream.stride(0);
             long sequence = stream.size(0) / batch * pitch;
             long hidden = stream.size(1);
-            source = scope.view(rows, 0, new long[] {batch, length(), hidden}, new long[] {0, rows.stride(0), 1});
+            each = routed == null ? null : routed.new Places(scope, batch, stream, gradient);
+            source = each != null
+                    ? null
+                    : scope.view(rows, 0, new long[] {batch, length(), hidden}, new long[] {0, rows.stride(0), 1});
             input = scope.view(stream, 0, new long[] {batch, length(), hidden}, new long[] {sequence, pitch, 1});
             behind = update == null ? null : update.new Places(scope, batch, stream, gradient, length());
             gradients = new Tensor[gradient == null ? 0 : batch];
@@ -89,8 +107,20 @@ public final class Prompt {
             }
         }
 
+        /** Before {@link #forward}: a router may read so many of the first tokens of a sequence. */
+        public void reads(int sequence, int tokens) {
+            if (each != null) {
+                each.reads(sequence, tokens);
+            }
+        }
+
         /** Writes the rows before each sequence, whose embeddings are in place. */
-        public void forward(Context context) {
+        public void forward(Pass pass) {
+            if (each != null) {
+                each.forward(pass);
+                return;
+            }
+            Context context = pass.context();
             TensorOps.copy(context, source, input);
             if (behind != null) {
                 behind.forward(context);
@@ -98,8 +128,11 @@ public final class Prompt {
         }
 
         /** Adds the gradient of all sequences. */
-        public void backward(Context context) {
-            if (trainable()) {
+        public void backward(Pass pass) {
+            if (each != null) {
+                each.backward(pass);
+            } else if (trainable()) {
+                Context context = pass.context();
                 for (Tensor gradient : gradients) {
                     TensorOps.add(context, gradient, rowsGradient);
                 }

@@ -13,23 +13,30 @@ import io.graft.tensor.Tensor;
  */
 public final class Router {
     private final long topK;
+    private final boolean amongAll;
     private final double balance;
     private final Tensor loss;
 
-    private Router(Scope scope, DType compute, long topK, double balance) {
+    private Router(Scope scope, DType compute, long topK, boolean amongAll, double balance) {
         this.topK = topK;
+        this.amongAll = amongAll;
         this.balance = balance;
         this.loss = scope.tensor(Memory.ADAPTER, Precision.accumulator(compute), 1);
     }
 
     /** @param balance the weight of the balance (Switch, arXiv 2101.03961, section 2.2) in each layer; 0 for none */
     public static Router softmax(Scope scope, DType compute, int topK, double balance) {
-        return new Router(scope, compute, topK, balance);
+        return new Router(scope, compute, topK, false, balance);
+    }
+
+    /** As {@link #softmax}, but a gate is the share among all experts, not among the chosen ones. */
+    public static Router among(Scope scope, DType compute, int topK, double balance) {
+        return new Router(scope, compute, topK, true, balance);
     }
 
     /** Each gate by itself. */
     public static Router sigmoid(Scope scope, DType compute) {
-        return new Router(scope, compute, 0, 0);
+        return new Router(scope, compute, 0, false, 0);
     }
 
     /** gates of logits, both [T, E]. */
@@ -37,7 +44,7 @@ public final class Router {
         if (topK == 0) {
             Activation.forward(pass.context(), Activation.Kind.SIGMOID, logits, gates);
         } else {
-            Mixture.routeForward(pass.context(), logits, topK, false, gates);
+            Mixture.routeForward(pass.context(), logits, topK, amongAll, gates);
         }
     }
 
@@ -48,7 +55,7 @@ public final class Router {
         } else {
             double weight = pass.share() * balance;
             Mixture.routeBackward(
-                    pass.context(), logits, gates, gradient, false, weight, pass.realRows(), gradient, loss);
+                    pass.context(), logits, gates, gradient, amongAll, weight, pass.realRows(), gradient, loss);
         }
     }
 

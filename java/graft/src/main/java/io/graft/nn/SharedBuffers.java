@@ -13,7 +13,8 @@ public final class SharedBuffers implements AutoCloseable {
         INNER,
         LAYER,
         KEPT,
-        GRADIENT
+        GRADIENT,
+        NARROW
     }
 
     private record Entry(Tensor tensor, Use use) {}

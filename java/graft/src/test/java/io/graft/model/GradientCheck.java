@@ -21,7 +21,7 @@ final class GradientCheck {
 
     private GradientCheck() {}
 
-    private static LlamaConfig config(boolean tied) {
+    static LlamaConfig config(boolean tied) {
         return new LlamaConfig(
                 23, 12, 20, 2, 4, 2, 6, 64, 1e-5, 10000, null, tied, DType.F32, OptionalInt.empty(), List.of());
     }

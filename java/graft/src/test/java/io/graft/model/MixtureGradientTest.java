@@ -2,20 +2,30 @@ package io.graft.model;
 
 import io.graft.adapter.AdaMix;
 import io.graft.adapter.Adapter;
+import io.graft.adapter.AdapterFusion;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.Lora;
 import io.graft.adapter.LoraSet;
 import io.graft.adapter.MoeLora;
 import io.graft.adapter.Mov;
+import io.graft.adapter.Smop;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMoeLoraConfig;
 import io.graft.io.PeftMovConfig;
+import io.graft.io.PeftSmopConfig;
 import io.graft.io.RouterSettings;
+import io.graft.nn.Parameter;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -55,8 +65,41 @@ class MixtureGradientTest {
             case "gatedparallel" ->
                 Bottleneck.create(PeftBottleneckConfig.of("base", ALL, 3, true).withGates(), 5);
             case "adamix" -> AdaMix.create(PeftBottleneckConfig.of("base", BEHIND, 3, false), 3, 5);
+            case "smop" -> Smop.create(PeftSmopConfig.of("base", 2, new RouterSettings(3, 1, 0.4)), 5);
+            case "softsmop" -> Smop.create(PeftSmopConfig.of("base", 2, new RouterSettings(3, 2, 0)), 5);
             default -> throw new IllegalArgumentException(kind);
         };
+    }
+
+    /** Two adapters of different widths, with values as after training, for a model like that of the check. */
+    private static Adapter fusion(Path folder, boolean tied) {
+        Map<String, Path> adapters = new LinkedHashMap<>();
+        for (int size : new int[] {3, 2}) {
+            Bottleneck part = Bottleneck.create(PeftBottleneckConfig.parse("test", """
+                    {"peft_type": "BOTTLENECK", "bottleneck_size": %d, "non_linearity": "tanh",
+                     "target_modules": ["o_proj", "down_proj"]}""".formatted(size)), size);
+            try (Context context = Context.cpu(1);
+                    Scope scope = context.scope();
+                    Llama model = Llama.create(
+                            scope, GradientCheck.config(tied), DType.F64, 4, Llama.Options.training(part))) {
+                SplittableRandom random = new SplittableRandom(size);
+                for (Parameter parameter : model.trainable()) {
+                    parameter
+                            .value()
+                            .set(random.doubles(parameter.value().elements(), -1, 1)
+                                    .toArray());
+                }
+                part.save(folder.resolve("size" + size));
+            }
+            adapters.put("size" + size, folder.resolve("size" + size));
+        }
+        return AdapterFusion.create("base", adapters, 5);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"false, false", "true, true"})
+    void gradientsOfAFusionAreDerivativesOfTheLoss(boolean tied, boolean checkpointing, @TempDir Path folder) {
+        GradientCheck.check(fusion(folder, tied), tied, checkpointing, 0.3);
     }
 
     private static Adapter moe(RouterSettings router) {
@@ -81,6 +124,9 @@ class MixtureGradientTest {
         "gatedserial, true, true",
         "gatedparallel, false, false",
         "gatedparallel, true, true",
+        "smop, false, false",
+        "smop, true, true",
+        "softsmop, false, false",
         "adamix, false, false",
         "adamix, true, true"
     })
