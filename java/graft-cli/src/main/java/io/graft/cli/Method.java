@@ -92,7 +92,7 @@ public record Method(
         boolean codes = stored != Weight.Kind.DENSE || base != Quantization.NONE;
         return MethodTable.ALL.stream()
                 .filter(method -> switch (method.name) {
-                    case "fusion" -> false; // needs adapters that are trained already
+                    case "fusion", "mole" -> false; // needs adapters that are trained already
                     case "loftq" -> stored == Weight.Kind.DENSE && codes;
                     case "sketchtune", "peqa" -> stored == Weight.Kind.SKETCH || !codes;
                     default -> !codes || ON_CODES.contains(method.name);

@@ -213,7 +213,7 @@ public final class MethodOptions {
     @Option(
             names = "--fuse",
             paramLabel = "DIR",
-            description = "fusion: a folder of a bottleneck adapter, given for each that is to be fused.")
+            description = "fusion, mole: a folder of a bottleneck or LoRA adapter, given for each that there is.")
     List<Path> fuse = List.of();
 
     @Option(

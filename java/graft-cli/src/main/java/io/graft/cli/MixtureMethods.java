@@ -73,6 +73,7 @@ final class MixtureMethods {
                             PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.router(1, 0)), seed),
                     (folder, train) -> train ? Smop.load(folder) : Smop.frozen(folder)),
             new Method("unipelt", "UniPELT", Method.COMBINED, 2e-3, MixtureMethods::uniPelt, Method::combined),
+            new Method("mole", "MoLE", "MOE_LORA", 1e-2, MixtureMethods::mole, MixtureMethods::moeLora),
             new Method(
                     "fusion",
                     "AdapterFusion",
@@ -100,14 +101,26 @@ final class MixtureMethods {
         return Combined.of(parts);
     }
 
+    private static Adapter mole(MethodOptions options, long seed) {
+        Map<String, Path> adapters = given("mole", "LoRA", options);
+        int topK = options.topK == null ? adapters.size() : options.topK;
+        return MoeLora.over(options.baseModel, adapters, topK, options.balance == null ? 0 : options.balance, seed);
+    }
+
     private static Adapter fusion(MethodOptions options, long seed) {
+        return AdapterFusion.create(options.baseModel, given("fusion", "bottleneck", options), seed);
+    }
+
+    /** The folders of --fuse, by names for them. */
+    private static Map<String, Path> given(String method, String kind, MethodOptions options) {
         Map<String, Path> adapters = new LinkedHashMap<>();
         options.fuse.forEach(folder ->
                 adapters.put("adapter" + (adapters.size() + 1), GraftCommand.existingFolder("--fuse", folder)));
         if (adapters.size() < 2) {
-            throw new InputException("--method fusion needs --fuse for each of at least two bottleneck adapters");
+            throw new InputException(
+                    "--method " + method + " needs --fuse for each of at least two " + kind + " adapters");
         }
-        return AdapterFusion.create(options.baseModel, adapters, seed);
+        return adapters;
     }
 
     private static Adapter moeLora(Path folder, boolean train) {

@@ -171,6 +171,20 @@ class FinetuneTest {
         Cli evaluated = Cli.run(
                 "eval", "--model", MODEL, "--adapter", out, "--data", text, "--length", 32, "--batch", 2, "--json");
         assertThat(evaluated.events("eval").get(0).get("loss").asDouble()).isEqualTo(after);
+        Path low = folder.resolve("low");
+        assertThat(finetune(low, "--method", "lora", "--rank", 4, "--steps", 20).status())
+                .isZero();
+        Cli routed = finetune(
+                folder.resolve("routed"),
+                "--method",
+                "mole",
+                "--fuse",
+                low,
+                "--fuse",
+                Cli.adapter("llama_tied", "lora"),
+                "--steps",
+                3);
+        assertThat(routed.status()).as(routed.err()).isZero();
         Cli alone = finetune(folder.resolve("x"), "--method", "fusion", "--fuse", first, "--steps", 1);
         assertThat(alone.err()).contains("--method fusion needs --fuse for each of at least two");
     }

@@ -41,9 +41,13 @@ public final class LoraSet implements Adapter {
         if (parts.isEmpty() || parts.containsKey(BASE)) {
             throw new IllegalArgumentException("LoraSet: " + parts.keySet() + " are not names of adapters");
         }
-        this.parts.forEach((name, lora) -> {
+        expectPlain("LoraSet", parts);
+    }
+
+    static void expectPlain(String user, Map<String, Lora> parts) {
+        parts.forEach((name, lora) -> {
             if (!lora.movesNothingElse()) {
-                throw new IllegalArgumentException("LoraSet: adapter '" + name + "' does more than add BA: "
+                throw new IllegalArgumentException(user + ": adapter '" + name + "' does more than add BA: "
                         + lora.config() + "; DoRA, modules_to_save and starts that change the base stand alone");
             }
         });

@@ -1,20 +1,28 @@
 package io.graft.adapter;
 
+import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMoeLoraConfig;
+import io.graft.io.RouterSettings;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
 import io.graft.nn.Experts;
+import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.Router;
 import io.graft.nn.SharedBuffers;
 import io.graft.ops.Random;
+import io.graft.ops.RowScale;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -30,30 +38,50 @@ public final class MoeLora extends PeftAdapter {
     private static final double ROUTER_DEVIATION = 0.02;
 
     private final PeftMoeLoraConfig config;
+    private final Map<String, Lora> given;
+    private final Map<Projection, List<LowRank>> givenParts = new HashMap<>();
     private final long seed;
     private long offset = Lora.FIRST_OFFSET;
     private SharedBuffers buffers;
     private Router router;
 
-    private MoeLora(PeftMoeLoraConfig config, long seed, Path source, boolean trained) {
+    private MoeLora(PeftMoeLoraConfig config, Map<String, Lora> given, long seed, Path source, boolean trained) {
         super(config, source, trained);
+        this.given = given;
         this.config = config;
         this.seed = seed;
     }
 
     /** Fresh experts, to be trained. */
     public static MoeLora create(PeftMoeLoraConfig config, long seed) {
-        return new MoeLora(config, seed, null, true);
+        return new MoeLora(config, Map.of(), seed, null, true);
     }
 
     /** An adapter from a directory, to be trained further. */
     public static MoeLora load(Path directory) {
-        return new MoeLora(PeftMoeLoraConfig.read(directory), 0, directory, true);
+        return new MoeLora(PeftMoeLoraConfig.read(directory), Map.of(), 0, directory, true);
     }
 
     /** An adapter from a directory, without gradients. */
     public static MoeLora frozen(Path directory) {
-        return new MoeLora(PeftMoeLoraConfig.read(directory), 0, directory, false);
+        return new MoeLora(PeftMoeLoraConfig.read(directory), Map.of(), 0, directory, false);
+    }
+
+    /**
+     * A fresh router over LoRA adapters that are trained already and stay as they are (MoLE, arXiv 2404.13628; X-LoRA, arXiv
+     * 2402.07148). They may differ in rank and scale, not in the modules that they have. The file holds them too.
+     *
+     * @param adapters directories in PEFT's layout, by a name for messages
+     */
+    public static MoeLora over(String baseModel, Map<String, Path> adapters, int topK, double balance, long seed) {
+        Map<String, Lora> given = new LinkedHashMap<>();
+        adapters.forEach((name, directory) -> given.put(name, Lora.frozen(directory)));
+        LoraSet.expectPlain("MoeLora", given);
+        List<PeftLoraConfig> configs = given.values().stream().map(Lora::config).toList();
+        int rank = configs.stream().mapToInt(PeftLoraConfig::largestRank).max().orElseThrow();
+        PeftMoeLoraConfig config =
+                PeftMoeLoraConfig.of(baseModel, configs.get(0), rank, new RouterSettings(given.size(), topK, balance));
+        return new MoeLora(config, given, seed, null, true);
     }
 
     @Override
@@ -81,12 +109,31 @@ public final class MoeLora extends PeftAdapter {
                         model.dtype(),
                         config.router().topK(),
                         config.router().balance());
+        given.forEach((name, lora) -> {
+            lora.attach(model);
+            for (Projection projection : model.projections()) {
+                LowRank low = (LowRank) projection.attachment();
+                projection.detach();
+                if ((low != null) != config.targets(projection.module())) {
+                    throw new IllegalArgumentException("MoeLora: adapter '" + name + "' and '"
+                            + given.keySet().iterator().next() + "' differ at " + projection.module());
+                }
+                if (low != null) {
+                    givenParts
+                            .computeIfAbsent(projection, key -> new ArrayList<>())
+                            .add(low);
+                }
+            }
+        });
     }
 
     @Override
     Attachment attachment(Scope scope, Projection projection) {
         Experts.Form form = new Experts.Form(config.router().experts(), config.rank(), true, null, config.scale());
         String key = PREFIX + projection.module() + ".lora_";
+        if (!given.isEmpty()) {
+            return over(scope, projection, form, key);
+        }
         long inputs = projection.weight().k();
         int inner = form.down() - form.experts();
         Parameter down = parameter(scope, projection, key + "A.weight", form.down(), inputs);
@@ -104,6 +151,47 @@ public final class MoeLora extends PeftAdapter {
         down.refreshValue();
         up.refreshValue();
         return new Experts(scope, down, up, form, router, buffers);
+    }
+
+    /** The given adapters side by side, narrower ones with zeros behind, and scale over that of the configuration in B. */
+    private Attachment over(Scope scope, Projection projection, Experts.Form form, String key) {
+        int inner = form.down() - form.experts();
+        Tensor a = scope.tensor(
+                Memory.ADAPTER, projection.dtype(), inner, projection.weight().k());
+        Tensor b = scope.tensor(
+                Memory.ADAPTER, projection.dtype(), projection.weight().n(), inner);
+        int first = 0;
+        for (LowRank low : givenParts.get(projection)) {
+            Tensor up = low.b().value();
+            try (Scope temporary = scope.scope()) {
+                Tensor factor = temporary.tensor(Memory.WORKSPACE, up.dtype(), up.size(0));
+                TensorOps.fill(scope.context(), low.scale() / config.scale(), factor);
+                Tensor scaled = temporary.tensor(Memory.WORKSPACE, up.dtype(), up.shape());
+                RowScale.forward(scope.context(), up, factor, scaled);
+                TensorOps.copy(scope.context(), scaled, b.columns(first, first + low.rank()));
+            }
+            TensorOps.copy(scope.context(), low.a().value(), a.rows(first, first + low.rank()));
+            first += config.rank();
+        }
+        constant(key + "A.weight", a);
+        constant(key + "B.weight", b);
+        Parameter rows = parameter(
+                scope,
+                projection,
+                key + "router.weight",
+                form.experts(),
+                projection.weight().k());
+        Random.normal(scope.context(), seed, offset, 0, ROUTER_DEVIATION, rows.best());
+        offset += rows.value().elements();
+        rows.refreshValue();
+        return new Experts(
+                scope,
+                new Parameter(key + "A.weight", a),
+                rows,
+                new Parameter(key + "B.weight", b),
+                form,
+                router,
+                buffers);
     }
 
     private Parameter parameter(Scope scope, Projection projection, String key, long rows, long columns) {
@@ -129,7 +217,7 @@ public final class MoeLora extends PeftAdapter {
     Map<String, Tensor> tensors() {
         Map<String, Tensor> tensors = new LinkedHashMap<>();
         super.tensors().forEach((key, value) -> {
-            if (key.endsWith(".lora_A.weight")) {
+            if (given.isEmpty() && key.endsWith(".lora_A.weight")) {
                 long inner = value.size(0) - config.router().experts();
                 tensors.put(key, value.rows(0, inner));
                 tensors.put(key.replace(".lora_A.", ".lora_router."), value.rows(inner, value.size(0)));

@@ -61,6 +61,16 @@ public final class PeftMoeLoraConfig extends PeftConfig {
         return new PeftMoeLoraConfig("new MoE-LoRA configuration", json);
     }
 
+    /** Experts of this rank and scale 1, at the modules that an adapter has. */
+    public static PeftMoeLoraConfig of(String baseModel, PeftLoraConfig like, int rank, RouterSettings router) {
+        ObjectNode json = base(baseModel, List.of(), rank, rank).put("router", "softmax");
+        router.write(json);
+        for (String field : List.of("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")) {
+            json.set(field, like.json().get(field));
+        }
+        return new PeftMoeLoraConfig("new MoE-LoRA configuration", json);
+    }
+
     /** One expert with a gate of its own: LoRA that each token lets in as far as it wants. */
     public static PeftMoeLoraConfig gated(String baseModel, List<String> targets, int rank, double alpha) {
         ObjectNode json = base(baseModel, targets, rank, alpha);

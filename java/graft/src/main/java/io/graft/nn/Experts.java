@@ -34,10 +34,12 @@ public final class Experts implements Attachment {
     }
 
     private final Parameter down;
+    private final Parameter rows;
     private final Parameter up;
     private final Form form;
     private final Router router;
     private final Weight downWeight;
+    private final Weight rowsWeight;
     private final Weight upWeight;
     private final SharedBuffers buffers;
     private Tensor lastKept;
@@ -56,7 +58,26 @@ public final class Experts implements Attachment {
      * @param buffers for what lives shorter than a pass; the same for all projections of a model
      */
     public Experts(Scope scope, Parameter down, Parameter up, Form form, Router router, SharedBuffers buffers) {
+        this(scope, down, null, up, form, router, buffers);
+    }
+
+    /**
+     * With a router apart, for networks that stay as they are.
+     *
+     * @param down A of all networks [experts · width, in]
+     * @param rows the router [experts, in]
+     */
+    public Experts(
+            Scope scope,
+            Parameter down,
+            Parameter rows,
+            Parameter up,
+            Form form,
+            Router router,
+            SharedBuffers buffers) {
         this.down = down;
+        this.rows = rows;
+        rowsWeight = rows == null ? null : scope.weight(rows.value());
         this.up = up;
         this.form = form;
         this.router = router;
@@ -87,6 +108,9 @@ public final class Experts implements Attachment {
             }
         }
         Linear.forward(context, input, downWeight, null, false, latent);
+        if (rows != null) {
+            Linear.forward(context, input, rowsWeight, null, false, logits);
+        }
         if (form.function() != null) {
             Activation.forward(context, form.function(), inner, inner);
         }
@@ -114,15 +138,50 @@ public final class Experts implements Attachment {
             if (dx != null) {
                 Linear.backward(context, dy, null, weight, accumulate, dx, null, null);
             }
-            Linear.backward(
-                    context, latentGradient, trainable() ? x : null, downWeight, true, dx, down.gradient(), null);
+            back(context, x, dx);
         } else {
             Tensor layerGradient = buffers.get(dy, upWeight.n(), SharedBuffers.Use.LAYER);
             TensorOps.copy(context, dy, layerGradient);
-            Linear.backward(context, latentGradient, layer, downWeight, true, layerGradient, down.gradient(), null);
+            back(context, layer, layerGradient);
             if (dx != null) {
                 Linear.backward(context, layerGradient, null, weight, accumulate, dx, null, null);
             }
+        }
+    }
+
+    /** From the gradients of the narrow products to those of A and the router, and of their input, which is added to. */
+    private void back(Context context, Tensor input, Tensor gradient) {
+        if (rows == null) {
+            Linear.backward(
+                    context,
+                    lastLatentGradient,
+                    trainable() ? input : null,
+                    downWeight,
+                    true,
+                    gradient,
+                    down.gradient(),
+                    null);
+        } else {
+            if (gradient != null || down.trainable()) {
+                Linear.backward(
+                        context,
+                        innerGradient,
+                        trainable() ? input : null,
+                        downWeight,
+                        true,
+                        gradient,
+                        down.gradient(),
+                        null);
+            }
+            Linear.backward(
+                    context,
+                    logitsGradient,
+                    trainable() ? input : null,
+                    rowsWeight,
+                    true,
+                    gradient,
+                    rows.gradient(),
+                    null);
         }
     }
 
@@ -137,7 +196,7 @@ public final class Experts implements Attachment {
     private void split(Tensor kept) {
         if (kept != lastKept) {
             lastKept = kept;
-            latent = kept.columns(0, form.down());
+            latent = kept.columns(0, rows == null ? form.down() : form.inner());
             inner = kept.columns(0, form.inner());
             logits = kept.columns(form.inner(), form.down());
             gates = kept.columns(form.down(), form.down() + form.experts());
@@ -157,7 +216,7 @@ public final class Experts implements Attachment {
 
     @Override
     public boolean trainable() {
-        return down.trainable();
+        return down.trainable() || (rows != null && rows.trainable());
     }
 
     @Override

@@ -21,8 +21,14 @@ import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Weight;
+import io.graft.train.Example;
+import io.graft.train.ExampleBatches;
+import io.graft.train.Trainer;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -197,6 +203,69 @@ class MixtureTest {
             assertThat(model.trainable().stream().anyMatch(MixtureTest::reached))
                     .isTrue();
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"mixlora", "mov", "gated", "adamix"})
+    void aResumedRunHasTheSameBits(String kind, @TempDir Path folder) {
+        Path file = folder.resolve("run.safetensors");
+        List<List<float[]>> ends = new ArrayList<>();
+        for (boolean resumed : new boolean[] {false, true}) {
+            List<Example> examples = List.of(Example.of(1, 7, 3, 9, 4), Example.of(30, 11, 2), Example.of(5, 6, 7, 8));
+            try (Llama model = model(DType.BF16, fresh(kind));
+                    Trainer trainer = new Trainer(
+                            model, Trainer.Options.of(5, 1e-2), new ExampleBatches(examples, 2, 16, 8, 1))) {
+                if (resumed) {
+                    trainer.resume(file);
+                } else {
+                    trainer.step();
+                    trainer.step();
+                    trainer.save(file);
+                }
+                trainer.run();
+                ends.add(
+                        model.trainable().stream().map(p -> p.master().floats()).toList());
+            }
+        }
+        for (int i = 0; i < ends.get(0).size(); i++) {
+            assertThat(ends.get(1).get(i)).isEqualTo(ends.get(0).get(i));
+        }
+    }
+
+    /** Gates add up to 1, whatever the router says. */
+    @Test
+    void aTrainedAdapterBesideItselfIsThatAdapter(@TempDir Path folder) {
+        Path part = Golden.adapter(MODEL, "lora");
+        Map<String, Path> parts = new LinkedHashMap<>(Map.of("one", part, "two", part));
+        float loss;
+        try (Llama alone = model(DType.F32, Lora.frozen(part));
+                Llama model = model(DType.F32, MoeLora.over("", parts, 2, 0, 3))) {
+            Golden.assertClose("logits", model.logits(batch()), alone.logits(batch()), 1e-5);
+            assertThat(model.trainable())
+                    .hasSameSizeAs(model.projections())
+                    .allMatch(p -> p.name().endsWith(".lora_router.weight"));
+            loss = model.loss(batch());
+            model.adapter().save(folder);
+        }
+        try (Llama model = model(DType.F32, MoeLora.frozen(folder))) {
+            assertThat(model.loss(batch())).isEqualTo(loss);
+        }
+    }
+
+    @Test
+    void trainedAdaptersMayDifferInRankButNotInModules() {
+        Map<String, Path> parts = new LinkedHashMap<>();
+        parts.put("one", Golden.adapter(MODEL, "lora"));
+        parts.put("two", Golden.adapter(MODEL, "lora_pattern"));
+        try (Llama model = model(DType.F32, MoeLora.over("", parts, 1, 0.1, 3))) {
+            model.lossAndGradients(batch());
+            assertThat(model.adapter().regularise()).isPositive();
+        }
+        parts.put("two", Golden.adapter(MODEL, "lora_rs"));
+        assertThatThrownBy(() -> model(DType.F32, MoeLora.over("", parts, 2, 0, 3)))
+                .hasMessageContaining("adapter 'two' and 'one' differ at");
+        parts.put("two", Golden.adapter(MODEL, "dora"));
+        assertThatThrownBy(() -> MoeLora.over("", parts, 2, 0, 3)).hasMessageContaining("'two' does more than add BA");
     }
 
     /** One sequence is padding but for three tokens: the balance is that of the others, whatever stands there. */

@@ -8,6 +8,7 @@ import io.graft.adapter.Lora;
 import io.graft.adapter.LoraSet;
 import io.graft.adapter.MoeLora;
 import io.graft.adapter.Mov;
+import io.graft.adapter.PeftAdapter;
 import io.graft.adapter.Smop;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBottleneckConfig;
@@ -71,35 +72,43 @@ class MixtureGradientTest {
         };
     }
 
-    /** Two adapters of different widths, with values as after training, for a model like that of the check. */
-    private static Adapter fusion(Path folder, boolean tied) {
-        Map<String, Path> adapters = new LinkedHashMap<>();
-        for (int size : new int[] {3, 2}) {
-            Bottleneck part = Bottleneck.create(PeftBottleneckConfig.parse("test", """
-                    {"peft_type": "BOTTLENECK", "bottleneck_size": %d, "non_linearity": "tanh",
-                     "target_modules": ["o_proj", "down_proj"]}""".formatted(size)), size);
-            try (Context context = Context.cpu(1);
-                    Scope scope = context.scope();
-                    Llama model = Llama.create(
-                            scope, GradientCheck.config(tied), DType.F64, 4, Llama.Options.training(part))) {
-                SplittableRandom random = new SplittableRandom(size);
-                for (Parameter parameter : model.trainable()) {
-                    parameter
-                            .value()
-                            .set(random.doubles(parameter.value().elements(), -1, 1)
-                                    .toArray());
-                }
-                part.save(folder.resolve("size" + size));
+    /** The folder of an adapter with values as after training, for a model like that of the check. */
+    private static Path trained(Path folder, boolean tied, PeftAdapter part, int seed) {
+        Path out = folder.resolve("part" + seed);
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Llama model =
+                        Llama.create(scope, GradientCheck.config(tied), DType.F64, 4, Llama.Options.training(part))) {
+            SplittableRandom random = new SplittableRandom(seed);
+            for (Parameter parameter : model.trainable()) {
+                parameter
+                        .value()
+                        .set(random.doubles(parameter.value().elements(), -0.4, 0.4)
+                                .toArray());
             }
-            adapters.put("size" + size, folder.resolve("size" + size));
+            part.save(out);
         }
-        return AdapterFusion.create("base", adapters, 5);
+        return out;
+    }
+
+    private static Bottleneck network(int size) {
+        return Bottleneck.create(PeftBottleneckConfig.parse("test", """
+                {"peft_type": "BOTTLENECK", "bottleneck_size": %d, "non_linearity": "tanh",
+                 "target_modules": ["o_proj", "down_proj"]}""".formatted(size)), size);
     }
 
     @ParameterizedTest
-    @CsvSource({"false, false", "true, true"})
-    void gradientsOfAFusionAreDerivativesOfTheLoss(boolean tied, boolean checkpointing, @TempDir Path folder) {
-        GradientCheck.check(fusion(folder, tied), tied, checkpointing, 0.3);
+    @CsvSource({"fusion, false, false", "fusion, true, true", "mole, false, false", "mole, true, true"})
+    void gradientsOverTrainedAdaptersAreDerivativesOfTheLoss(
+            String kind, boolean tied, boolean checkpointing, @TempDir Path folder) {
+        Map<String, Path> parts = new LinkedHashMap<>();
+        for (int size : new int[] {3, 2}) {
+            PeftAdapter part = kind.equals("fusion") ? network(size) : lora(size, "\"all-linear\"");
+            parts.put("part" + size, trained(folder, tied, part, size));
+        }
+        Adapter adapter =
+                kind.equals("fusion") ? AdapterFusion.create("base", parts, 5) : MoeLora.over("base", parts, 2, 0.3, 5);
+        GradientCheck.check(adapter, tied, checkpointing, 0.3);
     }
 
     private static Adapter moe(RouterSettings router) {
