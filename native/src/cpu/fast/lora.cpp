@@ -12,6 +12,13 @@ namespace fast {
 namespace {
 
 constexpr std::int64_t kConvertedRows = 256;
+// why: in tiles, products over a sum as long as this are faster when it ends with a whole tile, over shorter ones when
+// it does not: layer_benchmark with --shape bf16,1024,512,1408,16 and bf16,512,2048,2048,16.
+constexpr std::int64_t kLongSum = 2048;
+
+std::int64_t whole_tiles(std::int64_t columns) { return (columns + kTileColumns - 1) / kTileColumns * kTileColumns; }
+
+bool multiplies_in_tiles(graft_dtype dtype) { return has_bf16_tiles() && graft_dtype_bytes(dtype) == 2; }
 
 std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* name, const graft_tensor& activation) {
   if (rank == 0) return "the rank is 0";
@@ -46,6 +53,22 @@ Matrix converted(core::Context& context, core::Scratch& scratch, const graft_ten
   return to;
 }
 
+Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale, graft_dtype dtype) {
+  const std::int64_t n = b.shape[0], rank = b.shape[1];
+  const Matrix to = row_major(scratch.take<char>(rank * n * graft_dtype_bytes(dtype)), dtype, rank, n, n);
+  const Matrix from = converted(context, scratch, b, scale, GRAFT_DTYPE_F32);
+  const float* values = static_cast<const float*>(from.data);
+  visit_small_float(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, chunks_of(n, kConvertedRows), [&](std::int64_t chunk, int) {
+      const std::int64_t first = chunk * kConvertedRows, last = std::min(n, first + kConvertedRows);
+      for (std::int64_t j = 0; j < rank; ++j)
+        for (std::int64_t i = first; i < last; ++i) static_cast<T*>(to.data)[j * n + i] = T(values[i * rank + j]);
+    });
+  });
+  return to;
+}
+
 PackedRows packed_up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale,
                           graft_dtype dtype) {
   if (dtype != GRAFT_DTYPE_BF16 || !has_bf16_tiles())
@@ -67,25 +90,21 @@ void convert_and_fill(const Matrix& from, float scale, const Matrix& to) {
     std::fill_n(static_cast<char*>(to.part(t, from.columns, 1, rest).data), rest * bytes, char{0});
 }
 
-std::int64_t border_columns(const graft_weight& w, std::int64_t rank, graft_dtype dtype) {
-  if (!has_bf16_tiles() || graft_dtype_bytes(dtype) != 2) return rank;
-  return std::min<std::int64_t>(w.border, (rank + kTileColumns - 1) / kTileColumns * kTileColumns);
+Bordered with_border(const graft_tensor& x, const graft_weight& w, std::int64_t rank) {
+  const std::int64_t rows = x.shape[0], columns = x.shape[1], whole = whole_tiles(columns + rank) - columns;
+  const bool zeros = multiplies_in_tiles(x.dtype) && whole <= w.border;
+  Matrix wide = row_major(x.data, x.dtype, rows, columns + (zeros && columns >= kLongSum ? whole : rank), x.stride[0]);
+  wide.ends_in_zeros = zeros;
+  const std::int64_t filled = zeros ? whole : rank;
+  return {wide, row_major(x.data, x.dtype, rows, columns + filled, x.stride[0]).part(0, columns, rows, filled)};
 }
 
-Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale, graft_dtype dtype) {
-  const std::int64_t n = b.shape[0], rank = b.shape[1];
-  const Matrix to = row_major(scratch.take<char>(rank * n * graft_dtype_bytes(dtype)), dtype, rank, n, n);
-  const Matrix from = converted(context, scratch, b, scale, GRAFT_DTYPE_F32);
-  const float* values = static_cast<const float*>(from.data);
-  visit_small_float(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    core::parallel_for(context, chunks_of(n, kConvertedRows), [&](std::int64_t chunk, int) {
-      const std::int64_t first = chunk * kConvertedRows, last = std::min(n, first + kConvertedRows);
-      for (std::int64_t j = 0; j < rank; ++j)
-        for (std::int64_t i = first; i < last; ++i) static_cast<T*>(to.data)[j * n + i] = T(values[i * rank + j]);
-    });
-  });
-  return to;
+Bordered alone(core::Scratch& scratch, std::int64_t rows, std::int64_t rank, graft_dtype dtype) {
+  const std::int64_t pitch = multiplies_in_tiles(dtype) ? whole_tiles(rank) : rank;
+  const Matrix tail = row_major(scratch.take<char>(rows * pitch * graft_dtype_bytes(dtype)), dtype, rows, pitch, pitch);
+  Matrix s = tail.part(0, 0, rows, rank);
+  s.ends_in_zeros = true;
+  return {s, tail};
 }
 
 std::string refuse(const ops::LoraPack& a) { return refuse_types(a.w->storage, *a.a, *a.b, nullptr); }

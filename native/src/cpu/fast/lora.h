@@ -13,9 +13,16 @@ namespace graft::cpu::fast {
 /** Rows of S and dS that one chunk makes. */
 inline constexpr std::int64_t kSkinnyRows = 64;
 
-/** Columns of the border that the bordered products use: the rank, or whole tiles where the processor multiplies in
- * tiles and the border has room; those behind the rank hold zeros. */
-std::int64_t border_columns(const graft_weight& w, std::int64_t rank, graft_dtype dtype);
+/** [x│S] as the bordered product reads it, and its tail [T, >= r], of which the first r columns are S. On processors
+ * with tiles the tail reaches to the end of a tile, where the border has room: what is behind S is then to be zero. */
+struct Bordered {
+  Matrix wide, tail;
+};
+
+Bordered with_border(const graft_tensor& x, const graft_weight& w, std::int64_t rank);
+
+/** The same without x, from the scratch: S alone, [T, r] and its tail. */
+Bordered alone(core::Scratch& scratch, std::int64_t rows, std::int64_t rank, graft_dtype dtype);
 
 /** Why neither path serves x or dy: types that the GEMM library lacks. */
 std::string refuse_types(const graft_tensor& x, const graft_tensor& a, const graft_tensor& b, const graft_tensor* bias);

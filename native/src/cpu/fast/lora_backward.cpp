@@ -29,7 +29,6 @@ class Backward {
         n_(a.w->n),
         k_(a.w->k),
         rank_(a.a->shape[0]),
-        border_(bordered ? border_columns(*a.w, rank_, a.dy->dtype) : 0),
         dtype_(a.dy->dtype),
         scratch_(context.arena),
         dy_(matrix_of(*a.dy)) {}
@@ -40,13 +39,13 @@ class Backward {
     if (a_.dx == nullptr || a_.dropout.active()) {
       columns_and_rest(a_.dropout.active() && a_.dx != nullptr ? frozen() : nullptr);
     } else if (bordered_) {
-      const GemmPanels dx(context_, scratch_, row_major(dy_.data, dtype_, rows_, n_ + border_, dy_.row_stride),
-                          matrix_of(a_.w->storage).part(0, 0, n_ + border_, k_), matrix_of(*a_.dx), beta());
+      const GemmPanels dx(context_, scratch_, low_.wide, matrix_of(a_.w->storage).part(0, 0, low_.wide.columns, k_),
+                          matrix_of(*a_.dx), beta());
       panels_and_rest(dx, nullptr);
     } else {
       const Matrix down = converted(context_, scratch_, *a_.a, 1, dtype_);
       const GemmPanels& dx = *frozen();
-      const GemmPanels low(context_, scratch_, tail_, down, matrix_of(*a_.dx), 1, nullptr, &dx);
+      const GemmPanels low(context_, scratch_, low_.wide, down, matrix_of(*a_.dx), 1, nullptr, &dx);
       panels_and_rest(dx, &low);
     }
     if (a_.dbias != nullptr) column_sums(context_, dy_, static_cast<float*>(a_.dbias->data));
@@ -69,11 +68,7 @@ class Backward {
     auto* row_pairs = pairs ? scratch_.take<std::uint32_t>(pair_words(rows_, rank_)) : nullptr;
     narrow_ds_ = {ds_, row_pairs, rank_};
     const bool for_gemm = a_.dx != nullptr && !a_.dropout.active();
-    if (for_gemm && bordered_) {
-      tail_ = row_major(dy_.data, dtype_, rows_, n_ + border_, dy_.row_stride).part(0, n_, rows_, border_);
-    } else if (for_gemm) {
-      tail_ = row_major(scratch_.take<char>(rows_ * rank_ * graft_dtype_bytes(dtype_)), dtype_, rows_, rank_, rank_);
-    }
+    if (for_gemm) low_ = bordered_ ? with_border(*a_.dy, *a_.w, rank_) : alone(scratch_, rows_, rank_, dtype_);
     const auto panel = [&](std::int64_t count) {
       return GemmPanel(context_, scratch_, dy_.part(0, 0, count, n_), up,
                        row_major(ds_, GRAFT_DTYPE_F32, count, rank_, rank_), 0);
@@ -91,7 +86,7 @@ class Backward {
       }
       const Matrix made = row_major(out, GRAFT_DTYPE_F32, count, rank_, rank_);
       if (pairs) pair_rows_bf16(made, row_pairs + pair_words(first, rank_));
-      if (for_gemm) convert_and_fill(made, 1, tail_.part(first, 0, count, tail_.columns));
+      if (for_gemm) convert_and_fill(made, 1, low_.tail.part(first, 0, count, low_.tail.columns));
     });
   }
 
@@ -154,11 +149,11 @@ class Backward {
   core::Context& context_;
   const ops::LoraBackward& a_;
   const bool bordered_;
-  const std::int64_t rows_, n_, k_, rank_, border_;
+  const std::int64_t rows_, n_, k_, rank_;
   const graft_dtype dtype_;
   core::Scratch scratch_;
   const Matrix dy_;
-  Matrix tail_{};
+  Bordered low_{};  // dS for the GEMM, behind dy or alone
   float* ds_ = nullptr;
   Narrow narrow_ds_;
   NarrowGradient db_;

@@ -105,16 +105,15 @@ void lora_forward(core::Context& context, const ops::LoraForward& a, bool border
   };
   if (bordered) {
     const Matrix storage = matrix_of(a.w->storage);
-    const std::int64_t border = border_columns(*a.w, rank, dtype);
-    const Matrix wide_x = row_major(a.x->data, dtype, rows, k + border, a.x->stride[0]);
-    project(context, x, storage.part(n, 0, rank, k), a.dropout, wide_x.part(0, k, rows, border), a.s);
-    run(GemmPanels(context, scratch, wide_x, storage.part(0, 0, n, k + border).transposed(), y, beta, bias), nullptr);
+    const auto [wide, tail] = with_border(*a.x, *a.w, rank);
+    project(context, x, storage.part(n, 0, rank, k), a.dropout, tail, a.s);
+    run(GemmPanels(context, scratch, wide, storage.part(0, 0, n, wide.columns).transposed(), y, beta, bias), nullptr);
     return;
   }
   const Matrix down = converted(context, scratch, *a.a, 1, dtype);
   const Matrix up = converted(context, scratch, *a.b, a.scale, dtype);
-  const Matrix s = row_major(scratch.take<char>(rows * rank * graft_dtype_bytes(dtype)), dtype, rows, rank, rank);
-  project(context, x, down, a.dropout, s, a.s);
+  const auto [s, tail] = alone(scratch, rows, rank, dtype);
+  project(context, x, down, a.dropout, tail, a.s);
   if (epilogue == nullptr && refuse_few_rows(*a.w, rows).empty()) {
     few_rows_forward(context, x, *a.w, y, beta, bias);
     gemm(context, s, up.transposed(), y, 1);

@@ -84,7 +84,13 @@ void no_products(const Matrix& c, float beta, const float* bias) {
 
 Matrix Matrix::part(std::int64_t row, std::int64_t column, std::int64_t row_count, std::int64_t column_count) const {
   char* start = static_cast<char*>(data) + (row * row_stride + column * column_stride) * graft_dtype_bytes(dtype);
-  return {start, dtype, row_count, column_count, row_stride, column_stride};
+  return {start,
+          dtype,
+          row_count,
+          column_count,
+          row_stride,
+          column_stride,
+          ends_in_zeros && column + column_count == columns};
 }
 
 Matrix row_major(const void* data, graft_dtype dtype, std::int64_t rows, std::int64_t columns, std::int64_t pitch) {
@@ -180,7 +186,7 @@ GemmPanel::GemmPanel(const Matrix& a, const Matrix& b, const Matrix& c, float be
   if (!matmul_refuse(a.dtype, c.dtype).empty())
     for (Operand* operand : {&a_, &b_, &c_}) operand->library = packed(operand->caller, GRAFT_DTYPE_F32);
   matmul_ = matmul_for(a_.library, b_.library, c_.library, beta, with_bias);
-  if (!matmul_reads_past_rows(*matmul_)) return;
+  if (!matmul_reads_past_rows(*matmul_) || a.ends_in_zeros) return;
   a_.library.row_stride = ceil_div(a.columns, kTileColumns) * kTileColumns;
   matmul_ = matmul_for(a_.library, b_.library, c_.library, beta, with_bias);
 }

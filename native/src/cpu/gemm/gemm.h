@@ -26,6 +26,7 @@ struct Matrix {
   void* data;
   graft_dtype dtype;
   std::int64_t rows, columns, row_stride, column_stride;
+  bool ends_in_zeros = false;  // behind each row, as far as the last tile of kTileColumns reaches
 
   Matrix transposed() const { return {data, dtype, columns, rows, column_stride, row_stride}; }
   Matrix part(std::int64_t row, std::int64_t column, std::int64_t row_count, std::int64_t column_count) const;
