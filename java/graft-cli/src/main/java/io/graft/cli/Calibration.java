@@ -17,10 +17,7 @@ public final class Calibration {
             if (next == 0) {
                 source.next(batch);
             }
-            row.resize(1, batch.length());
-            System.arraycopy(batch.ids(), next * batch.length(), row.ids(), 0, batch.length());
-            System.arraycopy(batch.labels(), next * batch.length(), row.labels(), 0, batch.length());
-            row.lengths()[0] = batch.lengths()[next];
+            row.takeRow(batch, next);
             return row;
         });
         source.seek(0);

@@ -164,6 +164,8 @@ final class FinetuneCommand extends GraftCommand {
         positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
         share("--keep-pieces", methodOptions.keptPieces);
+        share("--kept-share", methodOptions.keptShare);
+        share("--kept-gradients", methodOptions.keptGradients);
         positive("--samples", methodOptions.samples);
         if (!(methodOptions.rankSpread >= 1)) {
             throw usage("--rank-spread must be at least 1, got " + methodOptions.rankSpread);
@@ -269,6 +271,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--samples", methodOptions.samples)
                 .with("--rank-spread", methodOptions.rankSpread)
                 .with("--corda-mode", methodOptions.cordaMode)
+                .with("--kept-share", methodOptions.keptShare)
+                .with("--kept-gradients", methodOptions.keptGradients)
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--reparametrise", methodOptions.reparametrise)

@@ -110,7 +110,8 @@ public final class MethodOptions {
     @Option(
             names = "--reselect-every",
             paramLabel = "N",
-            description = "PaCA: other columns every N steps; 0: never (default: ${DEFAULT-VALUE}).")
+            description = "PaCA: other columns every N steps, 0: never; Fish-Dip: other entries, 0: ten times"
+                    + " (default: ${DEFAULT-VALUE}).")
     int reselectEvery;
 
     @Option(
@@ -148,6 +149,21 @@ public final class MethodOptions {
                     "CorDA: what is trained, ${COMPLETION-CANDIDATES}: what the examples use most (instruction-previewed)"
                             + " or least (knowledge-preserved) (default: ${DEFAULT-VALUE}).")
     CordaMode cordaMode = CordaMode.IPM;
+
+    @Option(
+            names = "--kept-gradients",
+            paramLabel = "P",
+            description =
+                    "Child-tuning: share of the gradient's entries that a step keeps" + " (default: ${DEFAULT-VALUE}).")
+    double keptGradients = 0.3;
+
+    @Option(
+            names = "--kept-share",
+            paramLabel = "P",
+            description =
+                    "U-BitFit, S-BitFit, SparseAdapter: share of the biases, or of the adapter's numbers, that is not"
+                            + " given up (default: ${DEFAULT-VALUE}).")
+    double keptShare = 0.4;
 
     @Option(
             names = "--changed-model",
@@ -271,6 +287,7 @@ public final class MethodOptions {
         GRADIENT,
         SNIP,
         FISHER,
+        SECOND_ORDER,
         CHANGE
     }
 

@@ -4,25 +4,18 @@ import io.graft.adapter.AdaLora;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
-import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Combined;
 import io.graft.adapter.DyLora;
-import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Full;
 import io.graft.adapter.Ia3;
 import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
 import io.graft.adapter.Miss;
-import io.graft.adapter.Paca;
 import io.graft.adapter.QaLora;
-import io.graft.adapter.RowSelection;
-import io.graft.adapter.Rows;
-import io.graft.adapter.Shira;
 import io.graft.adapter.SketchTune;
 import io.graft.adapter.Sora;
 import io.graft.adapter.Ssf;
-import io.graft.adapter.Structures;
 import io.graft.adapter.Vera;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
@@ -32,18 +25,14 @@ import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
-import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftQaLoraConfig;
-import io.graft.io.PeftRowsConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftSsfConfig;
 import io.graft.io.PeftVeraConfig;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** The methods in the order of tables, and how each makes a fresh adapter from the user's options. */
@@ -179,41 +168,6 @@ final class MethodTable {
                             seed),
                     (folder, train) -> train ? Miss.load(folder) : Miss.frozen(folder)),
             new Method(
-                    "paca",
-                    "PaCA",
-                    "PACA",
-                    2e-3,
-                    MethodTable::paca,
-                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
-            new Method(
-                    "s2ft",
-                    "S2FT",
-                    "PACA",
-                    2e-3,
-                    MethodTable::s2ft,
-                    (folder, train) -> train ? Paca.load(folder) : Paca.frozen(folder)),
-            new Method(
-                    "rows",
-                    "trained rows",
-                    "ROWS",
-                    2e-3,
-                    MethodTable::rows,
-                    (folder, train) -> train ? Rows.load(folder) : Rows.frozen(folder)),
-            new Method(
-                    "shira",
-                    "SHiRA",
-                    "SHIRA",
-                    2e-3,
-                    (options, seed) -> shira(options, selection(options, seed), seed),
-                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
-            new Method(
-                    "fishmask",
-                    "FishMask",
-                    "SHIRA",
-                    2e-3,
-                    (options, seed) -> shira(options, EntrySelection.fisher(), seed),
-                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
-            new Method(
                     "sketchtune",
                     "SketchTune",
                     "SKETCHTUNE",
@@ -244,21 +198,36 @@ final class MethodTable {
                     "BitFit",
                     "BITFIT",
                     1e-2,
-                    (options, seed) -> BitFit.create(
-                            PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
+                    (options, seed) -> bitFit(options),
+                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+            new Method(
+                    "u-bitfit",
+                    "U-BitFit",
+                    "BITFIT",
+                    1e-2,
+                    (options, seed) -> bitFit(options).withPruning(options.keptShare, false),
+                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+            new Method(
+                    "s-bitfit",
+                    "S-BitFit",
+                    "BITFIT",
+                    1e-2,
+                    (options, seed) -> bitFit(options).withPruning(options.keptShare, true),
                     (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
             new Method(
                     "bottleneck",
                     "bottleneck adapters",
                     "BOTTLENECK",
                     5e-3,
-                    (options, seed) -> Bottleneck.create(
-                            PeftBottleneckConfig.of(
-                                    options.baseModel,
-                                    options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
-                                    options.rank,
-                                    options.parallel),
-                            seed),
+                    (options, seed) -> Bottleneck.create(bottleneck(options), seed),
+                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+            new Method(
+                    "sparse-adapter",
+                    "SparseAdapter",
+                    "BOTTLENECK",
+                    5e-3,
+                    (options, seed) -> Bottleneck.create(bottleneck(options).startingRandomly(), seed)
+                            .withSparsity(options.keptShare),
                     (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
             new Method("mam", "MAM adapter", Method.COMBINED, 5e-3, MethodTable::mam, Method::combined),
             new Method(
@@ -269,9 +238,22 @@ final class MethodTable {
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
                     (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
 
-    static final List<Method> ALL = Stream.of(OWN, PromptMethods.ALL, MatrixMethods.ALL, MixtureMethods.ALL)
+    static final List<Method> ALL = Stream.of(
+                    OWN, SelectiveMethods.ALL, PromptMethods.ALL, MatrixMethods.ALL, MixtureMethods.ALL)
             .flatMap(List::stream)
             .toList();
+
+    private static BitFit bitFit(MethodOptions options) {
+        return BitFit.create(PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)));
+    }
+
+    private static PeftBottleneckConfig bottleneck(MethodOptions options) {
+        return PeftBottleneckConfig.of(
+                options.baseModel,
+                options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
+                options.rank,
+                options.parallel);
+    }
 
     /** A prefix, and networks beside the second layer of each MLP. */
     private static Adapter mam(MethodOptions options, long seed) {
@@ -286,7 +268,7 @@ final class MethodTable {
         return Combined.of(parts);
     }
 
-    private static Full full(MethodOptions options) {
+    static Full full(MethodOptions options) {
         return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
     }
 
@@ -326,89 +308,5 @@ final class MethodTable {
                         options.dropout,
                         PeftAdaLoraConfig.Schedule.of(options.steps)),
                 seed);
-    }
-
-    /** Columns or rows of whole heads and of channels, about as many of each; the scale is 1. */
-    private static Adapter s2ft(MethodOptions options, long seed) {
-        LlamaConfig model = LlamaConfig.read(Path.of(options.baseModel));
-        Structures structures = new Structures(seed, model.heads(), model.kvHeads(), model.headDim());
-        int heads = (options.rank + model.headDim() - 1) / model.headDim() * model.headDim();
-        Map<Boolean, List<String>> targets = options.targets(List.of("o_proj", "down_proj")).stream()
-                .collect(Collectors.partitioningBy(Structures::hasColumns));
-        Map<String, Adapter> parts = new LinkedHashMap<>();
-        if (!targets.get(true).isEmpty()) {
-            PeftPacaConfig config = PeftPacaConfig.builder()
-                    .rank(options.rank)
-                    .alpha(options.rank)
-                    .rankPattern(Map.of("o_proj", heads))
-                    .alphaPattern(Map.of("o_proj", (double) heads))
-                    .randomSeed(seed)
-                    .baseModel(options.baseModel)
-                    .targets(targets.get(true).toArray(String[]::new))
-                    .build();
-            parts.put("columns", Paca.create(config, structures.columns()));
-        }
-        if (!targets.get(false).isEmpty()) {
-            Map<String, Integer> ranks = Map.of("[qkv]_proj", heads);
-            parts.put(
-                    "rows",
-                    Rows.create(
-                            PeftRowsConfig.of(options.baseModel, targets.get(false), options.rank, ranks),
-                            structures.rows()));
-        }
-        return parts.size() > 1 ? Combined.of(parts) : parts.values().iterator().next();
-    }
-
-    private static Adapter rows(MethodOptions options, long seed) {
-        RowSelection selection = switch (options.selection) {
-            case RANDOM -> RowSelection.random(seed);
-            case MAGNITUDE -> RowSelection.norm();
-            case CHANGE -> RowSelection.change(changedModel(options));
-            default ->
-                throw new InputException("--method rows takes --selection random, magnitude or change, not "
-                        + options.selection.toString().toLowerCase(Locale.ROOT));
-        };
-        return Rows.create(
-                PeftRowsConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, Map.of()),
-                selection);
-    }
-
-    private static Path changedModel(MethodOptions options) {
-        if (options.changedModel == null) {
-            throw new InputException("--selection change needs --changed-model, a folder of the trained model");
-        }
-        return GraftCommand.existingFolder("--changed-model", options.changedModel);
-    }
-
-    private static Adapter shira(MethodOptions options, EntrySelection selection, long seed) {
-        return Shira.create(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, selection, seed);
-    }
-
-    private static EntrySelection selection(MethodOptions options, long seed) {
-        return switch (options.selection) {
-            case RANDOM -> EntrySelection.random(seed);
-            case MAGNITUDE -> EntrySelection.magnitude();
-            case SMALLEST -> EntrySelection.smallest();
-            case GRADIENT -> EntrySelection.gradient();
-            case SNIP -> EntrySelection.snip();
-            case FISHER -> EntrySelection.fisher();
-            case CHANGE -> EntrySelection.change(changedModel(options));
-        };
-    }
-
-    private static Adapter paca(MethodOptions options, long seed) {
-        PeftPacaConfig config = PeftPacaConfig.builder()
-                .rank(options.rank)
-                .alpha(options.alpha())
-                .randomSeed(seed)
-                .baseModel(options.baseModel)
-                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
-                .build();
-        Paca paca = Paca.create(
-                config,
-                options.columns == MethodOptions.Columns.NORM
-                        ? ColumnSelection.norm()
-                        : ColumnSelection.random(config.randomSeed()));
-        return options.reselectEvery == 0 ? paca : paca.reselecting(options.reselectEvery, options.reselectBy);
     }
 }

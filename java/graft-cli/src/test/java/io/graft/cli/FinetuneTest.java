@@ -54,6 +54,7 @@ class FinetuneTest {
                 "lora-dropout",
                 "periodic-lora",
                 "full",
+                "child-tuning",
                 "dora",
                 "pissa",
                 "olora",
@@ -77,12 +78,16 @@ class FinetuneTest {
                 "rows",
                 "shira",
                 "fishmask",
+                "fish-dip",
                 "sketchtune",
                 "ia3",
                 "ssf",
                 "dylora",
                 "sora",
                 "bitfit",
+                "u-bitfit",
+                "s-bitfit",
+                "sparse-adapter",
                 "prompt",
                 "xprompt",
                 "dept",
@@ -115,8 +120,9 @@ class FinetuneTest {
         assertThat(after).isLessThan(before - 0.3);
         assertThat(run.events("done").get(0).get("peak_memory_bytes").asLong()).isPositive();
 
-        List<Object> target =
-                method.equals("full") ? List.of("--model", out) : List.of("--model", MODEL, "--adapter", out);
+        List<Object> target = Method.named(method).peftType() == null
+                ? List.of("--model", out)
+                : List.of("--model", MODEL, "--adapter", out);
         Cli evaluated = Cli.run(with(target, "eval", "--data", text, "--length", 32, "--batch", 2, "--json"));
         // These files hold the same sums with other terms.
         boolean converted = List.of(
@@ -269,7 +275,7 @@ class FinetuneTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip"})
+    @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip", "second_order"})
     void entriesAreChosenInEveryWay(String selection) throws Exception {
         Path out = folder.resolve(selection);
         Cli run = finetune(

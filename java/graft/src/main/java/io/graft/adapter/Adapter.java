@@ -103,6 +103,19 @@ public interface Adapter {
     /** Sees the parameters after each optimiser step, with the gradients of that step, and may change them. */
     default void stepped(OptimiserStep step) {}
 
+    /**
+     * What {@link #calibrate} should see while training.
+     *
+     * @param examples the hardest ones, one at a time
+     * @param steps out of the batches of so many last steps
+     */
+    record Recalibration(int examples, long steps) {}
+
+    /** Asked after each step: what {@link #calibrate} should see before the next one, or null. */
+    default Recalibration recalibration() {
+        return null;
+    }
+
     /** What {@link #stepped} keeps from step to step, by name: part of a training checkpoint. */
     default Map<String, Tensor> state() {
         return Map.of();

@@ -10,6 +10,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.Map;
 
 /**
  * BitFit (arXiv 2106.10199): only biases are trained. A Llama's projections have none, so that each target gets one, which
@@ -19,6 +20,10 @@ import java.nio.file.Path;
  * and {@code base_model.model.<module>.bias} [out] for each target.
  */
 public final class BitFit extends PeftAdapter {
+    private static final int CUTS = 5;
+
+    private ElementPruner pruner;
+
     private BitFit(PeftBitFitConfig config, Path source, boolean trained) {
         super(config, source, trained);
     }
@@ -36,6 +41,63 @@ public final class BitFit extends PeftAdapter {
     /** An adapter from a directory, without gradients. */
     public static BitFit frozen(Path directory) {
         return new BitFit(PeftBitFitConfig.read(directory), directory, false);
+    }
+
+    /**
+     * Gives up biases that matter least in the first half of training, in five cuts (arXiv 2305.16597, section 3): single
+     * numbers (U-BitFit), or the biases of modules whole (S-BitFit). They stay zero.
+     *
+     * @param share of all biases that is left
+     */
+    public BitFit withPruning(double share, boolean whole) {
+        pruner = new ElementPruner(new ElementPruner.Plan(share, CUTS, whole));
+        return this;
+    }
+
+    @Override
+    public boolean trainsWithoutGradients() {
+        return pruner == null;
+    }
+
+    @Override
+    public double regularise() {
+        if (pruner != null) {
+            pruner.observe();
+        }
+        return 0;
+    }
+
+    @Override
+    public void starting(long steps) {
+        if (pruner != null) {
+            pruner.starting(steps);
+        }
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
+        if (pruner != null) {
+            pruner.stepped(step.number());
+        }
+    }
+
+    @Override
+    public Map<String, Tensor> state() {
+        return pruner == null ? Map.of() : pruner.state();
+    }
+
+    @Override
+    public void restored(long steps) {
+        if (pruner != null) {
+            pruner.restored(steps);
+        }
+    }
+
+    /** How many numbers are not given up. */
+    public long left() {
+        return pruner == null
+                ? parameters().stream().mapToLong(p -> p.value().elements()).sum()
+                : pruner.left();
     }
 
     @Override
@@ -63,6 +125,10 @@ public final class BitFit extends PeftAdapter {
         if (fromFile()) {
             read(key, bias);
         }
-        return new Bias(train(scope, new Parameter(key, bias)));
+        Parameter trained = train(scope, new Parameter(key, bias));
+        if (pruner != null) {
+            pruner.add(scope, trained);
+        }
+        return new Bias(trained);
     }
 }

@@ -34,6 +34,7 @@ public final class Bottleneck extends PeftAdapter {
     private final long seed;
     private long offset = Lora.FIRST_OFFSET;
     private SharedBuffers buffers;
+    private ElementPruner pruner;
 
     private Bottleneck(PeftBottleneckConfig config, long seed, Path source, boolean trained) {
         super(config, source, trained);
@@ -54,6 +55,70 @@ public final class Bottleneck extends PeftAdapter {
     /** An adapter from a directory, without gradients. */
     public static Bottleneck frozen(Path directory) {
         return new Bottleneck(PeftBottleneckConfig.read(directory), 0, directory, false);
+    }
+
+    /**
+     * Gives up all but a share of the numbers before the first step, by |p · dp| of its gradients, and keeps them at zero
+     * (SparseAdapter with SNIP, arXiv 2210.04284, section 3). Networks must not start at zero, where half of them have no
+     * gradient.
+     */
+    public Bottleneck withSparsity(double share) {
+        if (config.startsAtBase()) {
+            throw new IllegalArgumentException(
+                    "Bottleneck: init_weights mam_adapter starts at zero, where gradients do not"
+                            + " say what matters; sparse adapters need bert");
+        }
+        if (config.gated()) {
+            throw new IllegalArgumentException("Bottleneck: networks with gates cannot be sparse");
+        }
+        pruner = new ElementPruner(new ElementPruner.Plan(share, 0, false));
+        return this;
+    }
+
+    @Override
+    public boolean trainsWithoutGradients() {
+        return pruner == null;
+    }
+
+    @Override
+    public double regularise() {
+        if (pruner != null) {
+            pruner.observe();
+        }
+        return 0;
+    }
+
+    @Override
+    public void starting(long steps) {
+        if (pruner != null) {
+            pruner.starting(steps);
+        }
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
+        if (pruner != null) {
+            pruner.stepped(step.number());
+        }
+    }
+
+    @Override
+    public Map<String, Tensor> state() {
+        return pruner == null ? Map.of() : pruner.state();
+    }
+
+    @Override
+    public void restored(long steps) {
+        if (pruner != null) {
+            pruner.restored(steps);
+        }
+    }
+
+    /** How many numbers are not given up. */
+    public long left() {
+        return pruner == null
+                ? parameters().stream().mapToLong(p -> p.value().elements()).sum()
+                : pruner.left();
     }
 
     @Override
@@ -92,6 +157,10 @@ public final class Bottleneck extends PeftAdapter {
             up.refreshValue();
         } else {
             offset = initialise(config, scope.context(), seed, offset, down, up);
+        }
+        if (pruner != null) {
+            pruner.add(scope, down);
+            pruner.add(scope, up);
         }
         return new io.graft.nn.Bottleneck(scope, down, up, function(config), config.parallel(), buffers);
     }

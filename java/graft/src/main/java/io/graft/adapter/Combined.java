@@ -164,6 +164,15 @@ public final class Combined implements Adapter {
     }
 
     @Override
+    public Recalibration recalibration() {
+        return parts.values().stream()
+                .map(Adapter::recalibration)
+                .filter(Objects::nonNull)
+                .findFirst()
+                .orElse(null);
+    }
+
+    @Override
     public Map<String, Tensor> state() {
         Map<String, Tensor> state = new LinkedHashMap<>();
         parts.forEach((name, part) -> part.state().forEach((key, tensor) -> state.put(name + "/" + key, tensor)));

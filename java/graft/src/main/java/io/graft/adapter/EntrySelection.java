@@ -29,18 +29,22 @@ public record EntrySelection(String name, Needs needs, Chooser chooser) {
         /** Their sum over the examples. */
         GRADIENTS,
         /** The sum of their squares. */
-        SQUARES
+        SQUARES,
+        BOTH
     }
 
-    /** Fills indices [2, nnz] i32 with entries in ascending order; sums [out, in] are what was gathered, or null. */
+    /** What was gathered of a projection [out, in]: the sums of the gradients and of their squares, each where needed. */
+    public record Gathered(Tensor gradients, Tensor squares) {}
+
+    /** Fills indices [2, nnz] i32 with entries in ascending order; gathered: null where nothing is needed. */
     @FunctionalInterface
     public interface Chooser {
-        void choose(Projection projection, Tensor sums, Tensor indices);
+        void choose(Projection projection, Gathered gathered, Tensor indices);
     }
 
     /** By chance, each projection its own, from the seed and the module's name (SHiRA-Rand). */
     public static EntrySelection random(long seed) {
-        return new EntrySelection(PeftShiraConfig.RANDOM, Needs.NOTHING, (projection, sums, indices) -> {
+        return new EntrySelection(PeftShiraConfig.RANDOM, Needs.NOTHING, (projection, gathered, indices) -> {
             long all = projection.weight().matrix().elements();
             set(projection, draw(ModuleRandom.of(seed, projection.module()), all, indices.size(1)), indices);
         });
@@ -57,7 +61,7 @@ public record EntrySelection(String name, Needs needs, Chooser chooser) {
     }
 
     private static EntrySelection magnitude(String name, boolean largest) {
-        return new EntrySelection(name, Needs.NOTHING, (projection, sums, indices) -> {
+        return new EntrySelection(name, Needs.NOTHING, (projection, gathered, indices) -> {
             Tensor w = projection.weight().matrix();
             Sparse.select(w.scope().context(), Sparse.Score.ABSOLUTE, w, null, largest, indices);
         });
@@ -65,23 +69,63 @@ public record EntrySelection(String name, Needs needs, Chooser chooser) {
 
     /** The largest |Σ g| over some examples (SHiRA-Grad). */
     public static EntrySelection gradient() {
-        return new EntrySelection("gradient", Needs.GRADIENTS, EntrySelection::largest);
+        return new EntrySelection(
+                "gradient", Needs.GRADIENTS, (projection, gathered, indices) -> largest(gathered.gradients(), indices));
     }
 
     /** The largest Σ g² over some examples, the diagonal of the empirical Fisher information (FishMask, section 3). */
     public static EntrySelection fisher() {
-        return new EntrySelection("fisher", Needs.SQUARES, EntrySelection::largest);
+        return new EntrySelection(
+                "fisher", Needs.SQUARES, (projection, gathered, indices) -> largest(gathered.squares(), indices));
     }
 
-    private static void largest(Projection projection, Tensor sums, Tensor indices) {
+    /**
+     * The largest (Σ g)² / (Σ g² + δ): what a Newton step along an entry would gain, up to a factor, with the diagonal of the
+     * Hessian estimated by squared gradients (SAM, arXiv 2211.15583, section 4). δ is the mean of Σ g² over the matrix, so that
+     * entries that hardly matter do not win by a small denominator. The score takes the place of the sums of gradients.
+     */
+    public static EntrySelection secondOrder() {
+        return new EntrySelection("second_order", Needs.BOTH, (projection, gathered, indices) -> {
+            score(gathered);
+            largest(gathered.gradients(), indices);
+        });
+    }
+
+    /** By rows: the sums of gradients become the score of {@link #secondOrder}. */
+    private static void score(Gathered gathered) {
+        Tensor sums = gathered.gradients();
+        long[] line = {1, sums.size(1)};
+        try (Scope scope = sums.scope().context().scope()) {
+            double total = 0;
+            for (long i = 0; i < sums.size(0); i++) {
+                for (double square : scope.view(gathered.squares(), i * sums.size(1), line, sums.strides())
+                        .doubles()) {
+                    total += square;
+                }
+            }
+            double damping = total / sums.elements();
+            for (long i = 0; i < sums.size(0); i++) {
+                Tensor row = scope.view(sums, i * sums.size(1), line, sums.strides());
+                double[] gain = row.doubles();
+                double[] squares = scope.view(gathered.squares(), i * sums.size(1), line, sums.strides())
+                        .doubles();
+                for (int j = 0; j < gain.length; j++) {
+                    gain[j] = gain[j] == 0 ? 0 : gain[j] * gain[j] / (squares[j] + damping);
+                }
+                row.set(gain);
+            }
+        }
+    }
+
+    private static void largest(Tensor sums, Tensor indices) {
         Sparse.select(sums.scope().context(), Sparse.Score.ABSOLUTE, sums, null, true, indices);
     }
 
     /** The largest |w · Σ g| over some examples (SHiRA-SNIP, after arXiv 1810.02340). */
     public static EntrySelection snip() {
-        return new EntrySelection("snip", Needs.GRADIENTS, (projection, sums, indices) -> {
+        return new EntrySelection("snip", Needs.GRADIENTS, (projection, gathered, indices) -> {
             Tensor w = projection.weight().matrix();
-            Sparse.select(w.scope().context(), Sparse.Score.PRODUCT, w, sums, true, indices);
+            Sparse.select(w.scope().context(), Sparse.Score.PRODUCT, w, gathered.gradients(), true, indices);
         });
     }
 
@@ -92,7 +136,7 @@ public record EntrySelection(String name, Needs needs, Chooser chooser) {
      * @param trained the folder of the trained model
      */
     public static EntrySelection change(Path trained) {
-        return new EntrySelection("change", Needs.NOTHING, (projection, sums, indices) -> {
+        return new EntrySelection("change", Needs.NOTHING, (projection, gathered, indices) -> {
             Tensor w = projection.weight().matrix();
             Context context = w.scope().context();
             try (Scope scope = context.scope();
@@ -107,7 +151,7 @@ public record EntrySelection(String name, Needs needs, Chooser chooser) {
     /** These entries, by module: each {@code row · in + column}, in ascending order. */
     public static EntrySelection given(Map<String, long[]> entries) {
         Map<String, long[]> copy = Map.copyOf(entries);
-        return new EntrySelection("given", Needs.NOTHING, (projection, sums, indices) -> {
+        return new EntrySelection("given", Needs.NOTHING, (projection, gathered, indices) -> {
             long[] chosen = copy.get(projection.module());
             long count = indices.size(1);
             if (chosen == null || chosen.length != count) {

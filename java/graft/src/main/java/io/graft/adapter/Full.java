@@ -4,6 +4,7 @@ import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
+import io.graft.ops.Random;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -18,6 +19,9 @@ import java.util.function.Predicate;
 public final class Full implements Adapter {
     private final Predicate<String> chosen;
     private List<Parameter> parameters = List.of();
+    private double kept = 1;
+    private long seed;
+    private long steps;
 
     /** Trains every parameter. */
     public Full() {
@@ -27,6 +31,48 @@ public final class Full implements Adapter {
     /** Trains the parameters whose name in the checkpoint is chosen, e.g. {@code model.norm.weight}. */
     public Full(Predicate<String> chosen) {
         this.chosen = chosen;
+    }
+
+    /**
+     * Child-tuning without a task (arXiv 2109.05687, section 3.1, F): each step moves by a share of the gradient's entries,
+     * drawn anew and divided by that share.
+     *
+     * @param share probability that an entry is kept
+     */
+    public Full withGradientMask(double share, long maskSeed) {
+        if (!(share > 0 && share <= 1)) {
+            throw new IllegalArgumentException("Full: the kept share of gradients is " + share + ", must be in (0, 1]");
+        }
+        kept = share;
+        seed = maskSeed;
+        return this;
+    }
+
+    @Override
+    public boolean trainsWithoutGradients() {
+        return kept == 1;
+    }
+
+    /** Masks the gradients, and adds nothing to the loss. */
+    @Override
+    public double regularise() {
+        long offset = 0;
+        for (int i = 0; kept < 1 && i < parameters.size(); i++) {
+            Tensor gradient = parameters.get(i).gradient();
+            Random.keep(gradient.scope().context(), Lora.mix(seed + steps), offset, kept, gradient);
+            offset += gradient.elements();
+        }
+        return 0;
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
+        steps = step.number();
+    }
+
+    @Override
+    public void restored(long done) {
+        steps = done;
     }
 
     @Override

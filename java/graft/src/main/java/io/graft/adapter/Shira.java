@@ -6,6 +6,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
 import io.graft.nn.SparseEntries;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
@@ -14,8 +15,10 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 
 /**
@@ -27,12 +30,13 @@ import java.util.function.IntConsumer;
  * <p>Files: PEFT's, {@code shira_weight} [nnz] beside {@code shira_indices} [2, nnz].
  */
 public final class Shira extends PeftAdapter {
-    private static final String WEIGHT = ".shira_weight";
-    private static final String INDICES = ".shira_indices";
+    static final String WEIGHT = ".shira_weight";
+    static final String INDICES = ".shira_indices";
 
     private final PeftShiraConfig config;
     private final EntrySelection selection;
     private boolean chosen;
+    private EntryReselector reselector;
 
     private Shira(PeftShiraConfig config, EntrySelection selection, Path source, boolean trained) {
         super(config, source, trained);
@@ -58,6 +62,27 @@ public final class Shira extends PeftAdapter {
         return new Shira(PeftShiraConfig.read(directory), null, directory, false);
     }
 
+    /**
+     * Chooses other entries while training, with the training examples that the model predicts worst (Fish-Dip, arXiv
+     * 2311.03748, section 3): those that are given up stay as they were trained and are part of the file. Where the selection
+     * needs no gradients, the examples are not looked at.
+     *
+     * @param every optimiser steps
+     * @param examples how many of the rows of these steps' batches, those with the largest loss
+     */
+    public Shira reselecting(int every, int examples) {
+        if (every < 1 || examples < 1) {
+            throw new IllegalArgumentException(
+                    "Shira: entries cannot be chosen again every " + every + " steps by " + examples + " examples");
+        }
+        if (selection.needs() == EntrySelection.Needs.NOTHING) {
+            throw new IllegalArgumentException(
+                    "Shira: entries are chosen again by gradients, which '" + selection.name() + "' does not look at");
+        }
+        reselector = new EntryReselector(every, examples);
+        return this;
+    }
+
     @Override
     public int border(String module) {
         return 0;
@@ -69,9 +94,10 @@ public final class Shira extends PeftAdapter {
         String module = projection.module();
         String key = PREFIX + module;
         long count = config.entries(weight.n(), weight.k());
-        if (count > weight.n() * weight.k()) {
-            throw new IllegalArgumentException("Shira: r is " + config.rank() + ", which makes " + count
-                    + " entries of " + module + ", but it has only " + weight.n() * weight.k());
+        long wanted = config.rank() * (weight.n() + weight.k());
+        if (!fromFile() && count < wanted) {
+            throw new IllegalArgumentException("Shira: r is " + config.rank() + ", which makes " + wanted
+                    + " entries of " + module + ", but it has only " + count);
         }
         Tensor indices = scope.tensor(Memory.ADAPTER, DType.I32, 2, count);
         Tensor delta = scope.tensor(Memory.ADAPTER, Precision.accumulator(projection.dtype()), count);
@@ -88,7 +114,52 @@ public final class Shira extends PeftAdapter {
         if (chosen) {
             part.chosen(weight);
         }
+        if (reselector != null) {
+            reselector.add(projection, part);
+        }
         return part;
+    }
+
+    @Override
+    public boolean trainsWithoutGradients() {
+        return reselector == null;
+    }
+
+    @Override
+    public void starting(long steps) {
+        if (reselector != null) {
+            reselector.starting(steps);
+        }
+    }
+
+    @Override
+    public void stepped(OptimiserStep step) {
+        chosen &= reselector == null || !reselector.due(step);
+    }
+
+    @Override
+    public Recalibration recalibration() {
+        return chosen ? null : reselector.recalibration();
+    }
+
+    @Override
+    public Map<String, Tensor> state() {
+        return reselector == null ? Map.of() : reselector.state();
+    }
+
+    @Override
+    public void restoring(Function<String, long[]> shapes) {
+        if (reselector != null) {
+            reselector.restoring(shapes);
+        }
+    }
+
+    @Override
+    public void restored(long steps) {
+        if (reselector != null) {
+            reselector.restored();
+            chosen = true;
+        }
     }
 
     @Override
@@ -107,19 +178,17 @@ public final class Shira extends PeftAdapter {
         }
         Context context = projections().get(0).weight().matrix().scope().context();
         Map<Projection, SparseEntries.Observation> gathered = new HashMap<>();
+        boolean sums = selection.needs() != EntrySelection.Needs.SQUARES;
+        boolean squares = selection.needs() != EntrySelection.Needs.GRADIENTS;
         try (Scope scope = context.scope()) {
-            Map<List<Long>, Tensor> gradients = new HashMap<>();
+            Map<List<Long>, Tensor> passes = new HashMap<>();
             for (Projection projection : projections()) {
                 Weight w = projection.weight();
-                Tensor sums = whole(scope, w);
-                boolean squares = selection.needs() == EntrySelection.Needs.SQUARES;
+                Tensor one = squares ? passes.computeIfAbsent(List.of(w.n(), w.k()), shape -> whole(scope, w)) : null;
                 gathered.put(
                         projection,
-                        squares
-                                ? new SparseEntries.Observation(
-                                        gradients.computeIfAbsent(List.of(w.n(), w.k()), shape -> whole(scope, w)),
-                                        sums)
-                                : new SparseEntries.Observation(sums, null));
+                        new SparseEntries.Observation(
+                                one, sums ? whole(scope, w) : null, squares ? whole(scope, w) : null));
                 part(projection).observe(gathered.get(projection));
             }
             for (int i = 0; i < examples; i++) {
@@ -127,8 +196,16 @@ public final class Shira extends PeftAdapter {
             }
             for (Projection projection : projections()) {
                 SparseEntries part = part(projection);
-                selection.chooser().choose(projection, gathered.get(projection).sums(), part.indices());
-                part.chosen(projection.weight());
+                SparseEntries.Observation all = gathered.get(projection);
+                Tensor indices =
+                        scope.tensor(Memory.WORKSPACE, DType.I32, part.indices().shape());
+                selection.chooser().choose(projection, new EntrySelection.Gathered(all.sums(), all.squares()), indices);
+                if (part.isChosen()) {
+                    reselector.exchange(projection, indices);
+                } else {
+                    TensorOps.copy(context, indices, part.indices());
+                    part.chosen(projection.weight());
+                }
             }
             chosen = true;
         } finally {
@@ -146,12 +223,42 @@ public final class Shira extends PeftAdapter {
 
     /** Gives the model its own entries back, bit by bit, until {@link #enable}. */
     public void disable() {
-        projections().forEach(projection -> part(projection).restore(projection.weight()));
+        for (Projection projection : projections()) {
+            part(projection).restore(projection.weight());
+            if (reselector != null) {
+                reselector.retired(projection).restore(projection.weight());
+            }
+        }
     }
 
     /** Puts the trained entries in place again. */
     public void enable() {
+        for (Projection projection : projections()) {
+            if (reselector != null) {
+                reselector.retired(projection).write(projection.weight());
+            }
+        }
         changed();
+    }
+
+    @Override
+    public void merge() {
+        enable();
+        super.merge();
+    }
+
+    /** Entries of all choices, where there were several: as many for each module as the smallest r that has room for them. */
+    @Override
+    public void save(Path directory) {
+        if (reselector == null || projections().isEmpty()) {
+            super.save(directory);
+            return;
+        }
+        Map<Projection, EntryReselector.Entries> all = new LinkedHashMap<>();
+        projections().forEach(projection -> all.put(projection, reselector.all(projection)));
+        try (Scope scope = projections().get(0).weight().scope().context().scope()) {
+            EntryFiles.write(scope, config, all, tensors(), directory);
+        }
     }
 
     public PeftShiraConfig config() {

@@ -90,6 +90,12 @@ public final class PeftBottleneckConfig extends PeftConfig {
         return gated;
     }
 
+    /** The same with networks that start at N(0, 0.02²). */
+    public PeftBottleneckConfig startingRandomly() {
+        return new PeftBottleneckConfig(
+                "new bottleneck configuration", json().deepCopy().put("init_weights", "bert"));
+    }
+
     /** The width of the networks. */
     public int size() {
         return size;

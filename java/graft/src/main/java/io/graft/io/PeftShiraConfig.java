@@ -62,14 +62,19 @@ public final class PeftShiraConfig extends PeftConfig {
         return new PeftShiraConfig("new SHiRA configuration", json);
     }
 
+    /** The same with so many entries for each module, r · (in + out). */
+    public PeftShiraConfig withRank(int value) {
+        return new PeftShiraConfig("SHiRA configuration", json().deepCopy().put("r", value));
+    }
+
     /** r. */
     public int rank() {
         return rank;
     }
 
-    /** The number of trained entries of a module. */
+    /** The number of trained entries of a module: at most all that it has, beyond which PEFT reads no file. */
     public long entries(long outputs, long inputs) {
-        return rank * (outputs + inputs);
+        return Math.min(rank * (outputs + inputs), outputs * inputs);
     }
 
     /** How the entries were chosen. */

@@ -100,6 +100,15 @@ public final class Batch {
         }
     }
 
+    /** Becomes one row of another batch. */
+    public void takeRow(Batch from, int row) {
+        resize(1, from.length);
+        System.arraycopy(from.ids, row * length, ids, 0, length);
+        System.arraycopy(from.labels, row * length, labels, 0, length);
+        lengths[0] = from.lengths[row];
+        adapter(0, from.adapter(row));
+    }
+
     public int batch() {
         return batch;
     }

@@ -19,17 +19,14 @@ public final class SparseEntries implements Attachment {
     private Observation observation;
 
     /**
-     * What is gathered of a projection's whole weight gradient while entries are not chosen yet.
+     * What is gathered of a projection's whole weight gradient while entries are not chosen yet; all [out, in] of the dtype of
+     * gradients.
      *
-     * @param gradient [out, in] of the dtype of gradients; sums up where squares is null, else overwritten by each pass
-     * @param squares [out, in]: the sum of the squares of each pass's gradient, or null
+     * @param pass one pass's gradient, scratch; null where squares are not wanted
+     * @param sums the sum of the gradients of all passes, or null
+     * @param squares the sum of their squares, or null
      */
-    public record Observation(Tensor gradient, Tensor squares) {
-        /** What was gathered: the sum of the squares, or of the gradients. */
-        public Tensor sums() {
-            return squares == null ? gradient : squares;
-        }
-    }
+    public record Observation(Tensor pass, Tensor sums, Tensor squares) {}
 
     /**
      * Entries that are in {@code indices} already, or, with {@code chosen} false, will be before training.
@@ -54,6 +51,11 @@ public final class SparseEntries implements Attachment {
         return indices;
     }
 
+    /** The base model's entries [nnz], of W's dtype. */
+    public Tensor original() {
+        return original;
+    }
+
     /** Until it is called with null, backward gathers the gradient of the whole weight, and none of the entries. */
     public void observe(Observation gathered) {
         observation = gathered;
@@ -63,6 +65,11 @@ public final class SparseEntries implements Attachment {
     public void chosen(Weight weight) {
         Sparse.read(weight.matrix().scope().context(), weight, indices, original);
         chosen = true;
+    }
+
+    /** Whether there are entries that are trained. */
+    public boolean isChosen() {
+        return chosen;
     }
 
     @Override
@@ -94,13 +101,18 @@ public final class SparseEntries implements Attachment {
     }
 
     private void observe(Context context, Weight weight, Tensor dy, Tensor x, boolean accumulate, Tensor dx) {
-        Tensor squares = observation.squares();
-        if (squares != null) {
-            TensorOps.fill(context, 0, observation.gradient());
+        Tensor pass = observation.pass();
+        if (pass == null) {
+            Linear.backward(context, dy, x, weight, accumulate, dx, observation.sums(), null);
+            return;
         }
-        Linear.backward(context, dy, x, weight, accumulate, dx, observation.gradient(), null);
-        if (squares != null) {
-            Sparse.addSquares(context, observation.gradient(), squares);
+        TensorOps.fill(context, 0, pass);
+        Linear.backward(context, dy, x, weight, accumulate, dx, pass, null);
+        if (observation.sums() != null) {
+            TensorOps.add(context, pass, observation.sums());
+        }
+        if (observation.squares() != null) {
+            Sparse.addSquares(context, pass, observation.squares());
         }
     }
 

@@ -1,5 +1,6 @@
 package io.graft.train;
 
+import io.graft.adapter.Adapter;
 import io.graft.adapter.OptimiserStep;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
@@ -135,9 +136,19 @@ public final class Trainer implements AutoCloseable {
         float loss = optimiser.step(objective, rate);
         model.adapter().stepped(new OptimiserStep(optimiser.steps(), rate, moments));
         model.parametersChanged();
+        recalibrate(model.adapter().recalibration());
         double seconds = (System.nanoTime() - start) * 1e-9;
         listener.onStep(optimiser.steps(), loss, rate, optimiser.gradientNorm(), tokens / seconds);
         return loss;
+    }
+
+    private void recalibrate(Adapter.Recalibration wanted) {
+        if (wanted != null) {
+            long recent = wanted.steps() * batches.length;
+            List<Batch> hardest = HardExamples.of(model, source, recent, wanted.examples());
+            model.calibrate(hardest.size(), hardest::get);
+            model.parametersChanged();
+        }
     }
 
     /** The loss of the batches that a step has taken, the mean over the targets of all of them. */

@@ -226,8 +226,11 @@ class ShiraTest {
                 examples.add(gradients);
             }
         }
-        for (EntrySelection selection :
-                List.of(EntrySelection.gradient(), EntrySelection.snip(), EntrySelection.fisher())) {
+        for (EntrySelection selection : List.of(
+                EntrySelection.gradient(),
+                EntrySelection.snip(),
+                EntrySelection.fisher(),
+                EntrySelection.secondOrder())) {
             Shira shira = shira(selection, names.toArray(String[]::new));
             try (Llama model = model(DType.F32, shira)) {
                 assertThat(shira.needsCalibration()).isTrue();
@@ -242,13 +245,26 @@ class ShiraTest {
                 for (Projection projection : shira.projections()) {
                     float[] w = projection.weight().matrix().floats();
                     float[] sums = new float[w.length];
+                    float[] squares = new float[w.length];
+                    double mean = 0;
                     for (Map<String, float[]> gradients : examples) {
                         float[] g = gradients.get(projection.name());
                         for (int j = 0; j < sums.length; j++) {
-                            sums[j] += selection.name().equals("fisher") ? g[j] * g[j] : g[j];
+                            sums[j] += g[j];
+                            squares[j] += g[j] * g[j];
+                            mean += (double) g[j] * g[j] / g.length;
                         }
                     }
-                    double[] scores = scores(sums, selection.name().equals("snip") ? w : ones(w.length));
+                    double damping = mean;
+                    double[] scores = switch (selection.name()) {
+                        case "fisher" -> scores(squares, ones(w.length));
+                        case "snip" -> scores(sums, w);
+                        case "second_order" ->
+                            IntStream.range(0, w.length)
+                                    .mapToDouble(j -> (double) sums[j] * sums[j] / (squares[j] + damping))
+                                    .toArray();
+                        default -> scores(sums, ones(w.length));
+                    };
                     assertChosen(entries(projection), scores);
                 }
                 model.lossAndGradients(batch(0));
