@@ -17,6 +17,7 @@
 #include "graft/ops/dora.h"
 #include "graft/ops/embedding.h"
 #include "graft/ops/group_sum.h"
+#include "graft/ops/hard_concrete.h"
 #include "graft/ops/hira.h"
 #include "graft/ops/ia3.h"
 #include "graft/ops/khatri_rao.h"

@@ -283,7 +283,7 @@ final class MethodTable {
         return Lora.create(loraConfig(options, weightDecomposed), seed);
     }
 
-    private static PeftLoraConfig loraConfig(MethodOptions options, boolean weightDecomposed) {
+    static PeftLoraConfig loraConfig(MethodOptions options, boolean weightDecomposed) {
         return PeftLoraConfig.builder()
                 .rank(options.rank)
                 .alpha(options.alpha())

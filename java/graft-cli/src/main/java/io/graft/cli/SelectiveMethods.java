@@ -8,6 +8,7 @@ import io.graft.adapter.Paca;
 import io.graft.adapter.RowSelection;
 import io.graft.adapter.Rows;
 import io.graft.adapter.Shira;
+import io.graft.adapter.Spt;
 import io.graft.adapter.Structures;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftPacaConfig;
@@ -66,6 +67,13 @@ final class SelectiveMethods {
                     2e-3,
                     (options, seed) -> shira(options, EntrySelection.fisher(), seed),
                     (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "spt",
+                    "SPT",
+                    Method.COMBINED,
+                    2e-3,
+                    (options, seed) -> Spt.create(options.baseModel, MethodTable.loraConfig(options, false), seed),
+                    Method::combined),
             new Method(
                     "fish-dip",
                     "Fish-Dip",

@@ -79,6 +79,7 @@ class FinetuneTest {
                 "shira",
                 "fishmask",
                 "fish-dip",
+                "spt",
                 "sketchtune",
                 "ia3",
                 "ssf",

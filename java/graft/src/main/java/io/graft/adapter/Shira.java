@@ -35,13 +35,16 @@ public final class Shira extends PeftAdapter {
 
     private final PeftShiraConfig config;
     private final EntrySelection selection;
+    private final Map<String, long[]> given;
     private boolean chosen;
     private EntryReselector reselector;
 
-    private Shira(PeftShiraConfig config, EntrySelection selection, Path source, boolean trained) {
+    private Shira(
+            PeftShiraConfig config, EntrySelection selection, Map<String, long[]> given, Path source, boolean trained) {
         super(config, source, trained);
         this.config = config;
         this.selection = selection;
+        this.given = given;
         this.chosen = selection == null || selection.needs() == EntrySelection.Needs.NOTHING;
     }
 
@@ -49,17 +52,37 @@ public final class Shira extends PeftAdapter {
     public static Shira create(
             String baseModel, List<String> targets, int rank, EntrySelection selection, long randomSeed) {
         return new Shira(
-                PeftShiraConfig.of(baseModel, targets, rank, selection.name(), randomSeed), selection, null, true);
+                PeftShiraConfig.of(baseModel, targets, rank, selection.name(), randomSeed),
+                selection,
+                null,
+                null,
+                true);
+    }
+
+    /**
+     * A fresh adapter of given entries, as many as there are; the file has room for more where PEFT's layout has.
+     *
+     * @param entries by module, each {@code row · in + column}, in ascending order
+     */
+    public static Shira of(String baseModel, Map<String, long[]> entries) {
+        List<String> modules = entries.keySet().stream().sorted().toList();
+        EntrySelection selection = EntrySelection.given(entries);
+        return new Shira(
+                PeftShiraConfig.of(baseModel, modules, 1, selection.name(), 0),
+                selection,
+                Map.copyOf(entries),
+                null,
+                true);
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Shira load(Path directory) {
-        return new Shira(PeftShiraConfig.read(directory), null, directory, true);
+        return new Shira(PeftShiraConfig.read(directory), null, null, directory, true);
     }
 
     /** An adapter from a directory, without gradients. */
     public static Shira frozen(Path directory) {
-        return new Shira(PeftShiraConfig.read(directory), null, directory, false);
+        return new Shira(PeftShiraConfig.read(directory), null, null, directory, false);
     }
 
     /**
@@ -93,9 +116,9 @@ public final class Shira extends PeftAdapter {
         Weight weight = projection.weight();
         String module = projection.module();
         String key = PREFIX + module;
-        long count = config.entries(weight.n(), weight.k());
+        long count = given == null ? config.entries(weight.n(), weight.k()) : given.get(module).length;
         long wanted = config.rank() * (weight.n() + weight.k());
-        if (!fromFile() && count < wanted) {
+        if (!fromFile() && given == null && count < wanted) {
             throw new IllegalArgumentException("Shira: r is " + config.rank() + ", which makes " + wanted
                     + " entries of " + module + ", but it has only " + count);
         }
@@ -247,15 +270,22 @@ public final class Shira extends PeftAdapter {
         super.merge();
     }
 
-    /** Entries of all choices, where there were several: as many for each module as the smallest r that has room for them. */
+    /** Where there were several choices, the entries of all; of any number, the smallest r that has room for them. */
     @Override
     public void save(Path directory) {
-        if (reselector == null || projections().isEmpty()) {
+        if (reselector == null && given == null || projections().isEmpty()) {
             super.save(directory);
             return;
         }
         Map<Projection, EntryReselector.Entries> all = new LinkedHashMap<>();
-        projections().forEach(projection -> all.put(projection, reselector.all(projection)));
+        for (Projection projection : projections()) {
+            all.put(
+                    projection,
+                    reselector != null
+                            ? reselector.all(projection)
+                            : EntryReselector.Entries.of(
+                                    part(projection), projection.weight().k()));
+        }
         try (Scope scope = projections().get(0).weight().scope().context().scope()) {
             EntryFiles.write(scope, config, all, tensors(), directory);
         }

@@ -28,6 +28,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/ops/embedding.h",
                             "graft/ops/group_sum.h",
                             "graft/ops/hira.h",
+                            "graft/ops/hard_concrete.h",
                             "graft/ops/ia3.h",
                             "graft/ops/khatri_rao.h",
                             "graft/ops/kronecker.h",

@@ -27,6 +27,7 @@ final class OpCatalog {
             Embedding.class,
             GroupSum.class,
             Hira.class,
+            HardConcrete.class,
             Ia3.class,
             KhatriRao.class,
             Kronecker.class,
