@@ -178,6 +178,7 @@ final class FinetuneCommand extends GraftCommand {
         for (int saved : methodOptions.saveRanks) {
             positive("--save-ranks", saved);
         }
+        notNegative("--gate-penalty", methodOptions.gatePenalty);
         notNegative("--sparsity", methodOptions.sparsity);
         notNegative("--reselect-every", methodOptions.reselectEvery);
         notNegative("--warmup", warmup);
@@ -271,6 +272,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--samples", methodOptions.samples)
                 .with("--rank-spread", methodOptions.rankSpread)
                 .with("--corda-mode", methodOptions.cordaMode)
+                .with("--gate-penalty", methodOptions.gatePenalty)
                 .with("--kept-share", methodOptions.keptShare)
                 .with("--kept-gradients", methodOptions.keptGradients)
                 .with("--changed-model", methodOptions.changedModel)

@@ -158,6 +158,13 @@ public final class MethodOptions {
     double keptGradients = 0.3;
 
     @Option(
+            names = "--gate-penalty",
+            paramLabel = "X",
+            description = "Diff pruning: what the loss has for open gates, in proportion to how many are"
+                    + " (default: ${DEFAULT-VALUE}).")
+    double gatePenalty = 10;
+
+    @Option(
             names = "--kept-share",
             paramLabel = "P",
             description =

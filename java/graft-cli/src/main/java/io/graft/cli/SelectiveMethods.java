@@ -3,6 +3,7 @@ package io.graft.cli;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.ColumnSelection;
 import io.graft.adapter.Combined;
+import io.graft.adapter.DiffPruning;
 import io.graft.adapter.EntrySelection;
 import io.graft.adapter.Paca;
 import io.graft.adapter.RowSelection;
@@ -66,6 +67,20 @@ final class SelectiveMethods {
                     "SHIRA",
                     2e-3,
                     (options, seed) -> shira(options, EntrySelection.fisher(), seed),
+                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "diff-pruning",
+                    "Diff pruning",
+                    "SHIRA",
+                    2e-3,
+                    (options, seed) -> diffPruning(options, false, seed),
+                    (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
+            new Method(
+                    "s-diff-pruning",
+                    "structured Diff pruning",
+                    "SHIRA",
+                    2e-3,
+                    (options, seed) -> diffPruning(options, true, seed),
                     (folder, train) -> train ? Shira.load(folder) : Shira.frozen(folder)),
             new Method(
                     "spt",
@@ -142,6 +157,16 @@ final class SelectiveMethods {
     private static Adapter fishDip(MethodOptions options, long seed) {
         int every = options.reselectEvery == 0 ? Math.max(1, options.steps / 10) : options.reselectEvery;
         return shira(options, EntrySelection.fisher(), seed).reselecting(every, options.samples);
+    }
+
+    private static Adapter diffPruning(MethodOptions options, boolean structured, long seed) {
+        return DiffPruning.create(
+                options.baseModel,
+                options.targets(LlamaConfig.PROJECTIONS),
+                options.rank,
+                structured,
+                options.gatePenalty,
+                seed);
     }
 
     private static EntrySelection selection(MethodOptions options, long seed) {

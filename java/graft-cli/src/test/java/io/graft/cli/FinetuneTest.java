@@ -80,6 +80,8 @@ class FinetuneTest {
                 "fishmask",
                 "fish-dip",
                 "spt",
+                "diff-pruning",
+                "s-diff-pruning",
                 "sketchtune",
                 "ia3",
                 "ssf",

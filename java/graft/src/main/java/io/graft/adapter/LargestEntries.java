@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * The largest entries of several matrices together, by counting the upper and then the lower half of their bits: nothing is
- * sorted or copied. All entries are at least 0, where floats and their bits have one order.
+ * The entries of largest magnitude of several matrices together, by counting the upper and then the lower half of their bits:
+ * nothing is sorted or copied. Without their signs floats and their bits have one order.
  */
 final class LargestEntries {
     private static final int HALF = 1 << 16;
@@ -25,7 +25,7 @@ final class LargestEntries {
     }
 
     /**
-     * @param scores fp32, contiguous, none negative
+     * @param scores fp32, contiguous
      * @param count how many entries, of equal ones the first
      */
     static LargestEntries of(List<Tensor> scores, long count) {
@@ -69,7 +69,7 @@ final class LargestEntries {
             int length = Math.min(BLOCK, values.remaining());
             values.get(block, 0, length);
             for (int i = 0; i < length; i++) {
-                seen.see(Float.floatToRawIntBits(block[i]));
+                seen.see(Float.floatToRawIntBits(block[i]) & Integer.MAX_VALUE);
             }
         }
     }
