@@ -112,8 +112,40 @@ def hira_layer():
             y=x @ merged.T, dx=dy @ merged, da=b.T @ h, db=h @ a.T, merged=merged))
 
 
+def circulant_layer():
+    for case, (t, m, n, b) in {"even": (6, 3, 2, 4), "odd": (7, 2, 3, 5)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        scale = 0.75
+        x, w, dy = values(random, t, n * b), values(random, m * b, n * b), values(random, t, m * b)
+        kernel = values(random, m, n, b)
+        place = (np.arange(b)[None, :] - np.arange(b)[:, None]) % b  # [i, j]
+        merged = w + scale * kernel[:, :, place].transpose(0, 2, 1, 3).reshape(m * b, n * b)
+        dd = (dy.T @ x).reshape(m, b, n, b)
+        dkernel = np.stack([scale * (dd * (place == k)[None, :, None, :]).sum((1, 3)) for k in range(b)], -1)
+        write("circulant_layer", case, dict(x=x, w=w, dy=dy, kernel=kernel, scale=np.array([scale])), dict(
+            y=x @ merged.T, dx=dy @ merged, dkernel=dkernel, merged=merged))
+
+
+def fourier_layer():
+    for case, (t, n, k, count) in {"small": (4, 6, 8, 5), "prime": (5, 7, 10, 9)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        scale = 20.0
+        x, w, dy, c = values(random, t, k), values(random, n, k), values(random, t, n), values(random, count)
+        places = np.stack(np.unravel_index(random.permutation(n * k)[:count], (n, k)))
+
+        def change(weights):
+            spectrum = np.zeros((n, k))
+            spectrum[places[0], places[1]] = weights
+            return scale * np.fft.ifft2(spectrum).real
+
+        d, dd = change(c), dy.T @ x
+        dc = np.array([(dd * change(one)).sum() for one in np.eye(count)])
+        write("fourier_layer", case, dict(x=x, w=w, dy=dy, c=c, places=places, scale=np.array([scale])), dict(
+            y=x @ d.T, dx=dy @ d, dc=dc, merged=w + d))
+
+
 OPERATORS = {function.__name__: function for function in (kronecker_layer, loha_layer, cayley, block_diagonal,
-                                                      hira_layer)}
+                                                      hira_layer, circulant_layer, fourier_layer)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or OPERATORS:

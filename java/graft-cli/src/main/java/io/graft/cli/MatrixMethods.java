@@ -1,10 +1,13 @@
 package io.graft.cli;
 
 import io.graft.adapter.Adapter;
+import io.graft.adapter.C3a;
 import io.graft.adapter.Compacter;
+import io.graft.adapter.FourierFt;
 import io.graft.adapter.Glora;
 import io.graft.adapter.Hira;
 import io.graft.adapter.Hiwi;
+import io.graft.adapter.KAdaptation;
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.adapter.Oft;
@@ -13,10 +16,13 @@ import io.graft.adapter.QaLora;
 import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftC3aConfig;
 import io.graft.io.PeftCompacterConfig;
+import io.graft.io.PeftFourierConfig;
 import io.graft.io.PeftGloraConfig;
 import io.graft.io.PeftHiraConfig;
 import io.graft.io.PeftHiwiConfig;
+import io.graft.io.PeftKAdaptationConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftOftConfig;
@@ -24,6 +30,7 @@ import io.graft.io.PeftPeqaConfig;
 import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.PeftSaidConfig;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 
 /** The methods whose change of a weight is a matrix of another form than a low-rank product; part of {@link MethodTable}. */
@@ -130,6 +137,37 @@ final class MatrixMethods {
                             seed),
                     (folder, train) -> train ? Compacter.load(folder) : Compacter.frozen(folder)),
             new Method(
+                    "c3a",
+                    "C3A",
+                    "C3A",
+                    1e-1,
+                    (options, seed) -> C3a.create(
+                            PeftC3aConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.circulantSize == null
+                                            ? divisor(LlamaConfig.read(Path.of(options.baseModel)))
+                                            : options.circulantSize),
+                            seed),
+                    (folder, train) -> train ? C3a.load(folder) : C3a.frozen(folder)),
+            new Method(
+                    "fourierft",
+                    "FourierFT",
+                    "FOURIERFT",
+                    5e-3,
+                    MatrixMethods::fourierFt,
+                    (folder, train) -> train ? FourierFt.load(folder) : FourierFt.frozen(folder)),
+            new Method(
+                    "kadaptation",
+                    "KAdaptation",
+                    "KADAPTATION",
+                    5e-3,
+                    (options, seed) -> KAdaptation.create(
+                            PeftKAdaptationConfig.of(
+                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
+                            seed),
+                    (folder, train) -> train ? KAdaptation.load(folder) : KAdaptation.frozen(folder)),
+            new Method(
                     "peqa",
                     "PEQA",
                     "PEQA",
@@ -159,5 +197,42 @@ final class MatrixMethods {
             group /= 2;
         }
         return group;
+    }
+
+    /** The places of a layer's entries come from a seed in the file, which PEFT reads as 32 bits. */
+    private static Adapter fourierFt(MethodOptions options, long seed) {
+        return FourierFt.create(
+                PeftFourierConfig.of(
+                        options.baseModel,
+                        options.targets(LlamaConfig.PROJECTIONS),
+                        options.frequencies,
+                        options.alpha == null ? scaling(options) : options.alpha,
+                        seed & Integer.MAX_VALUE),
+                seed);
+    }
+
+    /** Weights then move in a step about as far as LoRA's do at a scale of 2 and the same learning rate. */
+    private static double scaling(MethodOptions options) {
+        double width = LlamaConfig.read(Path.of(options.baseModel)).hiddenSize();
+        return 2 * width * Math.sqrt(width) / Math.sqrt(options.frequencies);
+    }
+
+    /** The largest size of blocks up to 256 that divides every layer. */
+    private static int divisor(LlamaConfig model) {
+        int[] sizes = {
+            model.hiddenSize(),
+            model.intermediateSize(),
+            model.headDim() * model.heads(),
+            model.headDim() * model.kvHeads()
+        };
+        int size = 256;
+        while (!divides(size, sizes)) {
+            size--;
+        }
+        return size;
+    }
+
+    private static boolean divides(int size, int[] sizes) {
+        return Arrays.stream(sizes).allMatch(each -> each % size == 0);
     }
 }

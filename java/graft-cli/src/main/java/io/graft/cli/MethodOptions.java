@@ -48,6 +48,19 @@ public final class MethodOptions {
     int blockSize = 32;
 
     @Option(
+            names = "--circulant-size",
+            paramLabel = "N",
+            description = "C3A: size of a block (default: the largest up to 256 that divides the inputs and outputs of"
+                    + " every layer).")
+    Integer circulantSize;
+
+    @Option(
+            names = "--frequencies",
+            paramLabel = "N",
+            description = "FourierFT: trained entries of each layer's spectrum (default: ${DEFAULT-VALUE}).")
+    int frequencies = 1000;
+
+    @Option(
             names = "--group-size",
             paramLabel = "N",
             description =

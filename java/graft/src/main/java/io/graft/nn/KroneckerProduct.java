@@ -21,7 +21,7 @@ public final class KroneckerProduct implements Attachment {
     /**
      * @param w1 [p, q]
      * @param b [out / p, r], or with a null [out / p, in / q]
-     * @param a [r, in / q] or null: w2 is b a, or b
+     * @param a [r, in / q] or null: w2 is b a, or b; with one dimension more each, a sum of such products
      */
     public static KroneckerProduct of(Parameter w1, Parameter b, Parameter a, double scale) {
         return new KroneckerProduct(null, KroneckerSum.of(w1, b, a, scale));

@@ -2,10 +2,13 @@ package io.graft.adapter;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.io.PeftC3aConfig;
 import io.graft.io.PeftCompacterConfig;
+import io.graft.io.PeftFourierConfig;
 import io.graft.io.PeftGloraConfig;
 import io.graft.io.PeftHiraConfig;
 import io.graft.io.PeftHiwiConfig;
+import io.graft.io.PeftKAdaptationConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftOftConfig;
@@ -66,6 +69,19 @@ class MatrixAdaptersTest {
             Map.entry("hira", new Kind(() -> Hira.create(PeftHiraConfig.of("", ALL, 3), 5), Hira::load, true)),
             Map.entry("glora", new Kind(() -> Glora.create(PeftGloraConfig.of("", ALL, 3), 5), Glora::load, true)),
             Map.entry("hiwi", new Kind(() -> Hiwi.create(PeftHiwiConfig.of("", ALL, 3), 5), Hiwi::load, true)),
+            Map.entry("c3a", new Kind(() -> C3a.create(PeftC3aConfig.of("", ALL, 8), 5), C3a::load, true)),
+            Map.entry(
+                    "fourierft",
+                    new Kind(
+                            () -> FourierFt.create(PeftFourierConfig.of("", ALL, 40, 100, 7), 5),
+                            FourierFt::load,
+                            true)),
+            Map.entry(
+                    "kadaptation",
+                    new Kind(
+                            () -> KAdaptation.create(PeftKAdaptationConfig.of("", ALL, 2), 5),
+                            KAdaptation::load,
+                            true)),
             Map.entry(
                     "compacter",
                     new Kind(

@@ -53,6 +53,8 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lokr_both"),
                 Arguments.of("llama_gqa", "oft"),
                 Arguments.of("llama_gqa", "oft_exact"),
+                Arguments.of("llama_gqa", "c3a"),
+                Arguments.of("llama_gqa", "fourierft"),
                 Arguments.of("llama_gqa", "qalora"),
                 Arguments.of("llama_gqa", "hira"),
                 Arguments.of("llama_gqa", "glora"),
@@ -360,6 +362,8 @@ class PeftGoldenTest {
             case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
             case "HIRA" -> train ? Hira.load(directory) : Hira.frozen(directory);
             case "GLORA" -> train ? Glora.load(directory) : Glora.frozen(directory);
+            case "C3A" -> train ? C3a.load(directory) : C3a.frozen(directory);
+            case "FOURIERFT" -> train ? FourierFt.load(directory) : FourierFt.frozen(directory);
             case "OFT" -> train ? Oft.load(directory) : Oft.frozen(directory);
             case "LOHA" -> train ? Loha.load(directory) : Loha.frozen(directory);
             case "LOKR" -> train ? Lokr.load(directory) : Lokr.frozen(directory);

@@ -105,6 +105,17 @@ class ConfigMutationTest {
             assertThat(config.blockSize(48)).isPositive();
             assertThat(config.terms()).isBetween(0, 16);
         });
+        mutate(config("c3a"), file -> {
+            PeftC3aConfig config = PeftC3aConfig.read(file);
+            assertThat(config.blockSize("q_proj")).isPositive();
+            assertThat(config.initialisation()).isNotNull();
+        });
+        mutate(config("fourierft"), file -> {
+            PeftFourierConfig config = PeftFourierConfig.read(file);
+            assertThat(config.frequencies("q_proj")).isPositive();
+            assertThat(config.scaling()).isFinite();
+            config.seed();
+        });
         mutate(config("qalora"), file -> {
             PeftQaLoraConfig config = PeftQaLoraConfig.read(file);
             assertThat(config.rank("q_proj")).isPositive();

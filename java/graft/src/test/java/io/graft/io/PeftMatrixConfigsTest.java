@@ -22,6 +22,9 @@ class PeftMatrixConfigsTest {
             "GLORA", PeftGloraConfig::parse,
             "HIWI", PeftHiwiConfig::parse,
             "COMPACTER", PeftCompacterConfig::parse,
+            "KADAPTATION", PeftKAdaptationConfig::parse,
+            "C3A", PeftC3aConfig::parse,
+            "FOURIERFT", PeftFourierConfig::parse,
             "PEQA", PeftPeqaConfig::parse);
 
     @TempDir
@@ -33,7 +36,8 @@ class PeftMatrixConfigsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"hira, HIRA", "glora, GLORA", "glora_vector, GLORA", "qalora, LORA"})
+    @CsvSource({"hira, HIRA", "glora, GLORA", "glora_vector, GLORA", "qalora, LORA", "c3a, C3A", "fourierft, FOURIERFT"
+    })
     void peftsFileIsWrittenAsItWas(String name, String type) throws Exception {
         String text = Files.readString(Fixtures.path("adapters/llama_gqa/" + name + "/" + PeftConfig.FILE));
         assertThat(PARSERS.get(type).apply("test", text).toJson().strip()).isEqualTo(text.strip());
@@ -58,6 +62,17 @@ class PeftMatrixConfigsTest {
         PeftCompacterConfig compacter = again(PeftCompacterConfig.of("base", targets, 12), PeftCompacterConfig::read);
         assertThat(List.of(compacter.size(), compacter.division(), compacter.rank()))
                 .containsExactly(12, 4, 1);
+        PeftKAdaptationConfig kadaptation =
+                again(PeftKAdaptationConfig.of("base", targets, 3), PeftKAdaptationConfig::read);
+        assertThat(List.of(kadaptation.division(), kadaptation.rank())).containsExactly(4, 3);
+        PeftC3aConfig c3a = again(PeftC3aConfig.of("base", targets, 8), PeftC3aConfig::read);
+        assertThat(c3a.blockSize("q_proj")).isEqualTo(8);
+        assertThat(c3a.initialisation()).isEqualTo("true");
+        PeftFourierConfig fourier = again(PeftFourierConfig.of("base", targets, 50, 2.5, 9), PeftFourierConfig::read);
+        assertThat(fourier.frequencies("q_proj")).isEqualTo(50);
+        assertThat(fourier.scaling()).isEqualTo(2.5);
+        assertThat(fourier.seed()).isEqualTo(9);
+        assertThat(fourier.startsAtBase()).isTrue();
         PeftPeqaConfig peqa = again(PeftPeqaConfig.of("base", targets, 3, 2), PeftPeqaConfig::read);
         assertThat(peqa.bits()).isEqualTo(3);
         assertThat(peqa.withSketches(4, 8).groups()).isEqualTo(8);
@@ -90,6 +105,11 @@ class PeftMatrixConfigsTest {
                 "HIWI | 'non_linearity':'gelu' | field 'non_linearity' is 'gelu', supported are relu and tanh",
                 "COMPACTER | 'bottleneck_size':6 | field 'bottleneck_size' is 6, expected a multiple of hypercomplex_division 4",
                 "COMPACTER | 'non_linearity':'gelu' | field 'non_linearity' is 'gelu', supported are relu and tanh",
+                "KADAPTATION | 'phm_rank':0 | field 'phm_rank' is 0, expected at least 1",
+                "C3A | 'bias':'all' | field 'bias' is \"all\", supported is none",
+                "C3A | 'block_size':0 | field 'block_size' is 0, expected at least 1",
+                "FOURIERFT | 'n_frequency':-1 | field 'n_frequency' is -1, expected at least 1",
+                "FOURIERFT | 'random_loc_seed':1.5 | field 'random_loc_seed' is 1.5, expected a whole number of 64 bits",
                 "PEQA | 'bits':5 | field 'bits' is 5, supported are 2, 3 and 4"
             })
     void whatIsNotComputedIsRefused(String type, String fields, String message) {

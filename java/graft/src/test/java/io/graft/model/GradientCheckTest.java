@@ -4,15 +4,18 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
 import io.graft.adapter.Bottleneck;
+import io.graft.adapter.C3a;
 import io.graft.adapter.Compacter;
 import io.graft.adapter.Dept;
 import io.graft.adapter.DyLora;
 import io.graft.adapter.EntrySelection;
+import io.graft.adapter.FourierFt;
 import io.graft.adapter.Full;
 import io.graft.adapter.Glora;
 import io.graft.adapter.Hira;
 import io.graft.adapter.Hiwi;
 import io.graft.adapter.Ia3;
+import io.graft.adapter.KAdaptation;
 import io.graft.adapter.Loha;
 import io.graft.adapter.Lokr;
 import io.graft.adapter.Lora;
@@ -37,12 +40,15 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftC3aConfig;
 import io.graft.io.PeftCompacterConfig;
 import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftFourierConfig;
 import io.graft.io.PeftGloraConfig;
 import io.graft.io.PeftHiraConfig;
 import io.graft.io.PeftHiwiConfig;
 import io.graft.io.PeftIa3Config;
+import io.graft.io.PeftKAdaptationConfig;
 import io.graft.io.PeftLohaConfig;
 import io.graft.io.PeftLokrConfig;
 import io.graft.io.PeftLoraConfig;
@@ -94,6 +100,18 @@ class GradientCheckTest {
                     PeftOftConfig.parse("test", """
                     {"peft_type": "OFT", "oft_block_size": 3, "init_weights": false, "block_share": %s,
                      "use_cayley_neumann": %s, "target_modules": "all-linear"}""".formatted(kind.equals("oft exact"), kind.equals("oft"))), 2);
+        }
+        if (kind.equals("c3a")) {
+            return C3a.create(PeftC3aConfig.parse("test", """
+                    {"peft_type": "C3A", "block_size": 4, "init_weights": "gaussian", "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.equals("fourierft")) {
+            return FourierFt.create(PeftFourierConfig.parse("test", """
+                    {"peft_type": "FOURIERFT", "n_frequency": 9, "scaling": 20, "target_modules": "all-linear"}"""), 2);
+        }
+        if (kind.equals("kadaptation")) {
+            return KAdaptation.create(PeftKAdaptationConfig.parse("test", """
+                    {"peft_type": "KADAPTATION", "hypercomplex_division": 2, "phm_rank": 2}"""), 2);
         }
         if (kind.equals("qalora")) {
             return QaLora.create(PeftQaLoraConfig.parse("test", """
@@ -222,6 +240,12 @@ class GradientCheckTest {
         "miss, true, true",
         "loha, false, false",
         "loha, true, true",
+        "c3a, false, false",
+        "c3a, true, true",
+        "fourierft, false, false",
+        "fourierft, true, true",
+        "kadaptation, false, false",
+        "kadaptation, true, true",
         "qalora, false, false",
         "qalora, true, true",
         "hira, false, false",

@@ -2,6 +2,8 @@ package io.graft.ops;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import org.junit.jupiter.api.Test;
@@ -72,6 +74,43 @@ class MatrixOpsTest extends SmallTensors {
         Tensor y = tensor(3, 2);
         TensorOps.transpose(context, tensor(2, 3).set(1, 2, 3, 4, 5, 6), y);
         assertThat(y.floats()).containsExactly(1, 4, 2, 5, 3, 6);
+    }
+
+    /** The blocks of w = (1, 2) and (3, 4), side by side. */
+    @Test
+    void circulant() {
+        Tensor w = tensor(1, 2, 2).set(1, 2, 3, 4);
+        Tensor x = tensor(1, 4).set(1, 0, 0, 1);
+        Tensor y = tensor(1, 2).set(100, 100);
+        Circulant.forward(context, x, w, 2, true, y);
+        assertThat(y.floats()).containsExactly(new float[] {110, 110}, NEAR);
+        Tensor dx = tensor(1, 4);
+        Tensor dw = tensor(1, 2, 2);
+        Circulant.backward(context, tensor(1, 2).set(1, 0), x, w, 2, false, dx, dw);
+        assertThat(dx.floats()).containsExactly(new float[] {2, 4, 6, 8}, NEAR);
+        assertThat(dw.floats()).containsExactly(new float[] {2, 0, 0, 2}, NEAR);
+        Weight base = weight(0, 1, 1, 1, 1);
+        Circulant.merge(context, base, tensor(1, 1, 2).set(1, 2), 1, base.matrix());
+        assertThat(base.matrix().floats()).containsExactly(2, 3, 3, 2);
+    }
+
+    /** cos(π (n + k)) of two by two. */
+    @Test
+    void fourier() {
+        Tensor c = tensor(1).set(3);
+        Tensor places = scope.tensor(Memory.ACTIVATION, DType.I32, 2, 1).set(new int[] {1, 1});
+        Tensor x = tensor(1, 2).set(5, 1);
+        Tensor y = tensor(1, 2).set(1, 1);
+        Fourier.forward(context, x, c, places, 4, true, y);
+        assertThat(y.floats()).containsExactly(new float[] {13, -11}, NEAR);
+        Tensor dx = tensor(1, 2);
+        Tensor dc = tensor(1);
+        Fourier.backward(context, tensor(1, 2).set(1, 0), x, c, places, 4, 2, false, dx, dc);
+        assertThat(dx.floats()).containsExactly(new float[] {3, -3}, NEAR);
+        assertThat(dc.floats()).containsExactly(new float[] {4}, NEAR);
+        Weight base = weight(0, 1, 1, 1, 1);
+        Fourier.merge(context, base, c, places, 4, base.matrix());
+        assertThat(base.matrix().floats()).containsExactly(new float[] {4, -2, -2, 4}, NEAR);
     }
 
     @Test
