@@ -9,6 +9,7 @@ namespace graft::ops {
 struct BlockDiagonalForward {
   const graft_tensor* x;
   const graft_tensor* r;
+  const graft_tensor* columns;  // may be NULL
   graft_tensor* y;
   void check() const;
 };
@@ -17,6 +18,7 @@ struct BlockDiagonalBackward {
   const graft_tensor* dy;
   const graft_tensor* x;  // may be NULL
   const graft_tensor* r;
+  const graft_tensor* columns;  // may be NULL
   bool accumulate;
   graft_tensor* dx;  // may be NULL
   graft_tensor* dr;  // may be NULL

@@ -13,14 +13,15 @@ constexpr int kMostTerms = 16;
 void check_blocks(const char* name, const graft_tensor* r, const graft_tensor* q, int terms) {
   check_tensor("q", q);
   check_float("q", *q);
-  check_shape("q", *q, {-1, -1});
+  const bool square = q->rank == 3;
+  square ? check_shape("q", *q, {-1, -1, -1}) : check_shape("q", *q, {-1, -1});
   check_tensor(name, r);
   check_float(name, *r);
   check_shape(name, *r, {q->shape[0], -1, -1});
   const std::int64_t n = r->shape[1];
   check_shape(name, *r, {q->shape[0], n, n});
   check_contiguous(name, *r);
-  check_shape("q", *q, {r->shape[0], n * (n - 1) / 2});
+  square ? check_shape("q", *q, {r->shape[0], n, n}) : check_shape("q", *q, {r->shape[0], n * (n - 1) / 2});
   if (terms < 0 || terms > kMostTerms) fail(GRAFT_INVALID_ARGUMENT, "terms is %d, must be in 0..%d", terms, kMostTerms);
 }
 

@@ -88,17 +88,22 @@ def cayley():
 
 
 def block_diagonal():
-    for case, (t, d, n, shared) in {"blocks": (6, 4, 5, False), "shared": (7, 3, 6, True)}.items():
+    for case, (t, d, n, shared) in {"blocks": (6, 4, 5, False), "shared": (7, 3, 6, True),
+                                    "ordered": (5, 4, 3, False)}.items():
         random = np.random.default_rng(sum(map(ord, case)))
         x, dy = values(random, t, d * n), values(random, t, d * n)
         r = values(random, 1 if shared else d, n, n)
+        inputs, p = dict(x=x, dy=dy, r=r), np.eye(d * n)
+        if case == "ordered":
+            inputs["columns"] = columns = random.permutation(d * n)
+            p = p[:, columns]  # (x p)[:, i] is column columns[i] of x
         m = np.eye(d * n)
         for i in range(d):
             m[i * n:(i + 1) * n, i * n:(i + 1) * n] += r[0 if shared else i]
-        dm = x.T @ dy
+        dm = (x @ p).T @ (dy @ p)
         dr = np.stack([dm[i * n:(i + 1) * n, i * n:(i + 1) * n] for i in range(d)])
-        write("block_diagonal", case, dict(x=x, dy=dy, r=r), dict(
-            y=x @ m, dx=dy @ m.T, dr=dr.sum(0, keepdims=True) if shared else dr))
+        write("block_diagonal", case, inputs, dict(
+            y=x @ p @ m @ p.T, dx=dy @ p @ m.T @ p.T, dr=dr.sum(0, keepdims=True) if shared else dr))
 
 
 def hira_layer():

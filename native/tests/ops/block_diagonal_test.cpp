@@ -14,7 +14,7 @@ constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GR
 struct Case {
   graft_dtype dtype = kF32;
   std::int64_t t = 5, blocks = 3, n = 4;
-  bool shared = false, accumulate = false, integers = false;
+  bool shared = false, accumulate = false, integers = false, ordered = false;
 };
 
 struct Layer {
@@ -26,17 +26,23 @@ struct Layer {
         dy(c, s.dtype, {s.t, s.blocks * s.n}),
         dx(c, s.dtype, {s.t, s.blocks * s.n}),
         r(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}),
-        dr(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}) {
+        dr(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}),
+        columns(c, GRAFT_DTYPE_I32, {s.blocks * s.n}) {
+    std::vector<double> order(static_cast<std::size_t>(s.blocks * s.n));
+    for (std::size_t i = 0; i < order.size(); ++i)  // the even columns and then the odd ones
+      order[i] = static_cast<double>(i < (order.size() + 1) / 2 ? 2 * i : 2 * (i - (order.size() + 1) / 2) + 1);
+    columns.set(order);
     std::uint64_t seed = 1;
     for (Tensor* tensor : {&x, &dy, &dx, &r, &dr}) s.integers ? tensor->integers(seed++) : tensor->random(seed++);
   }
   graft_dtype sums() const { return s.dtype == kF64 ? kF64 : kF32; }
-  graft_status forward() { return graft_block_diagonal_forward(c, x, r, y); }
-  graft_status backward() { return graft_block_diagonal_backward(c, dy, x, r, s.accumulate, dx, dr); }
+  graft_status forward() { return graft_block_diagonal_forward(c, x, r, order(), y); }
+  graft_status backward() { return graft_block_diagonal_backward(c, dy, x, r, order(), s.accumulate, dx, dr); }
+  const graft_tensor* order() const { return s.ordered ? static_cast<const graft_tensor*>(columns) : nullptr; }
 
   const Context& c;
   Case s;
-  Tensor x, y, dy, dx, r, dr;
+  Tensor x, y, dy, dx, r, dr, columns;
 };
 
 std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
@@ -53,9 +59,12 @@ TEST(BlockDiagonal, GoldenFiles) {
       const Context c(2, prefer);
       const Shape &xs = g.at("x").shape, &rs = g.at("r").shape;
       Tensor x = load(c, kF32, g.at("x")), r = load(c, kF32, g.at("r")), dy = load(c, kF32, g.at("dy"));
-      Tensor y(c, kF32, xs), dx(c, kF32, xs), dr(c, kF32, rs);
-      GRAFT_ASSERT_OK(graft_block_diagonal_forward(c, x, r, y));
-      GRAFT_ASSERT_OK(graft_block_diagonal_backward(c, dy, x, r, 0, dx, dr));
+      Tensor y(c, kF32, xs), dx(c, kF32, xs), dr(c, kF32, rs), columns(c, GRAFT_DTYPE_I64, {xs[1]});
+      const bool ordered = g.count("columns") > 0;
+      if (ordered) columns.set(g.at("columns").values);
+      const graft_tensor* order = ordered ? static_cast<graft_tensor*>(columns) : nullptr;
+      GRAFT_ASSERT_OK(graft_block_diagonal_forward(c, x, r, order, y));
+      GRAFT_ASSERT_OK(graft_block_diagonal_backward(c, dy, x, r, order, 0, dx, dr));
       EXPECT_EQ(c.last_dispatch(), std::string("block_diagonal_backward:cpu/") + prefer);
       expect_close(y.get(), g.at("y").values, 1e-5, path + " y");
       expect_close(dx.get(), g.at("dx").values, 1e-5, path + " dx");
@@ -67,10 +76,10 @@ TEST(BlockDiagonal, FastAgreesWithReference) {
   const Context fast(2, "fast"), reference(1, "reference");
   for (graft_dtype dtype : {kF32, kBf16})
     for (bool accumulate : {false, true})
-      for (bool shared : {false, true})
+      for (const auto& [shared, ordered] : {std::pair{false, false}, {true, false}, {false, true}, {true, true}})
         for (const auto& [t, blocks, n] :
              {std::tuple{1, 1, 1}, {1, 3, 5}, {64, 2, 7}, {67, 5, 12}, {130, 4, 32}, {0, 2, 3}}) {
-          const Case s{dtype, t, blocks, n, shared, accumulate};
+          const Case s{dtype, t, blocks, n, shared, accumulate, false, ordered};
           const auto a = all_of(fast, s), b = all_of(reference, s);
           if (t == 0) {
             EXPECT_EQ(a, b);
@@ -87,7 +96,7 @@ TEST(BlockDiagonal, FastAgreesWithReference) {
 TEST(BlockDiagonal, IntegersAreExact) {
   const Context fast(2, "fast"), reference(1, "reference");
   for (bool shared : {false, true}) {
-    const Case s{kF32, 70, 3, 6, shared, true, true};
+    const Case s{kF32, 70, 3, 6, shared, true, true, shared};
     EXPECT_EQ(all_of(fast, s), all_of(reference, s));
   }
 }
@@ -95,7 +104,7 @@ TEST(BlockDiagonal, IntegersAreExact) {
 TEST(BlockDiagonal, FiniteDifferences) {
   const Context c(1);
   for (bool shared : {false, true}) {
-    Layer layer(c, {kF64, 3, 2, 3, shared});
+    Layer layer(c, {kF64, 3, 2, 3, shared, false, false, !shared});
     const auto objective = [&] {
       EXPECT_EQ(layer.forward(), GRAFT_OK);
       return dot(layer.dy.get(), layer.y.get());
@@ -106,7 +115,7 @@ TEST(BlockDiagonal, FiniteDifferences) {
     Tensor x(c, kF64, {3, 6});
     x.set(layer.x.get());
     const auto input = [&] {
-      EXPECT_EQ(graft_block_diagonal_forward(c, x, layer.r, layer.y), GRAFT_OK);
+      EXPECT_EQ(graft_block_diagonal_forward(c, x, layer.r, layer.order(), layer.y), GRAFT_OK);
       return dot(layer.dy.get(), layer.y.get());
     };
     expect_gradient(x, layer.dx.get(), input, "dx");
@@ -117,7 +126,7 @@ TEST(BlockDiagonal, SameBitsForAnyNumberOfThreads) {
   const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16})
     for (bool shared : {false, true}) {
-      const Case s{dtype, 300, 6, 10, shared, true};
+      const Case s{dtype, 300, 6, 10, shared, true, false, shared};
       const auto a = all_of(one, s);
       for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a);
     }
@@ -127,20 +136,31 @@ TEST(BlockDiagonal, MissingOutputsAndBadArguments) {
   const Context c;
   Layer l(c, {});
   const auto all = all_of(c, l.s);
-  GRAFT_EXPECT_OK(graft_block_diagonal_backward(c, l.dy, nullptr, l.r, 0, l.dx, nullptr));
-  GRAFT_EXPECT_OK(graft_block_diagonal_backward(c, l.dy, l.x, l.r, 0, nullptr, l.dr));
+  GRAFT_EXPECT_OK(graft_block_diagonal_backward(c, l.dy, nullptr, l.r, nullptr, 0, l.dx, nullptr));
+  GRAFT_EXPECT_OK(graft_block_diagonal_backward(c, l.dy, l.x, l.r, nullptr, 0, nullptr, l.dr));
   EXPECT_EQ(l.dx.get(), all[1]);
   EXPECT_EQ(l.dr.get(), all[2]);
   Tensor two(c, kF32, {2, 4, 4}), oblong(c, kF32, {3, 4, 5}), bf16(c, kBf16, {5, 12}), five(c, kF32, {1, 5, 5});
-  expect_error(graft_block_diagonal_forward(c, l.x, nullptr, l.y), GRAFT_INVALID_ARGUMENT, {"r is NULL"});
-  expect_error(graft_block_diagonal_forward(c, l.x, two, l.y), GRAFT_SHAPE_MISMATCH, {"r [2, 4, 4]", "12 columns"});
-  expect_error(graft_block_diagonal_forward(c, l.x, five, l.y), GRAFT_SHAPE_MISMATCH, {"r [1, 5, 5]", "12 columns"});
-  expect_error(graft_block_diagonal_forward(c, l.x, oblong, l.y), GRAFT_SHAPE_MISMATCH, {"r [3, 4, 5]"});
-  expect_error(graft_block_diagonal_forward(c, l.x, l.r, bf16), GRAFT_INVALID_ARGUMENT, {"y", "bf16"});
-  expect_error(graft_block_diagonal_forward(c, l.x, l.r, l.x), GRAFT_INVALID_ARGUMENT, {"y", "overlaps"});
-  expect_error(graft_block_diagonal_backward(c, l.dy, nullptr, l.r, 0, l.dx, l.dr), GRAFT_INVALID_ARGUMENT,
+  expect_error(graft_block_diagonal_forward(c, l.x, nullptr, nullptr, l.y), GRAFT_INVALID_ARGUMENT, {"r is NULL"});
+  expect_error(graft_block_diagonal_forward(c, l.x, two, nullptr, l.y), GRAFT_SHAPE_MISMATCH,
+               {"r [2, 4, 4]", "12 columns"});
+  expect_error(graft_block_diagonal_forward(c, l.x, five, nullptr, l.y), GRAFT_SHAPE_MISMATCH,
+               {"r [1, 5, 5]", "12 columns"});
+  expect_error(graft_block_diagonal_forward(c, l.x, oblong, nullptr, l.y), GRAFT_SHAPE_MISMATCH, {"r [3, 4, 5]"});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, nullptr, bf16), GRAFT_INVALID_ARGUMENT, {"y", "bf16"});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, nullptr, l.x), GRAFT_INVALID_ARGUMENT, {"y", "overlaps"});
+  expect_error(graft_block_diagonal_backward(c, l.dy, nullptr, l.r, nullptr, 0, l.dx, l.dr), GRAFT_INVALID_ARGUMENT,
                {"x is NULL"});
-  expect_error(graft_block_diagonal_backward(c, l.dy, l.x, l.r, 0, l.dx, two), GRAFT_SHAPE_MISMATCH, {"dr [2, 4, 4]"});
+  expect_error(graft_block_diagonal_backward(c, l.dy, l.x, l.r, nullptr, 0, l.dx, two), GRAFT_SHAPE_MISMATCH,
+               {"dr [2, 4, 4]"});
+  Tensor twice(c, GRAFT_DTYPE_I64, {12}), few(c, GRAFT_DTYPE_I64, {11});
+  twice.set({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 3});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, twice, l.y), GRAFT_INVALID_ARGUMENT,
+               {"columns[11] is 3", "before"});
+  twice.set({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, twice, l.y), GRAFT_INVALID_ARGUMENT, {"columns", "12"});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, few, l.y), GRAFT_SHAPE_MISMATCH, {"columns [11]", "[12]"});
+  expect_error(graft_block_diagonal_forward(c, l.x, l.r, l.x, l.y), GRAFT_INVALID_ARGUMENT, {"columns", "f32"});
 }
 
 }  // namespace

@@ -61,6 +61,32 @@ TEST(Cayley, FiniteDifferences) {
   }
 }
 
+// Whole matrices as parameters: only their skew-symmetric parts count.
+TEST(Cayley, SquareParameters) {
+  const Context c(2);
+  for (int terms : {0, 5}) {
+    Tensor q(c, kF64, {2, 4, 4}), r(c, kF64, {2, 4, 4}), dr(c, kF64, {2, 4, 4}), dq(c, kF64, {2, 4, 4});
+    Tensor entries(c, kF64, {2, 6}), same(c, kF64, {2, 4, 4});
+    q.random(1), dr.random(2);
+    std::vector<double> above;
+    const std::vector<double> values = q.get();
+    for (std::size_t block = 0; block < 2; ++block)
+      for (std::size_t i = 0; i < 4; ++i)
+        for (std::size_t j = i + 1; j < 4; ++j)
+          above.push_back((values[block * 16 + i * 4 + j] - values[block * 16 + j * 4 + i]) / 2);
+    entries.set(above);
+    GRAFT_ASSERT_OK(graft_cayley_forward(c, entries, terms, same));
+    const auto objective = [&] {
+      EXPECT_EQ(graft_cayley_forward(c, q, terms, r), GRAFT_OK);
+      return dot(dr.get(), r.get());
+    };
+    objective();
+    EXPECT_EQ(r.get(), same.get());
+    GRAFT_ASSERT_OK(graft_cayley_backward(c, dr, q, terms, dq));
+    expect_gradient(q, dq.get(), objective, "terms " + std::to_string(terms));
+  }
+}
+
 TEST(Cayley, DtypesThreadsAndZeros) {
   const Context one(1), four(4);
   const auto run = [](const Context& c, graft_dtype dtype, int terms) {
@@ -93,6 +119,7 @@ TEST(Cayley, BadArguments) {
   expect_error(graft_cayley_forward(c, nullptr, 0, r), GRAFT_INVALID_ARGUMENT, {"cayley", "q is NULL"});
   expect_error(graft_cayley_forward(c, q, 0, five), GRAFT_SHAPE_MISMATCH, {"q [2, 6]", "[2, 10]"});
   expect_error(graft_cayley_forward(c, q, 0, oblong), GRAFT_SHAPE_MISMATCH, {"r [2, 4, 3]"});
+  expect_error(graft_cayley_forward(c, five, 0, r), GRAFT_SHAPE_MISMATCH, {"q [2, 5, 5]", "[2, 4, 4]"});
   expect_error(graft_cayley_forward(c, q, 17, r), GRAFT_INVALID_ARGUMENT, {"terms is 17", "0..16"});
   expect_error(graft_cayley_forward(c, q, -1, r), GRAFT_INVALID_ARGUMENT, {"terms is -1"});
   expect_error(graft_cayley_backward(c, bf16, q, 5, q), GRAFT_INVALID_ARGUMENT, {"dr", "bf16"});

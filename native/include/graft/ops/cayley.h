@@ -1,10 +1,11 @@
 /** Rotations from the entries of skew-symmetric matrices (OFT, arXiv 2306.07280, section 4; the series:
  * arXiv 2506.19847).
  *
- * q [D, n·(n-1)/2] holds the entries above the diagonals of D matrices Q [n, n] = -Qᵀ, row by row. With terms 0 each
- * gives the rotation R = (I - Q)(I + Q)⁻¹. With terms m > 0 it gives R = I + 2Q + 2Q² + … + 2Q^(m-2) + Q^(m-1): the
- * first m terms of (I + Q)(I - Q)⁻¹, the last one halved, as PEFT computes them, where 2 terms are I + 2Q and 3 are
- * those of 4. What is written is R - I, which a narrow dtype holds far more exactly than R. */
+ * q [D, n·(n-1)/2] holds the entries above the diagonals of D matrices Q [n, n] = -Qᵀ, row by row; or q [D, n, n] any
+ * matrices, and Q is (q - qᵀ) / 2. With terms 0 each gives the rotation R = (I - Q)(I + Q)⁻¹. With terms m > 0 it gives
+ * R = I + 2Q + 2Q² + … + 2Q^(m-2) + Q^(m-1): the first m terms of (I + Q)(I - Q)⁻¹, the last one halved, as PEFT
+ * computes them, where 2 terms are I + 2Q and 3 are those of 4. What is written is R - I, which a narrow dtype holds
+ * far more exactly than R. */
 #ifndef GRAFT_OPS_CAYLEY_H
 #define GRAFT_OPS_CAYLEY_H
 

@@ -26,56 +26,110 @@ Matrix blocks(core::Context& context, core::Scratch& scratch, const graft_tensor
   return converted(context, scratch, flat, 1, dtype);
 }
 
-/** to += from. */
-void add(const Matrix& from, const Matrix& to) {
+/** Where places in the blocks' order lie. */
+class Order {
+ public:
+  explicit Order(const graft_tensor* columns) : columns_(columns) {}
+  bool given() const { return columns_ != nullptr; }
+  std::int64_t operator()(std::int64_t place) const {
+    return columns_->dtype == GRAFT_DTYPE_I32 ? static_cast<const std::int32_t*>(columns_->data)[place]
+                                              : static_cast<const std::int64_t*>(columns_->data)[place];
+  }
+
+ private:
+  const graft_tensor* columns_;
+};
+
+/** to's columns = from's columns at the places first.. of the order. */
+void gather(const Matrix& from, const Order& order, std::int64_t first, const Matrix& to) {
   visit_small_float(to.dtype, [&](auto tag) {
     using T = decltype(tag);
     for (std::int64_t i = 0; i < to.rows; ++i) {
       const T* source = static_cast<const T*>(from.data) + i * from.row_stride;
       T* target = static_cast<T*>(to.data) + i * to.row_stride;
-      for (std::int64_t j = 0; j < to.columns; ++j)
-        target[j] = T(static_cast<float>(target[j]) + static_cast<float>(source[j]));
+      for (std::int64_t j = 0; j < to.columns; ++j) target[j] = source[order(first + j)];
+    }
+  });
+}
+
+/** to's columns in the order = from's, or += with add. */
+void scatter(const Matrix& from, const Order& order, bool add, const Matrix& to) {
+  visit_small_float(to.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for (std::int64_t i = 0; i < to.rows; ++i) {
+      const T* source = static_cast<const T*>(from.data) + i * from.row_stride;
+      T* target = static_cast<T*>(to.data) + i * to.row_stride;
+      for (std::int64_t j = 0; j < from.columns; ++j) {
+        T& at = target[order.given() ? order(j) : j];
+        at = add ? T(static_cast<float>(at) + static_cast<float>(source[j])) : source[j];
+      }
     }
   });
 }
 
 /** to[d] = from[d] + from[d] r[d], or r[d]ᵀ (+ to[d] with accumulate), for all blocks. */
-void multiply(core::Context& context, const Matrix& from, const graft_tensor& r, bool turned, bool accumulate,
-              const Matrix& to) {
-  const std::int64_t rows = from.rows, n = r.shape[1], count = from.columns / n;
+void multiply(core::Context& context, const Matrix& from, const graft_tensor& r, const Order& order, bool turned,
+              bool accumulate, const Matrix& to) {
+  const std::int64_t rows = from.rows, n = r.shape[1], columns = from.columns, count = columns / n;
   if (rows == 0) return;
   core::Scratch scratch(context.arena);
   const Matrix all = blocks(context, scratch, r, from.dtype);
   const std::int64_t chunks = chunks_of(rows, kBlockRows), last = rows - (chunks - 1) * kBlockRows;
+  const std::int64_t bytes = order.given() ? std::min(rows, kBlockRows) * columns * graft_dtype_bytes(from.dtype) : 0;
+  char* memory = scratch.take<char>(context.pool.threads() * 2 * bytes);
+  const Matrix like = row_major(memory, from.dtype, rows, columns, columns);
+  const Matrix &in = order.given() ? like : from, &out = order.given() ? like : to;
   const auto product = [&](std::int64_t height) {
     const Matrix block = all.part(0, 0, n, n);
-    return GemmPanel(context, scratch, from.part(0, 0, height, n), turned ? block.transposed() : block,
-                     to.part(0, 0, height, n), 1);
+    return GemmPanel(context, scratch, in.part(0, 0, height, n), turned ? block.transposed() : block,
+                     out.part(0, 0, height, n), 1);
   };
   const GemmPanel inner = product(std::min(rows, kBlockRows));
   const GemmPanel end = last == kBlockRows ? inner : product(last);
   core::parallel_for(context, chunks, [&](std::int64_t chunk, int worker) {
     const std::int64_t first = chunk * kBlockRows, height = std::min(kBlockRows, rows - first);
-    const Matrix source = from.part(first, 0, height, from.columns), target = to.part(first, 0, height, to.columns);
-    accumulate ? add(source, target) : convert(source, 1, target);
+    Matrix source = from.part(first, 0, height, columns), target = to.part(first, 0, height, columns);
+    const Matrix place = target;
+    if (order.given()) {
+      char* own = memory + worker * 2 * bytes;
+      const Matrix gathered = row_major(own, from.dtype, height, columns, columns);
+      gather(source, order, 0, gathered);
+      source = gathered;
+      target = row_major(own + bytes, from.dtype, height, columns, columns);
+      convert(source, 1, target);
+    } else {
+      scatter(source, order, accumulate, target);
+    }
     for (std::int64_t d = 0; d < count; ++d)
       (chunk + 1 < chunks ? inner : end)
-          .run(worker, from.part(first, d * n, 1, n).data, all.part(r.shape[0] == 1 ? 0 : d * n, 0, n, n).data,
-               to.part(first, d * n, 1, n).data);
+          .run(worker, source.part(0, d * n, 1, n).data, all.part(r.shape[0] == 1 ? 0 : d * n, 0, n, n).data,
+               target.part(0, d * n, 1, n).data);
+    if (order.given()) scatter(target, order, accumulate, place);
   });
 }
 
-void gradient(core::Context& context, const Matrix& x, const Matrix& dy, const graft_tensor& dr) {
-  const std::int64_t n = dr.shape[1], count = x.columns / n;
-  if (x.rows == 0) return;
+void gradient(core::Context& context, const Matrix& x, const Matrix& dy, const Order& order, const graft_tensor& dr) {
+  const std::int64_t n = dr.shape[1], count = x.columns / n, rows = x.rows;
+  if (rows == 0) return;
   core::Scratch scratch(context.arena);
+  const std::int64_t bytes = order.given() ? rows * n * graft_dtype_bytes(x.dtype) : 0;
+  char* memory = scratch.take<char>(context.pool.threads() * 2 * bytes);
+  const Matrix like = row_major(memory, x.dtype, rows, n, n);
   auto* sums = static_cast<float*>(dr.data);
-  const GemmPanel product(context, scratch, x.part(0, 0, x.rows, n).transposed(), dy.part(0, 0, x.rows, n),
-                          row_major(sums, GRAFT_DTYPE_F32, n, n, n), 1);
+  const GemmPanel product(context, scratch, (order.given() ? like : x.part(0, 0, rows, n)).transposed(),
+                          order.given() ? like : dy.part(0, 0, rows, n), row_major(sums, GRAFT_DTYPE_F32, n, n, n), 1);
   const bool shared = dr.shape[0] == 1;
   core::parallel_for(context, shared ? 1 : count, [&](std::int64_t task, int worker) {
-    for (std::int64_t d = task; d < (shared ? count : task + 1); ++d)
-      product.run(worker, x.part(0, d * n, 1, n).data, dy.part(0, d * n, 1, n).data, sums + (shared ? 0 : d * n * n));
+    for (std::int64_t d = task; d < (shared ? count : task + 1); ++d) {
+      Matrix in = x.part(0, d * n, rows, n), out = dy.part(0, d * n, rows, n);
+      if (order.given()) {
+        in = row_major(memory + worker * 2 * bytes, x.dtype, rows, n, n);
+        out = row_major(memory + (worker * 2 + 1) * bytes, x.dtype, rows, n, n);
+        gather(x, order, d * n, in);
+        gather(dy, order, d * n, out);
+      }
+      product.run(worker, in.data, out.data, sums + (shared ? 0 : d * n * n));
+    }
   });
 }
 
@@ -85,12 +139,13 @@ std::string refuse(const ops::BlockDiagonalForward& a) { return refuse_blocks(*a
 std::string refuse(const ops::BlockDiagonalBackward& a) { return refuse_blocks(*a.dy, *a.r); }
 
 void run(core::Context& context, const ops::BlockDiagonalForward& a) {
-  multiply(context, matrix_of(*a.x), *a.r, false, false, matrix_of(*a.y));
+  multiply(context, matrix_of(*a.x), *a.r, Order(a.columns), false, false, matrix_of(*a.y));
 }
 
 void run(core::Context& context, const ops::BlockDiagonalBackward& a) {
-  if (a.dx != nullptr) multiply(context, matrix_of(*a.dy), *a.r, true, a.accumulate, matrix_of(*a.dx));
-  if (a.dr != nullptr) gradient(context, matrix_of(*a.x), matrix_of(*a.dy), *a.dr);
+  if (a.dx != nullptr)
+    multiply(context, matrix_of(*a.dy), *a.r, Order(a.columns), true, a.accumulate, matrix_of(*a.dx));
+  if (a.dr != nullptr) gradient(context, matrix_of(*a.x), matrix_of(*a.dy), Order(a.columns), *a.dr);
 }
 
 }  // namespace graft::cpu::fast

@@ -39,12 +39,14 @@ class Square {
 };
 
 template <class C>
-Square<C> skew(const View<C>& q, std::int64_t block, std::int64_t n) {
+Square<C> skew(const graft_tensor& tensor, std::int64_t block, std::int64_t n) {
+  const View<C> q(tensor);
+  const bool square = tensor.rank == 3;
   Square<C> matrix(n);
   std::int64_t at = 0;
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t j = i + 1; j < n; ++j, ++at) {
-      matrix(i, j) = q(block, at);
+      matrix(i, j) = square ? (q(block, i, j) - q(block, j, i)) / 2 : q(block, at);
       matrix(j, i) = -matrix(i, j);
     }
   return matrix;
@@ -120,9 +122,9 @@ Square<C> rotation(const Square<C>& q, int terms) {
 void run(core::Context& context, const ops::CayleyForward& a) {
   visit_compute(a.q->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> q(*a.q), r(*a.r);
+    const View<C> r(*a.r);
     core::parallel_for(context, r.size(0), [&](std::int64_t block, int) {
-      const Square<C> result = rotation(skew(q, block, r.size(1)), a.terms);
+      const Square<C> result = rotation(skew<C>(*a.q, block, r.size(1)), a.terms);
       for (std::int64_t i = 0; i < r.size(1); ++i)
         for (std::int64_t j = 0; j < r.size(1); ++j) r.set(result(i, j), block, i, j);
     });
@@ -132,10 +134,10 @@ void run(core::Context& context, const ops::CayleyForward& a) {
 void run(core::Context& context, const ops::CayleyBackward& a) {
   visit_compute(a.q->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> q(*a.q), dr(*a.dr), dq(*a.dq);
+    const View<C> dr(*a.dr), dq(*a.dq);
     const std::int64_t n = dr.size(1);
     core::parallel_for(context, dr.size(0), [&](std::int64_t block, int) {
-      const Square<C> matrix = skew(q, block, n);
+      const Square<C> matrix = skew<C>(*a.q, block, n);
       Square<C> dh(n), gradient(n);
       for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t j = 0; j < n; ++j) dh(i, j) = dr(block, i, j);
@@ -155,7 +157,15 @@ void run(core::Context& context, const ops::CayleyBackward& a) {
       }
       std::int64_t at = 0;
       for (std::int64_t i = 0; i < n; ++i)
-        for (std::int64_t j = i + 1; j < n; ++j, ++at) dq.add(gradient(i, j) - gradient(j, i), block, at);
+        for (std::int64_t j = i + 1; j < n; ++j, ++at) {
+          const C entry = gradient(i, j) - gradient(j, i);
+          if (a.q->rank == 2) {
+            dq.add(entry, block, at);
+          } else {
+            dq.add(entry / 2, block, i, j);
+            dq.add(-entry / 2, block, j, i);
+          }
+        }
     });
   });
 }

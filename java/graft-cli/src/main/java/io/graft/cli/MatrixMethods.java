@@ -1,6 +1,7 @@
 package io.graft.cli;
 
 import io.graft.adapter.Adapter;
+import io.graft.adapter.Boft;
 import io.graft.adapter.C3a;
 import io.graft.adapter.Compacter;
 import io.graft.adapter.FourierFt;
@@ -15,6 +16,7 @@ import io.graft.adapter.Peqa;
 import io.graft.adapter.QaLora;
 import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
+import io.graft.io.PeftBoftConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftC3aConfig;
 import io.graft.io.PeftCompacterConfig;
@@ -79,6 +81,19 @@ final class MatrixMethods {
                                     options.exact),
                             seed),
                     (folder, train) -> train ? Oft.load(folder) : Oft.frozen(folder)),
+            new Method(
+                    "boft",
+                    "BOFT",
+                    "BOFT",
+                    5e-3,
+                    (options, seed) -> Boft.create(
+                            PeftBoftConfig.of(
+                                    options.baseModel,
+                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.butterflySize,
+                                    options.butterflyFactors),
+                            seed),
+                    (folder, train) -> train ? Boft.load(folder) : Boft.frozen(folder)),
             new Method(
                     "said",
                     "intrinsic SAID",

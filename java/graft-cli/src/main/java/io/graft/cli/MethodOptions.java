@@ -68,6 +68,18 @@ public final class MethodOptions {
                             + " and 1 that divides the inputs of every layer).")
     Integer groupSize;
 
+    @Option(
+            names = "--butterfly-size",
+            paramLabel = "N",
+            description = "BOFT: inputs that a block of a factor turns together (default: ${DEFAULT-VALUE}).")
+    int butterflySize = 4;
+
+    @Option(
+            names = "--butterfly-factors",
+            paramLabel = "N",
+            description = "BOFT: factors of a rotation, each of which doubles its reach (default: ${DEFAULT-VALUE}).")
+    int butterflyFactors = 2;
+
     @Option(names = "--exact", description = "OFT: exact rotations instead of the first terms of their series.")
     boolean exact;
 

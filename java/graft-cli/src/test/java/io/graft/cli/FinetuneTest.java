@@ -67,6 +67,7 @@ class FinetuneTest {
                 "lokr",
                 "loha",
                 "oft",
+                "boft",
                 "qalora",
                 "hira",
                 "glora",

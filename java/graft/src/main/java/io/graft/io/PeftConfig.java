@@ -32,6 +32,7 @@ public abstract sealed class PeftConfig
                 PeftHiwiConfig,
                 PeftCompacterConfig,
                 PeftPeqaConfig,
+                PeftBoftConfig,
                 PeftC3aConfig,
                 PeftFourierConfig,
                 PeftKAdaptationConfig,

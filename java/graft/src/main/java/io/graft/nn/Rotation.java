@@ -53,7 +53,7 @@ public final class Rotation implements Attachment {
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Tensor rotated = buffers.get(x, weight.k(), SharedBuffers.Use.LAYER);
-        BlockDiagonal.forward(pass.context(), x, blocks, rotated);
+        BlockDiagonal.forward(pass.context(), x, blocks, null, rotated);
         Linear.forward(pass.context(), rotated, weight, null, accumulate, y);
     }
 
@@ -68,7 +68,7 @@ public final class Rotation implements Attachment {
         if (gradient != null) {
             TensorOps.fill(context, 0, gradient);
         }
-        BlockDiagonal.backward(context, drotated, trainable() ? x : null, blocks, accumulate, dx, gradient);
+        BlockDiagonal.backward(context, drotated, trainable() ? x : null, blocks, null, accumulate, dx, gradient);
         if (gradient != null) {
             Cayley.backward(context, gradient, entries.value(), terms, entries.gradient());
         }
@@ -100,7 +100,7 @@ public final class Rotation implements Attachment {
                 Tensor before = scope.tensor(Memory.WORKSPACE, blocks.dtype(), rows.shape());
                 Tensor after = scope.tensor(Memory.WORKSPACE, blocks.dtype(), rows.shape());
                 TensorOps.copy(context, rows, before);
-                BlockDiagonal.backward(context, before, null, blocks, false, after, null);
+                BlockDiagonal.backward(context, before, null, blocks, null, false, after, null);
                 TensorOps.copy(context, after, rows);
             }
         }

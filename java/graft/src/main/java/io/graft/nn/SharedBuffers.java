@@ -17,7 +17,7 @@ public final class SharedBuffers implements AutoCloseable {
         NARROW
     }
 
-    private record Entry(Tensor tensor, Use use) {}
+    private record Entry(Tensor tensor, Use use, int number) {}
 
     private final Scope parent;
     private final List<Entry> entries = new ArrayList<>();
@@ -32,18 +32,23 @@ public final class SharedBuffers implements AutoCloseable {
 
     /** A buffer [rows, columns] of the dtype and with the rows of {@code like}. */
     Tensor get(Tensor like, long columns, Use use) {
+        return get(like, columns, use, 0);
+    }
+
+    /** One of several of the same use. */
+    Tensor get(Tensor like, long columns, Use use, int number) {
         if (like.size(0) != rows) {
             close();
             scope = parent.scope();
             rows = like.size(0);
         }
         for (Entry entry : entries) {
-            if (entry.use() == use && entry.tensor().size(1) == columns) {
+            if (entry.use() == use && entry.number() == number && entry.tensor().size(1) == columns) {
                 return entry.tensor();
             }
         }
         Tensor tensor = scope.tensor(Memory.ACTIVATION, like.dtype(), rows, columns);
-        entries.add(new Entry(tensor, use));
+        entries.add(new Entry(tensor, use, number));
         return tensor;
     }
 

@@ -53,6 +53,8 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "lokr_both"),
                 Arguments.of("llama_gqa", "oft"),
                 Arguments.of("llama_gqa", "oft_exact"),
+                Arguments.of("llama_gqa", "boft"),
+                Arguments.of("llama_gqa", "boft_blocks"),
                 Arguments.of("llama_gqa", "c3a"),
                 Arguments.of("llama_gqa", "fourierft"),
                 Arguments.of("llama_gqa", "qalora"),
@@ -362,6 +364,7 @@ class PeftGoldenTest {
             case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
             case "HIRA" -> train ? Hira.load(directory) : Hira.frozen(directory);
             case "GLORA" -> train ? Glora.load(directory) : Glora.frozen(directory);
+            case "BOFT" -> train ? Boft.load(directory) : Boft.frozen(directory);
             case "C3A" -> train ? C3a.load(directory) : C3a.frozen(directory);
             case "FOURIERFT" -> train ? FourierFt.load(directory) : FourierFt.frozen(directory);
             case "OFT" -> train ? Oft.load(directory) : Oft.frozen(directory);

@@ -105,6 +105,11 @@ class ConfigMutationTest {
             assertThat(config.blockSize(48)).isPositive();
             assertThat(config.terms()).isBetween(0, 16);
         });
+        mutate(config("boft"), file -> {
+            PeftBoftConfig config = PeftBoftConfig.read(file);
+            assertThat(config.factors()).isPositive();
+            config.startsAtBase();
+        });
         mutate(config("c3a"), file -> {
             PeftC3aConfig config = PeftC3aConfig.read(file);
             assertThat(config.blockSize("q_proj")).isPositive();

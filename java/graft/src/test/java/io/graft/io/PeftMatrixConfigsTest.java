@@ -24,6 +24,7 @@ class PeftMatrixConfigsTest {
             "COMPACTER", PeftCompacterConfig::parse,
             "KADAPTATION", PeftKAdaptationConfig::parse,
             "C3A", PeftC3aConfig::parse,
+            "BOFT", PeftBoftConfig::parse,
             "FOURIERFT", PeftFourierConfig::parse,
             "PEQA", PeftPeqaConfig::parse);
 
@@ -36,7 +37,15 @@ class PeftMatrixConfigsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"hira, HIRA", "glora, GLORA", "glora_vector, GLORA", "qalora, LORA", "c3a, C3A", "fourierft, FOURIERFT"
+    @CsvSource({
+        "hira, HIRA",
+        "glora, GLORA",
+        "glora_vector, GLORA",
+        "qalora, LORA",
+        "c3a, C3A",
+        "boft, BOFT",
+        "boft_blocks, BOFT",
+        "fourierft, FOURIERFT"
     })
     void peftsFileIsWrittenAsItWas(String name, String type) throws Exception {
         String text = Files.readString(Fixtures.path("adapters/llama_gqa/" + name + "/" + PeftConfig.FILE));
@@ -65,6 +74,14 @@ class PeftMatrixConfigsTest {
         PeftKAdaptationConfig kadaptation =
                 again(PeftKAdaptationConfig.of("base", targets, 3), PeftKAdaptationConfig::read);
         assertThat(List.of(kadaptation.division(), kadaptation.rank())).containsExactly(4, 3);
+        PeftBoftConfig boft = again(PeftBoftConfig.of("base", targets, 4, 2), PeftBoftConfig::read);
+        assertThat(boft.factors()).isEqualTo(2);
+        assertThat(boft.startsAtBase()).isTrue();
+        assertThat(boft.blockSize("q_proj", 16, 2)).isEqualTo(4);
+        assertThatThrownBy(() -> boft.blockSize("q_proj", 18, 1))
+                .hasMessage("BOFT: boft_block_size 4 does not divide the 18 inputs of q_proj");
+        assertThatThrownBy(() -> boft.blockSize("q_proj", 12, 2))
+                .hasMessageContaining("that 2 divides; q_proj has 3 of 4");
         PeftC3aConfig c3a = again(PeftC3aConfig.of("base", targets, 8), PeftC3aConfig::read);
         assertThat(c3a.blockSize("q_proj")).isEqualTo(8);
         assertThat(c3a.initialisation()).isEqualTo("true");
@@ -106,6 +123,8 @@ class PeftMatrixConfigsTest {
                 "COMPACTER | 'bottleneck_size':6 | field 'bottleneck_size' is 6, expected a multiple of hypercomplex_division 4",
                 "COMPACTER | 'non_linearity':'gelu' | field 'non_linearity' is 'gelu', supported are relu and tanh",
                 "KADAPTATION | 'phm_rank':0 | field 'phm_rank' is 0, expected at least 1",
+                "BOFT | 'boft_dropout':0.5 | field 'boft_dropout' is 0.5, supported is 0",
+                "BOFT | 'boft_block_num':4 | field 'boft_block_size' is 4 beside boft_block_num 4, expected one of them to be 0",
                 "C3A | 'bias':'all' | field 'bias' is \"all\", supported is none",
                 "C3A | 'block_size':0 | field 'block_size' is 0, expected at least 1",
                 "FOURIERFT | 'n_frequency':-1 | field 'n_frequency' is -1, expected at least 1",

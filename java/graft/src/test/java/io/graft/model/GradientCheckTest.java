@@ -3,6 +3,7 @@ package io.graft.model;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.BitFit;
+import io.graft.adapter.Boft;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.C3a;
 import io.graft.adapter.Compacter;
@@ -39,6 +40,7 @@ import io.graft.adapter.Ssf;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaptionPromptConfig;
 import io.graft.io.PeftBitFitConfig;
+import io.graft.io.PeftBoftConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftC3aConfig;
 import io.graft.io.PeftCompacterConfig;
@@ -100,6 +102,11 @@ class GradientCheckTest {
                     PeftOftConfig.parse("test", """
                     {"peft_type": "OFT", "oft_block_size": 3, "init_weights": false, "block_share": %s,
                      "use_cayley_neumann": %s, "target_modules": "all-linear"}""".formatted(kind.equals("oft exact"), kind.equals("oft"))), 2);
+        }
+        if (kind.equals("boft")) {
+            return Boft.create(PeftBoftConfig.parse("test", """
+                    {"peft_type": "BOFT", "boft_block_size": 2, "boft_n_butterfly_factor": 2, "init_weights": false,
+                     "target_modules": "all-linear"}"""), 2);
         }
         if (kind.equals("c3a")) {
             return C3a.create(PeftC3aConfig.parse("test", """
@@ -240,6 +247,8 @@ class GradientCheckTest {
         "miss, true, true",
         "loha, false, false",
         "loha, true, true",
+        "boft, false, false",
+        "boft, true, true",
         "c3a, false, false",
         "c3a, true, true",
         "fourierft, false, false",

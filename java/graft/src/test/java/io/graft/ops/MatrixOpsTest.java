@@ -29,13 +29,16 @@ class MatrixOpsTest extends SmallTensors {
         Tensor x = tensor(1, 4).set(1, 2, 3, 4);
         Tensor r = tensor(1, 2, 2).set(0, 1, -1, 0);
         Tensor y = tensor(1, 4);
-        BlockDiagonal.forward(context, x, r, y);
+        BlockDiagonal.forward(context, x, r, null, y);
         assertThat(y.floats()).containsExactly(-1, 3, -1, 7);
         Tensor dx = tensor(1, 4).set(100, 0, 0, 0);
         Tensor dr = tensor(1, 2, 2);
-        BlockDiagonal.backward(context, tensor(1, 4).set(1, 0, 0, 1), x, r, true, dx, dr);
+        BlockDiagonal.backward(context, tensor(1, 4).set(1, 0, 0, 1), x, r, null, true, dx, dr);
         assertThat(dx.floats()).containsExactly(101, -1, 1, 1);
         assertThat(dr.floats()).containsExactly(1, 3, 2, 4);
+        Tensor order = scope.tensor(Memory.ACTIVATION, DType.I64, 4).set(new long[] {0, 2, 1, 3});
+        BlockDiagonal.forward(context, x, r, order, y);
+        assertThat(y.floats()).containsExactly(-2, -2, 4, 6);
     }
 
     @Test
