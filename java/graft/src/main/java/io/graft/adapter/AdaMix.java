@@ -51,11 +51,6 @@ public final class AdaMix extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     boolean servesCodes(String module) {
         return true;
     }

@@ -17,7 +17,9 @@ import java.util.function.IntConsumer;
 /** A way to train a model: says which weights need a border, attaches to the model, and owns what is trained. */
 public interface Adapter {
     /** The border that a projection's weight needs, before it is allocated; 0 for none. */
-    int border(String module);
+    default int border(String module) {
+        return 0;
+    }
 
     /** Sees the matrix [n, k] that the weight of a projection has just been quantised from, before {@link #attach}. */
     default void quantized(Projection projection, Tensor matrix) {}

@@ -70,11 +70,6 @@ public final class AdaptionPrompt extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         throw new IllegalStateException("gated prompts attach to no projection");
     }

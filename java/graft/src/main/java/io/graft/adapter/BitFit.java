@@ -106,11 +106,6 @@ public final class BitFit extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     boolean servesCodes(String module) {
         return true;
     }

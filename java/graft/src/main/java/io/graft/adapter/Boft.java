@@ -56,11 +56,6 @@ public final class Boft extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     void attachFront(Adaptable model) {
         buffers = new SharedBuffers(model.scope());
         gradients = new SharedGradients(model.scope());

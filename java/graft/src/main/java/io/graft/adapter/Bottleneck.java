@@ -127,11 +127,6 @@ public final class Bottleneck extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     boolean servesCodes(String module) {
         return true;
     }

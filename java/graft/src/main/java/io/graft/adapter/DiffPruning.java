@@ -69,11 +69,6 @@ public final class DiffPruning extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         Weight w = projection.weight();
         String key = PREFIX + projection.module() + ".diff_";

@@ -76,11 +76,6 @@ public final class Full implements Adapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     public void attach(Adaptable model) {
         if (!parameters.isEmpty()) {
             throw new IllegalStateException("Full.attach: already attached to a model");

@@ -38,11 +38,6 @@ public final class Ia3 extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         boolean inputs = config.feedForward(projection.module());
         String key = PREFIX + projection.module() + ".ia3_l";

@@ -46,11 +46,6 @@ public final class KAdaptation extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     boolean servesCodes(String module) {
         return true;
     }

@@ -32,11 +32,6 @@ public final class LnTuning extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         throw new IllegalStateException("LN-tuning attaches to no projection");
     }

@@ -25,6 +25,7 @@ import java.util.Map;
  * Several LoRA adapters on one model, of which each row of a batch names the one that it uses
  * ({@link io.graft.model.Batch#withAdapters}), as PEFT's {@code adapter_names}. One step trains several, each by its own
  * rows; one that no row of a step names gets a gradient of zero, which the optimiser's momentum and decay go past.
+ * No weight has a border: it would make every row pay for the ranks of all adapters.
  */
 public final class LoraSet implements Adapter {
     /** The name that rows without an adapter give, PEFT's. */
@@ -75,12 +76,6 @@ public final class LoraSet implements Adapter {
     @Override
     public List<String> names() {
         return List.copyOf(parts.keySet());
-    }
-
-    /** why none: a border would make every row pay for the ranks of all adapters. */
-    @Override
-    public int border(String module) {
-        return 0;
     }
 
     /** The model as an adapter sees that is attached, and taken off again, before the next one comes. */

@@ -79,11 +79,6 @@ public final class Lst extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         throw new IllegalStateException("a side network attaches to no projection");
     }

@@ -90,11 +90,6 @@ public final class MoeLora extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     boolean servesCodes(String module) {
         return true;
     }

@@ -84,11 +84,6 @@ public final class Paca extends PeftAdapter {
         return this;
     }
 
-    @Override
-    public int border(String module) {
-        return 0;
-    }
-
     /** On codes the trained columns lie beside the weight. */
     @Override
     boolean servesCodes(String module) {

@@ -57,11 +57,6 @@ abstract class PeftFrontAdapter extends PeftAdapter {
     }
 
     @Override
-    public final int border(String module) {
-        return 0;
-    }
-
-    @Override
     final Attachment attachment(Scope scope, Projection projection) {
         throw new IllegalStateException("virtual tokens attach to no projection");
     }

@@ -48,11 +48,6 @@ public final class Peqa extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     public WeightForm form(String module) {
         return config.targets(module) ? WeightForm.sketch(config.bits(), config.groups()) : null;
     }

@@ -52,11 +52,6 @@ public final class Rows extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         Weight weight = projection.weight();
         String module = projection.module();

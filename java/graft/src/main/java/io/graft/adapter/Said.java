@@ -57,11 +57,6 @@ public final class Said extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     public String key(Parameter parameter) {
         return parameter.name();
     }

@@ -107,11 +107,6 @@ public final class Shira extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         Weight weight = projection.weight();
         String module = projection.module();

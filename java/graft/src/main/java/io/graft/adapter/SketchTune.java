@@ -71,11 +71,6 @@ public final class SketchTune extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     public WeightForm form(String module) {
         return !config.targets(module) ? null : fresh != null ? fresh : saved.get(module);
     }

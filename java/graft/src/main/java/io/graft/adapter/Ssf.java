@@ -45,11 +45,6 @@ public final class Ssf extends PeftAdapter {
     }
 
     @Override
-    public int border(String module) {
-        return 0;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         return new ScaleShift(vector(scope, projection, ".ssf_scale", 1), vector(scope, projection, ".ssf_shift", 0));
     }

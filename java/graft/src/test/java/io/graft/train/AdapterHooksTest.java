@@ -40,11 +40,6 @@ class AdapterHooksTest {
         }
 
         @Override
-        public int border(String module) {
-            return 0;
-        }
-
-        @Override
         public void attach(Adaptable model) {
             scope = model.scope();
             history = scope.tensor(Memory.OPTIMIZER, DType.F32, 1);
