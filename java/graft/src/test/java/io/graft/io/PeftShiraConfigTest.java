@@ -30,7 +30,8 @@ class PeftShiraConfigTest {
     void absentFieldsHavePeftsDefaults() {
         PeftShiraConfig config = parse("'random_seed':null");
         assertThat(config.rank()).isEqualTo(32);
-        assertThat(config.entries(10, 20)).isEqualTo(32 * 30);
+        assertThat(config.entries(100, 200)).isEqualTo(32 * 300);
+        assertThat(config.entries(10, 20)).as("at most all of the matrix").isEqualTo(200);
         assertThat(config.maskType()).isEqualTo("random");
         assertThat(config.randomSeed()).isZero();
         assertThat(config.targets(Q)).isTrue();
