@@ -1,9 +1,9 @@
 // attention forward by tiles of 128 queries × 64 keys. A worker holds one head's 128 queries, their running maximum m,
 // sum l and unscaled output, and walks over the key tiles that any of them sees:
 //     s = q kᵀ;  m' = max(m, s·c);  p = 2^(s·c − m');  l = l·2^(m−m') + Σ p;  o = o·2^(m−m') + p v,   c = scale·log2(e)
-// Both products skip what the mask hides of a tile, at a grain of 4 queries. With bf16 tensors and a processor that has
-// bf16 dot products, q, k, v and p enter the products as bf16 (p is rounded); sums are in fp32 always.
-// Bytes: q and o once, k and v once per 128 queries. FLOPs: 4·D for each visible pair, and one exponential.
+// Both products skip what the mask hides of a tile, at a grain of 4 queries, or of 32 in AMX's tiles. With bf16 tensors
+// and a processor that has bf16 dot products, q, k, v and p enter the products as bf16 (p is rounded); sums are in fp32
+// always. Bytes: q and o once, k and v once per 128 queries. FLOPs: 4·D for each visible pair, and one exponential.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/attention.cpp"
 #include <hwy/foreach_target.h>
@@ -156,6 +156,7 @@ void forward_as(core::Context& context, const ops::AttentionForward& a) {
   const std::int64_t blocks = chunks_of(queries, kQueries);
   core::parallel_for(context, batches * heads * blocks, [&](std::int64_t chunk, int worker) {
     // why: the last queries see the most keys; they go first, so that no thread is left with them at the end.
+    const WholeTiles tiles;
     const std::int64_t block = blocks - 1 - chunk / (batches * heads), head = chunk % (batches * heads);
     forward_queries<T, Word>(a, head / heads, head % heads, block * kQueries, workers[worker]);
   });

@@ -245,6 +245,7 @@ void backward_as(core::Context& context, const ops::AttentionBackward& a) {
     new (workers + n) BackwardBuffers<Word>(scratch, depth, per_piece * queries);
   float* partial = split ? scratch.take<float>(pieces * 2 * keys * depth) : nullptr;
   core::parallel_for(context, pieces, [&](std::int64_t piece, int worker) {
+    const WholeTiles tiles;
     const std::int64_t in_batch = pieces / batches, first = piece % in_batch;
     backward_heads<T, Word>(a, piece / in_batch, split ? first / group : first, first * per_piece, per_piece,
                             workers[worker], split ? partial + piece * 2 * keys * depth : nullptr);

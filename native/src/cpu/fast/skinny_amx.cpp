@@ -9,52 +9,14 @@
 #include <cstring>
 
 #include "cpu/fast/pairs_avx512.h"
-#include "cpu/isa.h"
 
 #if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include "cpu/fast/skinny_bf16.h"
-
-#define GRAFT_BF16_TILES [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")]]
-
 namespace graft::cpu::fast {
 namespace {
 
-constexpr std::int64_t kSide = 16;             // rows of a tile, and words of a row
-constexpr std::int64_t kTile = kSide * kSide;  // words
-constexpr std::int64_t kStrip = 2 * kSide;     // bf16 values of a row
-constexpr int kRowBytes = 64;
+constexpr std::int64_t kStrip = 2 * kSide;  // bf16 values of a row
 
 std::int64_t tiles_of(std::int64_t n, std::int64_t side) { return (n + side - 1) / side; }
-
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-// Eight whole tiles, until the end of the scope.
-// why restored: the GEMM library may take its own tiles for granted between its calls on this thread.
-class WholeTiles {
- public:
-  GRAFT_BF16_TILES WholeTiles() {
-    static const TileConfig whole;
-    _tile_storeconfig(&before_);
-    _tile_loadconfig(&whole);
-  }
-  GRAFT_BF16_TILES ~WholeTiles() { _tile_loadconfig(&before_); }
-  WholeTiles(const WholeTiles&) = delete;
-  WholeTiles& operator=(const WholeTiles&) = delete;
-
- private:
-  TileConfig before_;
-};
-
-// why: the compiler's tile loads do not say that they read memory.
-inline void written() { asm volatile("" ::: "memory"); }
 
 // 32 rows by 32 columns of x, where they lie or, if not whole, copied with zeros.
 struct Rows {
@@ -103,19 +65,19 @@ class Source {
 };
 
 template <bool two>
-GRAFT_BF16_TILES inline void store_sums(float (&sums)[4][kTile]) {
-  _tile_stored(0, sums[0], kRowBytes);
-  _tile_stored(1, sums[1], kRowBytes);
+GRAFT_BF16_TILES inline void store_sums(float (&sums)[4][kTileWords]) {
+  _tile_stored(0, sums[0], kTileRowBytes);
+  _tile_stored(1, sums[1], kTileRowBytes);
   if constexpr (two) {
-    _tile_stored(2, sums[2], kRowBytes);
-    _tile_stored(3, sums[3], kRowBytes);
+    _tile_stored(2, sums[2], kTileRowBytes);
+    _tile_stored(3, sums[3], kTileRowBytes);
   }
 }
 
 // 32 rows of x by 16 or 32 of a.
 template <bool two>
 GRAFT_BF16_TILES void row_block(Source& x, std::int64_t t, std::int64_t columns, const std::uint32_t* tiles,
-                                std::int64_t step, float (&sums)[4][kTile]) {
+                                std::int64_t step, float (&sums)[4][kTileWords]) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -125,11 +87,11 @@ GRAFT_BF16_TILES void row_block(Source& x, std::int64_t t, std::int64_t columns,
     const std::int64_t bytes = rows.pitch * 2;
     _tile_loadd(4, rows.data, bytes);
     _tile_loadd(5, rows.data + kSide * rows.pitch, bytes);
-    _tile_loadd(6, tiles, kRowBytes);
+    _tile_loadd(6, tiles, kTileRowBytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 5, 6);
     if constexpr (two) {
-      _tile_loadd(7, tiles + kTile, kRowBytes);
+      _tile_loadd(7, tiles + kTileWords, kTileRowBytes);
       _tile_dpbf16ps(2, 4, 7);
       _tile_dpbf16ps(3, 5, 7);
     }
@@ -143,7 +105,7 @@ constexpr std::int64_t kBlocks = 2;  // of 32 rows: these tiles stay in the firs
 // The strips of rows t to t + 63, interleaved in pairs of rows.
 struct Interleaves {
   struct Strip {
-    std::uint32_t tiles[kBlocks][2][kTile];
+    std::uint32_t tiles[kBlocks][2][kTileWords];
     std::uint32_t gap[16];  // why: else the strips fall into the same sets of the cache
   } strips[kStrips];
 };
@@ -171,21 +133,21 @@ GRAFT_BF16_TILES void interleave_rows(const Source& m, std::int64_t rows, std::i
 // sums of 16 or 32 ranks by 32 columns += the products of 64 rows.
 template <bool two>
 GRAFT_BF16_TILES void outer_block(const std::uint32_t* pairs, std::int64_t step, std::int64_t blocks,
-                                  const std::uint32_t (&tiles)[kBlocks][2][kTile], float (&sums)[4][kTile]) {
-  _tile_loadd(0, sums[0], kRowBytes);
-  _tile_loadd(1, sums[1], kRowBytes);
+                                  const std::uint32_t (&tiles)[kBlocks][2][kTileWords], float (&sums)[4][kTileWords]) {
+  _tile_loadd(0, sums[0], kTileRowBytes);
+  _tile_loadd(1, sums[1], kTileRowBytes);
   if constexpr (two) {
-    _tile_loadd(2, sums[2], kRowBytes);
-    _tile_loadd(3, sums[3], kRowBytes);
+    _tile_loadd(2, sums[2], kTileRowBytes);
+    _tile_loadd(3, sums[3], kTileRowBytes);
   }
   for (std::int64_t b = 0; b < blocks; ++b, pairs += step) {
-    _tile_loadd(4, tiles[b][0], kRowBytes);
-    _tile_loadd(5, tiles[b][1], kRowBytes);
-    _tile_loadd(6, pairs, kRowBytes);
+    _tile_loadd(4, tiles[b][0], kTileRowBytes);
+    _tile_loadd(5, tiles[b][1], kTileRowBytes);
+    _tile_loadd(6, pairs, kTileRowBytes);
     _tile_dpbf16ps(0, 6, 4);
     _tile_dpbf16ps(1, 6, 5);
     if constexpr (two) {
-      _tile_loadd(7, pairs + kTile, kRowBytes);
+      _tile_loadd(7, pairs + kTileWords, kTileRowBytes);
       _tile_dpbf16ps(2, 7, 4);
       _tile_dpbf16ps(3, 7, 5);
     }
@@ -193,34 +155,16 @@ GRAFT_BF16_TILES void outer_block(const std::uint32_t* pairs, std::int64_t step,
   store_sums<two>(sums);
 }
 
-bool find_tiles() {
-  constexpr unsigned kOsSavesRegisters = 1u << 27, kTile24 = 1u << 24, kBf16 = 1u << 22, kTileState = 3u << 17;
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  unsigned a, b, c, d;
-  if (!allowed(core::Isa::kAmx) || !has_bf16_pairs() || __get_cpuid(1, &a, &b, &c, &d) == 0 ||
-      (c & kOsSavesRegisters) == 0)
-    return false;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kTile24) == 0 || (d & kBf16) == 0) return false;
-  unsigned low, high;
-  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (low & kTileState) == kTileState && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
-
 }  // namespace
 
-bool has_bf16_tiles() {
-  static const bool has = find_tiles();
-  return has;
-}
-
 std::int64_t tile_words(std::int64_t rows, std::int64_t columns) {
-  return tiles_of(columns, kStrip) * tiles_of(rows, kSide) * kTile;
+  return tiles_of(columns, kStrip) * tiles_of(rows, kSide) * kTileWords;
 }
 
 GRAFT_BF16_TILES void pack_tiles(const Matrix& a, std::uint32_t* tiles) {
   const Source source(a, {});
   for (std::int64_t i = 0; i < a.columns; i += kStrip)
-    for (std::int64_t j = 0; j < a.rows; j += kSide, tiles += kTile) {
+    for (std::int64_t j = 0; j < a.rows; j += kSide, tiles += kTileWords) {
       __m512i words[kSide];
       for (std::int64_t r = 0; r < kSide; ++r)
         words[r] = j + r < a.rows ? source.row(j + r, i, std::min(kStrip, a.columns - i)) : _mm512_setzero_si512();
@@ -232,7 +176,7 @@ GRAFT_BF16_TILES void pack_tiles(const Matrix& a, std::uint32_t* tiles) {
 GRAFT_BF16_TILES void pack_tiles_transposed(const Matrix& a, std::uint32_t* tiles) {
   const core::bf16* data = static_cast<const core::bf16*>(a.data);
   for (std::int64_t i = 0; i < a.rows; i += kStrip)
-    for (std::int64_t j = 0; j < a.columns; j += kSide, tiles += kTile) {
+    for (std::int64_t j = 0; j < a.columns; j += kSide, tiles += kTileWords) {
       const std::int64_t n = std::min(kSide, a.columns - j);
       const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
       for (std::int64_t p = 0; p < kSide; ++p) {
@@ -248,8 +192,8 @@ GRAFT_BF16_TILES void row_products_tiles(const Matrix& x, Keep keep, const std::
                                          float factor, float* out) {
   const WholeTiles whole;
   Source source(x, keep);
-  alignas(64) float sums[4][kTile];
-  const std::int64_t step = tiles_of(rank, kSide) * kTile;
+  alignas(64) float sums[4][kTileWords];
+  const std::int64_t step = tiles_of(rank, kSide) * kTileWords;
   for (std::int64_t t = 0; t < x.rows; t += kStrip)
     for (std::int64_t j = 0; j < rank; j += 2 * kSide) {
       const bool two = rank - j > kSide;
@@ -270,7 +214,7 @@ GRAFT_BF16_TILES void outer_sum_tiles(const Narrow& s, const Matrix& m, Keep kee
   const Source source(m, keep);
   const std::int64_t step = pair_words(kPairedRows, s.rank);
   alignas(64) Interleaves tiles;
-  alignas(64) float strips[kStrips][4][kTile];
+  alignas(64) float strips[kStrips][4][kTileWords];
   for (std::int64_t first = 0; first < m.columns; first += kStrips * kStrip) {
     const std::int64_t columns = std::min(kStrips * kStrip, m.columns - first);
     for (std::int64_t j = 0; j < s.rank; j += 2 * kSide) {
@@ -288,7 +232,7 @@ GRAFT_BF16_TILES void outer_sum_tiles(const Narrow& s, const Matrix& m, Keep kee
       for (std::int64_t q = 0; q < ranks; ++q)
         for (std::int64_t i = 0; i < columns; i += kStrip) {
           const float* row = strips[i / kStrip][q / kSide * 2] + q % kSide * kSide;
-          add_interleaved(_mm512_load_ps(row), _mm512_load_ps(row + kTile), factor, columns - i,
+          add_interleaved(_mm512_load_ps(row), _mm512_load_ps(row + kTileWords), factor, columns - i,
                           sums + (j + q) * pitch + first + i);
         }
     }
@@ -301,7 +245,6 @@ GRAFT_BF16_TILES void outer_sum_tiles(const Narrow& s, const Matrix& m, Keep kee
 
 namespace graft::cpu::fast {
 
-bool has_bf16_tiles() { return false; }
 std::int64_t tile_words(std::int64_t, std::int64_t) { return 0; }
 void pack_tiles(const Matrix&, std::uint32_t*) {}
 void pack_tiles_transposed(const Matrix&, std::uint32_t*) {}

@@ -2,12 +2,10 @@
 // vector forms would take a quarter of a LoRA layer's time.
 #pragma once
 
+#include "cpu/fast/amx.h"
 #include "cpu/fast/skinny.h"
 
 namespace graft::cpu::fast {
-
-/** Whether this processor has bf16 tiles and the system lets this process use them. */
-bool has_bf16_tiles();
 
 /** Words of a [rows, columns] as pack_tiles lays it out. */
 std::int64_t tile_words(std::int64_t rows, std::int64_t columns);

@@ -1,9 +1,5 @@
-// Products of tiles that stay in cache: C [rows, n] = (C +) A · B, in fp32 registers.
-//
-// Operands are arrays of 32-bit words. A word is one float, or a Pair: two bf16 that are neighbours along the summed
-// dimension. A is read word by word with two strides, so that a transposed A costs nothing; B is read along its rows:
-//     C[m][j] += Σ_w A[m·am + w·ak] ⊙ B[w·ldb + j]      ⊙: a product of floats, or the dot product of two pairs
-// B's and C's rows are padded to whole vectors. Four rows and four vectors (two without AVX-512) of C are in registers.
+// Products of tiles (tile_product.h) in vector registers: four rows and four vectors (two without AVX-512) of C at a
+// time.
 #if defined(GRAFT_CPU_FAST_TILE_PRODUCT_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef GRAFT_CPU_FAST_TILE_PRODUCT_INL_H
 #undef GRAFT_CPU_FAST_TILE_PRODUCT_INL_H
@@ -12,9 +8,11 @@
 #endif
 
 #include <algorithm>
+#include <type_traits>
 
-#include "cpu/fast/pair.h"
+#include "cpu/fast/amx.h"
 #include "cpu/fast/simd-inl.h"
+#include "cpu/fast/tile_product.h"
 
 // why: Highway 1.0 has no instruction set with bf16 dot products, so the pair kernels add it to AVX-512 themselves.
 #undef GRAFT_PAIRS
@@ -30,26 +28,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-/** What a group of rows needs of a product: words [first, last) of the sum, and columns [0, columns) of the result. */
-struct Span {
-  std::int64_t first;
-  std::int64_t last;
-  std::int64_t columns;
-};
-
 inline constexpr int kTileRows = 4;
 inline constexpr int kTileVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
-
-template <class Word>
-struct Operands {
-  const Word* a;
-  std::int64_t am, ak;
-  const Word* b;
-  std::int64_t ldb;
-  float* c;
-  std::int64_t ldc;
-  bool accumulate;
-};
 
 // The same loop for both kinds of word; a macro, since a function for one instruction set is not inlined into another.
 #define GRAFT_TILE_LOOP(MULTIPLY_ADD)                                                                                 \
@@ -105,20 +85,18 @@ GRAFT_PAIR_ATTR HWY_NOINLINE void rows_of_tile(const Operands<Pair>& p, const Sp
 #endif
 #undef GRAFT_TILE_LOOP
 
-/** The product over all rows; span_of(m, m') tells what rows [m, m') need. */
+/** The product over all rows; span_of(m, m') tells what rows [m, m') need. With pairs inside a scope of WholeTiles. */
 template <class Word, class SpanOf>
-HWY_INLINE void product(std::int64_t rows, Operands<Word> p, SpanOf&& span_of) {
+HWY_INLINE void product(std::int64_t rows, const Operands<Word>& p, SpanOf&& span_of) {
   std::int64_t m = 0;
-  for (; m + kTileRows <= rows; m += kTileRows) {
-    rows_of_tile<kTileRows>(p, span_of(m, m + kTileRows));
-    p.a += kTileRows * p.am;
-    p.c += kTileRows * p.ldc;
+  if constexpr (std::is_same_v<Word, Pair>) {
+    for (; has_bf16_tiles() && m < rows; m += kRowsInTiles) {
+      const std::int64_t next = std::min(rows, m + kRowsInTiles);
+      product_in_tiles(next - m, p.from(m), span_of(m, next));
+    }
   }
-  for (; m < rows; ++m) {
-    rows_of_tile<1>(p, span_of(m, m + 1));
-    p.a += p.am;
-    p.c += p.ldc;
-  }
+  for (; m + kTileRows <= rows; m += kTileRows) rows_of_tile<kTileRows>(p.from(m), span_of(m, m + kTileRows));
+  for (; m < rows; ++m) rows_of_tile<1>(p.from(m), span_of(m, m + 1));
 }
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
