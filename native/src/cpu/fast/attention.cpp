@@ -45,13 +45,9 @@ struct ForwardBuffers {
   }
 };
 
-HWY_INLINE void store_along(F, VF, float*) {}
-HWY_INLINE void store_along(F d, VF v, Pair* to) { store(d, v, reinterpret_cast<core::bf16*>(to)); }
-
-/** Turns a row of scores into p, in place and as words, over [0, kKeys); hidden keys get 0. The new maximum is in units
- * of log2; returns the row's sum. */
-template <class Word>
-HWY_INLINE float softmax_row(float* s, ops::KeyRange seen, float factor, float* maximum, Word* p) {
+/** Turns a row of scores into p, in place, over [0, kKeys); hidden keys get 0. The new maximum is in units of log2;
+ * returns the row's sum. */
+HWY_INLINE float softmax_row(float* s, ops::KeyRange seen, float factor, float* maximum) {
   const F d;
   constexpr std::int64_t kL = static_cast<std::int64_t>(hn::MaxLanes(F()));
   constexpr int kVectors = static_cast<int>(kKeys / kL);
@@ -74,14 +70,21 @@ HWY_INLINE float softmax_row(float* s, ops::KeyRange seen, float factor, float* 
   for (int n = 0; n < kVectors; ++n) {
     const VF e = exp2_of(hn::Sub(x[n], hn::Set(d, m)));
     total = hn::Add(total, e);
-    if constexpr (kPerWord<Word> == 1) {
-      hn::StoreU(e, d, s + n * kL);
-    } else {
-      store_along(d, e, p + n * kL / 2);
-    }
+    hn::StoreU(e, d, s + n * kL);
   }
   return sum(d, total);
 }
+
+/** Values along a sum as words: themselves, or rounded into `to`. */
+HWY_INLINE const float* words_of(const float* values, std::int64_t, float*) { return values; }
+
+#if GRAFT_PAIRS
+GRAFT_PAIR_ATTR HWY_NOINLINE const Pair* words_of(const float* values, std::int64_t count, Pair* to) {
+  for (std::int64_t i = 0; i < count; i += 16)
+    store_narrow(hn::LoadU(F(), values + i), reinterpret_cast<core::bf16*>(to) + i);
+  return to;
+}
+#endif
 
 template <class Word>
 HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, std::int64_t rows, float factor) {
@@ -96,7 +99,7 @@ HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, st
           });
   for (std::int64_t r = base; r < last; ++r) {
     const float before = w.m[r];
-    const float total = softmax_row(w.s + r * kKeys, tile.seen(r), factor, &w.m[r], w.p + r * (kKeys / kPerWord<Word>));
+    const float total = softmax_row(w.s + r * kKeys, tile.seen(r), factor, &w.m[r]);
     if (w.m[r] == before) {
       w.l[r] += total;
       continue;
@@ -107,10 +110,9 @@ HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, st
     for (std::int64_t j = 0; j < w.depth; j += kL)
       hn::StoreU(hn::Mul(hn::LoadU(d, o + j), hn::Set(d, shrink)), d, o + j);
   }
-  const Word* p = kPerWord<Word> == 1 ? reinterpret_cast<const Word*>(w.s) : w.p;
   constexpr std::int64_t kWords = kKeys / kPerWord<Word>;
-  product(last - base,
-          Operands<Word>{p + base * kWords, kWords, 1, w.v_down, w.depth, w.o + base * w.depth, w.depth, true},
+  const Word* p = words_of(w.s + base * kKeys, (last - base) * kKeys, kPerWord<Word> == 1 ? w.p : w.p + base * kWords);
+  product(last - base, Operands<Word>{p, kWords, 1, w.v_down, w.depth, w.o + base * w.depth, w.depth, true},
           [&](std::int64_t from, std::int64_t to) {
             return Span{tile.seen(base + from).first / kPerWord<Word>,
                         (tile.seen(base + to - 1).last + kPerWord<Word> - 1) / kPerWord<Word>, w.depth};

@@ -93,8 +93,8 @@ HWY_INLINE void softmax_gradient(const BackwardBuffers<float>& w, const Tile& ti
 
 #if GRAFT_PAIRS
 /** The same into pairs; two rows at a time make one row of the down layouts. */
-HWY_INLINE void softmax_gradient(const BackwardBuffers<Pair>& w, const Tile& tile, std::int64_t rows, float factor,
-                                 float scale, const float* lse, const float* delta) {
+GRAFT_PAIR_ATTR HWY_NOINLINE void softmax_gradient(const BackwardBuffers<Pair>& w, const Tile& tile, std::int64_t rows,
+                                                   float factor, float scale, const float* lse, const float* delta) {
   const F d;
   for (std::int64_t r = 0; r < rows; r += 2) {
     const bool both = r + 1 < rows;
@@ -108,8 +108,8 @@ HWY_INLINE void softmax_gradient(const BackwardBuffers<Pair>& w, const Tile& til
       store_down(even.p, odd.p, w.p_down + r / 2 * kTile + j);
       store_down(even.ds, odd.ds, w.ds_down + r / 2 * kTile + j);
       core::bf16* along = reinterpret_cast<core::bf16*>(w.ds_along) + r * kTile + j;
-      store(d, even.ds, along);
-      if (both) store(d, odd.ds, along + kTile);
+      store_narrow(even.ds, along);
+      if (both) store_narrow(odd.ds, along + kTile);
     }
   }
 }

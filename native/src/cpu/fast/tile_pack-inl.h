@@ -96,20 +96,19 @@ HWY_INLINE void pack_across(const T* x, std::int64_t stride, std::int64_t rows, 
   transpose_words(through, words, padded_rows, words, to, ld);
 }
 
-/** bf16 bits in the upper half of each lane, rounded to nearest even, and garbage below. */
-HWY_INLINE hn::Vec<hn::RebindToUnsigned<F>> rounded_bits(VF v) {
-  const hn::RebindToUnsigned<F> d32;
-  const auto u = hn::BitCast(d32, v);
-  return hn::Add(hn::Add(u, hn::Set(d32, 0x7fff)), hn::And(hn::ShiftRight<16>(u), hn::Set(d32, 1)));
+#if GRAFT_PAIRS
+/** 16 values as bf16, rounded to nearest even. */
+GRAFT_PAIR_ATTR HWY_INLINE void store_narrow(VF v, core::bf16* to) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh(v.raw));
 }
 
 /** One row of bf16 words for a down layout, out of two rows of floats. */
-HWY_INLINE void store_down(VF even, VF odd, Pair* to) {
-  const F d;
-  const hn::RebindToUnsigned<F> d32;
-  const auto upper = hn::And(rounded_bits(odd), hn::Set(d32, 0xffff0000u));
-  hn::StoreU(hn::BitCast(d, hn::Or(hn::ShiftRight<16>(rounded_bits(even)), upper)), d, reinterpret_cast<float*>(to));
+GRAFT_PAIR_ATTR HWY_INLINE void store_down(VF even, VF odd, Pair* to) {
+  const __m512i lower = _mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh(even.raw));
+  const __m512i upper = _mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh(odd.raw));
+  _mm512_storeu_si512(to, _mm512_or_si512(lower, _mm512_maskz_slli_epi32(0xffff, upper, 16)));
 }
+#endif
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
