@@ -24,6 +24,7 @@ import picocli.CommandLine.ParameterException;
             QuantizeCommand.class,
             CombineCommand.class,
             LaplaceCommand.class,
+            MergeCommand.class,
             GenerateCommand.class,
             EvalCommand.class,
             InfoCommand.class,

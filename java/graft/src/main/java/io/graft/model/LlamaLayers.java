@@ -210,17 +210,28 @@ final class LlamaLayers {
 
     /** Writes config.json and model.safetensors into a directory; every layer is dense. */
     void save(Path directory, LlamaConfig written) {
-        Map<String, Tensor> tensors = new LinkedHashMap<>();
-        for (Parameter parameter : parameters()) {
-            tensors.put(parameter.name(), parameter.value());
-        }
         try {
             Files.createDirectories(directory);
         } catch (IOException e) {
             throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
         }
-        SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
+        try (Scope staging = scope.scope()) {
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            for (Parameter parameter : parameters()) {
+                tensors.put(parameter.name(), as(head.matrix().dtype(), parameter.value(), staging));
+            }
+            SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
+        }
         AtomicFiles.write(directory.resolve("config.json"), written.toJson());
+    }
+
+    private static Tensor as(DType dtype, Tensor value, Scope staging) {
+        if (value.dtype() == dtype) {
+            return value;
+        }
+        Tensor converted = staging.tensor(Memory.WORKSPACE, dtype, value.shape());
+        TensorOps.copy(staging.context(), value, converted);
+        return converted;
     }
 
     void initialise(long seed) {
