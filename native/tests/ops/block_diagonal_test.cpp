@@ -78,7 +78,7 @@ TEST(BlockDiagonal, FastAgreesWithReference) {
     for (bool accumulate : {false, true})
       for (const auto& [shared, ordered] : {std::pair{false, false}, {true, false}, {false, true}, {true, true}})
         for (const auto& [t, blocks, n] :
-             {std::tuple{1, 1, 1}, {1, 3, 5}, {64, 2, 7}, {67, 5, 12}, {130, 4, 32}, {0, 2, 3}}) {
+             {std::tuple{1, 1, 1}, {1, 3, 5}, {64, 2, 7}, {67, 5, 12}, {130, 4, 32}, {20, 3, 70}, {0, 2, 3}}) {
           const Case s{dtype, t, blocks, n, shared, accumulate, false, ordered};
           const auto a = all_of(fast, s), b = all_of(reference, s);
           if (t == 0) {

@@ -1,5 +1,7 @@
-// cayley: golden files, rotations are orthogonal, finite differences, dtypes, threads, empty blocks, bad arguments.
-#include <cmath>
+// cayley: golden files, fast against reference, rotations are orthogonal, finite differences, dtypes, threads, empty
+// blocks, bad arguments.
+#include <algorithm>
+#include <utility>
 
 #include "golden.h"
 #include "gradients.h"
@@ -11,17 +13,61 @@ namespace {
 constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
 
 TEST(Cayley, GoldenFiles) {
-  for (const std::string& path : golden_files("cayley")) {
-    auto g = golden(path);
-    const Context c(2);
-    const int terms = static_cast<int>(g.at("terms").values.at(0));
-    const Shape &qs = g.at("q").shape, &rs = g.at("r").shape;
-    Tensor q = load(c, kF32, g.at("q")), dr = load(c, kF32, g.at("dr")), r(c, kF32, rs), dq(c, kF32, qs);
-    GRAFT_ASSERT_OK(graft_cayley_forward(c, q, terms, r));
-    GRAFT_ASSERT_OK(graft_cayley_backward(c, dr, q, terms, dq));
-    expect_close(r.get(), g.at("r").values, 1e-5, path + " r");
-    expect_close(dq.get(), g.at("dq").values, 1e-5, path + " dq");
-  }
+  for (const std::string& path : golden_files("cayley"))
+    for (const char* prefer : {"fast", "reference"}) {
+      auto g = golden(path);
+      const Context c(2, prefer);
+      const int terms = static_cast<int>(g.at("terms").values.at(0));
+      const Shape &qs = g.at("q").shape, &rs = g.at("r").shape;
+      Tensor q = load(c, kF32, g.at("q")), dr = load(c, kF32, g.at("dr")), r(c, kF32, rs), dq(c, kF32, qs);
+      GRAFT_ASSERT_OK(graft_cayley_forward(c, q, terms, r));
+      GRAFT_ASSERT_OK(graft_cayley_backward(c, dr, q, terms, dq));
+      expect_close(r.get(), g.at("r").values, 1e-5, path + " r");
+      expect_close(dq.get(), g.at("dq").values, 1e-5, path + " dq");
+    }
+}
+
+// r and dq of entries so small that the rows of |Q| sum to less than 1, and with them every series of absolute values.
+std::pair<std::vector<double>, std::vector<double>> run(const Context& c, graft_dtype dtype, std::int64_t n, int terms,
+                                                        bool square) {
+  const Shape shape = square ? Shape{9, n, n} : Shape{9, n * (n - 1) / 2};
+  Tensor q(c, kF32, shape), r(c, dtype, {9, n, n}), dr(c, kF32, {9, n, n}), dq(c, kF32, shape);
+  q.random(1, -1.0 / static_cast<double>(n), 1.0 / static_cast<double>(n)), dr.random(2), dq.random(3);
+  GRAFT_EXPECT_OK(graft_cayley_forward(c, q, terms, r));
+  GRAFT_EXPECT_OK(graft_cayley_backward(c, dr, q, terms, dq));
+  return {r.get(), dq.get()};
+}
+
+TEST(Cayley, FastAgreesWithReference) {
+  const Context fast(2, "fast"), reference(1, "reference");
+  for (graft_dtype dtype : {kF32, kBf16, GRAFT_DTYPE_F16})
+    for (bool square : {false, true})
+      for (std::int64_t n : {2, 3, 8, 13, 33})
+        for (int terms : {0, 2, 3, 5, 9}) {
+          const auto a = run(fast, dtype, n, terms, square), b = run(reference, dtype, n, terms, square);
+          // A sum of n products for each power; the inverse counts as four.
+          const double bound = static_cast<double>(4 * n * std::max(terms, 4)) * 0x1p-24;
+          const std::string what = std::to_string(n) + " terms " + std::to_string(terms);
+          expect_close(a.first, b.first, 2 * unit_roundoff(dtype) + bound, what + " r");
+          expect_close(a.second, b.second, bound, what + " dq");
+        }
+  run(fast, kBf16, 2, 0, false);
+  EXPECT_EQ(fast.last_dispatch(), "cayley_backward:cpu/fast");
+}
+
+// The inverse of blocks that need pivots.
+TEST(Cayley, LargeEntries) {
+  const Context fast(1, "fast"), reference(1, "reference");
+  const auto large = [](const Context& c, graft_dtype dtype) {
+    Tensor q(c, dtype, {4, 66}), r(c, dtype, {4, 12, 12}), dr(c, dtype, {4, 12, 12}), dq(c, dtype, {4, 66});
+    q.random(1, -9, 9), dr.random(2);
+    GRAFT_EXPECT_OK(graft_cayley_forward(c, q, 0, r));
+    GRAFT_EXPECT_OK(graft_cayley_backward(c, dr, q, 0, dq));
+    return std::pair{r.get(), dq.get()};
+  };
+  const auto actual = large(fast, kF32), expected = large(reference, kF64);
+  expect_close(actual.first, expected.first, 1e-5, "r", 2);
+  expect_close(actual.second, expected.second, 1e-5, "dq", 4);
 }
 
 TEST(Cayley, ExactOnesAreOrthogonal) {
@@ -88,18 +134,13 @@ TEST(Cayley, SquareParameters) {
 }
 
 TEST(Cayley, DtypesThreadsAndZeros) {
-  const Context one(1), four(4);
-  const auto run = [](const Context& c, graft_dtype dtype, int terms) {
-    Tensor q(c, kF32, {9, 10}), r(c, dtype, {9, 5, 5}), dr(c, kF32, {9, 5, 5}), dq(c, kF32, {9, 10});
-    q.random(1, -0.1, 0.1), dr.random(2);
-    GRAFT_EXPECT_OK(graft_cayley_forward(c, q, terms, r));
-    GRAFT_EXPECT_OK(graft_cayley_backward(c, dr, q, terms, dq));
-    return std::pair{r.get(), dq.get()};
-  };
+  const Context one(1), two(2), four(4);
   for (int terms : {0, 5}) {
-    const auto wide = run(one, kF32, terms);
-    EXPECT_EQ(run(four, kF32, terms), wide);
-    expect_close(run(one, kBf16, terms).first, wide.first, 0x1p-8, "bf16");
+    for (std::int64_t n : {5, 33}) {
+      const auto wide = run(one, kF32, n, terms, false);
+      for (const Context* c : {&two, &four}) EXPECT_EQ(run(*c, kF32, n, terms, false), wide);
+      expect_close(run(one, kBf16, n, terms, false).first, wide.first, 0x1p-8, "bf16");
+    }
     Tensor q(one, kF32, {2, 1}), r(one, kF32, {2, 2, 2}), none(one, kF32, {0, 1}), empty(one, kF32, {0, 2, 2});
     r.fill(7);
     GRAFT_EXPECT_OK(graft_cayley_forward(one, q, terms, r));

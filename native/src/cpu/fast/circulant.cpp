@@ -18,7 +18,7 @@
 namespace graft::cpu::fast {
 namespace {
 
-constexpr std::int64_t kForwardRows = 64;
+constexpr std::int64_t kForwardRows = 128;
 constexpr std::int64_t kGradientChunks = 16;  // so many partial sums of dC at most
 
 /** Sizes, and the order of frequencies: 0; cosine and sine of 1, 2, …; where B is even, B/2. */
@@ -37,7 +37,7 @@ struct Sizes {
 
 /** F [B, B], element by element times weight(component). */
 template <class Weight>
-Matrix basis(core::Scratch& scratch, const Sizes& s, graft_dtype dtype, Weight&& weight) {
+Matrix basis(core::Context& context, core::Scratch& scratch, const Sizes& s, graft_dtype dtype, Weight&& weight) {
   float* circle = scratch.take<float>(2 * s.b);
   for (std::int64_t i = 0; i < s.b; ++i) {
     const double angle = 2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(s.b);
@@ -48,10 +48,14 @@ Matrix basis(core::Scratch& scratch, const Sizes& s, graft_dtype dtype, Weight&&
   visit_small_float(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* to = static_cast<T*>(f.data);
-    for (std::int64_t j = 0; j < s.b; ++j)
-      for (std::int64_t k = 0; k < s.frequencies(); ++k)
+    core::parallel_for(context, s.b, [&](std::int64_t j, int) {
+      std::int64_t place = 0;  // k·j mod B
+      for (std::int64_t k = 0; k < s.frequencies(); ++k) {
         for (std::int64_t part = 0; part < s.parts(k); ++part)
-          to[j * s.b + s.first(k) + part] = T(weight(k) * circle[part * s.b + k * j % s.b]);
+          to[j * s.b + s.first(k) + part] = T(weight(k) * circle[part * s.b + place]);
+        place = place + j < s.b ? place + j : place + j - s.b;
+      }
+    });
   });
   return f;
 }
@@ -69,7 +73,7 @@ class Mixes {
     data_ = scratch.take<char>(s.mixes() * graft_dtype_bytes(dtype));
     float* frequencies = scratch.take<float>(blocks * s.b);
     const Matrix kernel = converted(context, scratch, flat, scale, GRAFT_DTYPE_F32);
-    const Matrix f = basis(scratch, s, GRAFT_DTYPE_F32, [](std::int64_t) { return 1.0f; });
+    const Matrix f = basis(context, scratch, s, GRAFT_DTYPE_F32, [](std::int64_t) { return 1.0f; });
     gemm(context, kernel, f, row_major(frequencies, GRAFT_DTYPE_F32, blocks, s.b, s.b), 0);
     visit_small_float(dtype, [&](auto tag) {
       using T = decltype(tag);
@@ -107,8 +111,8 @@ struct Transforms {
   Transforms(core::Context& context, core::Scratch& scratch, const graft_tensor& w, double scale, graft_dtype dtype)
       : s(w),
         dtype(dtype),
-        f(basis(scratch, s, dtype, [](std::int64_t) { return 1.0f; })),
-        g(basis(scratch, s, dtype,
+        f(basis(context, scratch, s, dtype, [](std::int64_t) { return 1.0f; })),
+        g(basis(context, scratch, s, dtype,
                 [this](std::int64_t k) { return (s.paired(k) ? 2.0f : 1.0f) / static_cast<float>(s.b); })),
         mixes(context, scratch, s, w, scale, dtype) {}
 
@@ -205,7 +209,7 @@ void add_gradient(core::Context& context, const Sizes& s, const float* sums, std
   core::Scratch scratch(context.arena);
   const std::int64_t blocks = s.m * s.n;
   float* frequencies = scratch.take<float>(blocks * s.b);
-  const Matrix f = basis(scratch, s, GRAFT_DTYPE_F32, [](std::int64_t) { return 1.0f; });
+  const Matrix f = basis(context, scratch, s, GRAFT_DTYPE_F32, [](std::int64_t) { return 1.0f; });
   const auto at = [&](std::int64_t place) {
     float sum = 0;
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * s.mixes() + place];
