@@ -174,6 +174,11 @@ Tensor Tensor::view(std::int64_t offset, const Shape& shape, const Shape& stride
   return Tensor(*context_, handle);
 }
 
+void fill(std::initializer_list<Tensor*> tensors, bool integers, int bound) {
+  std::uint64_t seed = 1;
+  for (Tensor* tensor : tensors) integers ? tensor->integers(seed++, -bound, bound) : tensor->random(seed++);
+}
+
 Weight::Weight(const Context& context, graft_dtype dtype, std::int64_t n, std::int64_t k, int border)
     : context_(&context) {
   must(graft_weight_create_dense(context, GRAFT_MEMORY_BASE, dtype, n, k, border, &handle_));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@
 namespace graft::test {
 
 using Shape = std::vector<std::int64_t>;
+
+inline constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16,
+                             kF16 = GRAFT_DTYPE_F16, kI32 = GRAFT_DTYPE_I32, kI64 = GRAFT_DTYPE_I64;
+
+/** The dtype of parameters and of their gradients beside activations of `dtype`. */
+inline graft_dtype sums_of(graft_dtype dtype) { return dtype == kF64 ? kF64 : kF32; }
 
 class Context {
  public:
@@ -58,6 +65,9 @@ class Tensor {
   graft_tensor* handle_ = nullptr;
 };
 
+/** Fills the tensors by the seeds 1, 2, …: numbers of -1..1, or integers of -bound..bound. */
+void fill(std::initializer_list<Tensor*> tensors, bool integers = false, int bound = 2);
+
 /** Asks for an NF4 weight; with `nested` its scales are quantised too. */
 struct Nf4 {
   bool nested;
@@ -82,6 +92,16 @@ class Weight {
   graft_weight* handle_ = nullptr;
 };
 
+/** x [t, k] and y [t, n] and their gradients, all with a pitch. */
+struct Activations {
+  Activations(const Context& c, graft_dtype dtype, std::int64_t t, std::int64_t k, std::int64_t n)
+      : x(c, dtype, {t, k}, k + 3),
+        y(c, dtype, {t, n}, n + 1),
+        dy(c, dtype, {t, n}, n + 2),
+        dx(c, dtype, {t, k}, k + 1) {}
+  Tensor x, y, dy, dx;
+};
+
 /** Unit roundoff of a float dtype: 2^-24, 2^-8, 2^-11, 2^-53. */
 double unit_roundoff(graft_dtype dtype);
 const char* name(graft_dtype dtype);
@@ -91,6 +111,13 @@ const char* name(graft_dtype dtype);
  * not fail). */
 void expect_close(const std::vector<double>& actual, const std::vector<double>& expected, double tolerance,
                   const std::string& what, double scale = 0);
+
+/** run(context) gives the same bits on 1, 2 and 4 threads. */
+template <class Run>
+void expect_same_bits(Run&& run, const std::string& what = "") {
+  const auto one = run(Context(1));
+  for (int threads : {2, 4}) EXPECT_TRUE(run(Context(threads)) == one) << what << ", " << threads << " threads";
+}
 
 /** The call fails with this status, and the text holds each of these words. */
 void expect_error(graft_status actual, graft_status expected, const std::vector<std::string>& words);

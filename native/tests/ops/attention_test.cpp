@@ -21,8 +21,6 @@ struct Case {
   }
 };
 
-graft_dtype sums_of(graft_dtype dtype) { return dtype == GRAFT_DTYPE_F64 ? GRAFT_DTYPE_F64 : GRAFT_DTYPE_F32; }
-
 /** Inputs and outputs of one case, random. */
 struct Attention {
   Attention(const Context& context, graft_dtype dtype, const Case& shape)

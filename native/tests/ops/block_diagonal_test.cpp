@@ -9,40 +9,33 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
 struct Case {
   graft_dtype dtype = kF32;
   std::int64_t t = 5, blocks = 3, n = 4;
   bool shared = false, accumulate = false, integers = false, ordered = false;
 };
 
-struct Layer {
+struct Layer : Activations {
   Layer(const Context& c, const Case& s)
-      : c(c),
+      : Activations(c, s.dtype, s.t, s.blocks * s.n, s.blocks * s.n),
+        c(c),
         s(s),
-        x(c, s.dtype, {s.t, s.blocks * s.n}, s.blocks * s.n + 3),
-        y(c, s.dtype, {s.t, s.blocks * s.n}, s.blocks * s.n + 1),
-        dy(c, s.dtype, {s.t, s.blocks * s.n}),
-        dx(c, s.dtype, {s.t, s.blocks * s.n}),
-        r(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}),
-        dr(c, sums(), {s.shared ? 1 : s.blocks, s.n, s.n}),
+        r(c, sums_of(s.dtype), {s.shared ? 1 : s.blocks, s.n, s.n}),
+        dr(c, sums_of(s.dtype), {s.shared ? 1 : s.blocks, s.n, s.n}),
         columns(c, GRAFT_DTYPE_I32, {s.blocks * s.n}) {
     std::vector<double> order(static_cast<std::size_t>(s.blocks * s.n));
     for (std::size_t i = 0; i < order.size(); ++i)  // the even columns and then the odd ones
       order[i] = static_cast<double>(i < (order.size() + 1) / 2 ? 2 * i : 2 * (i - (order.size() + 1) / 2) + 1);
     columns.set(order);
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &dy, &dx, &r, &dr}) s.integers ? tensor->integers(seed++) : tensor->random(seed++);
+    fill({&x, &dy, &dx, &r, &dr}, s.integers);
   }
-  graft_dtype sums() const { return s.dtype == kF64 ? kF64 : kF32; }
   graft_status forward() { return graft_block_diagonal_forward(c, x, r, order(), y); }
   graft_status backward() { return graft_block_diagonal_backward(c, dy, x, r, order(), s.accumulate, dx, dr); }
   const graft_tensor* order() const { return s.ordered ? static_cast<const graft_tensor*>(columns) : nullptr; }
 
   const Context& c;
   Case s;
-  Tensor x, y, dy, dx, r, dr, columns;
+  Tensor r, dr, columns;
 };
 
 std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
@@ -123,12 +116,10 @@ TEST(BlockDiagonal, FiniteDifferences) {
 }
 
 TEST(BlockDiagonal, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16})
     for (bool shared : {false, true}) {
       const Case s{dtype, 300, 6, 10, shared, true, false, shared};
-      const auto a = all_of(one, s);
-      for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a);
+      expect_same_bits([&](const Context& c) { return all_of(c, s); });
     }
 }
 

@@ -9,8 +9,6 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
 struct Case {
   graft_dtype dtype = kF32;
   std::int64_t t = 5, n = 6, k = 9, places = 4;
@@ -18,19 +16,15 @@ struct Case {
 };
 
 // Places l·7 mod N·K in row-major order, which meet the corners and the middle of even sizes.
-struct Layer {
+struct Layer : Activations {
   Layer(const Context& c, const Case& s)
-      : c(c),
+      : Activations(c, s.dtype, s.t, s.k, s.n),
+        c(c),
         s(s),
-        x(c, s.dtype, {s.t, s.k}, s.k + 3),
-        y(c, s.dtype, {s.t, s.n}, s.n + 1),
-        dy(c, s.dtype, {s.t, s.n}),
-        dx(c, s.dtype, {s.t, s.k}),
-        weights(c, sums(), {s.places}),
-        dweights(c, sums(), {s.places}),
+        weights(c, sums_of(s.dtype), {s.places}),
+        dweights(c, sums_of(s.dtype), {s.places}),
         places(c, GRAFT_DTYPE_I64, {2, s.places}) {
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &y, &dy, &dx, &weights, &dweights}) tensor->random(seed++);
+    fill({&x, &y, &dy, &dx, &weights, &dweights});
     std::vector<double> values(static_cast<std::size_t>(2 * s.places));
     for (std::int64_t l = 0; l < s.places; ++l) {
       const std::int64_t at = l * 7 % (s.n * s.k);
@@ -39,7 +33,6 @@ struct Layer {
     }
     places.set(values);
   }
-  graft_dtype sums() const { return s.dtype == kF64 ? kF64 : kF32; }
   double scale() const { return 0.5 * static_cast<double>(s.n * s.k); }
   graft_status forward() { return graft_fourier_forward(c, x, weights, places, scale(), s.accumulate, y); }
   graft_status backward() {
@@ -48,7 +41,7 @@ struct Layer {
 
   const Context& c;
   Case s;
-  Tensor x, y, dy, dx, weights, dweights, places;
+  Tensor weights, dweights, places;
 };
 
 std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
@@ -124,11 +117,9 @@ TEST(Fourier, FiniteDifferences) {
 }
 
 TEST(Fourier, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16}) {
     const Case s{dtype, 150, 24, 20, 30, true};
-    const auto a = all_of(one, s);
-    for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a);
+    expect_same_bits([&](const Context& c) { return all_of(c, s); });
   }
 }
 

@@ -7,7 +7,6 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
 constexpr std::uint64_t kSeed = 0x0123456789abcdefu;
 constexpr double kLower = -1.5, kUpper = 1.5, kFactor = 0.75, kPenalty = 0.2;
 
@@ -23,8 +22,7 @@ struct Layer {
         original(c, dtype, {n, k}),
         w(c, dtype, n, k, pad),
         matrix(w.matrix()) {
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&d, &a, &g, &da, &original}) tensor->random(seed++);
+    fill({&d, &a, &g, &da, &original});
     sums.fill(0);
   }
   void write(graft_gate_mode mode, std::uint64_t offset = 3) {

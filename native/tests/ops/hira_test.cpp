@@ -9,30 +9,23 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
 struct Case {
   graft_dtype dtype = kF32;
   std::int64_t t = 5, k = 12, n = 9, r = 2;
   bool accumulate = false;
 };
 
-struct Layer {
+struct Layer : Activations {
   Layer(const Context& c, const Case& s)
-      : c(c),
+      : Activations(c, s.dtype, s.t, s.k, s.n),
+        c(c),
         s(s),
-        x(c, s.dtype, {s.t, s.k}, s.k + 3),
-        y(c, s.dtype, {s.t, s.n}, s.n + 1),
-        dy(c, s.dtype, {s.t, s.n}),
-        dx(c, s.dtype, {s.t, s.k}),
-        a(c, sums(), {s.r, s.k}),
-        b(c, sums(), {s.n, s.r}),
-        da(c, sums(), {s.r, s.k}),
-        db(c, sums(), {s.n, s.r}) {
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &y, &dy, &dx, &a, &b, &da, &db}) tensor->random(seed++);
+        a(c, sums_of(s.dtype), {s.r, s.k}),
+        b(c, sums_of(s.dtype), {s.n, s.r}),
+        da(c, sums_of(s.dtype), {s.r, s.k}),
+        db(c, sums_of(s.dtype), {s.n, s.r}) {
+    fill({&x, &y, &dy, &dx, &a, &b, &da, &db});
   }
-  graft_dtype sums() const { return s.dtype == kF64 ? kF64 : kF32; }
   graft_status forward(const graft_weight* w) { return graft_hira_forward(c, x, w, a, b, s.accumulate, y); }
   graft_status backward(const graft_weight* w) {
     return graft_hira_backward(c, dy, x, w, a, b, s.accumulate, dx, da, db);
@@ -45,7 +38,7 @@ struct Layer {
 
   const Context& c;
   Case s;
-  Tensor x, y, dy, dx, a, b, da, db;
+  Tensor a, b, da, db;
 };
 
 std::vector<std::vector<double>> dense(const Context& c, const Case& s) {
@@ -144,11 +137,9 @@ TEST(Hira, FiniteDifferences) {
 }
 
 TEST(Hira, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16}) {
     const Case s{dtype, 40, 530, 300, 4, true};
-    const auto a = dense(one, s);
-    for (const Context* c : {&two, &four}) EXPECT_EQ(dense(*c, s), a);
+    expect_same_bits([&](const Context& c) { return dense(c, s); });
   }
 }
 

@@ -10,8 +10,6 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
 struct Case {
   graft_dtype dtype = kF32;
   std::int64_t t = 9, m = 1, p = 4, q = 3, high = 5, wide = 6, r = 2;  // r 0: w2 is whole
@@ -23,26 +21,20 @@ struct Case {
   }
 };
 
-// x, dy and dx have a pitch; the factors are f32, or f64 with f64.
-struct Layer {
+// The factors are f32, or f64 with f64.
+struct Layer : Activations {
   Layer(const Context& c, const Case& s)
-      : c(c),
+      : Activations(c, s.dtype, s.t, s.q * s.wide, s.p * s.high),
+        c(c),
         s(s),
-        x(c, s.dtype, {s.t, s.q * s.wide}, s.q * s.wide + 5),
-        dy(c, s.dtype, {s.t, s.p * s.high}, s.p * s.high + 3),
-        y(c, s.dtype, {s.t, s.p * s.high}),
-        dx(c, s.dtype, {s.t, s.q * s.wide}, s.q * s.wide + 1),
-        w1(c, sums(), {s.m, s.p, s.q}),
-        b(c, sums(), {s.m, s.high, inner()}),
-        a(c, sums(), {s.m, inner(), s.wide}),
-        dw1(c, sums(), {s.m, s.p, s.q}),
-        db(c, sums(), {s.m, s.high, inner()}),
-        da(c, sums(), {s.m, inner(), s.wide}) {
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &dy, &y, &dx, &w1, &b, &a, &dw1, &db, &da})
-      s.integers ? tensor->integers(seed++, -1, 1) : tensor->random(seed++);
+        w1(c, sums_of(s.dtype), {s.m, s.p, s.q}),
+        b(c, sums_of(s.dtype), {s.m, s.high, inner()}),
+        a(c, sums_of(s.dtype), {s.m, inner(), s.wide}),
+        dw1(c, sums_of(s.dtype), {s.m, s.p, s.q}),
+        db(c, sums_of(s.dtype), {s.m, s.high, inner()}),
+        da(c, sums_of(s.dtype), {s.m, inner(), s.wide}) {
+    fill({&x, &dy, &y, &dx, &w1, &b, &a, &dw1, &db, &da}, s.integers, 1);
   }
-  graft_dtype sums() const { return s.dtype == kF64 ? kF64 : kF32; }
   std::int64_t inner() const { return s.r == 0 ? s.wide : s.r; }
   graft_tensor* down() const { return s.r == 0 ? nullptr : static_cast<graft_tensor*>(a); }
   graft_status forward() { return graft_kronecker_forward(c, x, w1, b, down(), 0.5, s.accumulate, y); }
@@ -53,7 +45,7 @@ struct Layer {
 
   const Context& c;
   Case s;
-  Tensor x, dy, y, dx, w1, b, a, dw1, db, da;
+  Tensor w1, b, a, dw1, db, da;
 };
 
 std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
@@ -162,12 +154,10 @@ TEST(Kronecker, FiniteDifferences) {
 }
 
 TEST(Kronecker, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16})
     for (std::int64_t r : {0, 5}) {
       const Case s{dtype, 333, 2, 7, 4, 9, 12, r, true};
-      const auto a = all_of(one, s);
-      for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a) << s.text();
+      expect_same_bits([&](const Context& c) { return all_of(c, s); }, s.text());
     }
 }
 

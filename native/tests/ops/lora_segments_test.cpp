@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "gradients.h"
+#include "lora_result.h"
 #include "tensors.h"
 
 namespace graft::test {
@@ -39,19 +40,6 @@ struct Case {
   }
 };
 
-struct Result {
-  std::vector<double> y, s, dx, da, db, dbias;
-};
-
-void expect_equal(const Result& a, const Result& b, const std::string& what) {
-  EXPECT_EQ(a.y, b.y) << what;
-  EXPECT_EQ(a.s, b.s) << what;
-  EXPECT_EQ(a.dx, b.dx) << what;
-  EXPECT_EQ(a.da, b.da) << what;
-  EXPECT_EQ(a.db, b.db) << what;
-  EXPECT_EQ(a.dbias, b.dbias) << what;
-}
-
 // The tensors of one layer, filled.
 struct Layer {
   graft_dtype sums;
@@ -59,7 +47,7 @@ struct Layer {
   std::unique_ptr<Weight> w;
 
   Layer(const Context& c, const Case& l)
-      : sums(l.dtype == GRAFT_DTYPE_F64 ? GRAFT_DTYPE_F64 : GRAFT_DTYPE_F32),
+      : sums(sums_of(l.dtype)),
         x(c, l.dtype, {l.rows(), l.k}, l.k + 3),
         y(c, l.dtype, {l.rows(), l.n}),
         s(c, l.dtype, {l.rows(), l.largest()}),
@@ -76,9 +64,7 @@ struct Layer {
         scales(c, GRAFT_DTYPE_F64, {static_cast<std::int64_t>(l.ranks.size())}),
         matrix(c, l.kind == GRAFT_WEIGHT_DENSE ? l.dtype : sums, {l.n, l.k}),
         table(c, sums, {l.n, 1, 16}) {
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &matrix, &dy, &a, &b, &bias, &y, &dx, &da, &db, &dbias, &table})
-      l.integers ? tensor->integers(seed++, -1, 1) : tensor->random(seed++);
+    fill({&x, &matrix, &dy, &a, &b, &bias, &y, &dx, &da, &db, &dbias, &table}, l.integers, 1);
     auto* places = static_cast<std::int32_t*>(segments->data);
     for (std::size_t g = 0; g < l.segments.size(); ++g) {
       places[2 * g] = l.segments[g].end;
@@ -113,7 +99,7 @@ struct Layer {
   }
 };
 
-Result run(const Context& c, const Case& l, const char* implementation) {
+LoraResult run(const Context& c, const Case& l, const char* implementation) {
   GRAFT_EXPECT_OK(graft_context_prefer(c, nullptr));
   Layer layer(c, l);
   GRAFT_EXPECT_OK(graft_context_prefer(c, implementation));
@@ -185,7 +171,7 @@ TEST(LoraSegments, FastAgreesWithReference) {
             if (variant == 2) l.kind = GRAFT_WEIGHT_NF4;
             if (variant == 3) l.kind = GRAFT_WEIGHT_SKETCH;
             const std::int64_t t = l.rows(), r = 8;
-            const Result expected = run(c, l, "reference"), actual = run(c, l, nullptr);
+            const LoraResult expected = run(c, l, "reference"), actual = run(c, l, nullptr);
             const double u = unit_roundoff(dtype);
             // Every operand and result is rounded once to the type; sums have so many terms, each below 2 in size, and
             // scales are below 3.
@@ -254,15 +240,12 @@ TEST(LoraSegments, FiniteDifferences) {
 }
 
 TEST(LoraSegments, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
     for (double dropout : {0.0, 0.1})
       for (graft_weight_kind kind : {GRAFT_WEIGHT_DENSE, GRAFT_WEIGHT_NF4}) {
         Case l{dtype, 600, 520, {8, 3}, {{70, 1}, {71, 0}, {190, 0}, {200, -1}, {333, 1}}, dropout};
         l.kind = kind;
-        const Result expected = run(one, l, nullptr);
-        expect_equal(run(two, l, nullptr), expected, l.text());
-        expect_equal(run(four, l, nullptr), expected, l.text());
+        expect_same_bits([&](const Context& c) { return run(c, l, nullptr); }, l.text());
       }
 }
 

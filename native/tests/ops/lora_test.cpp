@@ -4,6 +4,7 @@
 
 #include "golden.h"
 #include "gradients.h"
+#include "lora_result.h"
 #include "tensors.h"
 
 namespace graft::test {
@@ -22,30 +23,15 @@ struct Case {
   }
 };
 
-struct Result {
-  std::vector<double> y, s, dx, da, db, dbias;
-};
-
-void expect_equal(const Result& a, const Result& b, const std::string& what) {
-  EXPECT_EQ(a.y, b.y) << what;
-  EXPECT_EQ(a.s, b.s) << what;
-  EXPECT_EQ(a.dx, b.dx) << what;
-  EXPECT_EQ(a.da, b.da) << what;
-  EXPECT_EQ(a.db, b.db) << what;
-  EXPECT_EQ(a.dbias, b.dbias) << what;
-}
-
-Result run(const Context& c, const Case& s, const char* implementation) {
-  const graft_dtype sums = s.dtype == GRAFT_DTYPE_F64 ? GRAFT_DTYPE_F64 : GRAFT_DTYPE_F32;
+LoraResult run(const Context& c, const Case& s, const char* implementation) {
+  const graft_dtype sums = sums_of(s.dtype);
   Tensor x(c, s.dtype, {s.t, s.k}, s.k + s.border), dx(c, s.dtype, {s.t, s.k});
   Tensor dy(c, s.dtype, {s.t, s.n}, s.n + s.border), y(c, s.dtype, {s.t, s.n}), low(c, s.dtype, {s.t, s.r});
   Tensor a(c, sums, {s.r, s.k}), b(c, sums, {s.n, s.r}), da(c, sums, {s.r, s.k}), db(c, sums, {s.n, s.r});
   Tensor bias(c, sums, {s.n}), dbias(c, sums, {s.n});
   const Weight w(c, s.dtype, s.n, s.k, s.border);
   Tensor matrix = w.matrix();
-  std::uint64_t seed = 1;
-  for (Tensor* tensor : {&x, &matrix, &dy, &a, &b, &bias, &y, &dx, &da, &db, &dbias})
-    s.integers ? tensor->integers(seed++, -1, 1) : tensor->random(seed++);
+  fill({&x, &matrix, &dy, &a, &b, &bias, &y, &dx, &da, &db, &dbias}, s.integers, 1);
   const double scale = s.integers ? 2 : 0.75;
   GRAFT_EXPECT_OK(graft_context_prefer(c, nullptr));
   GRAFT_EXPECT_OK(graft_lora_pack(c, a, b, scale, w));
@@ -106,7 +92,7 @@ TEST(Lora, GoldenFiles) {
 }
 
 // Every operand and result is rounded once to the type; sums have so many terms, each below 2 in size.
-void expect_agree(const Result& actual, const Result& expected, const Case& s, const std::string& what) {
+void expect_agree(const LoraResult& actual, const LoraResult& expected, const Case& s, const std::string& what) {
   const double u = unit_roundoff(s.dtype);
   const auto bound = [&](std::int64_t terms) { return 4 * u + static_cast<double>(terms) * 0x1p-24; };
   const auto size = [](std::int64_t terms) { return std::sqrt(static_cast<double>(terms)); };
@@ -133,7 +119,7 @@ TEST(Lora, FastPathsAgreeWithReference) {
           for (int border : {r, 40}) {
             // The offset is one at which the case of a single element keeps it.
             const Case s{dtype, t, k, n, r, dropout, accumulate, false, 2, border};
-            const Result expected = run(c, s, "reference");
+            const LoraResult expected = run(c, s, "reference");
             for (const char* path : {"bordered", "accumulating"})
               expect_agree(run(c, s, path), expected, s, s.text() + " " + path);
           }
@@ -147,7 +133,7 @@ TEST(Lora, IntegersAreExact) {
         for (int variant = 0; variant < 2; ++variant) {
           Case s{dtype, 6, 13, 9, 2, dropout, variant == 1, true, offset};
           if (dtype == GRAFT_DTYPE_F32) s.t = 70, s.k = 271, s.n = 100, s.r = 8;
-          const Result expected = run(c, s, "reference");
+          const LoraResult expected = run(c, s, "reference");
           expect_equal(run(c, s, "bordered"), expected, s.text() + " bordered");
           expect_equal(run(c, s, "accumulating"), expected, s.text() + " accumulating");
         }
@@ -197,15 +183,12 @@ TEST(Lora, DropoutKeepsTheRightShare) {
 }
 
 TEST(Lora, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
     for (double dropout : {0.0, 0.1})
       for (const char* path : {"bordered", "accumulating"})
         for (const Case& s : {Case{dtype, 150, 600, 520, 8, dropout}, Case{dtype, 1100, 40, 80, 3, dropout, true},
                               Case{dtype, 300, 1016, 70, 4, dropout}}) {
-          const Result expected = run(one, s, path);
-          expect_equal(run(two, s, path), expected, s.text());
-          expect_equal(run(four, s, path), expected, s.text());
+          expect_same_bits([&](const Context& c) { return run(c, s, path); }, s.text());
         }
 }
 

@@ -8,11 +8,6 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32;
-constexpr graft_dtype kF64 = GRAFT_DTYPE_F64;
-
-graft_dtype sums_of(graft_dtype dtype) { return dtype == kF64 ? kF64 : kF32; }
-
 void lengths_of(Tensor& lengths, std::initializer_list<std::int32_t> values) {
   std::copy(values.begin(), values.end(), static_cast<std::int32_t*>(lengths->data));
 }
@@ -76,8 +71,7 @@ Results run(const Context& c, const Case& s, const char* path) {
   Tensor du(c, dtype, {s.t, s.n}), v(c, wide, {s.experts, s.n}, s.n + 1), dv(c, wide, {s.experts, s.n}, s.n + 5);
   Tensor dg(c, dtype, {s.t, s.experts}), lengths(c, GRAFT_DTYPE_I32, {2});
   lengths_of(lengths, {static_cast<std::int32_t>(s.t / 2), static_cast<std::int32_t>(s.t / 4)});
-  std::uint64_t seed = 1;
-  for (Tensor* tensor : {&logits, &dgates, &x, &dy, &u, &dz, &z, &v, &dv, &loss}) tensor->random(seed++);
+  fill({&logits, &dgates, &x, &dy, &u, &dz, &z, &v, &dv, &loss});
   GRAFT_EXPECT_OK(graft_context_prefer(c, path));
   GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, s.top_k, s.among_all, gates));
   GRAFT_EXPECT_OK(graft_mixture_route_backward(c, logits, gates, dgates, s.among_all, 0.3, lengths, dlogits, loss));
@@ -119,8 +113,7 @@ TEST(Mixture, FiniteDifferences) {
     Tensor sum(c, kF64, {t, width}), dsum(c, kF64, {t, width}), combined(c, kF64, {t, experts});
     Tensor blocks(c, kF64, {t, experts}), vectors(c, kF64, {t, experts}), dlogits(c, kF64, {t, experts});
     lengths_of(lengths, {3, 2});
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&logits, &x, &u, &v, &dy, &dz, &dsum}) tensor->random(seed++);
+    fill({&logits, &x, &u, &v, &dy, &dz, &dsum});
     const auto objective = [&] {
       loss.fill(0);
       EXPECT_EQ(graft_mixture_route_forward(c, logits, top_k, among_all, gates), GRAFT_OK);
@@ -147,12 +140,9 @@ TEST(Mixture, FiniteDifferences) {
 }
 
 TEST(Mixture, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, GRAFT_DTYPE_BF16}) {
     const Case s{dtype, 1030, 5, 4, 300, 2};
-    const Results expected = run(one, s, nullptr);
-    EXPECT_EQ(run(two, s, nullptr), expected);
-    EXPECT_EQ(run(four, s, nullptr), expected);
+    expect_same_bits([&](const Context& c) { return run(c, s, nullptr); });
   }
 }
 

@@ -142,8 +142,7 @@ Result run(const Context& c, const Case& s, const char* linear, const char* lora
   Tensor low(c, s.dtype, {s.t, r}), lora_dx(c, s.dtype, {s.t, s.k}), dropped_dx(c, s.dtype, {s.t, s.k});
   Tensor a(c, sums, {r, s.k}), b(c, sums, {s.n, r}), da(c, sums, {r, s.k}), db(c, sums, {s.n, r});
   Tensor matrix(c, f32, {s.n, s.k});
-  std::uint64_t seed = 1;
-  for (Tensor* t : {&x, &dy, &bias, &y, &dx, &lora_y, &lora_dx, &dropped_dx, &a, &b, &matrix}) t->random(seed++);
+  fill({&x, &dy, &bias, &y, &dx, &lora_y, &lora_dx, &dropped_dx, &a, &b, &matrix});
   const Weight w(c, Nf4{s.nested}, s.n, s.k);
   GRAFT_EXPECT_OK(graft_context_prefer(c, nullptr));
   GRAFT_EXPECT_OK(graft_nf4_quantize(c, matrix, w));
@@ -244,22 +243,17 @@ TEST(Nf4, FiniteDifferences) {
 }
 
 TEST(Nf4, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {f32, GRAFT_DTYPE_BF16})
     for (const Case& s :
-         {Case{dtype, 3, 128, 600, true}, Case{dtype, 33, 320, 600, true}, Case{dtype, 1100, 72, 300, true}}) {
-      const Result expected = run(one, s, nullptr, nullptr);
-      for (const Context* c : {&two, &four}) EXPECT_TRUE(expected == run(*c, s, nullptr, nullptr)) << s.text();
-    }
-  Tensor matrix(one, f32, {700, 300});
-  matrix.random(3);
-  std::vector<Parts> all;
-  for (const Context* c : {&one, &two, &four}) {
-    const Weight w(*c, Nf4{true}, 700, 300);
-    GRAFT_ASSERT_OK(graft_nf4_quantize(*c, matrix, w));
-    all.push_back(parts(*c, w));
-  }
-  EXPECT_TRUE(all[0] == all[1] && all[1] == all[2]);
+         {Case{dtype, 3, 128, 600, true}, Case{dtype, 33, 320, 600, true}, Case{dtype, 1100, 72, 300, true}})
+      expect_same_bits([&](const Context& c) { return run(c, s, nullptr, nullptr); }, s.text());
+  expect_same_bits([](const Context& c) {
+    Tensor matrix(c, f32, {700, 300});
+    matrix.random(3);
+    const Weight w(c, Nf4{true}, 700, 300);
+    GRAFT_EXPECT_OK(graft_nf4_quantize(c, matrix, w));
+    return parts(c, w);
+  });
 }
 
 TEST(Nf4, ZerosEmptyAndWrapped) {

@@ -48,7 +48,7 @@ TEST(Paca, ForwardIsTheFrozenLayerBitByBit) {
     Tensor y(c, dtype, {s.t, s.n});
     GRAFT_ASSERT_OK(graft_linear_forward(c, layer.x, layer.w, layer.bias, 0, y));
     EXPECT_EQ(layer.y.get(), y.get()) << s.text();
-    const std::vector<double> x = layer.x.get(), x_i = layer.x_i.get(), columns = columns_of(s.k, s.r);
+    const std::vector<double> x = layer.x.get(), x_i = layer.x_i.get(), columns = spread(s.k, s.r);
     for (std::int64_t t = 0; t < s.t; ++t)
       for (std::int64_t j = 0; j < s.r; ++j)
         ASSERT_EQ(x_i[t * s.r + j], x[t * s.k + static_cast<std::int64_t>(columns[j])]) << s.text();
@@ -64,16 +64,10 @@ TEST(Paca, GradientIsTheColumnsOfTheFullOne) {
       layer.dd.fill(0);
       layer.forward();
       layer.backward();
-      Tensor dw(c, kF32, {s.n, s.k}), dx(c, dtype, {s.t, s.k});
-      GRAFT_ASSERT_OK(graft_linear_backward(c, layer.dy, layer.x, layer.w, 0, dx, dw, nullptr));
+      Tensor dx(c, dtype, {s.t, s.k});
+      GRAFT_ASSERT_OK(graft_linear_backward(c, layer.dy, layer.x, layer.w, 0, dx, nullptr, nullptr));
       EXPECT_EQ(layer.dx.get(), dx.get()) << s.text();
-      const std::vector<double> full = dw.get(), columns = columns_of(s.k, r);
-      std::vector<double> expected;
-      for (std::int64_t n = 0; n < s.n; ++n)
-        for (double column : columns)
-          expected.push_back(Layer::kScale * full[n * s.k + static_cast<std::int64_t>(column)]);
-      expect_close(layer.dd.get(), expected, static_cast<double>(s.t) * 0x1p-23, s.text(),
-                   static_cast<double>(s.t) / 4);
+      expect_part_of_the_full_gradient(layer, Layer::kScale, s.text());
     }
 }
 
@@ -82,43 +76,18 @@ TEST(Paca, OnlyTheColumnsChangeAndComeBack) {
     const Context c;
     const Case s{dtype, 3, 40, 150, 4, false, false, 16};
     Layer layer(c, s);
-    const std::vector<double> before = layer.matrix.get(), columns = columns_of(s.k, s.r), d = layer.d.get();
-    layer.read();
-    layer.write();
-    const std::vector<double> after = layer.matrix.get();
-    std::vector<double> expected = before;
-    Tensor rounded(c, dtype, {1});
-    for (std::int64_t n = 0; n < s.n; ++n)
-      for (std::int64_t j = 0; j < s.r; ++j) {
-        double& element = expected[n * s.k + static_cast<std::int64_t>(columns[j])];
-        element = rounded
-                      .set({dtype == kF64 ? element + Layer::kScale * d[n * s.r + j]
-                                          : static_cast<float>(element) + 2.0f * static_cast<float>(d[n * s.r + j])})
-                      .get()[0];
-      }
-    EXPECT_EQ(after, expected) << s.text();
-    EXPECT_NE(after, before);
-    GRAFT_ASSERT_OK(graft_paca_write(c, nullptr, layer.original, layer.indices, 1, layer.w));
-    EXPECT_EQ(layer.matrix.get(), before) << s.text();
+    expect_only_these_move(layer, Layer::kScale, s.text());
   }
 }
 
 TEST(Paca, MicroBatchesAddUp) {
   const Context c;
-  const Case s{kF32, 64, 48, 80, 6};
-  Layer layer(c, s);
-  layer.dd.fill(0);
+  Layer layer(c, {kF32, 64, 48, 80, 6});
   layer.forward();
-  layer.backward();
-  const std::vector<double> whole = layer.dd.get();
-  layer.dd.fill(0);
-  for (std::int64_t first : {0, 20}) {
-    const std::int64_t rows = first == 0 ? 20 : 44;
-    const Tensor dy = layer.dy.view(first * s.n, {rows, s.n}, {s.n, 1}),
-                 x_i = layer.x_i.view(first * s.r, {rows, s.r}, {s.r, 1});
-    GRAFT_ASSERT_OK(graft_paca_backward(c, dy, x_i, layer.w, Layer::kScale, 0, nullptr, layer.dd, nullptr));
-  }
-  expect_close(layer.dd.get(), whole, 64 * 0x1p-23, "micro-batches", 16);
+  expect_micro_batches_add_up(layer, [&](std::int64_t first, std::int64_t rows) {
+    return graft_paca_backward(c, rows_of(layer.dy, first, rows), rows_of(layer.x_i, first, rows), layer.w,
+                               Layer::kScale, 0, nullptr, layer.dd, nullptr);
+  });
 }
 
 TEST(Paca, IsLoraWithSelectedColumns) {
@@ -127,7 +96,7 @@ TEST(Paca, IsLoraWithSelectedColumns) {
   Layer layer(c, s);
   Tensor a(c, kF32, {s.r, s.k}), low(c, kF32, {s.t, s.r}), lora(c, kF32, {s.t, s.n});
   std::vector<double> rows(static_cast<std::size_t>(s.r * s.k), 0.0);
-  const std::vector<double> columns = columns_of(s.k, s.r);
+  const std::vector<double> columns = spread(s.k, s.r);
   for (std::int64_t j = 0; j < s.r; ++j) rows[j * s.k + static_cast<std::int64_t>(columns[j])] = 1;
   a.set(rows);
   GRAFT_ASSERT_OK(
@@ -200,11 +169,9 @@ TEST(Paca, FiniteDifferences) {
 }
 
 TEST(Paca, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16}) {
     const Case s{dtype, 150, 600, 520, 9};
-    const auto a = all_of(one, s);
-    for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a) << s.text();
+    expect_same_bits([&](const Context& c) { return all_of(c, s); }, s.text());
   }
 }
 

@@ -7,8 +7,6 @@
 namespace graft::test {
 namespace {
 
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
 struct Case {
   graft_dtype dtype;
   std::int64_t rows, columns;
@@ -16,12 +14,11 @@ struct Case {
 };
 
 std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
-  const graft_dtype sums = s.dtype == kF64 ? kF64 : kF32;
+  const graft_dtype sums = sums_of(s.dtype);
   const std::int64_t pitch = s.pad == 0 ? 0 : s.columns + s.pad;
   Tensor x(c, s.dtype, {s.rows, s.columns}, pitch), y(c, s.dtype, {s.rows, s.columns}), vector(c, sums, {s.rows});
   Tensor dy(c, sums, {s.rows, s.columns}), dx(c, sums, {s.rows, s.columns}), ds(c, sums, {s.rows});
-  std::uint64_t seed = 1;
-  for (Tensor* tensor : {&x, &vector, &dy, &dx, &ds}) tensor->random(seed++);
+  fill({&x, &vector, &dy, &dx, &ds});
   GRAFT_EXPECT_OK(graft_row_scale_forward(c, x, vector, y));
   GRAFT_EXPECT_OK(graft_row_scale_backward(c, dy, x, vector, dx, ds));
   return {y.get(), dx.get(), ds.get()};
@@ -71,10 +68,8 @@ TEST(RowScale, FiniteDifferences) {
 }
 
 TEST(RowScale, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16}) {
-    const auto a = all_of(one, {dtype, 200, 77});
-    for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, {dtype, 200, 77}), a);
+    expect_same_bits([&](const Context& c) { return all_of(c, {dtype, 200, 77}); });
   }
 }
 

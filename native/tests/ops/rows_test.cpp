@@ -1,14 +1,9 @@
 // rows: the gradient is rows of the full one, other rows keep their bits, restoring, export to lora, fast against
 // reference, finite differences, threads, empty, bad arguments.
-#include "gradients.h"
-#include "tensors.h"
+#include "selected_weights.h"
 
 namespace graft::test {
 namespace {
-
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
-graft_dtype sums_of(graft_dtype dtype) { return dtype == kF64 ? kF64 : kF32; }
 
 struct Case {
   graft_dtype dtype = kF32;
@@ -21,38 +16,18 @@ struct Case {
   }
 };
 
-// r different rows, not in order.
-std::vector<double> rows_of(std::int64_t n, std::int64_t r) {
-  std::vector<double> all;
-  for (std::int64_t j = 0; j < r; ++j) all.push_back(static_cast<double>((r - 1 - j) * n / r));
-  return all;
-}
-
-struct Layer {
-  Layer(const Context& c, const Case& s)
-      : context(c),
-        x(c, s.dtype, {s.t, s.k}, s.pad == 0 ? 0 : s.k + s.pad),
-        dy(c, s.dtype, {s.t, s.n}, s.pad == 0 ? 0 : s.n + s.pad),
-        y(c, s.dtype, {s.t, s.n}),
-        dd(c, sums_of(s.dtype), {s.r, s.k}),
-        d(c, sums_of(s.dtype), {s.r, s.k}),
-        original(c, s.dtype, {s.r, s.k}),
-        indices(c, GRAFT_DTYPE_I32, {s.r}),
-        w(c, s.dtype, s.n, s.k, s.pad),
-        matrix(w.matrix()) {
-    indices.set(rows_of(s.n, s.r));
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &dy, &dd, &d, &matrix}) s.integers ? tensor->integers(seed++) : tensor->random(seed++);
+struct Layer : SelectedLayer {
+  Layer(const Context& c, const Case& s) : SelectedLayer(c, s.dtype, s.t, s.k, s.n, {s.r, s.k}, kI32, {s.r}, s.pad) {
+    const std::vector<double> rows = spread(s.n, s.r);
+    indices.set(rows);
+    for (double row : rows)
+      for (std::int64_t k = 0; k < s.k; ++k) places.push_back(static_cast<std::int64_t>(row) * s.k + k);
+    fill({&x, &dy, &dd, &d, &matrix}, s.integers);
   }
-  void forward() { GRAFT_EXPECT_OK(graft_linear_forward(context, x, w, nullptr, 0, y)); }
   void gradient() { GRAFT_EXPECT_OK(graft_rows_gradient(context, dy, x, indices, dd)); }
   void read() { GRAFT_EXPECT_OK(graft_rows_read(context, w, indices, original)); }
   void write() { GRAFT_EXPECT_OK(graft_rows_write(context, d, original, indices, w)); }
-
-  const Context& context;
-  Tensor x, dy, y, dd, d, original, indices;
-  const Weight w;
-  Tensor matrix;
+  graft_status restore() { return graft_rows_write(context, nullptr, original, indices, w); }
 };
 
 TEST(Rows, GradientIsTheRowsOfTheFullOne) {
@@ -63,14 +38,7 @@ TEST(Rows, GradientIsTheRowsOfTheFullOne) {
       Layer layer(c, s);
       layer.dd.fill(0);
       layer.gradient();
-      Tensor dw(c, kF32, {s.n, s.k});
-      GRAFT_ASSERT_OK(graft_linear_backward(c, layer.dy, layer.x, layer.w, 0, nullptr, dw, nullptr));
-      const std::vector<double> full = dw.get(), rows = rows_of(s.n, r);
-      std::vector<double> expected;
-      for (double row : rows)
-        for (std::int64_t k = 0; k < s.k; ++k) expected.push_back(full[static_cast<std::int64_t>(row) * s.k + k]);
-      expect_close(layer.dd.get(), expected, static_cast<double>(s.t) * 0x1p-23, s.text(),
-                   static_cast<double>(s.t) / 4);
+      expect_part_of_the_full_gradient(layer, 1, s.text());
     }
 }
 
@@ -80,25 +48,17 @@ TEST(Rows, OnlyTheRowsChangeAndComeBack) {
       const Context c(2, dtype == kF64 ? "reference" : prefer);
       const Case s{dtype, 3, 40, 150, 4, false, 16};
       Layer layer(c, s);
-      const std::vector<double> before = layer.matrix.get(), rows = rows_of(s.n, s.r), d = layer.d.get();
-      layer.read();
-      layer.write();
-      const std::vector<double> after = layer.matrix.get();
-      std::vector<double> expected = before;
-      Tensor rounded(c, dtype, {1});
-      for (std::int64_t j = 0; j < s.r; ++j)
-        for (std::int64_t k = 0; k < s.k; ++k) {
-          double& element = expected[static_cast<std::int64_t>(rows[j]) * s.k + k];
-          element = rounded
-                        .set({dtype == kF64 ? element + d[j * s.k + k]
-                                            : static_cast<float>(element) + static_cast<float>(d[j * s.k + k])})
-                        .get()[0];
-        }
-      EXPECT_EQ(after, expected) << s.text();
-      EXPECT_NE(after, before);
-      GRAFT_ASSERT_OK(graft_rows_write(c, nullptr, layer.original, layer.indices, layer.w));
-      EXPECT_EQ(layer.matrix.get(), before) << s.text();
+      expect_only_these_move(layer, 1, s.text());
     }
+}
+
+TEST(Rows, MicroBatchesAddUp) {
+  const Context c;
+  Layer layer(c, {kF32, 64, 48, 80, 6});
+  expect_micro_batches_add_up(layer, [&](std::int64_t first, std::int64_t rows) {
+    return graft_rows_gradient(c, rows_of(layer.dy, first, rows), rows_of(layer.x, first, rows), layer.indices,
+                               layer.dd);
+  });
 }
 
 TEST(Rows, AreLoraWithSelectedRows) {
@@ -107,22 +67,14 @@ TEST(Rows, AreLoraWithSelectedRows) {
   Layer layer(c, s);
   Tensor b(c, kF32, {s.n, s.r}), low(c, kF32, {s.t, s.r}), lora(c, kF32, {s.t, s.n});
   std::vector<double> columns(static_cast<std::size_t>(s.n * s.r), 0.0);
-  const std::vector<double> rows = rows_of(s.n, s.r);
+  const std::vector<double> rows = spread(s.n, s.r);
   for (std::int64_t j = 0; j < s.r; ++j) columns[static_cast<std::int64_t>(rows[j]) * s.r + j] = 1;
   b.set(columns);
   GRAFT_ASSERT_OK(graft_lora_forward(c, layer.x, layer.w, layer.d, b, 1, nullptr, 0, 0, 0, 0, lora, low));
   layer.read();
   layer.write();
-  layer.forward();
+  GRAFT_ASSERT_OK(graft_linear_forward(c, layer.x, layer.w, nullptr, 0, layer.y));
   expect_close(layer.y.get(), lora.get(), 1e-6, "lora", 8);
-}
-
-std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
-  Layer layer(c, s);
-  layer.gradient();
-  layer.read();
-  layer.write();
-  return {layer.dd.get(), layer.original.get(), layer.matrix.get()};
 }
 
 TEST(Rows, FastAgreesWithReference) {
@@ -132,36 +84,25 @@ TEST(Rows, FastAgreesWithReference) {
          {std::tuple{1, 1, 1, 1}, {2, 3, 5, 2}, {33, 48, 40, 17}, {70, 96, 257, 8}, {129, 300, 64, 64}})
       for (int pad : {0, 16}) {
         const Case s{dtype, t, k, n, r, false, pad};
-        const auto a = all_of(fast, s), b = all_of(reference, s);
+        const auto a = all_of(Layer(fast, s)), b = all_of(Layer(reference, s));
         expect_close(a[0], b[0], static_cast<double>(t) * 0x1p-23, s.text() + " dd", static_cast<double>(t) / 4);
         EXPECT_EQ(a[1], b[1]) << s.text();
         EXPECT_EQ(a[2], b[2]) << s.text();
         const Case exact{dtype, t, k, n, r, true, pad};
-        EXPECT_EQ(all_of(fast, exact), all_of(reference, exact)) << s.text();
+        EXPECT_EQ(all_of(Layer(fast, exact)), all_of(Layer(reference, exact))) << s.text();
       }
 }
 
 TEST(Rows, FiniteDifferences) {
   const Context c(1);
   Layer layer(c, {kF64, 4, 6, 5, 3});
-  layer.dd.fill(0);
-  layer.read();
-  const auto objective = [&] {
-    layer.write();
-    layer.forward();
-    return dot(layer.dy.get(), layer.y.get());
-  };
-  objective();
-  layer.gradient();
-  expect_gradient(layer.d, layer.dd.get(), objective, "dd");
+  expect_gradient_of_what_is_written(layer);
 }
 
 TEST(Rows, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16}) {
     const Case s{dtype, 150, 600, 520, 9};
-    const auto a = all_of(one, s);
-    for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a) << s.text();
+    expect_same_bits([&](const Context& c) { return all_of(Layer(c, s)); }, s.text());
   }
 }
 
@@ -170,8 +111,8 @@ TEST(Rows, Empty) {
     const Context c(2, prefer);
     const Case none{kF32, 0, 6, 4, 2};
     const Layer before(c, none);
-    EXPECT_EQ(all_of(c, none)[0], before.dd.get());
-    EXPECT_TRUE(all_of(c, {kBf16, 3, 6, 4, 0})[0].empty());
+    EXPECT_EQ(all_of(Layer(c, none))[0], before.dd.get());
+    EXPECT_TRUE(all_of(Layer(c, {kBf16, 3, 6, 4, 0}))[0].empty());
     Layer layer(c, {});
     layer.gradient();
     EXPECT_EQ(c.last_dispatch(), std::string("rows_gradient:cpu/") + prefer);

@@ -4,15 +4,10 @@
 #include <limits>
 
 #include "golden.h"
-#include "gradients.h"
-#include "tensors.h"
+#include "selected_weights.h"
 
 namespace graft::test {
 namespace {
-
-constexpr graft_dtype kF32 = GRAFT_DTYPE_F32, kF64 = GRAFT_DTYPE_F64, kBf16 = GRAFT_DTYPE_BF16;
-
-graft_dtype sums_of(graft_dtype dtype) { return dtype == kF64 ? kF64 : kF32; }
 
 struct Case {
   graft_dtype dtype = kF32;
@@ -48,31 +43,17 @@ std::vector<double> indices_of(const std::vector<std::int64_t>& entries, std::in
   return indices;
 }
 
-struct Layer {
+struct Layer : SelectedLayer {
   Layer(const Context& c, const Case& s)
-      : context(c),
-        entries(entries_of(s)),
-        x(c, s.dtype, {s.t, s.k}, s.pad == 0 ? 0 : s.k + s.pad),
-        dy(c, s.dtype, {s.t, s.n}, s.pad == 0 ? 0 : s.n + s.pad),
-        dd(c, sums_of(s.dtype), {s.count}),
-        d(c, sums_of(s.dtype), {s.count}),
-        original(c, s.dtype, {s.count}),
-        indices(c, s.ids, {2, s.count}, s.pad == 0 ? 0 : s.count + s.pad),
-        w(c, s.dtype, s.n, s.k, s.pad),
-        matrix(w.matrix()) {
-    indices.set(indices_of(entries, s.k));
-    std::uint64_t seed = 1;
-    for (Tensor* tensor : {&x, &dy, &dd, &d, &matrix}) s.integers ? tensor->integers(seed++) : tensor->random(seed++);
+      : SelectedLayer(c, s.dtype, s.t, s.k, s.n, {s.count}, s.ids, {2, s.count}, s.pad) {
+    places = entries_of(s);
+    indices.set(indices_of(places, s.k));
+    fill({&x, &dy, &dd, &d, &matrix}, s.integers);
   }
   void gradient() { GRAFT_EXPECT_OK(graft_sparse_gradient(context, dy, x, indices, dd)); }
   void read() { GRAFT_EXPECT_OK(graft_sparse_read(context, w, indices, original)); }
   void write() { GRAFT_EXPECT_OK(graft_sparse_write(context, d, original, indices, w)); }
-
-  const Context& context;
-  std::vector<std::int64_t> entries;
-  Tensor x, dy, dd, d, original, indices;
-  const Weight w;
-  Tensor matrix;
+  graft_status restore() { return graft_sparse_write(context, nullptr, original, indices, w); }
 };
 
 TEST(Sparse, GoldenFiles) {
@@ -120,13 +101,7 @@ TEST(Sparse, GradientIsTheEntriesOfTheFullOne) {
       Layer layer(c, s);
       layer.dd.fill(0);
       layer.gradient();
-      Tensor dw(c, kF32, {s.n, s.k});
-      GRAFT_ASSERT_OK(graft_linear_backward(c, layer.dy, layer.x, layer.w, 0, nullptr, dw, nullptr));
-      const std::vector<double> full = dw.get();
-      std::vector<double> expected;
-      for (std::int64_t at : layer.entries) expected.push_back(full[at]);
-      expect_close(layer.dd.get(), expected, static_cast<double>(s.t) * 0x1p-23, s.text(),
-                   static_cast<double>(s.t) / 4);
+      expect_part_of_the_full_gradient(layer, 1, s.text());
     }
 }
 
@@ -136,47 +111,17 @@ TEST(Sparse, OnlyTheEntriesChangeAndComeBack) {
       const Context c(2, dtype == kF64 ? "reference" : prefer);
       const Case s{dtype, 3, 40, 150, 333, GRAFT_DTYPE_I64, 16};
       Layer layer(c, s);
-      const std::vector<double> before = layer.matrix.get(), d = layer.d.get();
-      layer.read();
-      layer.write();
-      const std::vector<double> after = layer.matrix.get();
-      std::vector<double> expected = before;
-      Tensor rounded(c, dtype, {1});
-      for (std::size_t p = 0; p < layer.entries.size(); ++p) {
-        double& element = expected[layer.entries[p]];
-        element = rounded.set({dtype == kF64 ? element + d[p] : static_cast<float>(element) + static_cast<float>(d[p])})
-                      .get()[0];
-      }
-      EXPECT_EQ(after, expected) << s.text();
-      EXPECT_NE(after, before);
-      GRAFT_ASSERT_OK(graft_sparse_write(c, nullptr, layer.original, layer.indices, layer.w));
-      EXPECT_EQ(layer.matrix.get(), before) << s.text();
+      expect_only_these_move(layer, 1, s.text());
     }
 }
 
 TEST(Sparse, MicroBatchesAddUp) {
   const Context c;
-  const Case s{kF32, 64, 48, 80, 200};
-  Layer layer(c, s);
-  layer.dd.fill(0);
-  layer.gradient();
-  const std::vector<double> whole = layer.dd.get();
-  layer.dd.fill(0);
-  for (std::int64_t first : {0, 20}) {
-    const std::int64_t rows = first == 0 ? 20 : 44;
-    const Tensor dy = layer.dy.view(first * s.n, {rows, s.n}, {s.n, 1}),
-                 x = layer.x.view(first * s.k, {rows, s.k}, {s.k, 1});
-    GRAFT_ASSERT_OK(graft_sparse_gradient(c, dy, x, layer.indices, layer.dd));
-  }
-  expect_close(layer.dd.get(), whole, 64 * 0x1p-23, "micro-batches", 16);
-}
-
-std::vector<std::vector<double>> all_of(const Context& c, const Case& s) {
-  Layer layer(c, s);
-  layer.gradient();
-  layer.read();
-  layer.write();
-  return {layer.dd.get(), layer.original.get(), layer.matrix.get()};
+  Layer layer(c, {kF32, 64, 48, 80, 200});
+  expect_micro_batches_add_up(layer, [&](std::int64_t first, std::int64_t rows) {
+    return graft_sparse_gradient(c, rows_of(layer.dy, first, rows), rows_of(layer.x, first, rows), layer.indices,
+                                 layer.dd);
+  });
 }
 
 TEST(Sparse, FastAgreesWithReference) {
@@ -190,7 +135,7 @@ TEST(Sparse, FastAgreesWithReference) {
                                   {513, 31, 64, 1000}})
       for (graft_dtype ids : {GRAFT_DTYPE_I32, GRAFT_DTYPE_I64}) {
         const Case s{dtype, t, k, n, count, ids, ids == GRAFT_DTYPE_I64 ? 16 : 0};
-        const auto a = all_of(fast, s), b = all_of(reference, s);
+        const auto a = all_of(Layer(fast, s)), b = all_of(Layer(reference, s));
         expect_close(a[0], b[0], static_cast<double>(t) * 0x1p-23, s.text(), static_cast<double>(t) / 4);
         EXPECT_EQ(a[1], b[1]) << s.text();
         EXPECT_EQ(a[2], b[2]) << s.text();
@@ -201,33 +146,20 @@ TEST(Sparse, IntegersAreExact) {
   const Context fast(2, "fast"), reference(1, "reference");
   for (graft_dtype dtype : {kF32, kBf16}) {
     const Case s{dtype, 37, 31, 43, 400, GRAFT_DTYPE_I32, 0, true};
-    EXPECT_EQ(all_of(fast, s), all_of(reference, s)) << s.text();
+    EXPECT_EQ(all_of(Layer(fast, s)), all_of(Layer(reference, s))) << s.text();
   }
 }
 
 TEST(Sparse, FiniteDifferences) {
   const Context c(1);
-  const Case s{kF64, 4, 6, 5, 13};
-  Layer layer(c, s);
-  layer.dd.fill(0);
-  layer.read();
-  Tensor y(c, kF64, {s.t, s.n});
-  const auto objective = [&] {
-    layer.write();
-    GRAFT_EXPECT_OK(graft_linear_forward(c, layer.x, layer.w, nullptr, 0, y));
-    return dot(layer.dy.get(), y.get());
-  };
-  objective();
-  layer.gradient();
-  expect_gradient(layer.d, layer.dd.get(), objective, "dd");
+  Layer layer(c, {kF64, 4, 6, 5, 13});
+  expect_gradient_of_what_is_written(layer);
 }
 
 TEST(Sparse, SameBitsForAnyNumberOfThreads) {
-  const Context one(1), two(2), four(4);
   for (graft_dtype dtype : {kF32, kBf16}) {
     const Case s{dtype, 300, 600, 220, 20000};
-    const auto a = all_of(one, s);
-    for (const Context* c : {&two, &four}) EXPECT_EQ(all_of(*c, s), a) << s.text();
+    expect_same_bits([&](const Context& c) { return all_of(Layer(c, s)); }, s.text());
   }
 }
 
@@ -288,7 +220,7 @@ TEST(Sparse, SquaresAddUp) {
 TEST(Sparse, Empty) {
   for (const char* prefer : {"fast", "reference"}) {
     const Context c(2, prefer);
-    EXPECT_TRUE(all_of(c, {kF32, 4, 6, 4, 0})[0].empty());
+    EXPECT_TRUE(all_of(Layer(c, {kF32, 4, 6, 4, 0}))[0].empty());
     Layer layer(c, {kBf16, 0, 6, 4, 5});
     const std::vector<double> before = layer.dd.get();
     layer.gradient();
