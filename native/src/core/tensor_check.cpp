@@ -321,6 +321,15 @@ graft_tensor dense_matrix(const graft_weight& weight) {
   return matrix;
 }
 
+void check_merged(const char* name, const graft_weight* weight, const graft_tensor* merged) {
+  check_dense(name, weight);
+  check_tensor("merged", merged);
+  const graft_tensor matrix = dense_matrix(*weight);
+  check_same_shape("merged", *merged, name, matrix);
+  check_same_dtype("merged", *merged, name, matrix);
+  check_no_overlap("merged", merged, name, &matrix, true);
+}
+
 void check_finite(const char* name, double value) {
   if (!std::isfinite(value)) fail(GRAFT_INVALID_ARGUMENT, "%s is %g, must be finite", name, value);
 }

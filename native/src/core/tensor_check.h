@@ -74,6 +74,9 @@ const char* kind_name(graft_weight_kind kind);
 /** The W part [N, K] of a dense weight. */
 graft_tensor dense_matrix(const graft_weight& weight);
 
+/** `merged` is as the W part of a dense `weight`, of which it may be the memory. */
+void check_merged(const char* name, const graft_weight* weight, const graft_tensor* merged);
+
 void check_finite(const char* name, double value);
 
 }  // namespace graft::core

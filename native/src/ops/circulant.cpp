@@ -70,15 +70,11 @@ void CirculantBackward::check() const {
 void CirculantMerge::check() const {
   check_kernel(w, scale);
   check_dense("weight", weight);
-  check_tensor("merged", merged);
-  check_shape("merged", *merged, {outputs(*w), inputs(*w)});
   if (weight->n != outputs(*w) || weight->k != inputs(*w))
     fail(GRAFT_SHAPE_MISMATCH, "weight is [%lld, %lld], but %s makes [%lld, %lld]", static_cast<long long>(weight->n),
          static_cast<long long>(weight->k), describe("w", w).c_str(), static_cast<long long>(outputs(*w)),
          static_cast<long long>(inputs(*w)));
-  check_same_dtype("merged", *merged, "weight", weight->storage);
-  const graft_tensor matrix = dense_matrix(*weight);
-  check_no_overlap("merged", merged, "weight", &matrix, true);
+  check_merged("weight", weight, merged);
   check_no_overlap("merged", merged, "w", w);
 }
 

@@ -86,13 +86,8 @@ void FourierBackward::check() const {
 }
 
 void FourierMerge::check() const {
-  check_dense("w", w);
-  check_tensor("merged", merged);
-  check_shape("merged", *merged, {w->n, w->k});
-  check_same_dtype("merged", *merged, "w", w->storage);
+  check_merged("w", w, merged);
   check_spectrum(c, places, scale, w->n, w->k);
-  const graft_tensor matrix = dense_matrix(*w);
-  check_no_overlap("merged", merged, "w", &matrix, true);
   check_no_overlap("merged", merged, "c", c);
 }
 

@@ -57,12 +57,7 @@ void HiraBackward::check() const {
 
 void HiraMerge::check() const {
   check_factors(w, a, b);
-  check_dense("w", w);
-  check_tensor("merged", merged);
-  check_shape("merged", *merged, {w->n, w->k});
-  check_same_dtype("merged", *merged, "w", w->storage);
-  const graft_tensor matrix = dense_matrix(*w);
-  check_no_overlap("merged", merged, "w", &matrix, true);
+  check_merged("w", w, merged);
   check_no_overlap("merged", merged, "a", a);
   check_no_overlap("merged", merged, "b", b);
 }

@@ -97,11 +97,7 @@ void KroneckerMerge::check() const {
   if (w->n != d.n() || w->k != d.k())
     fail(GRAFT_SHAPE_MISMATCH, "w is [%lld, %lld], but the product is [%lld, %lld]", static_cast<long long>(w->n),
          static_cast<long long>(w->k), static_cast<long long>(d.n()), static_cast<long long>(d.k()));
-  check_tensor("merged", merged);
-  check_shape("merged", *merged, {w->n, w->k});
-  check_same_dtype("merged", *merged, "w", w->storage);
-  const graft_tensor matrix = dense_matrix(*w);
-  check_no_overlap("merged", merged, "w", &matrix, true);
+  check_merged("w", w, merged);
   check_apart("merged", merged, d);
 }
 

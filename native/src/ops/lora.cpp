@@ -103,12 +103,7 @@ void LoraBackward::check() const {
 
 void LoraMerge::check() const {
   check_adapter(w, a, b, scale);
-  check_dense("w", w);
-  check_tensor("merged", merged);
-  check_shape("merged", *merged, {w->n, w->k});
-  check_same_dtype("merged", *merged, "w", w->storage);
-  const graft_tensor matrix = dense_matrix(*w);
-  check_no_overlap("merged", merged, "w", &matrix, true);
+  check_merged("w", w, merged);
   check_no_overlap("merged", merged, "a", a);
   check_no_overlap("merged", merged, "b", b);
 }

@@ -4,9 +4,7 @@
 
 #include <vector>
 
-#include "core/context.h"
-#include "core/tensor_check.h"
-#include "cpu/reference/element.h"
+#include "cpu/reference/made_matrix.h"
 
 namespace graft::cpu::reference {
 namespace {
@@ -30,7 +28,7 @@ class Factors {
   }
 
   /** Row n of D. */
-  std::vector<C> row(std::int64_t n) const {
+  std::vector<C> operator()(std::int64_t n) const {
     std::vector<C> row(static_cast<std::size_t>(d_.k()), C{0});
     for (std::int64_t m = 0; m < d_.sums(); ++m) {
       const std::vector<C> second = w2(m, n % d_.high());
@@ -72,58 +70,28 @@ void add_row(const ops::KroneckerBackward& a, const Factors<C>& factors, std::in
 
 }  // namespace
 
-void run(core::Context&, const ops::KroneckerForward& a) {
+void run(core::Context& context, const ops::KroneckerForward& a) {
   visit_compute(a.x->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> x(*a.x), y(*a.y);
-    const Factors<C> factors(a.d);
-    for (std::int64_t n = 0; n < y.size(1); ++n) {
-      const std::vector<C> row = factors.row(n);
-      for (std::int64_t t = 0; t < x.size(0); ++t) {
-        C sum = 0;
-        for (std::int64_t k = 0; k < x.size(1); ++k) sum += x(t, k) * row[static_cast<std::size_t>(k)];
-        y.set(a.accumulate ? y(t, n) + sum : sum, t, n);
-      }
-    }
+    multiply_made(context, View<C>(*a.x), Factors<C>(a.d), a.accumulate, View<C>(*a.y));
   });
 }
 
-void run(core::Context&, const ops::KroneckerBackward& a) {
+void run(core::Context& context, const ops::KroneckerBackward& a) {
   visit_compute(a.dy->dtype, [&](auto compute) {
     using C = decltype(compute);
     const View<C> dy(*a.dy);
     const Factors<C> factors(a.d);
-    const std::int64_t rows = dy.size(0), columns = a.d.k();
-    std::vector<C> sums(static_cast<std::size_t>(a.dx == nullptr ? 0 : rows * columns), C{0});
-    for (std::int64_t n = 0; n < dy.size(1); ++n) {
-      if (a.dx != nullptr) {
-        const std::vector<C> row = factors.row(n);
-        for (std::int64_t i = 0; i < rows * columns; ++i)
-          sums[static_cast<std::size_t>(i)] += dy(i / columns, n) * row[static_cast<std::size_t>(i % columns)];
-      }
-      if (a.dw1 == nullptr && a.db == nullptr && a.da == nullptr) continue;
-      std::vector<C> dd(static_cast<std::size_t>(columns), C{0});
-      for (std::int64_t i = 0; i < rows * columns; ++i)
-        dd[static_cast<std::size_t>(i % columns)] += dy(i / columns, n) * View<C>(*a.x)(i / columns, i % columns);
-      add_row(a, factors, n, dd);
-    }
-    for (std::int64_t i = 0; a.dx != nullptr && i < rows * columns; ++i) {
-      const View<C> dx(*a.dx);
-      const C sum = sums[static_cast<std::size_t>(i)];
-      dx.set(a.accumulate ? dx(i / columns, i % columns) + sum : sum, i / columns, i % columns);
-    }
+    if (a.dx != nullptr) multiply_made_back(context, dy, factors, a.accumulate, View<C>(*a.dx));
+    if (a.dw1 == nullptr && a.db == nullptr && a.da == nullptr) return;
+    for (std::int64_t n = 0; n < dy.size(1); ++n) add_row(a, factors, n, gradient_row(dy, View<C>(*a.x), n));
   });
 }
 
 void run(core::Context& context, const ops::KroneckerMerge& a) {
   visit_compute(a.merged->dtype, [&](auto compute) {
     using C = decltype(compute);
-    const View<C> w(core::dense_matrix(*a.w)), merged(*a.merged);
-    const Factors<C> factors(a.d);
-    core::parallel_for(context, w.size(0), [&](std::int64_t n, int) {
-      const std::vector<C> row = factors.row(n);
-      for (std::int64_t k = 0; k < w.size(1); ++k) merged.set(w(n, k) + row[static_cast<std::size_t>(k)], n, k);
-    });
+    add_made(context, *a.w, Factors<C>(a.d), View<C>(*a.merged));
   });
 }
 
