@@ -50,6 +50,7 @@ public record Method(
             "eva",
             "adalora",
             "dylora",
+            "propetl",
             "sora",
             "vera",
             "miss",

@@ -193,7 +193,7 @@ public final class MethodOptions {
             names = "--kept-share",
             paramLabel = "P",
             description =
-                    "U-BitFit, S-BitFit, SparseAdapter: share of the biases, or of the adapter's numbers, that is not"
+                    "U-BitFit, S-BitFit, SparseAdapter, ProPETL: share of the biases, or of the adapter's numbers, that is not"
                             + " given up (default: ${DEFAULT-VALUE}).")
     double keptShare = 0.4;
 

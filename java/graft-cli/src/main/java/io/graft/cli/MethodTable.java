@@ -12,6 +12,7 @@ import io.graft.adapter.LnTuning;
 import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
 import io.graft.adapter.Miss;
+import io.graft.adapter.Propetl;
 import io.graft.adapter.QaLora;
 import io.graft.adapter.SketchTune;
 import io.graft.adapter.Sora;
@@ -141,6 +142,13 @@ final class MethodTable {
                     "LORA",
                     2e-3,
                     (options, seed) -> Sora.create(loraConfig(options, false), options.sparsity, seed),
+                    MethodTable::lora),
+            new Method(
+                    "propetl",
+                    "ProPETL",
+                    "LORA",
+                    2e-3,
+                    (options, seed) -> Propetl.create(loraConfig(options, false), options.keptShare, seed),
                     MethodTable::lora),
             new Method(
                     "vera",

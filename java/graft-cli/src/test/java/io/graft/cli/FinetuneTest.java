@@ -91,6 +91,7 @@ class FinetuneTest {
                 "ssf",
                 "dylora",
                 "sora",
+                "propetl",
                 "bitfit",
                 "u-bitfit",
                 "s-bitfit",

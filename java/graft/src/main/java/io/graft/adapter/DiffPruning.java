@@ -3,6 +3,7 @@ package io.graft.adapter;
 import io.graft.io.PeftShiraConfig;
 import io.graft.nn.Attachment;
 import io.graft.nn.GatedDifference;
+import io.graft.nn.LargestEntries;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.ops.HardConcrete;

@@ -2,6 +2,7 @@ package io.graft.adapter;
 
 import io.graft.io.PeftLoraConfig;
 import io.graft.nn.Adaptable;
+import io.graft.nn.LargestEntries;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;

@@ -12,6 +12,7 @@ import io.graft.io.PeftLoraConfig;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
+import io.graft.nn.LargestEntries;
 import io.graft.nn.LowRank;
 import io.graft.nn.Projection;
 import io.graft.nn.SparseEntries;

@@ -1,4 +1,4 @@
-package io.graft.adapter;
+package io.graft.nn;
 
 import io.graft.tensor.DType;
 import io.graft.tensor.Tensor;
@@ -10,7 +10,7 @@ import java.util.List;
  * The entries of largest magnitude of several matrices together, by counting the upper and then the lower half of their bits:
  * nothing is sorted or copied. Without their signs floats and their bits have one order.
  */
-final class LargestEntries {
+public final class LargestEntries {
     private static final int HALF = 1 << 16;
     private static final int BLOCK = 1 << 14;
 
@@ -28,7 +28,7 @@ final class LargestEntries {
      * @param scores fp32, contiguous
      * @param count how many entries, of equal ones the first
      */
-    static LargestEntries of(List<Tensor> scores, long count) {
+    public static LargestEntries of(List<Tensor> scores, long count) {
         long[] upper = new long[HALF];
         scores.forEach(score -> each(score, bits -> upper[bits >>> 16]++));
         long[] left = {count};
@@ -74,8 +74,13 @@ final class LargestEntries {
         }
     }
 
+    /** The magnitude of the smallest chosen entry. */
+    public float least() {
+        return Float.intBitsToFloat(least);
+    }
+
     /** The chosen entries of one of the matrices, {@code row · columns + column} in ascending order. */
-    long[] of(int index) {
+    public long[] of(int index) {
         long[] chosen = new long[1024];
         int[] count = {0};
         long[] at = {0};
