@@ -30,6 +30,12 @@ final class EvalCommand extends GraftCommand {
     @Mixin
     TextOptions text;
 
+    @Option(
+            names = "--adapter-drop",
+            paramLabel = "N",
+            description = "AdapterDrop: without the adapter of the lowest N blocks (default: 0).")
+    int adapterDrop;
+
     @Override
     int execute() {
         text.check(this);
@@ -42,6 +48,7 @@ final class EvalCommand extends GraftCommand {
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = model.open(context, adapter, false)) {
+            opened.llama().leaveOutAdapters(adapterDrop);
             List<Batch> batches = text.batches(text.examples(tokenizer), Integer.MAX_VALUE);
             Evaluation result = Evaluation.of(out(), opened.llama(), batches);
             out().say(

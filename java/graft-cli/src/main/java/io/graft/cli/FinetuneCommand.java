@@ -85,6 +85,12 @@ final class FinetuneCommand extends GraftCommand {
     @Mixin
     OptimizerOptions optimizer;
 
+    @Option(
+            names = "--adapter-drop",
+            paramLabel = "N",
+            description = "AdapterDrop: each step leaves the adapters of the lowest 0 to N blocks out (default: 0).")
+    int adapterDrop;
+
     @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
 
@@ -181,6 +187,7 @@ final class FinetuneCommand extends GraftCommand {
         notNegative("--gate-penalty", methodOptions.gatePenalty);
         notNegative("--sparsity", methodOptions.sparsity);
         notNegative("--reselect-every", methodOptions.reselectEvery);
+        notNegative("--adapter-drop", adapterDrop);
         notNegative("--warmup", warmup);
         optimizer.check(this, rate);
         notNegative("--save-every", saveEvery);
@@ -245,7 +252,8 @@ final class FinetuneCommand extends GraftCommand {
             case LINEAR -> Schedule.linear(peak, falling);
             case COSINE -> Schedule.cosine(peak, falling);
         };
-        return new Trainer.Options(total, accumulate, after.withWarmup(rising), optimizer.settings(seed), seed);
+        return new Trainer.Options(
+                total, accumulate, after.withWarmup(rising), optimizer.settings(seed), seed, adapterDrop);
     }
 
     private RunSettings settings(Method method) {
@@ -293,6 +301,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--steps", steps)
                 .with("--batch", text.batch)
                 .with("--length", text.length)
+                .with("--adapter-drop", adapterDrop)
                 .with("--accumulate", accumulate)
                 .with("--lr", rate)
                 .with("--schedule", schedule)

@@ -44,6 +44,12 @@ final class GenerateCommand extends GraftCommand {
     @Option(names = "--seed", paramLabel = "N", description = "Same seed, same text (default: 0).")
     long seed;
 
+    @Option(
+            names = "--adapter-drop",
+            paramLabel = "N",
+            description = "AdapterDrop: without the adapter of the lowest N blocks (default: 0).")
+    int adapterDrop;
+
     @Override
     int execute() {
         positive("--max-tokens", maxTokens);
@@ -59,6 +65,7 @@ final class GenerateCommand extends GraftCommand {
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = open(context)) {
+            opened.llama().leaveOutAdapters(adapterDrop);
             for (int i = 0; i < prompts.size(); i++) {
                 String adapter = adapters.size() > 1 ? adapters.get(i).toString() : null;
                 generate(tokenizer, opened, prompts.get(i), adapter);

@@ -399,6 +399,44 @@ class FinetuneTest {
     }
 
     @Test
+    void blocksGoWithoutTheirAdapters() {
+        Path out = folder.resolve("drop");
+        Cli run = finetune(out, "--adapter-drop", 1, "--steps", 30, "--eval-data", text, "--json");
+        assertThat(run.err()).isEmpty();
+        double whole = run.events("eval").get(1).get("loss").asDouble();
+        double[] without = new double[3];
+        for (int n = 0; n < 3; n++) {
+            Cli evaluated = Cli.run(with(
+                    List.of("--adapter", out, "--adapter-drop", n),
+                    "eval",
+                    "--model",
+                    MODEL,
+                    "--data",
+                    text,
+                    "--length",
+                    32,
+                    "--batch",
+                    2,
+                    "--json"));
+            without[n] = evaluated.events("eval").get(0).get("loss").asDouble();
+        }
+        assertThat(without[0]).isEqualTo(whole);
+        assertThat(without[1]).isBetween(whole, without[2] - 0.1);
+        assertThat(without[2]).isEqualTo(run.events("eval").get(0).get("loss").asDouble());
+        Object[] prompt = {"--model", MODEL, "--adapter", out, "--prompt", "assert", "--max-tokens", 2};
+        assertThat(Cli.run(with(List.of("--adapter-drop", 1), with(List.of(prompt), "generate")))
+                        .status())
+                .isZero();
+        assertThat(Cli.run(with(List.of("--adapter-drop", 3), with(List.of(prompt), "generate")))
+                        .err())
+                .contains("leaveOutAdapters: 3 blocks, the model has 2");
+        assertThat(finetune(out, "--steps", 30, "--resume").err()).contains("--adapter-drop 1, not 0");
+        assertThat(finetune(folder.resolve("paca"), "--method", "paca", "--adapter-drop", 1, "--steps", 1)
+                        .err())
+                .contains("holds what its adapter does");
+    }
+
+    @Test
     void dyloraIsSavedAtSeveralRanks() {
         Path out = folder.resolve("ranks");
         Cli run = finetune(out, "--method", "dylora", "--rank", 4, "--save-ranks", "1,2", "--steps", 3);

@@ -136,6 +136,11 @@ public interface Adapter {
     /** To be called after trained parameters changed. */
     void changed();
 
+    /** Whether the base stays as it is beside what is attached to projections; not where it gives something up or takes it in. */
+    default boolean removable() {
+        return true;
+    }
+
     /** Whether weights can hold what the adapter does, so that {@link #merge} succeeds over a dense base. */
     default boolean mergeable() {
         return true;

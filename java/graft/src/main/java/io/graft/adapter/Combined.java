@@ -195,6 +195,11 @@ public final class Combined implements Adapter {
     }
 
     @Override
+    public boolean removable() {
+        return parts.values().stream().allMatch(Adapter::removable);
+    }
+
+    @Override
     public boolean mergeable() {
         return parts.values().stream().allMatch(Adapter::mergeable);
     }

@@ -169,18 +169,22 @@ public final class Lora extends PeftAdapter {
         return start.kind() == LoraStart.ACTIVATIONS ? (int) Math.round(spread * rank) : rank;
     }
 
+    @Override
+    public boolean removable() {
+        return !start.movedBase() && period == 0;
+    }
+
     /** Whether all that it does is add BA to projections, so that it can be one of several on a model. */
     boolean movesNothingElse() {
         return !config.weightDecomposed()
-                && !start.movedBase()
-                && period == 0
+                && removable()
                 && config.modulesToSave().isEmpty();
     }
 
     /** why not DoRA: the norms of W's rows are read from a dense weight. */
     @Override
     boolean servesCodes(String module) {
-        return !config.weightDecomposed() && !start.movedBase() && period == 0;
+        return !config.weightDecomposed() && removable();
     }
 
     @Override

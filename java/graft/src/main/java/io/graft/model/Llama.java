@@ -13,8 +13,6 @@ import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
 import io.graft.nn.SideNetwork;
-import io.graft.ops.Linear;
-import io.graft.ops.LinearCrossEntropy;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
@@ -70,7 +68,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     private final Prompt prompt;
     private final Prefix prefix;
     private final SideNetwork side;
-    private final Workspaces workspaces;
+    private final Passes passes;
 
     private Llama(Scope scope, LlamaConfig config, DType dtype, Options options, LlamaLayers layers) {
         this.scope = scope;
@@ -78,7 +76,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         this.dtype = dtype;
         this.options = options;
         this.layers = layers;
-        this.workspaces = new Workspaces(this, options.gradientCheckpointing());
+        this.passes = new Passes(this, layers, options.gradientCheckpointing());
         if (options.adapter() != null) {
             options.adapter().attach(this);
         }
@@ -122,21 +120,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Mean loss over the targets of a batch, without gradients and without dropout. */
     public float loss(Batch batch) {
-        Workspace work = inference(batch);
-        forward(work, batch);
-        LinearCrossEntropy.forward(
-                context(),
-                work.hidden,
-                layers.head(),
-                labels(work, batch),
-                Batch.IGNORED,
-                0,
-                1,
-                work.loss,
-                null,
-                null,
-                null);
-        return (float) work.lossValue();
+        return passes.loss(batch);
     }
 
     /** {@link #lossAndGradients(Batch, double, long, long)} for a batch on its own: the mean over its targets. */
@@ -157,53 +141,12 @@ public final class Llama implements Adaptable, AutoCloseable {
             throw new IllegalStateException("lossAndGradients: nothing is trained; "
                     + (early ? "Llama.calibrate comes first" : "load the model with an adapter"));
         }
-        Workspace work = workspaces.training(batch.batch(), batch.length());
-        work.pass.training(normalizer > 0 ? targets(batch) / normalizer : 1, dropoutSeed, dropoutOffset);
-        forward(work, batch);
-        boolean below = work.stack.wantsGradient();
-        boolean beside = side != null && side.trainable();
-        boolean wantHidden = below || beside || layers.norm().weight().trainable();
-        LinearCrossEntropy.forward(
-                context(),
-                work.hidden,
-                layers.head(),
-                labels(work, batch),
-                Batch.IGNORED,
-                normalizer,
-                1,
-                work.loss,
-                null,
-                wantHidden ? work.dhidden : null,
-                layers.headParameter().gradient());
-        if (wantHidden) {
-            layers.norm()
-                    .backward(
-                            work.pass,
-                            work.dhidden,
-                            work.stack.output(),
-                            work.rstd,
-                            false,
-                            below || beside ? work.stack.gradient() : null);
-        }
-        if (beside) {
-            work.sideBackward();
-        }
-        if (below) {
-            work.stack.backward(work.pass);
-            work.embedBackward(layers.embedding());
-        }
-        return (float) work.lossValue();
+        return passes.lossAndGradients(batch, normalizer, dropoutSeed, dropoutOffset);
     }
 
     /** The loss of the last {@link #lossAndGradients(Batch)}, not rounded to float. */
     double lastLoss() {
-        return workspaces.training().lossValue();
-    }
-
-    private Workspace inference(Batch batch) {
-        Workspace work = workspaces.inference(batch.batch(), batch.length());
-        work.pass.evaluating();
-        return work;
+        return passes.lastLoss();
     }
 
     /** Number of predictions of a batch that count in the loss: with virtual tokens also those of the rows' first. */
@@ -222,9 +165,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Logits [batch · (virtual tokens + length), vocabulary]: a buffer of the model, good until its next use. */
     public Tensor logitsTensor(Batch batch) {
-        Workspace work = inference(batch);
-        forward(work, batch);
-        return logits(work);
+        return passes.logits(batch);
     }
 
     /**
@@ -232,35 +173,7 @@ public final class Llama implements Adaptable, AutoCloseable {
      * {@code lm_head}, each a matrix [batch · length, width] that is good only inside the call.
      */
     public void trace(Batch batch, BiConsumer<String, Tensor> stage) {
-        Workspace work = inference(batch);
-        embed(work, batch);
-        stage.accept("model.embed_tokens", work.stack.input());
-        work.run(null, null, (block, output) -> stage.accept("model.layers." + block, output));
-        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
-        stage.accept("model.norm", work.hidden);
-        stage.accept("lm_head", logits(work));
-    }
-
-    private Tensor logits(Workspace work) {
-        Tensor logits = work.logits(layers.head().n());
-        Linear.forward(context(), work.hidden, layers.head(), null, false, logits);
-        return logits;
-    }
-
-    private void embed(Workspace work, Batch batch) {
-        work.choose(batch);
-        work.embed(layers.embedding(), batch.ids(), batch.lengths());
-    }
-
-    private void forward(Workspace work, Batch batch) {
-        embed(work, batch);
-        work.run(null, null, null);
-        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
-    }
-
-    private Tensor labels(Workspace work, Batch batch) {
-        work.fillLabels(batch);
-        return work.labels;
+        passes.trace(batch, stage);
     }
 
     /** Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one. */
@@ -300,7 +213,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Frees all activations; the next pass makes them again. */
     public void release() {
-        workspaces.release();
+        passes.release();
     }
 
     /**
@@ -330,6 +243,20 @@ public final class Llama implements Adaptable, AutoCloseable {
             calibrating = false;
             release();
         }
+    }
+
+    /**
+     * Lets all passes run the lowest blocks without what is attached to their projections (AdapterDrop, arXiv 2010.11918); 0
+     * for no block. Virtual tokens, norms and whole parameters stay.
+     *
+     * @throws IllegalStateException if a weight holds what its adapter does; the blocks below it are left out then
+     */
+    public void leaveOutAdapters(int lowest) {
+        if (lowest > 0 && adapter() != null && !adapter().removable()) {
+            throw new IllegalStateException("leaveOutAdapters: the weights have given up what "
+                    + adapter().getClass().getSimpleName() + " started from, or taken it in");
+        }
+        layers.leaveOutAdapters(lowest);
     }
 
     /** Sets the gradients of all trained parameters to zero. */

@@ -52,6 +52,7 @@ final class LlamaLayers {
     private final Parameter headParameter;
     private final Tensor inverseFrequencies;
     private final List<Slot> slots = new ArrayList<>();
+    private int leftOut;
 
     /** A tensor of the checkpoint: a parameter in memory, or a projection that is quantised when it is filled. */
     private record Slot(Parameter parameter, Projection quantized) {
@@ -275,6 +276,21 @@ final class LlamaLayers {
 
     Block[] blocks() {
         return blocks;
+    }
+
+    /** Lets the lowest blocks run without what is attached to their projections. */
+    void leaveOutAdapters(int lowest) {
+        if (lowest < 0 || lowest > blocks.length) {
+            throw new IllegalArgumentException(
+                    "leaveOutAdapters: " + lowest + " blocks, the model has " + blocks.length);
+        }
+        for (int i = leftOut; i < lowest; i++) {
+            blocks[i].leaveOut(true);
+            leftOut = i + 1;
+        }
+        for (; leftOut > lowest; leftOut--) {
+            blocks[leftOut - 1].leaveOut(false);
+        }
     }
 
     RmsNormLayer norm() {

@@ -22,6 +22,11 @@ public interface Attachment {
     /** Brings the weight in line with the parameters: call after each change of them. */
     void write(Weight weight);
 
+    /** Whether the layer without it is the base's; not where it trains W, or the tables of its codes, in place. */
+    default boolean removable() {
+        return true;
+    }
+
     /** Makes the change part of W. */
     void merge(Weight weight);
 }

@@ -8,6 +8,7 @@ import java.util.List;
 public final class Block {
     private final AttentionBlock attention;
     private final Mlp mlp;
+    private boolean leftOut;
 
     /** @param path module path of the block, e.g. {@code model.layers.0} */
     public Block(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
@@ -26,6 +27,32 @@ public final class Block {
     /** The seven linear layers, in the order of the forward pass. */
     public List<Projection> projections() {
         return List.of(attention.q(), attention.k(), attention.v(), attention.o(), mlp.gate(), mlp.up(), mlp.down());
+    }
+
+    /**
+     * Whether passes run the block without what is attached to its projections.
+     *
+     * @throws IllegalStateException if the weight of one holds what is attached; nothing changes then
+     */
+    public void leaveOut(boolean on) {
+        for (Projection projection : projections()) {
+            if (on && !projection.removable()) {
+                throw new IllegalStateException(
+                        "Block.leaveOut: the weight of " + projection.module() + " holds what its adapter does");
+            }
+        }
+        projections().forEach(projection -> projection.leaveOut(on));
+        leftOut = on;
+    }
+
+    /** Whether nothing in it learns now. */
+    boolean idle() {
+        return leftOut
+                && attention.gated() == null
+                && !attention.norm().weight().trainable()
+                && !mlp.norm().weight().trainable()
+                && projections().stream()
+                        .noneMatch(p -> p.parameter() != null && p.parameter().trainable());
     }
 
     public boolean trainable() {

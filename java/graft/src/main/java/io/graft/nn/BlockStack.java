@@ -37,6 +37,7 @@ public final class BlockStack {
     private final Scratch scratch;
     private final Tensor gradient;
     private final int lowestTrained;
+    private final boolean blocksOnly;
 
     /**
      * @param embeddingsTrained whether the gradient is wanted down to the first block's input
@@ -62,6 +63,7 @@ public final class BlockStack {
         }
         boolean training = mode != Mode.INFERENCE;
         boolean prefixTrained = prefix != null && prefix.trainable();
+        blocksOnly = !embeddingsTrained && !prefixTrained;
         lowestTrained = embeddingsTrained ? -1 : prefixTrained ? 0 : lowestTrained(blocks);
         long rows = (long) batch * length;
         this.blocks = blocks;
@@ -226,10 +228,20 @@ public final class BlockStack {
         backward(pass, null);
     }
 
+    /** How far down this pass goes: not below blocks whose adapters are left out, unless something before them learns. */
+    private int lowestLearning() {
+        int lowest = lowestTrained;
+        while (blocksOnly && lowest < blocks.length && blocks[lowest].idle()) {
+            lowest++;
+        }
+        return lowest;
+    }
+
     /** observer: sees the gradient of each block's input, and may change it before the block below does; or null. */
     void backward(Pass pass, Observer observer) {
-        for (int i = blocks.length - 1; i >= Math.max(lowestTrained, 0); i--) {
-            boolean wantInput = i > lowestTrained;
+        int lowest = lowestLearning();
+        for (int i = blocks.length - 1; i >= Math.max(lowest, 0); i--) {
+            boolean wantInput = i > lowest;
             Prefix.Tape prefix = prefix(i);
             boolean wantMiddle =
                     wantInput || blocks[i].attention().trainable() || (prefix != null && prefix.trainable());

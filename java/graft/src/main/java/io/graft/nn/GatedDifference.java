@@ -165,6 +165,11 @@ public final class GatedDifference implements Attachment {
     }
 
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return trainable();
     }

@@ -80,6 +80,11 @@ public final class IntrinsicWeight implements Attachment {
     }
 
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return trainable();
     }

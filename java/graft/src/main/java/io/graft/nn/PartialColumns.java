@@ -120,6 +120,11 @@ public final class PartialColumns implements TrainedColumns {
 
     /** why not only while measuring: whether inputs are kept is asked once, when buffers are made. */
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return measure != null;
     }

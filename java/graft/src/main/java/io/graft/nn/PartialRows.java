@@ -40,6 +40,11 @@ public record PartialRows(Parameter delta, Tensor indices, Tensor original) impl
     }
 
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return trainable();
     }

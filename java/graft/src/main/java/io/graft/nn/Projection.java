@@ -19,6 +19,7 @@ public final class Projection {
     private final Parameter parameter;
     private final Tensor table;
     private Attachment attachment;
+    private boolean leftOut;
 
     /** Makes the projection of a module; knows the border that its adapter wants. */
     @FunctionalInterface
@@ -71,7 +72,7 @@ public final class Projection {
 
     /** y = layer(x), or y += layer(x). kept holds what the attachment's backward needs; null in inference. */
     public void forward(Pass pass, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
-        if (attachment == null) {
+        if (attachment == null || leftOut) {
             Linear.forward(pass.context(), x, weight, null, accumulate, y);
         } else {
             attachment.forward(pass, weight, x, accumulate, y, kept);
@@ -81,11 +82,20 @@ public final class Projection {
     /** dx = gradient of x (added to when accumulate), null where not wanted; parameter gradients are added to. */
     public void backward(Pass pass, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
         Tensor dw = parameter == null ? null : parameter.gradient();
-        if (attachment != null) {
+        if (attachment != null && !leftOut) {
             attachment.backward(pass, weight, dy, x, kept, accumulate, dx);
         } else if (dx != null || dw != null) {
             Linear.backward(pass.context(), dy, x, weight, accumulate, dx, dw, null);
         }
+    }
+
+    boolean removable() {
+        return attachment == null || attachment.removable();
+    }
+
+    /** Whether passes run the layer as it is in the base, without its attachment, which stays. */
+    void leaveOut(boolean on) {
+        leftOut = on;
     }
 
     /** Lets an adapter's part change the layer; call {@link #write()} after each change of its parameters. */

@@ -71,6 +71,11 @@ public final class ScaledTable implements Attachment {
     }
 
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return scales.trainable();
     }

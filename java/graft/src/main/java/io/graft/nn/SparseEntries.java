@@ -122,6 +122,11 @@ public final class SparseEntries implements Attachment {
     }
 
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return trainable();
     }

@@ -38,6 +38,11 @@ public record TrainedTable(Parameter table) implements Attachment {
     }
 
     @Override
+    public boolean removable() {
+        return false;
+    }
+
+    @Override
     public boolean readsInput() {
         return table.trainable();
     }

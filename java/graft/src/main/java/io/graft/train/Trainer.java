@@ -8,6 +8,7 @@ import io.graft.nn.Parameter;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.function.Function;
 
 /**
@@ -20,13 +21,25 @@ public final class Trainer implements AutoCloseable {
      * @param steps optimiser steps until {@link #run()} ends
      * @param accumulation batches for each optimiser step
      * @param dropoutSeed seed of the dropout masks
+     * @param adapterDrop each step leaves the adapters of the lowest 0 to so many blocks out, as many as it draws (AdapterDrop,
+     *     arXiv 2010.11918, section 3); 0: none
      */
     public record Options(
-            long steps, int accumulation, Schedule schedule, OptimiserSettings optimiser, long dropoutSeed) {
+            long steps,
+            int accumulation,
+            Schedule schedule,
+            OptimiserSettings optimiser,
+            long dropoutSeed,
+            int adapterDrop) {
         public Options {
-            if (steps < 0 || accumulation < 1) {
-                throw new IllegalArgumentException("Trainer: " + steps + " steps, accumulation " + accumulation);
+            if (steps < 0 || accumulation < 1 || adapterDrop < 0) {
+                throw new IllegalArgumentException("Trainer: " + steps + " steps, accumulation " + accumulation
+                        + ", adapters of " + adapterDrop + " blocks left out");
             }
+        }
+
+        public Options(long steps, int accumulation, Schedule schedule, OptimiserSettings optimiser, long dropoutSeed) {
+            this(steps, accumulation, schedule, optimiser, dropoutSeed, 0);
         }
 
         public static Options of(long steps, double rate) {
@@ -34,19 +47,23 @@ public final class Trainer implements AutoCloseable {
         }
 
         public Options withAccumulation(int batches) {
-            return new Options(steps, batches, schedule, optimiser, dropoutSeed);
+            return new Options(steps, batches, schedule, optimiser, dropoutSeed, adapterDrop);
         }
 
         public Options withSchedule(Schedule value) {
-            return new Options(steps, accumulation, value, optimiser, dropoutSeed);
+            return new Options(steps, accumulation, value, optimiser, dropoutSeed, adapterDrop);
         }
 
         public Options withOptimiser(OptimiserSettings value) {
-            return new Options(steps, accumulation, schedule, value, dropoutSeed);
+            return new Options(steps, accumulation, schedule, value, dropoutSeed, adapterDrop);
         }
 
         public Options withDropoutSeed(long value) {
-            return new Options(steps, accumulation, schedule, optimiser, value);
+            return new Options(steps, accumulation, schedule, optimiser, value, adapterDrop);
+        }
+
+        public Options withAdapterDrop(int blocks) {
+            return new Options(steps, accumulation, schedule, optimiser, dropoutSeed, blocks);
         }
     }
 
@@ -94,6 +111,11 @@ public final class Trainer implements AutoCloseable {
         this.batches = new Batch[options.accumulation()];
         for (int i = 0; i < batches.length; i++) {
             batches[i] = new Batch();
+        }
+        try {
+            model.leaveOutAdapters(options.adapterDrop());
+        } finally {
+            model.leaveOutAdapters(0);
         }
         plan(options.steps());
     }
@@ -158,16 +180,19 @@ public final class Trainer implements AutoCloseable {
         @Override
         public float loss() {
             model.parametersChanged();
+            model.leaveOutAdapters(drawnBlocks());
             float loss = 0;
             for (Batch batch : batches) {
                 loss += targets == 0 ? 0 : model.loss(batch) * model.targets(batch) / targets;
             }
+            model.leaveOutAdapters(0);
             return loss;
         }
 
         @Override
         public float lossAndGradients() {
             model.zeroGradients();
+            model.leaveOutAdapters(drawnBlocks());
             float loss = 0;
             for (int i = 0; i < batches.length; i++) {
                 long counter = optimiser.steps() * batches.length + i;
@@ -175,7 +200,18 @@ public final class Trainer implements AutoCloseable {
                 loss += model.lossAndGradients(
                         batches[i], targets, options.dropoutSeed(), counter << DROPOUT_COUNTERS_PER_BATCH);
             }
+            model.leaveOutAdapters(0);
             return loss + (float) model.adapter().regularise();
+        }
+
+        /** why by itself: a resume needs no more than the step. */
+        private int drawnBlocks() {
+            if (options.adapterDrop() == 0) {
+                return 0;
+            }
+            SplittableRandom random =
+                    new SplittableRandom(options.dropoutSeed() * 0x9E3779B97F4A7C15L + optimiser.steps());
+            return random.nextInt(options.adapterDrop() + 1);
         }
     }
 

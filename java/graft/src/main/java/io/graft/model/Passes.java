@@ -1,0 +1,118 @@
+package io.graft.model;
+
+import io.graft.nn.SideNetwork;
+import io.graft.ops.Linear;
+import io.graft.ops.LinearCrossEntropy;
+import io.graft.tensor.Tensor;
+import java.util.function.BiConsumer;
+
+/** The passes of a model over whole batches, forward to logits or the loss and backward, each in the buffers that fit its batch. */
+final class Passes {
+    private final Llama model;
+    private final LlamaLayers layers;
+    private final Workspaces workspaces;
+
+    Passes(Llama model, LlamaLayers layers, boolean gradientCheckpointing) {
+        this.model = model;
+        this.layers = layers;
+        this.workspaces = new Workspaces(model, gradientCheckpointing);
+    }
+
+    float loss(Batch batch) {
+        Workspace work = inference(batch);
+        forward(work, batch);
+        loss(work, batch, 0, null, null);
+        return (float) work.lossValue();
+    }
+
+    /** See {@link Llama#lossAndGradients(Batch, double, long, long)}. */
+    float lossAndGradients(Batch batch, double normalizer, long dropoutSeed, long dropoutOffset) {
+        Workspace work = workspaces.training(batch.batch(), batch.length());
+        work.pass.training(normalizer > 0 ? model.targets(batch) / normalizer : 1, dropoutSeed, dropoutOffset);
+        forward(work, batch);
+        SideNetwork side = model.side();
+        boolean below = work.stack.wantsGradient();
+        boolean beside = side != null && side.trainable();
+        boolean wantHidden = below || beside || layers.norm().weight().trainable();
+        Tensor dhead = layers.headParameter().gradient();
+        loss(work, batch, normalizer, wantHidden ? work.dhidden : null, dhead);
+        if (wantHidden) {
+            Tensor dx = below || beside ? work.stack.gradient() : null;
+            layers.norm().backward(work.pass, work.dhidden, work.stack.output(), work.rstd, false, dx);
+        }
+        if (beside) {
+            work.sideBackward();
+        }
+        if (below) {
+            work.stack.backward(work.pass);
+            work.embedBackward(layers.embedding());
+        }
+        return (float) work.lossValue();
+    }
+
+    private void loss(Workspace work, Batch batch, double normalizer, Tensor dhidden, Tensor dhead) {
+        work.fillLabels(batch);
+        LinearCrossEntropy.forward(
+                model.context(),
+                work.hidden,
+                layers.head(),
+                work.labels,
+                Batch.IGNORED,
+                normalizer,
+                1,
+                work.loss,
+                null,
+                dhidden,
+                dhead);
+    }
+
+    /** The loss of the last pass with gradients, not rounded to float. */
+    double lastLoss() {
+        return workspaces.training().lossValue();
+    }
+
+    Tensor logits(Batch batch) {
+        Workspace work = inference(batch);
+        forward(work, batch);
+        return logits(work);
+    }
+
+    /** See {@link Llama#trace}. */
+    void trace(Batch batch, BiConsumer<String, Tensor> stage) {
+        Workspace work = inference(batch);
+        embed(work, batch);
+        stage.accept("model.embed_tokens", work.stack.input());
+        work.run(null, null, (block, output) -> stage.accept("model.layers." + block, output));
+        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
+        stage.accept("model.norm", work.hidden);
+        stage.accept("lm_head", logits(work));
+    }
+
+    private Workspace inference(Batch batch) {
+        Workspace work = workspaces.inference(batch.batch(), batch.length());
+        work.pass.evaluating();
+        return work;
+    }
+
+    private void embed(Workspace work, Batch batch) {
+        work.choose(batch);
+        work.embed(layers.embedding(), batch.ids(), batch.lengths());
+    }
+
+    private void forward(Workspace work, Batch batch) {
+        embed(work, batch);
+        work.run(null, null, null);
+        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
+    }
+
+    private Tensor logits(Workspace work) {
+        Tensor logits = work.logits(layers.head().n());
+        Linear.forward(model.context(), work.hidden, layers.head(), null, false, logits);
+        return logits;
+    }
+
+    /** Frees all buffers; the next pass makes them again. */
+    void release() {
+        workspaces.release();
+    }
+}
