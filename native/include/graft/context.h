@@ -31,6 +31,12 @@ typedef enum graft_memory_category {
  * number of threads. Errors: DEVICE_UNAVAILABLE, INVALID_ARGUMENT (threads outside 0..1024). */
 GRAFT_API graft_status graft_context_create(graft_device device, int32_t threads, graft_context** context);
 
+/** A context that plans memory: ops check their arguments, choose an implementation and take its scratch, but compute
+ * nothing; tensors, weights and scratch are counted as ever and are addresses only, which hold zeros and take memory
+ * where somebody writes. A program that runs on it as on another one learns what its bytes will be. Errors: as above.
+ */
+GRAFT_API graft_status graft_context_create_planning(graft_device device, int32_t threads, graft_context** context);
+
 /** Destroys a context; NULL is allowed. INVALID_ARGUMENT while tensors or weights made from it live. */
 GRAFT_API graft_status graft_context_destroy(graft_context* context);
 

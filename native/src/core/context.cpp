@@ -16,6 +16,18 @@ int available_processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+void create(graft_device device, std::int32_t threads, bool planning, graft_context** context) {
+  if (context == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
+  *context = nullptr;
+  if (threads < 0 || threads > 1024) fail(GRAFT_INVALID_ARGUMENT, "threads is %d, must be in 0..1024", threads);
+  if (device == GRAFT_DEVICE_CUDA)
+    fail(GRAFT_DEVICE_UNAVAILABLE, "device is CUDA, but this library was built without CUDA");
+  if (device != GRAFT_DEVICE_CPU) fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU)", device);
+  max_isa();  // names an unknown one
+  *context = new graft_context(device, threads == 0 ? available_processors() : threads, planning);
+  live_handles.fetch_add(1);
+}
+
 }  // namespace
 
 Context& context_of(graft_context* handle) {
@@ -35,17 +47,11 @@ using namespace graft::core;
 extern "C" {
 
 graft_status graft_context_create(graft_device device, int32_t threads, graft_context** context) {
-  return guard("graft_context_create", [&] {
-    if (context == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
-    *context = nullptr;
-    if (threads < 0 || threads > 1024) fail(GRAFT_INVALID_ARGUMENT, "threads is %d, must be in 0..1024", threads);
-    if (device == GRAFT_DEVICE_CUDA)
-      fail(GRAFT_DEVICE_UNAVAILABLE, "device is CUDA, but this library was built without CUDA");
-    if (device != GRAFT_DEVICE_CPU) fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU)", device);
-    max_isa();  // names an unknown one
-    *context = new graft_context(device, threads == 0 ? available_processors() : threads);
-    live_handles.fetch_add(1);
-  });
+  return guard("graft_context_create", [&] { create(device, threads, false, context); });
+}
+
+graft_status graft_context_create_planning(graft_device device, int32_t threads, graft_context** context) {
+  return guard("graft_context_create_planning", [&] { create(device, threads, true, context); });
 }
 
 graft_status graft_context_destroy(graft_context* context) {

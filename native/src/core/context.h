@@ -13,9 +13,10 @@
 namespace graft::core {
 
 struct Context {
-  Context(graft_device device, int threads) : device(device), pool(threads) {}
+  Context(graft_device device, int threads, bool planning) : device(device), planning(planning), pool(threads) {}
 
   graft_device device;
+  const bool planning;  // see graft_context_create_planning
   MemoryCounters memory;
   Arena arena{memory};
   ThreadPool pool;
@@ -31,10 +32,10 @@ struct Context {
 Context& context_of(graft_context* handle);
 const Context& context_of(const graft_context* handle);
 
-/** Calls body(chunk, worker) for each chunk; see ThreadPool::run. */
+/** Calls body(chunk, worker) for each chunk; see ThreadPool::run. Not where the context only plans. */
 template <class Body>
 void parallel_for(Context& context, std::int64_t chunks, Body&& body) {
-  context.pool.run(chunks, body);
+  if (!context.planning) context.pool.run(chunks, body);
 }
 
 }  // namespace graft::core

@@ -22,6 +22,9 @@ std::int64_t span(const graft_tensor& tensor, bool whole_rows);
 /** Zeroed memory for a descriptor, counted; returns the bytes, at least 1. */
 std::int64_t allocate_into(Context& context, graft_memory_category category, graft_tensor& tensor);
 
+/** Gives such memory back; nothing where bytes is 0, memory of somebody else's. */
+void release(Context& context, graft_memory_category category, void* memory, std::int64_t bytes);
+
 void forget_handle(Context& context);
 
 /** Hands a descriptor out; Owned begins with it, so that the handle is its address. */

@@ -74,10 +74,16 @@ std::int64_t allocate_into(Context& context, graft_memory_category category, gra
   const std::int64_t bytes = checked_multiply(span(tensor, true), graft_dtype_bytes(tensor.dtype));
   tensor.device = context.device;
   // why: one byte at least, so that bytes > 0 says "owned" for empty tensors too.
-  tensor.data = allocate_zeroed(bytes > 0 ? bytes : 1);
   const std::int64_t counted = bytes > 0 ? bytes : 1;
+  tensor.data = context.planning ? reserve(counted) : allocate_zeroed(counted);
   context.memory.add(category, counted);
   return counted;
+}
+
+void release(Context& context, graft_memory_category category, void* memory, std::int64_t bytes) {
+  if (bytes == 0) return;
+  context.planning ? release_reserved(memory, bytes) : free_aligned(memory);
+  context.memory.add(category, -bytes);
 }
 
 }  // namespace graft::core
@@ -155,10 +161,7 @@ graft_status graft_tensor_destroy(graft_context* context, graft_tensor* tensor) 
     if (tensor == nullptr) return;
     Context& c = context_of(context);
     std::unique_ptr<OwnedTensor> owned(reinterpret_cast<OwnedTensor*>(tensor));
-    if (owned->bytes > 0) {
-      free_aligned(owned->descriptor.data);
-      c.memory.add(owned->category, -owned->bytes);
-    }
+    release(c, owned->category, owned->descriptor.data, owned->bytes);
     forget_handle(c);
   });
 }

@@ -31,6 +31,10 @@ void check_id(const char* name, const graft_tensor& tensor);  // i32 or i64
 void check_dtype(const char* name, const graft_tensor& tensor, graft_dtype dtype);
 void check_same_dtype(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other);
 
+/** Whether the values in tensors are to be checked too: not on a context that plans, which has none. Set for each op.
+ */
+inline thread_local bool values_known = true;
+
 /** Each of these ids [T], which are in host memory, is in 0..count-1: to be called before anything is written. */
 void check_ids(const char* name, const graft_tensor& ids, std::int64_t count);
 

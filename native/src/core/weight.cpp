@@ -165,10 +165,7 @@ graft_status graft_weight_destroy(graft_context* context, graft_weight* weight) 
     if (weight == nullptr) return;
     Context& c = context_of(context);
     std::unique_ptr<OwnedWeight> owned(reinterpret_cast<OwnedWeight*>(weight));
-    if (owned->bytes > 0) {
-      free_aligned(owned->descriptor.storage.data);
-      c.memory.add(owned->category, -owned->bytes);
-    }
+    release(c, owned->category, owned->descriptor.storage.data, owned->bytes);
     forget_handle(c);
   });
 }

@@ -5,10 +5,12 @@
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/context.h"
 #include "core/error.h"
+#include "core/tensor_check.h"
 #include "ops/ops.h"
 
 namespace graft::ops {
@@ -37,10 +39,14 @@ inline bool verbose_profile() {
   return on;
 }
 
+// why: the plain loops take no scratch, and do not share their work among the threads, which leave it when planning.
+inline bool is_reference(const char* implementation) { return std::string_view(implementation) == "reference"; }
+
 /** Checks the arguments and runs the first implementation that serves them. */
 template <class Args>
 void dispatch(graft_context* handle, const Args& args) {
   core::Context& context = core::context_of(handle);
+  core::values_known = !context.planning;
   args.check();
   constexpr const char* op = OpName<Args>::value;
   std::string refusals;
@@ -51,6 +57,7 @@ void dispatch(graft_context* handle, const Args& args) {
       if (verbose_dispatch()) std::fprintf(stderr, "graft: %s: cpu/%s\n", op, candidate.name);
       context.last_op = op;
       context.last_implementation = candidate.name;
+      if (context.planning && is_reference(candidate.name)) return;
       if (!verbose_profile()) return candidate.run(context, args);
       const auto start = std::chrono::steady_clock::now();
       candidate.run(context, args);

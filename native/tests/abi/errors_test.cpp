@@ -47,6 +47,54 @@ TEST(Context, CountsBytesByCategory) {
   EXPECT_EQ(c.peak(GRAFT_MEMORY_CATEGORIES), 0);
 }
 
+// Runs a layer of [t, k] by [n, k] on a context and returns what it counted at most, by category.
+std::vector<std::int64_t> layer_bytes(graft_context* c, std::int64_t t, std::int64_t k, std::int64_t n, float* first) {
+  const std::int64_t x_shape[] = {t, k}, y_shape[] = {t, n};
+  graft_tensor *x = nullptr, *y = nullptr;
+  graft_weight* w = nullptr;
+  EXPECT_EQ(graft_tensor_create(c, GRAFT_MEMORY_ACTIVATION, GRAFT_DTYPE_BF16, 2, x_shape, nullptr, &x), GRAFT_OK);
+  EXPECT_EQ(graft_tensor_create(c, GRAFT_MEMORY_ACTIVATION, GRAFT_DTYPE_F32, 2, y_shape, nullptr, &y), GRAFT_OK);
+  EXPECT_EQ(graft_weight_create_nf4(c, GRAFT_MEMORY_BASE, n, k, 1, &w), GRAFT_OK);
+  EXPECT_EQ(graft_tensor_fill(c, 1, x), GRAFT_OK);
+  EXPECT_EQ(graft_tensor_fill(c, 5, y), GRAFT_OK);
+  *first = static_cast<float*>(y->data)[0];
+  graft_tensor narrow = *y;
+  narrow.dtype = GRAFT_DTYPE_BF16;
+  narrow.stride[0] = 2 * n;
+  EXPECT_EQ(graft_linear_forward(c, x, w, nullptr, 0, &narrow), GRAFT_OK) << graft_last_error();
+  std::vector<std::int64_t> bytes(GRAFT_MEMORY_CATEGORIES + 1);
+  for (int i = 0; i <= GRAFT_MEMORY_CATEGORIES; ++i)
+    EXPECT_EQ(graft_context_memory(c, static_cast<graft_memory_category>(i), nullptr, &bytes[i]), GRAFT_OK);
+  EXPECT_EQ(graft_tensor_destroy(c, x), GRAFT_OK);
+  EXPECT_EQ(graft_tensor_destroy(c, y), GRAFT_OK);
+  EXPECT_EQ(graft_weight_destroy(c, w), GRAFT_OK);
+  return bytes;
+}
+
+TEST(Context, PlansTheBytesThatARunTakes) {
+  graft_context *real = nullptr, *planning = nullptr;
+  ASSERT_EQ(graft_context_create(GRAFT_DEVICE_CPU, 3, &real), GRAFT_OK);
+  ASSERT_EQ(graft_context_create_planning(GRAFT_DEVICE_CPU, 3, &planning), GRAFT_OK);
+  float filled = 0, planned = 1;
+  const auto run = layer_bytes(real, 70, 300, 200, &filled), plan = layer_bytes(planning, 70, 300, 200, &planned);
+  EXPECT_EQ(plan, run);
+  EXPECT_GT(plan[GRAFT_MEMORY_WORKSPACE], 0);
+  EXPECT_EQ(filled, 5);
+  EXPECT_EQ(planned, 0);
+  // Far more than there is: 3 TB of codes.
+  const auto large = layer_bytes(planning, 70, std::int64_t{1} << 20, std::int64_t{6} << 20, &planned);
+  EXPECT_GT(large[GRAFT_MEMORY_BASE], std::int64_t{3} << 40);
+  graft_tensor* tensor = nullptr;
+  const std::int64_t none[] = {0, 4};
+  EXPECT_EQ(graft_tensor_create(planning, GRAFT_MEMORY_BASE, GRAFT_DTYPE_F32, 2, none, nullptr, &tensor), GRAFT_OK);
+  expect_error(graft_linear_forward(planning, tensor, nullptr, nullptr, 0, tensor), GRAFT_INVALID_ARGUMENT, {"w is"});
+  expect_error(graft_context_destroy(planning), GRAFT_INVALID_ARGUMENT, {"1 tensors"});
+  EXPECT_EQ(graft_tensor_destroy(planning, tensor), GRAFT_OK);
+  EXPECT_EQ(graft_context_destroy(planning), GRAFT_OK);
+  EXPECT_EQ(graft_context_destroy(real), GRAFT_OK);
+  expect_error(graft_context_create_planning(GRAFT_DEVICE_CPU, -1, &planning), GRAFT_INVALID_ARGUMENT, {"threads"});
+}
+
 TEST(Tensor, BadArguments) {
   const Context c;
   graft_tensor* tensor = nullptr;

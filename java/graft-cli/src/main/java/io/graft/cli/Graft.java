@@ -27,6 +27,7 @@ import picocli.CommandLine.ParameterException;
             MergeCommand.class,
             GenerateCommand.class,
             EvalCommand.class,
+            PlanCommand.class,
             InfoCommand.class,
             TraceCommand.class
         },

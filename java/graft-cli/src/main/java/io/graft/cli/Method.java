@@ -89,6 +89,9 @@ public record Method(
             "mam",
             "ln");
 
+    /** What starts from the numbers of the base or of examples, and then trains as LoRA does. */
+    private static final Set<String> STARTS_FROM_NUMBERS = Set.of("pissa", "olora", "loftq", "eva", "corda", "loraga");
+
     /**
      * Every method that trains on such a base alone, in the order of tables.
      *
@@ -124,6 +127,11 @@ public record Method(
         }
         return known.orElseThrow(
                 () -> new IllegalArgumentException("unknown method '" + name + "', known: " + names()));
+    }
+
+    /** The method whose adapter has the same size and needs no numbers to be made. */
+    Method planned() {
+        return STARTS_FROM_NUMBERS.contains(name) ? named("lora") : this;
     }
 
     static String names() {

@@ -3,6 +3,7 @@ package io.graft.tensor;
 import static io.graft.binding.Native.GRAFT_DEVICE_CPU;
 import static io.graft.binding.Native.GRAFT_MEMORY_CATEGORIES;
 import static io.graft.binding.Native.graft_context_create;
+import static io.graft.binding.Native.graft_context_create_planning;
 import static io.graft.binding.Native.graft_context_destroy;
 import static io.graft.binding.Native.graft_context_last_dispatch;
 import static io.graft.binding.Native.graft_context_memory;
@@ -48,6 +49,22 @@ public final class Context implements AutoCloseable {
     public static Context cpu(int threads) {
         graft_context handle = new graft_context();
         Status.check(graft_context_create(GRAFT_DEVICE_CPU, threads, handle));
+        return of(handle);
+    }
+
+    /**
+     * A context of the CPU that plans memory: ops check their arguments and compute nothing, memory is counted and not held.
+     * What runs on it as on another context has all its values zero, and learns what its bytes will be.
+     *
+     * @param threads that are planned for; 0: all processors that the process may use
+     */
+    public static Context planning(int threads) {
+        graft_context handle = new graft_context();
+        Status.check(graft_context_create_planning(GRAFT_DEVICE_CPU, threads, handle));
+        return of(handle);
+    }
+
+    private static Context of(graft_context handle) {
         int[] count = new int[1];
         Status.check(graft_context_threads(handle, count));
         return new Context(handle, count[0]);

@@ -1,0 +1,149 @@
+package io.graft.cli;
+
+import io.graft.io.LlamaConfig;
+import io.graft.model.Llama;
+import io.graft.nn.Parameter;
+import io.graft.tensor.Context;
+import io.graft.tensor.Memory;
+import io.graft.train.Example;
+import io.graft.train.ExampleBatches;
+import io.graft.train.Trainer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/**
+ * {@code graft plan}: what a training run will take, before anything is loaded. The run itself is made, two steps of it,
+ * on a context that counts memory and computes nothing: there is no second account of what is allocated where.
+ */
+@Command(
+        name = "plan",
+        description = {
+            "Show the memory that training will take. --model needs no more than a config.json.",
+            "",
+            "The bytes are those of a run with the same options on a machine like this one, without Java's own. Methods that"
+                    + " choose by looking at weights or gradients see zeros here; what is chosen has the same size. Starts of"
+                    + " LoRA (pissa, eva, …) are counted as lora, without what making them takes."
+        })
+final class PlanCommand extends GraftCommand {
+    @Mixin
+    ModelOptions model;
+
+    @Option(names = "--batch", paramLabel = "N", description = "Rows of a batch (default: ${DEFAULT-VALUE}).")
+    int batch = 4;
+
+    @Option(names = "--length", paramLabel = "N", description = "Tokens of a row (default: ${DEFAULT-VALUE}).")
+    int length = 256;
+
+    @Option(
+            names = {"--method", "--methods"},
+            paramLabel = "NAME",
+            split = ",",
+            description = "One row of the table each; `graft info` lists all (default: ${DEFAULT-VALUE}).")
+    String[] names = {"lora"};
+
+    @Mixin
+    MethodOptions methodOptions;
+
+    @Mixin
+    OptimizerOptions optimizer;
+
+    @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
+    boolean checkpointing;
+
+    @Override
+    int execute() {
+        List<Method> methods = check();
+        LlamaConfig config = LlamaConfig.read(existingFolder("--model", model.folder));
+        methodOptions.withBaseModel(model.folder).withSteps(2);
+        TextTable table = new TextTable(columns());
+        for (Method method : methods) {
+            try (Context context = Context.planning(threads == null ? 0 : threads)) {
+                plan(context, config, method, table);
+            }
+        }
+        out().say(
+                        "%s, %s parameters, %s%s, %d rows of %d tokens; this machine has %s",
+                        model.folder,
+                        Units.count(config.parameters()),
+                        model.dtype,
+                        model.quantize == Quantization.NONE ? "" : " over " + model.quantize,
+                        batch,
+                        length,
+                        Units.bytes(Machine.totalMemory()));
+        out().say("%s", table.toString().stripTrailing());
+        return 0;
+    }
+
+    private List<Method> check() {
+        positive("--batch", batch);
+        if (length < 2) {
+            throw usage("--length must be at least 2, got " + length);
+        }
+        optimizer.check(this, 1.0);
+        try {
+            return Arrays.stream(names)
+                    .map(String::strip)
+                    .map(Method::named)
+                    .distinct()
+                    .toList();
+        } catch (IllegalArgumentException unknown) {
+            throw usage("--method: " + unknown.getMessage());
+        }
+    }
+
+    private void plan(Context context, LlamaConfig config, Method method, TextTable table) {
+        List<Example> examples = new ArrayList<>();
+        for (int i = 0; i < batch; i++) {
+            examples.add(Example.of(new int[length]));
+        }
+        ExampleBatches source = new ExampleBatches(examples, batch, length, length, 0);
+        Llama.Options options = Llama.Options.training(method.planned().create().apply(methodOptions, 0L))
+                .withGradientCheckpointing(checkpointing)
+                .withBase(model.quantize.kind());
+        try (OpenModel opened = OpenModel.create(context, config, model.dtype.dtype(), 0, options)) {
+            Calibration.run(opened.llama(), source, 1);
+            Trainer.Options steps = Trainer.Options.of(2, method.learningRate()).withOptimiser(optimizer.settings(0));
+            try (Trainer trainer = new Trainer(opened.llama(), steps, source)) {
+                trainer.run();
+                add(context, method, trained(opened.llama()), table);
+            }
+        }
+    }
+
+    private static long trained(Llama llama) {
+        return llama.trainable().stream()
+                .map(Parameter::value)
+                .mapToLong(value -> value.elements())
+                .sum();
+    }
+
+    private static List<String> columns() {
+        List<String> columns = new ArrayList<>(List.of("method", "trained"));
+        for (Memory memory : Memory.values()) {
+            columns.add(memory.name().toLowerCase(Locale.ROOT));
+        }
+        columns.add("peak");
+        return columns;
+    }
+
+    private void add(Context context, Method method, long trained, TextTable table) {
+        List<String> row = new ArrayList<>(List.of(method.name(), Units.count(trained)));
+        List<Object> event = new ArrayList<>(List.of("method", method.name(), "trained_parameters", trained));
+        for (Memory memory : Memory.values()) {
+            long bytes = context.memory(memory);
+            row.add(Units.bytes(bytes));
+            event.add(memory.name().toLowerCase(Locale.ROOT) + "_bytes");
+            event.add(bytes);
+        }
+        row.add(Units.bytes(context.peakMemory()));
+        event.add("peak_bytes");
+        event.add(context.peakMemory());
+        table.add(row);
+        out().event("plan", event.toArray());
+    }
+}
