@@ -7,7 +7,6 @@ import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.ScaledRows;
-import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -23,47 +22,37 @@ import java.util.Map;
  * towards orthonormal ones ({@link Orthogonality}). Fresh adapters start as the base model: E is zero, A and B are N(0,
  * 0.02²). A file holds only the triplets that are left.
  */
-public final class AdaLora extends PeftAdapter {
+public final class AdaLora extends PeftAdapter<PeftAdaLoraConfig> {
     private static final double DEVIATION = 0.02;
 
-    private final PeftAdaLoraConfig config;
-    private final long seed;
     private final RankAllocator allocator;
     private final Orthogonality orthogonality;
-    private long offset = Lora.FIRST_OFFSET;
     private Scope scope;
 
-    private AdaLora(PeftAdaLoraConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private AdaLora(PeftAdaLoraConfig config, Origin origin) {
+        super(config, origin);
         this.allocator = new RankAllocator(config);
         this.orthogonality = new Orthogonality(config.orthogonality());
     }
 
     /** A fresh adapter, to be trained. */
     public static AdaLora create(PeftAdaLoraConfig config, long seed) {
-        return new AdaLora(config, seed, null, true);
+        return new AdaLora(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further; ranks change only where none were given up before. */
     public static AdaLora load(Path directory) {
-        return new AdaLora(PeftAdaLoraConfig.read(directory), 0, directory, true);
+        return new AdaLora(PeftAdaLoraConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static AdaLora frozen(Path directory) {
-        return new AdaLora(PeftAdaLoraConfig.read(directory), 0, directory, false);
+        return new AdaLora(PeftAdaLoraConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
     public int border(String module) {
         return config.targets(module) ? config.rank(module) : 0;
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
     }
 
     @Override
@@ -73,19 +62,13 @@ public final class AdaLora extends PeftAdapter {
         String key = PREFIX + module + ".lora_";
         long inputs = projection.weight().k();
         int rank = config.rank(module);
-        Tensor a = wide(scope, projection, rank, inputs);
-        Tensor b = wide(scope, projection, projection.weight().n(), rank);
+        Parameter down = parameter(scope, key + "A", wide(scope, projection, rank, inputs), normal(DEVIATION));
+        Parameter up = parameter(
+                scope, key + "B", wide(scope, projection, projection.weight().n(), rank), normal(DEVIATION));
         Tensor e = wide(scope, projection, rank, 1).reshape(rank);
         if (fromFile()) {
-            read(key + "A", a);
-            read(key + "B", b);
             read(key + "E", e.reshape(rank, 1));
-        } else {
-            normal(a);
-            normal(b);
         }
-        Parameter down = train(scope, new Parameter(key + "A", a));
-        Parameter up = train(scope, new Parameter(key + "B", b));
         Parameter values = train(scope, new Parameter(key + "E", e));
         if (trained()) {
             orthogonality.add(scope, down, true);
@@ -98,11 +81,6 @@ public final class AdaLora extends PeftAdapter {
         return new DerivedLowRank(
                 new LowRank(product, up, config.scale(), config.dropout(), Lora.mix(module.hashCode())),
                 List.of(ScaledRows.of(product, down, values)));
-    }
-
-    private void normal(Tensor weight) {
-        Random.normal(weight.scope().context(), seed, offset, 0, DEVIATION, weight);
-        offset += weight.elements();
     }
 
     @Override
@@ -180,9 +158,5 @@ public final class AdaLora extends PeftAdapter {
             count += flag ? 1 : 0;
         }
         return count;
-    }
-
-    public PeftAdaLoraConfig config() {
-        return config;
     }
 }

@@ -1,12 +1,10 @@
 package io.graft.adapter;
 
 import io.graft.io.PeftBottleneckConfig;
-import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.RandomExperts;
-import io.graft.nn.SharedBuffers;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
@@ -22,19 +20,13 @@ import java.util.Map;
  *
  * <p>The file is that of a {@link Bottleneck} adapter, which reads it. It holds no networks to train further.
  */
-public final class AdaMix extends PeftAdapter {
-    private final PeftBottleneckConfig config;
+public final class AdaMix extends PeftAdapter<PeftBottleneckConfig> {
     private final int experts;
-    private final long seed;
     private final Map<String, RandomExperts> modules = new LinkedHashMap<>();
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
 
     private AdaMix(PeftBottleneckConfig config, int experts, long seed) {
-        super(config, null, true);
-        this.config = config;
+        super(config, Origin.fresh(seed));
         this.experts = experts;
-        this.seed = seed;
         if (experts < 1) {
             throw new IllegalArgumentException("AdaMix: " + experts + " experts");
         }
@@ -51,16 +43,6 @@ public final class AdaMix extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
-    void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         Bottleneck.checkPlace(config, projection.module());
         String key = PREFIX + projection.module() + ".adapter_";
@@ -69,7 +51,7 @@ public final class AdaMix extends PeftAdapter {
         for (int i = 0; i < experts; i++) {
             Parameter down = train(scope, Bottleneck.down(scope, projection, config, key + "down." + i + ".weight"));
             Parameter up = train(scope, Bottleneck.up(scope, projection, config, key + "up." + i + ".weight"));
-            offset = Bottleneck.initialise(config, scope.context(), seed, offset, down, up);
+            Bottleneck.initialise(this, config, down, up);
             downs.add(down);
             ups.add(up);
         }
@@ -80,7 +62,7 @@ public final class AdaMix extends PeftAdapter {
                 Bottleneck.function(config),
                 config.parallel(),
                 Lora.mix(projection.module().hashCode()),
-                buffers);
+                buffers());
         modules.put(key, part);
         return part;
     }

@@ -8,9 +8,6 @@ import io.graft.nn.Attachment;
 import io.graft.nn.Fusion;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.nn.SharedBuffers;
-import io.graft.ops.Random;
-import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -33,22 +30,15 @@ import java.util.Map;
  * <p>PEFT does not know it. A file holds, for each module, {@code fusion_query.weight}, {@code fusion_key.weight} and
  * {@code fusion_value.weight} [out, out]; beside it are the adapters' folders.
  */
-public final class AdapterFusion extends PeftAdapter {
+public final class AdapterFusion extends PeftAdapter<PeftFusionConfig> {
     private static final double DEVIATION = 0.02;
 
-    private final PeftFusionConfig config;
     private final Map<String, Path> directories;
-    private final long seed;
     private final Map<Projection, List<Fusion.Network>> networks = new HashMap<>();
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
 
-    private AdapterFusion(
-            PeftFusionConfig config, Map<String, Path> directories, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private AdapterFusion(PeftFusionConfig config, Map<String, Path> directories, Origin origin) {
+        super(config, origin);
         this.directories = directories;
-        this.seed = seed;
     }
 
     /** A fresh fusion of the adapters in these directories, by the names that their folders will get. */
@@ -60,7 +50,7 @@ public final class AdapterFusion extends PeftAdapter {
         PeftBottleneckConfig first =
                 PeftBottleneckConfig.read(directories.values().iterator().next());
         PeftFusionConfig config = PeftFusionConfig.of(baseModel, List.copyOf(directories.keySet()), first);
-        return new AdapterFusion(config, directories, seed, null, true);
+        return new AdapterFusion(config, directories, Origin.fresh(seed));
     }
 
     /** A fusion from a directory, to be trained further. */
@@ -77,7 +67,7 @@ public final class AdapterFusion extends PeftAdapter {
         PeftFusionConfig config = PeftFusionConfig.read(directory);
         Map<String, Path> directories = new LinkedHashMap<>();
         config.folders().forEach(folder -> directories.put(folder, directory.resolve(folder)));
-        return new AdapterFusion(config, directories, 0, directory, trained);
+        return new AdapterFusion(config, directories, Origin.of(directory, trained));
     }
 
     @Override
@@ -85,15 +75,9 @@ public final class AdapterFusion extends PeftAdapter {
         return false;
     }
 
-    @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
     /** Reads the adapters: each is attached, and taken off again before the next one comes. */
     @Override
     void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
         directories.forEach((name, directory) -> {
             Bottleneck.frozen(directory).attach(model);
             for (Projection projection : model.projections()) {
@@ -126,42 +110,22 @@ public final class AdapterFusion extends PeftAdapter {
                     "AdapterFusion: none of " + directories.keySet() + " has a network at " + projection.module());
         }
         String key = PREFIX + projection.module() + ".fusion_";
-        Parameter query = parameter(scope, projection, key + "query.weight");
-        Parameter keys = parameter(scope, projection, key + "key.weight");
-        Parameter values = parameter(scope, projection, key + "value.weight");
-        if (!fromFile()) {
-            initialise(scope, query);
-            initialise(scope, keys);
-            identity(values);
-        }
-        return new Fusion(scope, all, query, keys, values, buffers);
+        Parameter query = parameter(scope, key + "query.weight", square(scope, projection), normal(DEVIATION));
+        Parameter keys = parameter(scope, key + "key.weight", square(scope, projection), normal(DEVIATION));
+        Parameter values = parameter(scope, key + "value.weight", square(scope, projection), AdapterFusion::identity);
+        return new Fusion(scope, all, query, keys, values, buffers());
     }
 
-    private Parameter parameter(Scope scope, Projection projection, String key) {
+    private static Tensor square(Scope scope, Projection projection) {
         long width = projection.weight().n();
-        Parameter parameter =
-                train(scope, new Parameter(key, scope.tensor(Memory.ADAPTER, projection.dtype(), width, width)));
-        if (fromFile()) {
-            read(key, parameter.best());
-            parameter.refreshValue();
-        }
-        return parameter;
+        return scope.tensor(Memory.ADAPTER, projection.dtype(), width, width);
     }
 
-    private void initialise(Scope scope, Parameter parameter) {
-        Random.normal(scope.context(), seed, offset, 0, DEVIATION, parameter.best());
-        offset += parameter.value().elements();
-        parameter.refreshValue();
-    }
-
-    private static void identity(Parameter parameter) {
-        Tensor matrix = parameter.best();
+    private static void identity(Tensor matrix) {
         try (Scope scope = matrix.scope().scope()) {
             long width = matrix.size(0);
-            Tensor diagonal = scope.view(matrix, 0, new long[] {width, 1}, new long[] {matrix.stride(0) + 1, 1});
-            TensorOps.fill(scope.context(), 1, diagonal);
+            ones(scope.view(matrix, 0, new long[] {width, 1}, new long[] {matrix.stride(0) + 1, 1}));
         }
-        parameter.refreshValue();
     }
 
     /** Also copies the adapters' own files. */
@@ -182,9 +146,5 @@ public final class AdapterFusion extends PeftAdapter {
                 throw new UncheckedIOException("cannot copy adapter " + from + " to " + to + ": " + e.getMessage(), e);
             }
         });
-    }
-
-    public PeftFusionConfig config() {
-        return config;
     }
 }

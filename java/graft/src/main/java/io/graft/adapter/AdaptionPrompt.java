@@ -20,30 +20,26 @@ import java.util.Map;
  * LLaMA-Adapter (arXiv 2303.16199) as PEFT configures and stores it: rows that the last layers attend to beside the sequence,
  * each layer's behind a gate of its own. Fresh rows are N(0, 1) and gates zero, so that step 0 is the base model.
  */
-public final class AdaptionPrompt extends PeftAdapter {
-    private final PeftAdaptionPromptConfig config;
-    private final long seed;
+public final class AdaptionPrompt extends PeftAdapter<PeftAdaptionPromptConfig> {
     private final List<GatedPrompt> prompts = new ArrayList<>();
 
-    private AdaptionPrompt(PeftAdaptionPromptConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private AdaptionPrompt(PeftAdaptionPromptConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Fresh rows, to be trained. */
     public static AdaptionPrompt create(PeftAdaptionPromptConfig config, long seed) {
-        return new AdaptionPrompt(config, seed, null, true);
+        return new AdaptionPrompt(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static AdaptionPrompt load(Path directory) {
-        return new AdaptionPrompt(PeftAdaptionPromptConfig.read(directory), 0, directory, true);
+        return new AdaptionPrompt(PeftAdaptionPromptConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static AdaptionPrompt frozen(Path directory) {
-        return new AdaptionPrompt(PeftAdaptionPromptConfig.read(directory), 0, directory, false);
+        return new AdaptionPrompt(PeftAdaptionPromptConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -58,7 +54,7 @@ public final class AdaptionPrompt extends PeftAdapter {
                 read(key + "prompt", rows.reshape(1, config.length(), width));
                 read(key + "gate", gate);
             } else {
-                long offset = Lora.FIRST_OFFSET + layer * rows.elements();
+                long offset = FIRST_OFFSET + layer * rows.elements();
                 Random.normal(scope.context(), seed, offset, 0, 1, rows);
             }
             Parameter prompt = train(scope, new Parameter(key + "prompt", rows));
@@ -92,11 +88,5 @@ public final class AdaptionPrompt extends PeftAdapter {
     @Override
     public boolean mergeable() {
         return false;
-    }
-
-    @Override
-    public void merge() {
-        throw new UnsupportedOperationException(
-                "AdaptionPrompt.merge: gated prompts are in no weight; keep the adapter beside the model");
     }
 }

@@ -19,28 +19,28 @@ import java.util.Map;
  * <p>PEFT does not know this method. The files are like PEFT's: {@code adapter_config.json} with the type {@code BITFIT},
  * and {@code base_model.model.<module>.bias} [out] for each target.
  */
-public final class BitFit extends PeftAdapter {
+public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
     private static final int CUTS = 5;
 
     private ElementPruner pruner;
 
-    private BitFit(PeftBitFitConfig config, Path source, boolean trained) {
-        super(config, source, trained);
+    private BitFit(PeftBitFitConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Fresh biases, to be trained. */
     public static BitFit create(PeftBitFitConfig config) {
-        return new BitFit(config, null, true);
+        return new BitFit(config, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static BitFit load(Path directory) {
-        return new BitFit(PeftBitFitConfig.read(directory), directory, true);
+        return new BitFit(PeftBitFitConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static BitFit frozen(Path directory) {
-        return new BitFit(PeftBitFitConfig.read(directory), directory, false);
+        return new BitFit(PeftBitFitConfig.read(directory), Origin.of(directory, false));
     }
 
     /**
@@ -106,21 +106,13 @@ public final class BitFit extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         String key = PREFIX + projection.module() + ".bias";
         Tensor bias = scope.tensor(
                 Memory.ADAPTER,
                 Precision.accumulator(projection.dtype()),
                 projection.weight().n());
-        if (fromFile()) {
-            read(key, bias);
-        }
-        Parameter trained = train(scope, new Parameter(key, bias));
+        Parameter trained = parameter(scope, key, bias, PeftAdapter::zero);
         if (pruner != null) {
             pruner.add(scope, trained);
         }

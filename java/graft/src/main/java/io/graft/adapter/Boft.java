@@ -1,17 +1,11 @@
 package io.graft.adapter;
 
 import io.graft.io.PeftBoftConfig;
-import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
 import io.graft.nn.Butterfly;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.nn.SharedBuffers;
-import io.graft.nn.SharedGradients;
-import io.graft.ops.Random;
-import io.graft.ops.TensorOps;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -25,40 +19,31 @@ import java.util.List;
  * block-diagonal rotations whose blocks take columns from further and further apart, and its outputs are scaled. Fresh adapters
  * start as the base model.
  */
-public final class Boft extends PeftAdapter {
+public final class Boft extends PeftAdapter<PeftBoftConfig> {
     private static final double DEVIATION = 0.1;
 
-    private final PeftBoftConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
-    private SharedGradients gradients;
-
-    private Boft(PeftBoftConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Boft(PeftBoftConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Boft create(PeftBoftConfig config, long seed) {
-        return new Boft(config, seed, null, true);
+        return new Boft(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Boft load(Path directory) {
-        return new Boft(PeftBoftConfig.read(directory), 0, directory, true);
+        return new Boft(PeftBoftConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Boft frozen(Path directory) {
-        return new Boft(PeftBoftConfig.read(directory), 0, directory, false);
+        return new Boft(PeftBoftConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
-    void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
-        gradients = new SharedGradients(model.scope());
+    boolean servesCodes(String module) {
+        return false;
     }
 
     @Override
@@ -71,12 +56,10 @@ public final class Boft extends PeftAdapter {
         DType wide = Precision.accumulator(projection.dtype());
         Tensor matrices = scope.tensor(Memory.ADAPTER, wide, factors, inputs / size, size, size);
         Tensor scales = scope.tensor(Memory.ADAPTER, wide, projection.weight().n(), 1);
-        if (fromFile()) {
-            read(key + "R", matrices);
-            read(key + "s", scales);
-        } else {
-            initialise(scope.context(), matrices, scales);
-        }
+        boolean base = config.startsAtBase();
+        Parameter rotations = parameter(scope, key + "R", matrices, base ? this::skip : normal(DEVIATION));
+        Parameter lengths =
+                parameter(scope, key + "s", scales, base ? PeftAdapter::ones : ones -> normal(ones, 1, DEVIATION));
         List<Tensor> orders = new ArrayList<>();
         for (int i = 0; i < factors; i++) {
             // A factor of the blocks themselves leaves columns where they are.
@@ -85,19 +68,7 @@ public final class Boft extends PeftAdapter {
                             ? null
                             : scope.tensor(Memory.ADAPTER, DType.I32, inputs).set(order((int) inputs, size, i)));
         }
-        Parameter rotations = train(scope, new Parameter(key + "R", matrices));
-        return new Butterfly(
-                scope, rotations, train(scope, new Parameter(key + "s", scales)), orders, buffers, gradients);
-    }
-
-    private void initialise(Context context, Tensor matrices, Tensor scales) {
-        if (config.startsAtBase()) {
-            TensorOps.fill(context, 1, scales);
-        } else {
-            Random.normal(context, seed, offset, 0, DEVIATION, matrices);
-            Random.normal(context, seed, offset + matrices.elements(), 1, DEVIATION, scales);
-        }
-        offset += matrices.elements() + scales.elements();
+        return new Butterfly(scope, rotations, lengths, orders, buffers(), gradients());
     }
 
     /**
@@ -115,9 +86,5 @@ public final class Boft extends PeftAdapter {
             order[(stretch + from) * half + place % half] = place;
         }
         return order;
-    }
-
-    public PeftBoftConfig config() {
-        return config;
     }
 }

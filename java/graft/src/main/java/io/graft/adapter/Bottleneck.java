@@ -1,16 +1,12 @@
 package io.graft.adapter;
 
 import io.graft.io.PeftBottleneckConfig;
-import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
 import io.graft.nn.Experts;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.Router;
-import io.graft.nn.SharedBuffers;
 import io.graft.ops.Activation;
-import io.graft.ops.Random;
-import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -27,34 +23,28 @@ import java.util.Map;
  * <p>PEFT does not know them. The files are those of LLM-Adapters (arXiv 2304.01933), a fork of PEFT: type
  * {@code BOTTLENECK}, tensors {@code adapter_down.weight} [size, in] and {@code adapter_up.weight} [out, size].
  */
-public final class Bottleneck extends PeftAdapter {
+public final class Bottleneck extends PeftAdapter<PeftBottleneckConfig> {
     private static final double DEVIATION = 0.02;
 
-    private final PeftBottleneckConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
     private ElementPruner pruner;
 
-    private Bottleneck(PeftBottleneckConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Bottleneck(PeftBottleneckConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Fresh networks, to be trained. */
     public static Bottleneck create(PeftBottleneckConfig config, long seed) {
-        return new Bottleneck(config, seed, null, true);
+        return new Bottleneck(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Bottleneck load(Path directory) {
-        return new Bottleneck(PeftBottleneckConfig.read(directory), 0, directory, true);
+        return new Bottleneck(PeftBottleneckConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Bottleneck frozen(Path directory) {
-        return new Bottleneck(PeftBottleneckConfig.read(directory), 0, directory, false);
+        return new Bottleneck(PeftBottleneckConfig.read(directory), Origin.of(directory, false));
     }
 
     /**
@@ -127,16 +117,6 @@ public final class Bottleneck extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
-    void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         checkPlace(config, projection.module());
         String key = PREFIX + projection.module() + ".adapter_";
@@ -151,13 +131,13 @@ public final class Bottleneck extends PeftAdapter {
             down.refreshValue();
             up.refreshValue();
         } else {
-            offset = initialise(config, scope.context(), seed, offset, down, up);
+            initialise(this, config, down, up);
         }
         if (pruner != null) {
             pruner.add(scope, down);
             pruner.add(scope, up);
         }
-        return new io.graft.nn.Bottleneck(scope, down, up, function(config), config.parallel(), buffers);
+        return new io.graft.nn.Bottleneck(scope, down, up, function(config), config.parallel(), buffers());
     }
 
     /** One expert whose gate is a sigmoid; the gate's row lies below A. */
@@ -173,13 +153,12 @@ public final class Bottleneck extends PeftAdapter {
             read(key + "gate.weight", gate);
             read(up.name(), up.best());
         } else {
-            offset = initialise(config, scope.context(), seed, offset, new Parameter(key, a), up);
-            Random.normal(scope.context(), seed, offset, 0, DEVIATION, gate);
-            offset += gate.elements();
+            initialise(this, config, new Parameter(key, a), up);
+            normal(gate, 0, DEVIATION);
         }
         down.refreshValue();
         up.refreshValue();
-        return new Experts(scope, down, up, form, Router.sigmoid(scope, projection.dtype()), buffers);
+        return new Experts(scope, down, up, form, Router.sigmoid(scope, projection.dtype()), buffers());
     }
 
     @Override
@@ -226,19 +205,16 @@ public final class Bottleneck extends PeftAdapter {
         return new Parameter(key, scope.tensor(Memory.ADAPTER, projection.dtype(), outputs, config.size()));
     }
 
-    /** Fresh values, from the random numbers behind {@code offset}; returns the offset behind those. */
-    static long initialise(
-            PeftBottleneckConfig config, Context context, long seed, long offset, Parameter down, Parameter up) {
-        long next = offset + down.value().elements();
+    /** Fresh values, from an adapter's next random numbers. */
+    static void initialise(PeftAdapter<?> random, PeftBottleneckConfig config, Parameter down, Parameter up) {
         if (config.startsAtBase()) {
-            double bound = 1 / Math.sqrt(down.value().size(1));
-            Random.uniform(context, seed, offset, -bound, bound, down.best());
+            random.kaiming(down.value().size(1)).accept(down.best());
+            random.skip(up.best());
         } else {
-            Random.normal(context, seed, offset, 0, DEVIATION, down.best());
-            Random.normal(context, seed, next, 0, DEVIATION, up.best());
+            random.normal(down.best(), 0, DEVIATION);
+            random.normal(up.best(), 0, DEVIATION);
         }
         down.refreshValue();
         up.refreshValue();
-        return next + up.value().elements();
     }
 }

@@ -3,11 +3,8 @@ package io.graft.adapter;
 import io.graft.io.PeftC3aConfig;
 import io.graft.nn.Attachment;
 import io.graft.nn.CirculantBlocks;
-import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.ops.Random;
-import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -17,35 +14,24 @@ import java.nio.file.Path;
  * C3A (arXiv 2407.19342), as PEFT configures and stores it: W plus a matrix of circulant blocks, each given by one vector, times 1 /
  * in. It may have any rank with few numbers, and goes to frequencies instead of being made ({@link io.graft.ops.Circulant}).
  */
-public final class C3a extends PeftAdapter {
-    private final PeftC3aConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-
-    private C3a(PeftC3aConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+public final class C3a extends PeftAdapter<PeftC3aConfig> {
+    private C3a(PeftC3aConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static C3a create(PeftC3aConfig config, long seed) {
-        return new C3a(config, seed, null, true);
+        return new C3a(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static C3a load(Path directory) {
-        return new C3a(PeftC3aConfig.read(directory), 0, directory, true);
+        return new C3a(PeftC3aConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static C3a frozen(Path directory) {
-        return new C3a(PeftC3aConfig.read(directory), 0, directory, false);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
+        return new C3a(PeftC3aConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -61,28 +47,16 @@ public final class C3a extends PeftAdapter {
         }
         Tensor kernel = scope.tensor(
                 Memory.ADAPTER, Precision.accumulator(projection.dtype()), outputs / size, inputs / size, size);
-        if (fromFile()) {
-            read(key, kernel);
-        } else {
-            initialise(kernel, inputs, outputs);
-        }
-        return new CirculantBlocks(train(scope, new Parameter(key, kernel)), 1.0 / inputs);
+        return new CirculantBlocks(
+                parameter(scope, key, kernel, zeros -> initialise(zeros, inputs, outputs)), 1.0 / inputs);
     }
 
     private void initialise(Tensor kernel, long inputs, long outputs) {
-        Context context = kernel.scope().context();
-        double bound = config.initialisation().equals("kaiming_uniform")
-                ? 1 / Math.sqrt(inputs)
-                : Math.sqrt(6.0 / (inputs + outputs));
         switch (config.initialisation()) {
-            case "true" -> {}
-            case "gaussian" -> Random.normal(context, seed, offset, 0, 1, kernel);
-            default -> Random.uniform(context, seed, offset, -bound, bound, kernel);
+            case "true" -> skip(kernel);
+            case "gaussian" -> normal(kernel, 0, 1);
+            case "kaiming_uniform" -> kaiming(inputs).accept(kernel);
+            default -> uniform(kernel, Math.sqrt(6.0 / (inputs + outputs)));
         }
-        offset += kernel.elements();
-    }
-
-    public PeftC3aConfig config() {
-        return config;
     }
 }

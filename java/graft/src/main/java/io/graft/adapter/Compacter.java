@@ -7,9 +7,7 @@ import io.graft.nn.Bottleneck.Hypercomplex;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.nn.SharedBuffers;
 import io.graft.ops.Activation;
-import io.graft.ops.Random;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -22,37 +20,26 @@ import java.util.Locale;
  * products, of n by n matrices that all layers share and of matrices of rank 1 of their own. PEFT does not know it. Fresh ones
  * start as the base model: the second matrix of each network is zero.
  */
-public final class Compacter extends PeftAdapter {
-    private final PeftCompacterConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
+public final class Compacter extends PeftAdapter<PeftCompacterConfig> {
     private Parameter rule;
 
-    private Compacter(PeftCompacterConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Compacter(PeftCompacterConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Compacter create(PeftCompacterConfig config, long seed) {
-        return new Compacter(config, seed, null, true);
+        return new Compacter(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Compacter load(Path directory) {
-        return new Compacter(PeftCompacterConfig.read(directory), 0, directory, true);
+        return new Compacter(PeftCompacterConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Compacter frozen(Path directory) {
-        return new Compacter(PeftCompacterConfig.read(directory), 0, directory, false);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
+        return new Compacter(PeftCompacterConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -62,7 +49,6 @@ public final class Compacter extends PeftAdapter {
 
     @Override
     void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
         int n = config.division();
         rule = parameter(model.scope(), model.dtype(), PREFIX + "phm_rule", n, n, n, 1 / Math.sqrt(n));
     }
@@ -85,7 +71,7 @@ public final class Compacter extends PeftAdapter {
         Hypercomplex down = factors(scope, dtype, key + "down.", config.size() / n, outputs / n, false);
         Hypercomplex up = factors(scope, dtype, key + "up.", outputs / n, config.size() / n, true);
         Activation.Kind kind = Activation.Kind.valueOf(config.nonLinearity().toUpperCase(Locale.ROOT));
-        return io.graft.nn.Bottleneck.hypercomplex(rule, down, up, kind, false, buffers);
+        return io.graft.nn.Bottleneck.hypercomplex(rule, down, up, kind, false, buffers());
     }
 
     /** Deviations with which the matrix has Kaiming's for a = √5, 1 / √(3 · inputs); b is zero where it starts so. */
@@ -99,17 +85,7 @@ public final class Compacter extends PeftAdapter {
 
     private Parameter parameter(
             Scope scope, DType dtype, String key, long terms, long rows, long columns, double deviation) {
-        Tensor value = scope.tensor(Memory.ADAPTER, Precision.accumulator(dtype), terms, rows, columns);
-        if (fromFile()) {
-            read(key, value);
-        } else if (deviation > 0) {
-            Random.normal(scope.context(), seed, offset, 0, deviation, value);
-            offset += value.elements();
-        }
-        return train(scope, new Parameter(key, value));
-    }
-
-    public PeftCompacterConfig config() {
-        return config;
+        Tensor zeros = scope.tensor(Memory.ADAPTER, Precision.accumulator(dtype), terms, rows, columns);
+        return parameter(scope, key, zeros, deviation > 0 ? normal(deviation) : PeftAdapter::zero);
     }
 }

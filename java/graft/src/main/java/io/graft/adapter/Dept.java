@@ -6,7 +6,6 @@ import io.graft.nn.EmbeddingUpdate;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Prompt;
-import io.graft.ops.Random;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -17,35 +16,31 @@ import java.nio.file.Path;
  * Decomposed prompt tuning (DePT, arXiv 2309.05173): a short prompt, and a low-rank matrix that is added to the embeddings of
  * the tokens behind it, by their places. Virtual tokens start as the embeddings of random tokens, and the matrix at zero.
  */
-public final class Dept extends PeftFrontAdapter {
+public final class Dept extends PeftFrontAdapter<PeftDeptConfig> {
     private static final String A = "embedding_A";
     private static final String B = "embedding_B";
 
-    private final PeftDeptConfig config;
-    private final long seed;
     private double rateRatio = 1;
     private EmbeddingUpdate update;
     private Prompt prompt;
 
-    private Dept(PeftDeptConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Dept(PeftDeptConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh prompt and update, to be trained. */
     public static Dept create(PeftDeptConfig config, long seed) {
-        return new Dept(config, seed, null, true);
+        return new Dept(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Dept load(Path directory) {
-        return new Dept(PeftDeptConfig.read(directory), 0, directory, true);
+        return new Dept(PeftDeptConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Dept frozen(Path directory) {
-        return new Dept(PeftDeptConfig.read(directory), 0, directory, false);
+        return new Dept(PeftDeptConfig.read(directory), Origin.of(directory, false));
     }
 
     /** The optimiser moves the update with so many times the learning rate of the prompt, as in section 2.2. */
@@ -68,7 +63,7 @@ public final class Dept extends PeftFrontAdapter {
             read(B, b);
         } else {
             PromptTuning.fillWithTokens(model.embedding().value(), seed, rows.value());
-            Random.normal(scope.context(), seed, Lora.FIRST_OFFSET, 0, 1, b);
+            normal(b, 0, 1);
         }
         Parameter left = train(scope, new Parameter(A, a)).withRateFactor(rateRatio);
         Parameter right = train(scope, new Parameter(B, b)).withRateFactor(rateRatio);

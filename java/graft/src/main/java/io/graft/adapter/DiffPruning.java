@@ -29,14 +29,13 @@ import java.util.Map;
  * <p>While gates are trained there are eight numbers in fp32 for each entry of the targets. The file is SHiRA's, with the
  * smallest r that has room for what is kept.
  */
-public final class DiffPruning extends PeftAdapter {
+public final class DiffPruning extends PeftAdapter<PeftShiraConfig> {
     /** Open at first: that is the authors' start. */
     private static final double OPEN = 5;
 
     /** why: a gate has to move by several units, a weight by thousandths; the authors' rates are 0.1 and 0.00005. */
     private static final double GATE_RATE = 50;
 
-    private final PeftShiraConfig config;
     private final boolean structured;
     private final double penalty;
     private final Map<Projection, GatedDifference> parts = new LinkedHashMap<>();
@@ -47,8 +46,7 @@ public final class DiffPruning extends PeftAdapter {
     private Tensor fixed;
 
     private DiffPruning(PeftShiraConfig config, boolean structured, double penalty) {
-        super(config, null, true);
-        this.config = config;
+        super(config, Origin.fresh(0));
         this.structured = structured;
         this.penalty = penalty;
         if (!(penalty >= 0)) {
@@ -67,6 +65,11 @@ public final class DiffPruning extends PeftAdapter {
             String baseModel, List<String> targets, int rank, boolean structured, double penalty, long seed) {
         String name = structured ? "structured_diff" : "diff";
         return new DiffPruning(PeftShiraConfig.of(baseModel, targets, rank, name, seed), structured, penalty);
+    }
+
+    @Override
+    boolean servesCodes(String module) {
+        return false;
     }
 
     @Override

@@ -85,7 +85,7 @@ public final class DyLora extends LoraTerms {
 
     /** The rank of the next step, of projections that have as much. */
     public int rank() {
-        return 1 + (int) Math.floorMod(Lora.mix(Lora.mix(seed()) + steps), (long) largest);
+        return 1 + (int) Math.floorMod(Lora.mix(Lora.mix(seed) + steps), (long) largest);
     }
 
     private void draw() {

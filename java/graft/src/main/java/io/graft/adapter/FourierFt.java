@@ -6,8 +6,6 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
 import io.graft.nn.SparseSpectrum;
-import io.graft.ops.Random;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -19,35 +17,24 @@ import java.nio.file.Path;
  * matrix that is zero but for {@code n_frequency} trained entries. Where they are is not in the file: PEFT draws it from a seed
  * by torch.randperm, which is done the same way here.
  */
-public final class FourierFt extends PeftAdapter {
-    private final PeftFourierConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-
-    private FourierFt(PeftFourierConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+public final class FourierFt extends PeftAdapter<PeftFourierConfig> {
+    private FourierFt(PeftFourierConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static FourierFt create(PeftFourierConfig config, long seed) {
-        return new FourierFt(config, seed, null, true);
+        return new FourierFt(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static FourierFt load(Path directory) {
-        return new FourierFt(PeftFourierConfig.read(directory), 0, directory, true);
+        return new FourierFt(PeftFourierConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static FourierFt frozen(Path directory) {
-        return new FourierFt(PeftFourierConfig.read(directory), 0, directory, false);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
+        return new FourierFt(PeftFourierConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -61,14 +48,8 @@ public final class FourierFt extends PeftAdapter {
             throw new IllegalArgumentException("FourierFt: n_frequency is " + count + ", more than the "
                     + inputs * outputs + " weights of " + module);
         }
-        Context context = scope.context();
         Tensor spectrum = scope.tensor(Memory.ADAPTER, Precision.accumulator(projection.dtype()), count);
-        if (fromFile()) {
-            read(key, spectrum);
-        } else if (!config.startsAtBase()) {
-            Random.normal(context, seed, offset, 0, 1, spectrum);
-            offset += count;
-        }
+        Parameter trained = parameter(scope, key, spectrum, config.startsAtBase() ? PeftAdapter::zero : normal(1));
         long[] drawn = TorchPermutation.first(count, inputs * outputs, config.seed());
         int[] places = new int[2 * count];
         for (int l = 0; l < count; l++) {
@@ -76,10 +57,6 @@ public final class FourierFt extends PeftAdapter {
             places[count + l] = (int) (drawn[l] % inputs);
         }
         Tensor at = scope.tensor(Memory.ADAPTER, DType.I32, 2, count).set(places);
-        return new SparseSpectrum(train(scope, new Parameter(key, spectrum)), at, config.scaling());
-    }
-
-    public PeftFourierConfig config() {
-        return config;
+        return new SparseSpectrum(trained, at, config.scaling());
     }
 }

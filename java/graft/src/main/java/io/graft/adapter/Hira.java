@@ -5,8 +5,6 @@ import io.graft.nn.Attachment;
 import io.graft.nn.HadamardScale;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.ops.Random;
-import io.graft.tensor.Context;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
@@ -16,35 +14,24 @@ import java.nio.file.Path;
  * rank. The product is made in panels ({@link io.graft.ops.Hira}), so that a step costs what full fine-tuning's does, and keeps no
  * matrix. Fresh adapters start as the base model: B is zero.
  */
-public final class Hira extends PeftAdapter {
-    private final PeftHiraConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-
-    private Hira(PeftHiraConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+public final class Hira extends PeftAdapter<PeftHiraConfig> {
+    private Hira(PeftHiraConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Hira create(PeftHiraConfig config, long seed) {
-        return new Hira(config, seed, null, true);
+        return new Hira(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Hira load(Path directory) {
-        return new Hira(PeftHiraConfig.read(directory), 0, directory, true);
+        return new Hira(PeftHiraConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Hira frozen(Path directory) {
-        return new Hira(PeftHiraConfig.read(directory), 0, directory, false);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
+        return new Hira(PeftHiraConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -54,35 +41,24 @@ public final class Hira extends PeftAdapter {
         long outputs = projection.weight().n();
         // why: PEFT 0.21 writes rank_pattern into its files, but gives every module the rank r.
         long rank = fromFile() ? shapeInFile(key + "A")[0] : config.rank(projection.module());
-        Tensor a = wide(scope, projection, rank, inputs);
-        Tensor b = wide(scope, projection, outputs, rank);
-        if (fromFile()) {
-            read(key + "A", a);
-            read(key + "B", b);
-        } else {
-            initialise(a, b);
-        }
-        return HadamardScale.of(train(scope, new Parameter(key + "A", a)), train(scope, new Parameter(key + "B", b)));
+        Parameter a = parameter(scope, key + "A", wide(scope, projection, rank, inputs), this::down);
+        return HadamardScale.of(a, parameter(scope, key + "B", wide(scope, projection, outputs, rank), this::up));
     }
 
-    /** B stays zero, but where both are random; then they are as wide as PEFT's. */
-    private void initialise(Tensor a, Tensor b) {
-        Context context = a.scope().context();
+    /** Where both are random they are as wide as PEFT's. */
+    private void down(Tensor a) {
         switch (config.initialisation()) {
-            case "gaussian" -> Random.normal(context, seed, offset, 0, 1.0 / a.size(0), a);
-            case "false" -> {
-                Random.normal(context, seed, offset, 0, 1, a);
-                Random.normal(context, seed, offset + a.elements(), 0, 1, b);
-            }
-            default -> {
-                double bound = 1 / Math.sqrt(a.size(1));
-                Random.uniform(context, seed, offset, -bound, bound, a);
-            }
+            case "gaussian" -> normal(a, 0, 1.0 / a.size(0));
+            case "false" -> normal(a, 0, 1);
+            default -> kaiming(a.size(1)).accept(a);
         }
-        offset += a.elements() + b.elements();
     }
 
-    public PeftHiraConfig config() {
-        return config;
+    private void up(Tensor b) {
+        if (config.initialisation().equals("false")) {
+            normal(b, 0, 1);
+        } else {
+            skip(b);
+        }
     }
 }

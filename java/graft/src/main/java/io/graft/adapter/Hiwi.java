@@ -1,16 +1,13 @@
 package io.graft.adapter;
 
 import io.graft.io.PeftHiwiConfig;
-import io.graft.nn.Adaptable;
 import io.graft.nn.AdaptedWeight;
 import io.graft.nn.Attachment;
 import io.graft.nn.DerivedLowRank;
 import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.nn.SharedGradients;
 import io.graft.ops.Activation;
-import io.graft.ops.Random;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -23,31 +20,24 @@ import java.util.Locale;
  * r] is made once after each optimiser step, and then stands for LoRA's B, so that a pass costs what LoRA's does and merging
  * leaves nothing behind. PEFT does not know it. Fresh adapters start as the base model: U is zero.
  */
-public final class Hiwi extends PeftAdapter {
-    private final PeftHiwiConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedGradients gradients;
-
-    private Hiwi(PeftHiwiConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+public final class Hiwi extends PeftAdapter<PeftHiwiConfig> {
+    private Hiwi(PeftHiwiConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Hiwi create(PeftHiwiConfig config, long seed) {
-        return new Hiwi(config, seed, null, true);
+        return new Hiwi(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Hiwi load(Path directory) {
-        return new Hiwi(PeftHiwiConfig.read(directory), 0, directory, true);
+        return new Hiwi(PeftHiwiConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Hiwi frozen(Path directory) {
-        return new Hiwi(PeftHiwiConfig.read(directory), 0, directory, false);
+        return new Hiwi(PeftHiwiConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -56,38 +46,15 @@ public final class Hiwi extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
-    void attachFront(Adaptable model) {
-        gradients = new SharedGradients(model.scope());
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         String key = PREFIX + projection.module() + ".hiwi_";
         long inputs = projection.weight().k();
         int rank = config.rank();
-        Parameter down = train(
-                scope, new Parameter(key + "down", scope.tensor(Memory.ADAPTER, projection.dtype(), rank, inputs)));
-        Tensor u = wide(scope, projection, rank, inputs);
-        if (fromFile()) {
-            read(key + "down", down.best());
-            read(key + "up", u);
-        } else {
-            Random.normal(scope.context(), seed, offset, 0, 1, down.best());
-            offset += u.elements();
-        }
-        down.refreshValue();
+        Tensor narrow = scope.tensor(Memory.ADAPTER, projection.dtype(), rank, inputs);
+        Parameter down = parameter(scope, key + "down", narrow, normal(1));
         Activation.Kind kind = Activation.Kind.valueOf(config.nonLinearity().toUpperCase(Locale.ROOT));
-        AdaptedWeight adapted = new AdaptedWeight(scope, down, projection.weight(), kind, gradients);
-        Parameter up = train(scope, new Parameter(key + "up", u));
+        AdaptedWeight adapted = new AdaptedWeight(scope, down, projection.weight(), kind, gradients());
+        Parameter up = parameter(scope, key + "up", wide(scope, projection, rank, inputs), PeftAdapter::zero);
         return new DerivedLowRank(new LowRank(up, adapted.product(), 1, 0, 0), List.of(adapted));
-    }
-
-    public PeftHiwiConfig config() {
-        return config;
     }
 }

@@ -7,7 +7,6 @@ import io.graft.nn.KroneckerProduct;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.ops.Random;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -18,36 +17,26 @@ import java.nio.file.Path;
  * KAdaptation (arXiv 2203.16329, section 3.3): {@code W + Σ A_m ⊗ (b_m a_m)}, n Kronecker products of n by n matrices that all
  * layers share and of low-rank ones of a layer's own. PEFT does not know it. Fresh adapters start as the base model: b is zero.
  */
-public final class KAdaptation extends PeftAdapter {
-    private final PeftKAdaptationConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
+public final class KAdaptation extends PeftAdapter<PeftKAdaptationConfig> {
     private Parameter rule;
 
-    private KAdaptation(PeftKAdaptationConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private KAdaptation(PeftKAdaptationConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static KAdaptation create(PeftKAdaptationConfig config, long seed) {
-        return new KAdaptation(config, seed, null, true);
+        return new KAdaptation(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static KAdaptation load(Path directory) {
-        return new KAdaptation(PeftKAdaptationConfig.read(directory), 0, directory, true);
+        return new KAdaptation(PeftKAdaptationConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static KAdaptation frozen(Path directory) {
-        return new KAdaptation(PeftKAdaptationConfig.read(directory), 0, directory, false);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
+        return new KAdaptation(PeftKAdaptationConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -75,17 +64,7 @@ public final class KAdaptation extends PeftAdapter {
 
     /** n matrices, drawn from N(0, deviation²). */
     private Parameter parameter(Scope scope, DType dtype, String key, long rows, long columns, double deviation) {
-        Tensor value = scope.tensor(Memory.ADAPTER, Precision.accumulator(dtype), config.division(), rows, columns);
-        if (fromFile()) {
-            read(key, value);
-        } else if (deviation > 0) {
-            Random.normal(scope.context(), seed, offset, 0, deviation, value);
-            offset += value.elements();
-        }
-        return train(scope, new Parameter(key, value));
-    }
-
-    public PeftKAdaptationConfig config() {
-        return config;
+        Tensor zeros = scope.tensor(Memory.ADAPTER, Precision.accumulator(dtype), config.division(), rows, columns);
+        return parameter(scope, key, zeros, deviation > 0 ? normal(deviation) : PeftAdapter::zero);
     }
 }

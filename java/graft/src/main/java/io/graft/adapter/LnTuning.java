@@ -8,27 +8,24 @@ import io.graft.tensor.Scope;
 import java.nio.file.Path;
 
 /** LN-tuning (arXiv 2312.11420) as PEFT stores it: the weights of the norms are trained and nothing else. */
-public final class LnTuning extends PeftAdapter {
-    private final PeftLnTuningConfig config;
-
-    private LnTuning(PeftLnTuningConfig config, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+public final class LnTuning extends PeftAdapter<PeftLnTuningConfig> {
+    private LnTuning(PeftLnTuningConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Starts at the base model's norms. */
     public static LnTuning create(PeftLnTuningConfig config) {
-        return new LnTuning(config, null, true);
+        return new LnTuning(config, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static LnTuning load(Path directory) {
-        return new LnTuning(PeftLnTuningConfig.read(directory), directory, true);
+        return new LnTuning(PeftLnTuningConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static LnTuning frozen(Path directory) {
-        return new LnTuning(PeftLnTuningConfig.read(directory), directory, false);
+        return new LnTuning(PeftLnTuningConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override

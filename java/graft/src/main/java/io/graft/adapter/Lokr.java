@@ -6,7 +6,6 @@ import io.graft.nn.FactoredMatrix;
 import io.graft.nn.KroneckerProduct;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.ops.Random;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
@@ -16,35 +15,24 @@ import java.nio.file.Path;
  * {@code decompose_both} w1, is a product of two matrices of rank r if r is below half its larger side. With r above that
  * it is KronA (arXiv 2212.10650). Fresh adapters start as the base model: w1, or its first part, is zero.
  */
-public final class Lokr extends PeftAdapter {
-    private final PeftLokrConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-
-    private Lokr(PeftLokrConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+public final class Lokr extends PeftAdapter<PeftLokrConfig> {
+    private Lokr(PeftLokrConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Lokr create(PeftLokrConfig config, long seed) {
-        return new Lokr(config, seed, null, true);
+        return new Lokr(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Lokr load(Path directory) {
-        return new Lokr(PeftLokrConfig.read(directory), 0, directory, true);
+        return new Lokr(PeftLokrConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Lokr frozen(Path directory) {
-        return new Lokr(PeftLokrConfig.read(directory), 0, directory, false);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
+        return new Lokr(PeftLokrConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -80,13 +68,8 @@ public final class Lokr extends PeftAdapter {
     }
 
     private Parameter parameter(Scope scope, Projection projection, String key, long rows, long columns, boolean zero) {
-        Tensor value = wide(scope, projection, rows, columns);
-        if (fromFile()) {
-            read(key, value);
-        } else if (!zero) {
-            uniform(value, columns);
-        }
-        return train(scope, new Parameter(key, value));
+        Tensor zeros = wide(scope, projection, rows, columns);
+        return parameter(scope, key, zeros, zero ? PeftAdapter::zero : kaiming(columns));
     }
 
     /** A parameter whose file holds the transpose [columns, rows]. */
@@ -95,19 +78,8 @@ public final class Lokr extends PeftAdapter {
         if (fromFile()) {
             readTransposed(key, value);
         } else {
-            uniform(value, rows);
+            kaiming(rows).accept(value);
         }
         return train(scope, storedTransposed(new Parameter(key, value)));
-    }
-
-    /** Kaiming's bound for a = √5. */
-    private void uniform(Tensor value, long inputs) {
-        double bound = 1 / Math.sqrt(inputs);
-        Random.uniform(value.scope().context(), seed, offset, -bound, bound, value);
-        offset += value.elements();
-    }
-
-    public PeftLokrConfig config() {
-        return config;
     }
 }

@@ -8,7 +8,6 @@ import io.graft.nn.Observed;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.WeightDecomposition;
-import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -25,13 +24,7 @@ import java.util.function.IntConsumer;
  * that the configuration targets; with {@code use_dora} the rows of that sum get trained lengths (DoRA, arXiv
  * 2402.09353). Fresh adapters start as the base model: B is zero and A uniform in ±1/√in, or both are taken from the base.
  */
-public final class Lora extends PeftAdapter {
-    /** why: below the numbers that other uses of the same seed start with, so that A is not a copy of base weights. */
-    static final long FIRST_OFFSET = 1L << 48;
-
-    private PeftLoraConfig config;
-    private final long seed;
-    private long offset = FIRST_OFFSET;
+public final class Lora extends PeftAdapter<PeftLoraConfig> {
     private double rateRatio = 1;
     private boolean frozenDown;
     private StartingFactors start;
@@ -41,26 +34,24 @@ public final class Lora extends PeftAdapter {
     private double factorDropout;
     private PeriodicMerging merging;
 
-    private Lora(PeftLoraConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Lora(PeftLoraConfig config, Origin origin) {
+        super(config, origin);
         this.start = new StartingFactors(LoraStart.ZERO, config, seed);
     }
 
     /** A fresh adapter, to be trained. */
     public static Lora create(PeftLoraConfig config, long seed) {
-        return new Lora(config, seed, null, true);
+        return new Lora(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Lora load(Path directory) {
-        return new Lora(PeftLoraConfig.read(directory), 0, directory, true);
+        return new Lora(PeftLoraConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Lora frozen(Path directory) {
-        return new Lora(PeftLoraConfig.read(directory), 0, directory, false);
+        return new Lora(PeftLoraConfig.read(directory), Origin.of(directory, false));
     }
 
     /** LoRA+ (arXiv 2402.12354): the optimiser moves B with so many times the learning rate of A. */
@@ -334,26 +325,16 @@ public final class Lora extends PeftAdapter {
     private void initialise(Tensor a, Tensor b) {
         String kind = config.initialisation();
         switch (kind) {
-            case "true" -> uniform(a);
+            case "true" -> kaiming(a.size(1)).accept(a);
             case "false" -> {
-                uniform(a);
-                uniform(b);
+                kaiming(a.size(1)).accept(a);
+                kaiming(b.size(1)).accept(b);
             }
-            case "gaussian" -> {
-                Random.normal(a.scope().context(), seed, offset, 0, 1.0 / a.size(0), a);
-                offset += a.elements();
-            }
+            case "gaussian" -> normal(a, 0, 1.0 / a.size(0));
             default ->
                 throw new IllegalArgumentException(
                         "Lora: init_lora_weights '" + kind + "' is not supported for a new adapter");
         }
-    }
-
-    /** Kaiming's bound for a = √5 comes to 1/√in. */
-    private void uniform(Tensor weight) {
-        double bound = 1 / Math.sqrt(weight.size(1));
-        Random.uniform(weight.scope().context(), seed, offset, -bound, bound, weight);
-        offset += weight.elements();
     }
 
     /** The mixer of SplitMix64: neighbouring keys give unrelated seeds. */
@@ -362,9 +343,5 @@ public final class Lora extends PeftAdapter {
         z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
         z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
         return z ^ (z >>> 31);
-    }
-
-    public PeftLoraConfig config() {
-        return config;
     }
 }

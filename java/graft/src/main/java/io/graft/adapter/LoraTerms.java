@@ -7,7 +7,6 @@ import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.ScaledRows;
-import io.graft.ops.Random;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.util.List;
@@ -17,11 +16,7 @@ import java.util.List;
  * they train. Fresh adapters start as LoRA does: B is zero and A uniform in ±1/√in. Files are plain LoRA, which {@link Lora}
  * reads.
  */
-abstract class LoraTerms extends PeftAdapter {
-    private final PeftLoraConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-
+abstract class LoraTerms extends PeftAdapter<PeftLoraConfig> {
     /**
      * A part of a projection.
      *
@@ -33,9 +28,7 @@ abstract class LoraTerms extends PeftAdapter {
     record Terms(Parameter a, Parameter b, Parameter factors, ScaledRows product) {}
 
     LoraTerms(PeftLoraConfig config, long seed) {
-        super(config, null, true);
-        this.config = config;
-        this.seed = seed;
+        super(config, Origin.fresh(seed));
         if (config.weightDecomposed()) {
             throw new IllegalArgumentException(getClass().getSimpleName() + ": use_dora has no factors of terms");
         }
@@ -53,21 +46,12 @@ abstract class LoraTerms extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
     Attachment attachment(Scope scope, Projection projection) {
         String key = PREFIX + projection.module() + ".lora_";
         long inputs = projection.weight().k();
         int rank = config.rank(projection.module());
-        Tensor a = wide(scope, projection, rank, inputs);
-        double bound = 1 / Math.sqrt(inputs);
-        Random.uniform(scope.context(), seed, offset, -bound, bound, a);
-        offset += a.elements();
+        Parameter down = parameter(scope, key + "A.weight", wide(scope, projection, rank, inputs), kaiming(inputs));
         Tensor e = wide(scope, projection, rank, 1).reshape(rank);
-        Parameter down = train(scope, new Parameter(key + "A.weight", a));
         Parameter up = train(
                 scope,
                 new Parameter(
@@ -81,12 +65,6 @@ abstract class LoraTerms extends PeftAdapter {
         return attachment(projection, new Terms(down, up, factors, ScaledRows.of(product, down, factors)));
     }
 
-    /** N(0, 1) numbers behind those of the factors so far. */
-    final void normal(Tensor values) {
-        Random.normal(values.scope().context(), seed, offset, 0, 1, values);
-        offset += values.elements();
-    }
-
     /** The low-rank part of a projection with a factor for each term. */
     final DerivedLowRank scaled(Projection projection, Terms terms) {
         return new DerivedLowRank(lowRank(projection, terms.product().product(), terms.b()), List.of(terms.product()));
@@ -95,13 +73,5 @@ abstract class LoraTerms extends PeftAdapter {
     final LowRank lowRank(Projection projection, Parameter a, Parameter b) {
         String module = projection.module();
         return new LowRank(a, b, config.scale(module), config.dropout(), Lora.mix(module.hashCode()));
-    }
-
-    final long seed() {
-        return seed;
-    }
-
-    public final PeftLoraConfig config() {
-        return config;
     }
 }

@@ -19,32 +19,28 @@ import java.nio.file.Path;
  *
  * <p>Files: the network's tensors, {@code side.…}.
  */
-public final class Lst extends PeftAdapter {
+public final class Lst extends PeftAdapter<PeftLstConfig> {
     private static final double DEVIATION = 0.02;
 
-    private final PeftLstConfig config;
-    private final long seed;
     private SideNetwork side;
 
-    private Lst(PeftLstConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Lst(PeftLstConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh network, to be trained. */
     public static Lst create(PeftLstConfig config, long seed) {
-        return new Lst(config, seed, null, true);
+        return new Lst(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Lst load(Path directory) {
-        return new Lst(PeftLstConfig.read(directory), 0, directory, true);
+        return new Lst(PeftLstConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Lst frozen(Path directory) {
-        return new Lst(PeftLstConfig.read(directory), 0, directory, false);
+        return new Lst(PeftLstConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -52,11 +48,9 @@ public final class Lst extends PeftAdapter {
         Scope scope = model.scope();
         side = new SideNetwork(
                 scope, model.dtype(), model.shape(), model.layers(), config.reduction(), model.inverseFrequencies());
-        long offset = Lora.FIRST_OFFSET;
         for (Parameter parameter : side.parameters()) {
             if (!fromFile()) {
-                initialise(scope.context(), parameter, offset);
-                offset += parameter.value().elements();
+                initialise(scope.context(), parameter, skip(parameter.value()));
             }
             train(scope, parameter);
             if (fromFile()) {
@@ -97,11 +91,5 @@ public final class Lst extends PeftAdapter {
     @Override
     public boolean mergeable() {
         return false;
-    }
-
-    @Override
-    public void merge() {
-        throw new UnsupportedOperationException(
-                "Lst.merge: a network beside the model is in no weight; keep the adapter beside the model");
     }
 }

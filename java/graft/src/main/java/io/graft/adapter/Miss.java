@@ -5,7 +5,6 @@ import io.graft.nn.Attachment;
 import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.ops.Random;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
@@ -20,43 +19,33 @@ import java.util.Map;
  * <p>Files hold Bᵀ as {@code miss_block} [r, out]. Where r does not divide the inputs the last sum is short, as if the
  * inputs went on with zeros.
  */
-public final class Miss extends PeftAdapter {
+public final class Miss extends PeftAdapter<PeftMissConfig> {
     private static final String BLOCK = ".miss_block";
 
-    private final PeftMissConfig config;
-    private final long seed;
     private final Map<Long, Parameter> sums = new HashMap<>();
-    private long offset = Lora.FIRST_OFFSET;
 
-    private Miss(PeftMissConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Miss(PeftMissConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Miss create(PeftMissConfig config, long seed) {
-        return new Miss(config, seed, null, true);
+        return new Miss(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Miss load(Path directory) {
-        return new Miss(PeftMissConfig.read(directory), 0, directory, true);
+        return new Miss(PeftMissConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Miss frozen(Path directory) {
-        return new Miss(PeftMissConfig.read(directory), 0, directory, false);
+        return new Miss(PeftMissConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
     public int border(String module) {
         return config.targets(module) ? config.rank() : 0;
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
     }
 
     @Override
@@ -73,10 +62,7 @@ public final class Miss extends PeftAdapter {
         if (fromFile()) {
             readTransposed(key, b);
         } else if (!config.startsAtBase()) {
-            // Kaiming's bound for a = √5 over the block's rows.
-            double bound = 1 / Math.sqrt(outputs);
-            Random.uniform(scope.context(), seed, offset, -bound, bound, b);
-            offset += b.elements();
+            kaiming(outputs).accept(b);
         }
         return new LowRank(
                 sums.computeIfAbsent(inputs, width -> sums(wide(scope, projection, config.rank(), width))),
@@ -95,9 +81,5 @@ public final class Miss extends PeftAdapter {
             ones[k % rank * inputs + k] = 1;
         }
         return new Parameter("sums of every " + rank + "th of " + inputs + " inputs", a.set(ones));
-    }
-
-    public PeftMissConfig config() {
-        return config;
     }
 }

@@ -10,11 +10,8 @@ import io.graft.nn.LowRank;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.Router;
-import io.graft.nn.SharedBuffers;
-import io.graft.ops.Random;
 import io.graft.ops.RowScale;
 import io.graft.ops.TensorOps;
-import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -34,37 +31,31 @@ import java.util.Map;
  * <p>PEFT does not know them. A file holds, for each module, {@code lora_A.weight} [experts · r, in], {@code
  * lora_B.weight} [out, experts · r] and {@code lora_router.weight} [experts, in].
  */
-public final class MoeLora extends PeftAdapter {
+public final class MoeLora extends PeftAdapter<PeftMoeLoraConfig> {
     private static final double ROUTER_DEVIATION = 0.02;
 
-    private final PeftMoeLoraConfig config;
     private final Map<String, Lora> given;
     private final Map<Projection, List<LowRank>> givenParts = new HashMap<>();
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
     private Router router;
 
-    private MoeLora(PeftMoeLoraConfig config, Map<String, Lora> given, long seed, Path source, boolean trained) {
-        super(config, source, trained);
+    private MoeLora(PeftMoeLoraConfig config, Map<String, Lora> given, Origin origin) {
+        super(config, origin);
         this.given = given;
-        this.config = config;
-        this.seed = seed;
     }
 
     /** Fresh experts, to be trained. */
     public static MoeLora create(PeftMoeLoraConfig config, long seed) {
-        return new MoeLora(config, Map.of(), seed, null, true);
+        return new MoeLora(config, Map.of(), Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static MoeLora load(Path directory) {
-        return new MoeLora(PeftMoeLoraConfig.read(directory), Map.of(), 0, directory, true);
+        return new MoeLora(PeftMoeLoraConfig.read(directory), Map.of(), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static MoeLora frozen(Path directory) {
-        return new MoeLora(PeftMoeLoraConfig.read(directory), Map.of(), 0, directory, false);
+        return new MoeLora(PeftMoeLoraConfig.read(directory), Map.of(), Origin.of(directory, false));
     }
 
     /**
@@ -81,7 +72,7 @@ public final class MoeLora extends PeftAdapter {
         int rank = configs.stream().mapToInt(PeftLoraConfig::largestRank).max().orElseThrow();
         PeftMoeLoraConfig config =
                 PeftMoeLoraConfig.of(baseModel, configs.get(0), rank, new RouterSettings(given.size(), topK, balance));
-        return new MoeLora(config, given, seed, null, true);
+        return new MoeLora(config, given, Origin.fresh(seed));
     }
 
     @Override
@@ -90,13 +81,7 @@ public final class MoeLora extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
     void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
         router = config.sigmoid()
                 ? Router.sigmoid(model.scope(), model.dtype())
                 : Router.softmax(
@@ -141,11 +126,12 @@ public final class MoeLora extends PeftAdapter {
             read(key + "router.weight", rows);
             read(key + "B.weight", up.best());
         } else {
-            initialise(scope.context(), factors, rows);
+            kaiming(inputs).accept(factors);
+            normal(rows, 0, ROUTER_DEVIATION);
         }
         down.refreshValue();
         up.refreshValue();
-        return new Experts(scope, down, up, form, router, buffers);
+        return new Experts(scope, down, up, form, router, buffers());
     }
 
     /** The given adapters side by side, narrower ones with zeros behind, and scale over that of the configuration in B. */
@@ -170,15 +156,12 @@ public final class MoeLora extends PeftAdapter {
         }
         constant(key + "A.weight", a);
         constant(key + "B.weight", b);
-        Parameter rows = parameter(
-                scope,
-                projection,
-                key + "router.weight",
+        Tensor zeros = scope.tensor(
+                Memory.ADAPTER,
+                projection.dtype(),
                 form.experts(),
                 projection.weight().k());
-        Random.normal(scope.context(), seed, offset, 0, ROUTER_DEVIATION, rows.best());
-        offset += rows.value().elements();
-        rows.refreshValue();
+        Parameter rows = parameter(scope, key + "router.weight", zeros, normal(ROUTER_DEVIATION));
         return new Experts(
                 scope,
                 new Parameter(key + "A.weight", a),
@@ -186,20 +169,12 @@ public final class MoeLora extends PeftAdapter {
                 new Parameter(key + "B.weight", b),
                 form,
                 router,
-                buffers);
+                buffers());
     }
 
     private Parameter parameter(Scope scope, Projection projection, String key, long rows, long columns) {
         Tensor value = scope.tensor(Memory.ADAPTER, projection.dtype(), rows, columns);
         return train(scope, new Parameter(key, value));
-    }
-
-    private void initialise(Context context, Tensor factors, Tensor rows) {
-        double bound = 1 / Math.sqrt(factors.size(1));
-        Random.uniform(context, seed, offset, -bound, bound, factors);
-        offset += factors.elements();
-        Random.normal(context, seed, offset, 0, ROUTER_DEVIATION, rows);
-        offset += rows.elements();
     }
 
     /** The loss that keeps the experts in equal use; its gradients are there already. */
@@ -221,9 +196,5 @@ public final class MoeLora extends PeftAdapter {
             }
         });
         return tensors;
-    }
-
-    public PeftMoeLoraConfig config() {
-        return config;
     }
 }

@@ -7,9 +7,6 @@ import io.graft.nn.MixedScales;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.Router;
-import io.graft.nn.SharedBuffers;
-import io.graft.ops.Random;
-import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -22,34 +19,28 @@ import java.nio.file.Path;
  * <p>PEFT does not know it. A file holds, for each module, {@code mov_l} [experts, out], or [experts, in] for one of
  * {@code feedforward_modules}, and {@code mov_router.weight} [experts, in].
  */
-public final class Mov extends PeftAdapter {
+public final class Mov extends PeftAdapter<PeftMovConfig> {
     private static final double ROUTER_DEVIATION = 0.02;
 
-    private final PeftMovConfig config;
-    private final long seed;
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedBuffers buffers;
     private Router router;
 
-    private Mov(PeftMovConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Mov(PeftMovConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Fresh vectors, to be trained. */
     public static Mov create(PeftMovConfig config, long seed) {
-        return new Mov(config, seed, null, true);
+        return new Mov(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Mov load(Path directory) {
-        return new Mov(PeftMovConfig.read(directory), 0, directory, true);
+        return new Mov(PeftMovConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Mov frozen(Path directory) {
-        return new Mov(PeftMovConfig.read(directory), 0, directory, false);
+        return new Mov(PeftMovConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -58,13 +49,7 @@ public final class Mov extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
     void attachFront(Adaptable model) {
-        buffers = new SharedBuffers(model.scope());
         router = Router.softmax(
                 model.scope(),
                 model.dtype(),
@@ -78,36 +63,16 @@ public final class Mov extends PeftAdapter {
         long in = projection.weight().k();
         long width = inputs ? in : projection.weight().n();
         String key = PREFIX + projection.module() + ".mov_";
-        Tensor vectors = wide(scope, projection, config.router().experts(), width);
-        Parameter rows = train(
-                scope,
-                new Parameter(
-                        key + "router.weight",
-                        scope.tensor(
-                                Memory.ADAPTER,
-                                projection.dtype(),
-                                config.router().experts(),
-                                in)));
-        if (fromFile()) {
-            read(key + "l", vectors);
-            read(rows.name(), rows.best());
-        } else {
-            TensorOps.fill(scope.context(), 1, vectors);
-            Random.normal(scope.context(), seed, offset, 0, ROUTER_DEVIATION, rows.best());
-            offset += rows.value().elements();
-        }
-        rows.refreshValue();
-        Parameter scales = train(scope, new Parameter(key + "l", vectors));
-        return new MixedScales(scope, rows, scales, inputs, router, buffers);
+        int experts = config.router().experts();
+        Tensor narrow = scope.tensor(Memory.ADAPTER, projection.dtype(), experts, in);
+        Parameter rows = parameter(scope, key + "router.weight", narrow, normal(ROUTER_DEVIATION));
+        Parameter scales = parameter(scope, key + "l", wide(scope, projection, experts, width), PeftAdapter::ones);
+        return new MixedScales(scope, rows, scales, inputs, router, buffers());
     }
 
     /** The loss that keeps the vectors in equal use; its gradients are there already. */
     @Override
     public double regularise() {
         return router.takeLoss();
-    }
-
-    public PeftMovConfig config() {
-        return config;
     }
 }

@@ -16,26 +16,22 @@ import java.util.Map;
  * three linear layers out of an embedding. Network and embedding are trained; a file holds what they make, so that an adapter
  * from a file is a prompt that can be used and not trained further.
  */
-public final class PTuning extends PeftFrontAdapter {
-    private final PeftPromptEncoderConfig config;
-    private final long seed;
+public final class PTuning extends PeftFrontAdapter<PeftPromptEncoderConfig> {
     private PromptEncoder encoder;
     private Prompt prompt;
 
-    private PTuning(PeftPromptEncoderConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private PTuning(PeftPromptEncoderConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh encoder, to be trained. */
     public static PTuning create(PeftPromptEncoderConfig config, long seed) {
-        return new PTuning(config, seed, null, true);
+        return new PTuning(config, Origin.fresh(seed));
     }
 
     /** What an encoder made, from a directory. */
     public static PTuning frozen(Path directory) {
-        return new PTuning(PeftPromptEncoderConfig.read(directory), 0, directory, false);
+        return new PTuning(PeftPromptEncoderConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -50,7 +46,6 @@ public final class PTuning extends PeftFrontAdapter {
         encoder = encoder(
                 model.scope(),
                 dtype,
-                seed,
                 config.virtualTokens(),
                 "mlp_head.",
                 Activation.Kind.RELU,

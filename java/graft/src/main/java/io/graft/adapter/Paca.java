@@ -30,12 +30,11 @@ import java.util.stream.LongStream;
  * <p>Files: Hugging Face's layout with {@code paca_delta} D, and the authors' with {@code paca_w} = W[:, I] / scale, both
  * beside {@code paca_indices}; either is read, the first is written by {@link #save}.
  */
-public final class Paca extends PeftAdapter {
+public final class Paca extends PeftAdapter<PeftPacaConfig> {
     static final String DELTA = ".paca_delta";
     static final String ABSOLUTE = ".paca_w";
     static final String INDICES = ".paca_indices";
 
-    private final PeftPacaConfig config;
     private final ColumnSelection selection;
     private final List<Merged> merged = new ArrayList<>();
     private Reselector reselector;
@@ -43,9 +42,8 @@ public final class Paca extends PeftAdapter {
     /** A projection whose weight the adapter went into, and what gives it back. */
     private record Merged(Projection projection, PartialColumns part) {}
 
-    private Paca(PeftPacaConfig config, ColumnSelection selection, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private Paca(PeftPacaConfig config, ColumnSelection selection, Origin origin) {
+        super(config, origin);
         this.selection = selection;
     }
 
@@ -56,17 +54,17 @@ public final class Paca extends PeftAdapter {
 
     /** A fresh adapter, to be trained. */
     public static Paca create(PeftPacaConfig config, ColumnSelection selection) {
-        return new Paca(config, selection, null, true);
+        return new Paca(config, selection, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Paca load(Path directory) {
-        return new Paca(PeftPacaConfig.read(directory), null, directory, true);
+        return new Paca(PeftPacaConfig.read(directory), null, Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Paca frozen(Path directory) {
-        return new Paca(PeftPacaConfig.read(directory), null, directory, false);
+        return new Paca(PeftPacaConfig.read(directory), null, Origin.of(directory, false));
     }
 
     /**
@@ -85,11 +83,6 @@ public final class Paca extends PeftAdapter {
     }
 
     /** On codes the trained columns lie beside the weight. */
-    @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
     @Override
     Attachment attachment(Scope scope, Projection projection) {
         Context context = scope.context();
@@ -241,10 +234,6 @@ public final class Paca extends PeftAdapter {
 
     private Optional<PartialColumns> retired(Projection projection) {
         return Optional.ofNullable(reselector).map(r -> r.retired(projection)).filter(part -> part.kept() > 0);
-    }
-
-    public PeftPacaConfig config() {
-        return config;
     }
 
     @Override

@@ -8,6 +8,9 @@ import io.graft.nn.Attachment;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
+import io.graft.nn.SharedBuffers;
+import io.graft.nn.SharedGradients;
+import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -23,19 +26,41 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
  * An adapter that PEFT configures and stores: the projections that its configuration selects get an attachment, the modules
  * of {@code modules_to_save} are trained whole, and a directory holds {@code adapter_config.json} beside the tensors.
  */
-public abstract class PeftAdapter implements Adapter {
+public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
     /** The file of an adapter's tensors. */
     public static final String FILE = "adapter_model.safetensors";
 
     static final String PREFIX = "base_model.model.";
 
-    private final PeftConfig config;
+    /** why: below the numbers that other uses of the same seed start with, so that A is not a copy of base weights. */
+    static final long FIRST_OFFSET = 1L << 48;
+
+    /**
+     * Where an adapter's values come from.
+     *
+     * @param directory null for a fresh adapter
+     * @param trained whether parameters have gradients
+     * @param seed of a fresh adapter's random numbers
+     */
+    record Origin(Path directory, boolean trained, long seed) {
+        static Origin fresh(long seed) {
+            return new Origin(null, true, seed);
+        }
+
+        static Origin of(Path directory, boolean trained) {
+            return new Origin(directory, trained, 0);
+        }
+    }
+
+    final long seed;
+    C config;
     private final Path source;
     private final boolean trained;
     private final List<Projection> attached = new ArrayList<>();
@@ -45,12 +70,19 @@ public abstract class PeftAdapter implements Adapter {
     private SafetensorsFile file;
     private Set<String> unread = Set.of();
     private boolean used;
+    private long offset = FIRST_OFFSET;
+    private SharedBuffers buffers;
+    private SharedGradients gradients;
 
-    /** @param source the directory to read from; null for a fresh adapter */
-    PeftAdapter(PeftConfig config, Path source, boolean trained) {
+    PeftAdapter(C config, Origin origin) {
         this.config = config;
-        this.source = source;
-        this.trained = trained;
+        this.source = origin.directory();
+        this.trained = origin.trained();
+        this.seed = origin.seed();
+    }
+
+    public final C config() {
+        return config;
     }
 
     /** Makes the attachment of one projection, fresh or from the file. */
@@ -58,7 +90,7 @@ public abstract class PeftAdapter implements Adapter {
 
     /** Whether the attachment of a module works over the codes of a quantised weight, without a dense one. */
     boolean servesCodes(String module) {
-        return false;
+        return true;
     }
 
     /** Makes what needs all attachments. */
@@ -78,6 +110,8 @@ public abstract class PeftAdapter implements Adapter {
         try (SafetensorsFile opened = source == null ? null : SafetensorsFile.open(source.resolve(FILE))) {
             file = opened;
             unread = opened == null ? Set.of() : new TreeSet<>(opened.names());
+            buffers = new SharedBuffers(model.scope());
+            gradients = new SharedGradients(model.scope());
             attachFront(model);
             for (Projection projection : model.projections()) {
                 if (config.targets(projection.module())) {
@@ -158,6 +192,58 @@ public abstract class PeftAdapter implements Adapter {
         unread.remove(key);
     }
 
+    /** A parameter of the adapter: from the file, or what {@code fresh} makes of zeros. */
+    final Parameter parameter(Scope scope, String key, Tensor zeros, Consumer<Tensor> fresh) {
+        Parameter parameter = train(scope, new Parameter(key, zeros));
+        if (fromFile()) {
+            read(key, parameter.best());
+        } else {
+            fresh.accept(parameter.best());
+        }
+        parameter.refreshValue();
+        return parameter;
+    }
+
+    /** What leaves a fresh parameter zero. */
+    static void zero(Tensor value) {}
+
+    static void ones(Tensor value) {
+        TensorOps.fill(value.scope().context(), 1, value);
+    }
+
+    /** The next random numbers, in ±1/√inputs: Kaiming's bound for a = √5. */
+    final Consumer<Tensor> kaiming(long inputs) {
+        return value -> uniform(value, 1 / Math.sqrt(inputs));
+    }
+
+    final Consumer<Tensor> normal(double deviation) {
+        return value -> normal(value, 0, deviation);
+    }
+
+    /** Fills with the next random numbers, in ±bound. */
+    final void uniform(Tensor value, double bound) {
+        Random.uniform(value.scope().context(), seed, skip(value), -bound, bound, value);
+    }
+
+    final void normal(Tensor value, double mean, double deviation) {
+        Random.normal(value.scope().context(), seed, skip(value), mean, deviation, value);
+    }
+
+    /** Leaves out as many random numbers as a tensor has; the place of the first of them. */
+    final long skip(Tensor value) {
+        offset += value.elements();
+        return offset - value.elements();
+    }
+
+    /** What attachments use in turn, from {@link #attachFront} on. */
+    final SharedBuffers buffers() {
+        return buffers;
+    }
+
+    final SharedGradients gradients() {
+        return gradients;
+    }
+
     /** The shape of a tensor of the file. */
     final long[] shapeInFile(String key) {
         return file.shape(key);
@@ -228,6 +314,10 @@ public abstract class PeftAdapter implements Adapter {
 
     @Override
     public void merge() {
+        if (!mergeable()) {
+            throw new UnsupportedOperationException(getClass().getSimpleName()
+                    + ".merge: what it does is in no weight; keep the adapter beside the model");
+        }
         attached.forEach(Projection::merge);
         attached.clear();
         parameters.clear();

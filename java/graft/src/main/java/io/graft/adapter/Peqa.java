@@ -1,13 +1,9 @@
 package io.graft.adapter;
 
 import io.graft.io.PeftPeqaConfig;
-import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
-import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.ScaledTable;
-import io.graft.nn.SharedGradients;
-import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -20,31 +16,27 @@ import java.nio.file.Path;
  * is a group of columns of a row. A dense base becomes sketches when it is loaded. PEFT does not know it. The file holds the
  * scales, which start at 1, and the checksum of the codes that they belong to. Merging leaves them in the tables.
  */
-public final class Peqa extends PeftAdapter {
+public final class Peqa extends PeftAdapter<PeftPeqaConfig> {
     private static final String SCALES = ".peqa_scale";
     private static final String CHECKSUM = ".codes_crc32";
 
-    private PeftPeqaConfig config;
-    private SharedGradients gradients;
-
-    private Peqa(PeftPeqaConfig config, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private Peqa(PeftPeqaConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Scales to be trained. */
     public static Peqa create(PeftPeqaConfig config) {
-        return new Peqa(config, null, true);
+        return new Peqa(config, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Peqa load(Path directory) {
-        return new Peqa(PeftPeqaConfig.read(directory), directory, true);
+        return new Peqa(PeftPeqaConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Peqa frozen(Path directory) {
-        return new Peqa(PeftPeqaConfig.read(directory), directory, false);
+        return new Peqa(PeftPeqaConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -53,18 +45,8 @@ public final class Peqa extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
     public boolean mergesIntoCodes() {
         return true;
-    }
-
-    @Override
-    void attachFront(Adaptable model) {
-        gradients = new SharedGradients(model.scope());
     }
 
     @Override
@@ -85,21 +67,9 @@ public final class Peqa extends PeftAdapter {
                         "Peqa: " + projection.module()
                                 + " has other codes than those that its scales were trained for; take the base of the training");
             }
-            read(key + SCALES, scales);
-        } else {
-            TensorOps.fill(scope.context(), 1, scales);
         }
         config = config.withSketches(Long.numberOfTrailingZeros(table.size(2)), Math.toIntExact(table.size(1)));
         constant(key + CHECKSUM, checksum.set(new long[] {codes}));
-        return new ScaledTable(scope, train(scope, new Parameter(key + SCALES, scales)), table, gradients);
-    }
-
-    @Override
-    public void save(Path directory) {
-        write(directory, config, tensors());
-    }
-
-    public PeftPeqaConfig config() {
-        return config;
+        return new ScaledTable(scope, parameter(scope, key + SCALES, scales, PeftAdapter::ones), table, gradients());
     }
 }

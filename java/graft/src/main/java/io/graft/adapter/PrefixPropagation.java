@@ -6,7 +6,6 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Prompt;
 import io.graft.nn.PropagatedRows;
-import io.graft.ops.Random;
 import java.nio.file.Path;
 
 /**
@@ -14,32 +13,28 @@ import java.nio.file.Path;
  * adds rows of its own, half as many numbers as keys and values of prefix tuning. The first layer's rows start as the
  * embeddings of random tokens, the others N(0, 0.02²).
  */
-public final class PrefixPropagation extends PeftFrontAdapter {
+public final class PrefixPropagation extends PeftFrontAdapter<PeftPrefixPropagationConfig> {
     private static final double DEVIATION = 0.02;
 
-    private final PeftPrefixPropagationConfig config;
-    private final long seed;
     private Prompt prompt;
 
-    private PrefixPropagation(PeftPrefixPropagationConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private PrefixPropagation(PeftPrefixPropagationConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Fresh rows, to be trained. */
     public static PrefixPropagation create(PeftPrefixPropagationConfig config, long seed) {
-        return new PrefixPropagation(config, seed, null, true);
+        return new PrefixPropagation(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static PrefixPropagation load(Path directory) {
-        return new PrefixPropagation(PeftPrefixPropagationConfig.read(directory), 0, directory, true);
+        return new PrefixPropagation(PeftPrefixPropagationConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static PrefixPropagation frozen(Path directory) {
-        return new PrefixPropagation(PeftPrefixPropagationConfig.read(directory), 0, directory, false);
+        return new PrefixPropagation(PeftPrefixPropagationConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -52,7 +47,7 @@ public final class PrefixPropagation extends PeftFrontAdapter {
                 config.virtualTokens(),
                 (long) model.layers() * width);
         if (!fromFile()) {
-            Random.normal(model.scope().context(), seed, Lora.FIRST_OFFSET, 0, DEVIATION, rows.value());
+            normal(rows.value(), 0, DEVIATION);
             PromptTuning.fillWithTokens(
                     model.embedding().value(), seed, rows.value().columns(0, width));
         }

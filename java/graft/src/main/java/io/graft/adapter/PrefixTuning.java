@@ -7,7 +7,6 @@ import io.graft.nn.Precision;
 import io.graft.nn.Prefix;
 import io.graft.nn.PromptEncoder;
 import io.graft.ops.Activation;
-import io.graft.ops.Random;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.Map;
@@ -17,31 +16,27 @@ import java.util.Map;
  * stand before every sequence in each layer are all that is trained. Fresh ones are N(0, 1), or made by a network, the
  * reparametrisation: a file holds what it makes, and training goes on from there without it.
  */
-public final class PrefixTuning extends PeftFrontAdapter {
-    private final PeftPrefixTuningConfig config;
-    private final long seed;
+public final class PrefixTuning extends PeftFrontAdapter<PeftPrefixTuningConfig> {
     private PromptEncoder encoder;
     private Prefix prefix;
 
-    private PrefixTuning(PeftPrefixTuningConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private PrefixTuning(PeftPrefixTuningConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh prefix, to be trained. */
     public static PrefixTuning create(PeftPrefixTuningConfig config, long seed) {
-        return new PrefixTuning(config, seed, null, true);
+        return new PrefixTuning(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static PrefixTuning load(Path directory) {
-        return new PrefixTuning(PeftPrefixTuningConfig.read(directory), 0, directory, true);
+        return new PrefixTuning(PeftPrefixTuningConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static PrefixTuning frozen(Path directory) {
-        return new PrefixTuning(PeftPrefixTuningConfig.read(directory), 0, directory, false);
+        return new PrefixTuning(PeftPrefixTuningConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -52,7 +47,6 @@ public final class PrefixTuning extends PeftFrontAdapter {
             encoder = encoder(
                     model.scope(),
                     Precision.accumulator(model.dtype()),
-                    seed,
                     config.virtualTokens(),
                     "transform.",
                     Activation.Kind.TANH,
@@ -68,7 +62,7 @@ public final class PrefixTuning extends PeftFrontAdapter {
                 config.virtualTokens(),
                 model.layers() * 2L * width);
         if (!fromFile()) {
-            Random.normal(model.scope().context(), seed, Lora.FIRST_OFFSET, 0, 1, rows.value());
+            normal(rows.value(), 0, 1);
         }
         prefix = new Prefix(rows, model.shape());
     }

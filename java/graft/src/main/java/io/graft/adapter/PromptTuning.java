@@ -6,7 +6,6 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Prompt;
 import io.graft.ops.Embedding;
-import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -23,7 +22,7 @@ import java.util.function.IntUnaryOperator;
  * embeddings are all that is trained. The last virtual token predicts the first real one, so that the first label of a
  * row counts in the loss.
  */
-public final class PromptTuning extends PeftFrontAdapter {
+public final class PromptTuning extends PeftFrontAdapter<PeftPromptTuningConfig> {
     /**
      * What is pruned half-way (XPrompt, arXiv 2210.04457).
      *
@@ -40,18 +39,13 @@ public final class PromptTuning extends PeftFrontAdapter {
         }
     }
 
-    private final PeftPromptTuningConfig config;
     private final IntUnaryOperator tokens;
-    private final long seed;
     private Pruning pruning;
     private PromptPruning pruner;
     private Prompt prompt;
 
-    private PromptTuning(
-            PeftPromptTuningConfig config, long seed, IntUnaryOperator tokens, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private PromptTuning(PeftPromptTuningConfig config, IntUnaryOperator tokens, Origin origin) {
+        super(config, origin);
         this.tokens = tokens;
     }
 
@@ -60,7 +54,7 @@ public final class PromptTuning extends PeftFrontAdapter {
         if (config.init() == PeftPromptTuningConfig.Init.TEXT) {
             throw new IllegalArgumentException("PromptTuning: prompt_tuning_init is TEXT; give its tokens");
         }
-        return new PromptTuning(config, seed, null, null, true);
+        return new PromptTuning(config, null, Origin.fresh(seed));
     }
 
     /** Fresh virtual tokens that start at the embeddings of these tokens, again from the first where there are too few. */
@@ -69,17 +63,17 @@ public final class PromptTuning extends PeftFrontAdapter {
             throw new IllegalArgumentException("PromptTuning: no tokens are given");
         }
         int[] copy = tokens.clone();
-        return new PromptTuning(config, 0, i -> copy[i % copy.length], null, true);
+        return new PromptTuning(config, i -> copy[i % copy.length], Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static PromptTuning load(Path directory) {
-        return new PromptTuning(PeftPromptTuningConfig.read(directory), 0, null, directory, true);
+        return new PromptTuning(PeftPromptTuningConfig.read(directory), null, Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static PromptTuning frozen(Path directory) {
-        return new PromptTuning(PeftPromptTuningConfig.read(directory), 0, null, directory, false);
+        return new PromptTuning(PeftPromptTuningConfig.read(directory), null, Origin.of(directory, false));
     }
 
     /** Half-way, the tokens and pieces that matter least become zero. The file is that of a prompt. */
@@ -128,9 +122,8 @@ public final class PromptTuning extends PeftFrontAdapter {
     }
 
     private void initialise(Adaptable model, Tensor rows) {
-        Context context = rows.scope().context();
         if (tokens == null && config.init() == PeftPromptTuningConfig.Init.RANDOM) {
-            Random.normal(context, seed, Lora.FIRST_OFFSET, 0, 1, rows);
+            normal(rows, 0, 1);
             return;
         }
         IntUnaryOperator chosen =

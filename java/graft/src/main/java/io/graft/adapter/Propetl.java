@@ -8,8 +8,6 @@ import io.graft.nn.LowRank;
 import io.graft.nn.MaskedMatrix;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.nn.SharedGradients;
-import io.graft.ops.Random;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -23,20 +21,14 @@ import java.util.Map;
  * layer has what its own masks let through ({@link MaskedMatrix}). Prototypes and scores of masks are trained. Fresh adapters
  * start at the base model: B's prototype is zero. The file is plain LoRA of what each layer has, which {@link Lora} reads.
  */
-public final class Propetl extends PeftAdapter {
-    private final PeftLoraConfig config;
+public final class Propetl extends PeftAdapter<PeftLoraConfig> {
     private final double share;
-    private final long seed;
     private final Map<String, Parameter> prototypes = new HashMap<>();
     private final Map<String, Tensor> products = new LinkedHashMap<>();
-    private long offset = Lora.FIRST_OFFSET;
-    private SharedGradients gradients;
 
     private Propetl(PeftLoraConfig config, double share, long seed) {
-        super(config, null, true);
-        this.config = config;
+        super(config, Origin.fresh(seed));
         this.share = share;
-        this.seed = seed;
         if (!(share > 0 && share <= 1)) {
             throw new IllegalArgumentException(
                     "Propetl: the share that masks keep is " + share + ", must be in (0, 1]");
@@ -61,16 +53,10 @@ public final class Propetl extends PeftAdapter {
     }
 
     @Override
-    boolean servesCodes(String module) {
-        return true;
-    }
-
-    @Override
     void attachFront(Adaptable model) {
         if (model.dtype() == DType.F64) {
             throw new IllegalArgumentException("Propetl: masks are chosen by fp32 scores, not in F64 models");
         }
-        gradients = new SharedGradients(model.scope());
     }
 
     @Override
@@ -88,35 +74,23 @@ public final class Propetl extends PeftAdapter {
     private MaskedMatrix masked(Scope scope, Projection projection, String factor, long rows, long columns) {
         String module = projection.module();
         String kind = module.substring(module.lastIndexOf('.') + 1) + ".lora_" + factor;
-        boolean down = factor.equals("A");
-        double bound = 1 / Math.sqrt(columns);
         Parameter prototype = prototypes.computeIfAbsent(kind + " " + rows + " " + columns, name -> {
-            Tensor value = wide(scope, projection, rows, columns);
-            if (down) {
-                uniform(value, bound);
-            }
-            return train(scope, new Parameter("prototype." + kind + "." + rows + "x" + columns, value));
+            Tensor zeros = wide(scope, projection, rows, columns);
+            return parameter(
+                    scope,
+                    "prototype." + kind + "." + rows + "x" + columns,
+                    zeros,
+                    factor.equals("A") ? kaiming(columns) : PeftAdapter::zero);
         });
         String key = PREFIX + module + ".lora_" + factor;
-        Tensor scores = wide(scope, projection, rows, columns);
-        uniform(scores, bound);
-        Parameter mask = train(scope, new Parameter(key + ".scores", scores));
+        Parameter mask = parameter(scope, key + ".scores", wide(scope, projection, rows, columns), kaiming(columns));
         Parameter product = new Parameter(key + ".weight", wide(scope, projection, rows, columns));
         products.put(product.name(), product.value());
-        return new MaskedMatrix(product, prototype, mask, share, gradients, factor);
-    }
-
-    private void uniform(Tensor value, double bound) {
-        Random.uniform(value.scope().context(), seed, offset, -bound, bound, value);
-        offset += value.elements();
+        return new MaskedMatrix(product, prototype, mask, share, gradients(), factor);
     }
 
     @Override
     Map<String, Tensor> tensors() {
         return products;
-    }
-
-    public PeftLoraConfig config() {
-        return config;
     }
 }

@@ -23,32 +23,35 @@ import java.util.Map;
  * <p>PEFT does not know this method. The files are like PEFT's: {@code adapter_config.json} with the type {@code ROWS}, and
  * {@code <module>.rows_delta} [r, in] beside {@code <module>.rows_indices} [r]; {@link #saveLora} writes what PEFT reads.
  */
-public final class Rows extends PeftAdapter {
+public final class Rows extends PeftAdapter<PeftRowsConfig> {
     private static final String DELTA = ".rows_delta";
     private static final String INDICES = ".rows_indices";
 
-    private final PeftRowsConfig config;
     private final RowSelection selection;
 
-    private Rows(PeftRowsConfig config, RowSelection selection, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private Rows(PeftRowsConfig config, RowSelection selection, Origin origin) {
+        super(config, origin);
         this.selection = selection;
     }
 
     /** A fresh adapter, to be trained. */
     public static Rows create(PeftRowsConfig config, RowSelection selection) {
-        return new Rows(config, selection, null, true);
+        return new Rows(config, selection, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Rows load(Path directory) {
-        return new Rows(PeftRowsConfig.read(directory), null, directory, true);
+        return new Rows(PeftRowsConfig.read(directory), null, Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Rows frozen(Path directory) {
-        return new Rows(PeftRowsConfig.read(directory), null, directory, false);
+        return new Rows(PeftRowsConfig.read(directory), null, Origin.of(directory, false));
+    }
+
+    @Override
+    boolean servesCodes(String module) {
+        return false;
     }
 
     @Override
@@ -116,9 +119,5 @@ public final class Rows extends PeftAdapter {
             }
             write(directory, config.asLora(), tensors);
         }
-    }
-
-    public PeftRowsConfig config() {
-        return config;
     }
 }

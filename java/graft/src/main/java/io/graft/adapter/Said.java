@@ -25,35 +25,33 @@ import java.util.Map;
  *
  * <p>Files: {@code base_model.said_theta} [d] and {@code base_model.said_lambda} [layers].
  */
-public final class Said extends PeftAdapter {
+public final class Said extends PeftAdapter<PeftSaidConfig> {
     private static final String THETA = "base_model.said_theta";
     private static final String LAMBDA = "base_model.said_lambda";
 
-    private final PeftSaidConfig config;
     private final Map<List<Long>, Tensor> work = new HashMap<>();
     private Parameter theta;
     private Parameter lambda;
     private double factor;
     private int made;
 
-    private Said(PeftSaidConfig config, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private Said(PeftSaidConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh vector, to be trained. */
     public static Said create(PeftSaidConfig config) {
-        return new Said(config, null, true);
+        return new Said(config, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Said load(Path directory) {
-        return new Said(PeftSaidConfig.read(directory), directory, true);
+        return new Said(PeftSaidConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Said frozen(Path directory) {
-        return new Said(PeftSaidConfig.read(directory), directory, false);
+        return new Said(PeftSaidConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -88,6 +86,11 @@ public final class Said extends PeftAdapter {
     }
 
     @Override
+    boolean servesCodes(String module) {
+        return false;
+    }
+
+    @Override
     Attachment attachment(Scope scope, Projection projection) {
         Weight weight = projection.weight();
         Tensor original = scope.tensor(Memory.BASE, weight.dtype(), weight.n(), weight.k());
@@ -98,9 +101,5 @@ public final class Said extends PeftAdapter {
                         Memory.WORKSPACE, Precision.accumulator(projection.dtype()), weight.n(), weight.k()));
         long seed = config.seed() ^ Lora.mix(projection.module().hashCode());
         return new IntrinsicWeight(theta, lambda, made++, factor, original, shared, seed);
-    }
-
-    public PeftSaidConfig config() {
-        return config;
     }
 }

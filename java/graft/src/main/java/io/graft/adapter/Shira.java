@@ -29,20 +29,17 @@ import java.util.function.IntConsumer;
  *
  * <p>Files: PEFT's, {@code shira_weight} [nnz] beside {@code shira_indices} [2, nnz].
  */
-public final class Shira extends PeftAdapter {
+public final class Shira extends PeftAdapter<PeftShiraConfig> {
     static final String WEIGHT = ".shira_weight";
     static final String INDICES = ".shira_indices";
 
-    private final PeftShiraConfig config;
     private final EntrySelection selection;
     private final Map<String, long[]> given;
     private boolean chosen;
     private EntryReselector reselector;
 
-    private Shira(
-            PeftShiraConfig config, EntrySelection selection, Map<String, long[]> given, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private Shira(PeftShiraConfig config, EntrySelection selection, Map<String, long[]> given, Origin origin) {
+        super(config, origin);
         this.selection = selection;
         this.given = given;
         this.chosen = selection == null || selection.needs() == EntrySelection.Needs.NOTHING;
@@ -55,8 +52,7 @@ public final class Shira extends PeftAdapter {
                 PeftShiraConfig.of(baseModel, targets, rank, selection.name(), randomSeed),
                 selection,
                 null,
-                null,
-                true);
+                Origin.fresh(0));
     }
 
     /**
@@ -71,18 +67,17 @@ public final class Shira extends PeftAdapter {
                 PeftShiraConfig.of(baseModel, modules, 1, selection.name(), 0),
                 selection,
                 Map.copyOf(entries),
-                null,
-                true);
+                Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Shira load(Path directory) {
-        return new Shira(PeftShiraConfig.read(directory), null, null, directory, true);
+        return new Shira(PeftShiraConfig.read(directory), null, null, Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Shira frozen(Path directory) {
-        return new Shira(PeftShiraConfig.read(directory), null, null, directory, false);
+        return new Shira(PeftShiraConfig.read(directory), null, null, Origin.of(directory, false));
     }
 
     /**
@@ -104,6 +99,11 @@ public final class Shira extends PeftAdapter {
         }
         reselector = new EntryReselector(every, examples);
         return this;
+    }
+
+    @Override
+    boolean servesCodes(String module) {
+        return false;
     }
 
     @Override
@@ -284,9 +284,5 @@ public final class Shira extends PeftAdapter {
         try (Scope scope = projections().get(0).weight().scope().context().scope()) {
             EntryFiles.write(scope, config, all, tensors(), directory);
         }
-    }
-
-    public PeftShiraConfig config() {
-        return config;
     }
 }

@@ -26,20 +26,18 @@ import java.util.zip.CRC32;
  * {@code SKETCHTUNE}, and for each target {@code base_model.model.<module>.quant_grid} F32 [out, groups, entries] and
  * {@code .codes_crc32} I64 [1] of the codes that the table belongs to: over other codes the adapter is refused.
  */
-public final class SketchTune extends PeftAdapter {
+public final class SketchTune extends PeftAdapter<PeftSketchTuneConfig> {
     private static final String GRID = ".quant_grid";
     private static final String CHECKSUM = ".codes_crc32";
 
-    private final PeftSketchTuneConfig config;
     private final WeightForm fresh;
     private final Map<String, WeightForm> saved = new HashMap<>();
 
-    private SketchTune(PeftSketchTuneConfig config, WeightForm fresh, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private SketchTune(PeftSketchTuneConfig config, WeightForm fresh, Origin origin) {
+        super(config, origin);
         this.fresh = fresh;
-        if (source != null) {
-            readForms(source);
+        if (origin.directory() != null) {
+            readForms(origin.directory());
         }
     }
 
@@ -57,27 +55,22 @@ public final class SketchTune extends PeftAdapter {
 
     /** Tables to be trained; where a layer is dense, it becomes a sketch of so many bits and groups of each row. */
     public static SketchTune create(PeftSketchTuneConfig config, int bits, int groups) {
-        return new SketchTune(config, WeightForm.sketch(bits, groups), null, true);
+        return new SketchTune(config, WeightForm.sketch(bits, groups), Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static SketchTune load(Path directory) {
-        return new SketchTune(PeftSketchTuneConfig.read(directory), null, directory, true);
+        return new SketchTune(PeftSketchTuneConfig.read(directory), null, Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static SketchTune frozen(Path directory) {
-        return new SketchTune(PeftSketchTuneConfig.read(directory), null, directory, false);
+        return new SketchTune(PeftSketchTuneConfig.read(directory), null, Origin.of(directory, false));
     }
 
     @Override
     public WeightForm form(String module) {
         return !config.targets(module) ? null : fresh != null ? fresh : saved.get(module);
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
     }
 
     @Override

@@ -7,7 +7,6 @@ import io.graft.nn.Precision;
 import io.graft.nn.Prompt;
 import io.graft.nn.RoutedPrompts;
 import io.graft.nn.Router;
-import io.graft.ops.Random;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -23,34 +22,30 @@ import java.nio.file.Path;
  * <p>PEFT does not know it. A file holds {@code prompt_embeddings} [experts, tokens · hidden] and {@code
  * prompt_router.weight} [experts, hidden].
  */
-public final class Smop extends PeftFrontAdapter {
+public final class Smop extends PeftFrontAdapter<PeftSmopConfig> {
     private static final String ROUTER = "prompt_router.weight";
     private static final double DEVIATION = 0.02;
 
-    private final PeftSmopConfig config;
-    private final long seed;
     private Prompt prompt;
     private Router router;
 
-    private Smop(PeftSmopConfig config, long seed, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
-        this.seed = seed;
+    private Smop(PeftSmopConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** Fresh prompts, to be trained. */
     public static Smop create(PeftSmopConfig config, long seed) {
-        return new Smop(config, seed, null, true);
+        return new Smop(config, Origin.fresh(seed));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Smop load(Path directory) {
-        return new Smop(PeftSmopConfig.read(directory), 0, directory, true);
+        return new Smop(PeftSmopConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Smop frozen(Path directory) {
-        return new Smop(PeftSmopConfig.read(directory), 0, directory, false);
+        return new Smop(PeftSmopConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
@@ -62,17 +57,13 @@ public final class Smop extends PeftFrontAdapter {
         Parameter prompts =
                 rows(scope, Precision.accumulator(model.dtype()), experts, (long) config.virtualTokens() * width);
         Tensor value = scope.tensor(Memory.ADAPTER, model.dtype(), experts, width);
-        Parameter rows = train(scope, new Parameter(ROUTER, value));
-        if (fromFile()) {
-            read(ROUTER, rows.best());
-        } else {
+        if (!fromFile()) {
             PromptTuning.fillWithTokens(
                     model.embedding().value(),
                     seed,
                     prompts.value().reshape((long) experts * config.virtualTokens(), width));
-            Random.normal(scope.context(), seed, Lora.FIRST_OFFSET, 0, DEVIATION, rows.best());
         }
-        rows.refreshValue();
+        Parameter rows = parameter(scope, ROUTER, value, normal(DEVIATION));
         router = Router.among(
                 scope, model.dtype(), config.router().topK(), config.router().balance());
         prompt = new Prompt(new RoutedPrompts(scope, prompts, rows, router));

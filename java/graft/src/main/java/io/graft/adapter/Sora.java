@@ -42,7 +42,7 @@ public final class Sora extends LoraTerms {
 
     @Override
     boolean start(Tensor gates) {
-        normal(gates);
+        normal(gates, 0, 1);
         return true;
     }
 

@@ -22,41 +22,34 @@ import java.util.List;
  * each takes the part of its size, and train a vector for each side. Fresh adapters start as the base model: the scales of
  * B are zero.
  */
-public final class Vera extends PeftAdapter {
+public final class Vera extends PeftAdapter<PeftVeraConfig> {
     private static final String SHARED = "base_model.vera_";
 
-    private final PeftVeraConfig config;
     private Tensor a;
     private Tensor b;
 
-    private Vera(PeftVeraConfig config, Path source, boolean trained) {
-        super(config, source, trained);
-        this.config = config;
+    private Vera(PeftVeraConfig config, Origin origin) {
+        super(config, origin);
     }
 
     /** A fresh adapter, to be trained. */
     public static Vera create(PeftVeraConfig config) {
-        return new Vera(config, null, true);
+        return new Vera(config, Origin.fresh(0));
     }
 
     /** An adapter from a directory, to be trained further. */
     public static Vera load(Path directory) {
-        return new Vera(PeftVeraConfig.read(directory), directory, true);
+        return new Vera(PeftVeraConfig.read(directory), Origin.of(directory, true));
     }
 
     /** An adapter from a directory, without gradients. */
     public static Vera frozen(Path directory) {
-        return new Vera(PeftVeraConfig.read(directory), directory, false);
+        return new Vera(PeftVeraConfig.read(directory), Origin.of(directory, false));
     }
 
     @Override
     public int border(String module) {
         return config.targets(module) ? config.rank() : 0;
-    }
-
-    @Override
-    boolean servesCodes(String module) {
-        return true;
     }
 
     @Override
@@ -121,9 +114,5 @@ public final class Vera extends PeftAdapter {
                         config.dropout(),
                         Lora.mix(projection.module().hashCode())),
                 List.of(ScaledRows.of(down, sharedA, scaleD), ScaledRows.of(up, sharedB, scaleB)));
-    }
-
-    public PeftVeraConfig config() {
-        return config;
     }
 }

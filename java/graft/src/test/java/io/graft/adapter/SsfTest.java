@@ -65,7 +65,7 @@ class SsfTest {
             }
             assertThatThrownBy(adapted::merge)
                     .isInstanceOf(UnsupportedOperationException.class)
-                    .hasMessageContaining("cannot become part of a weight");
+                    .hasMessageContaining("in no weight");
         }
     }
 

@@ -183,7 +183,7 @@ class VirtualTokensTest {
             model.lossAndGradients(Batch.of(1, 7, TOKENS, null));
             assertThat(model.trainable().get(0).gradient().floats()).isNotEqualTo(new float[3 * 48]);
             assertThat(last(model, TOKENS)).isNotEqualTo(expected);
-            assertThatThrownBy(model::merge).hasMessageContaining("gated prompts are in no weight");
+            assertThatThrownBy(model::merge).hasMessageContaining("AdaptionPrompt.merge: what it does is in no weight");
         }
         assertThatThrownBy(() -> model(DType.F32, AdaptionPrompt.create(PeftAdaptionPromptConfig.of("base", 3, 3), 3)))
                 .hasMessageContaining("'adapter_layers' is 3, but the model has 2");
@@ -352,7 +352,7 @@ class VirtualTokensTest {
             float[] before = last(model, TOKENS);
             assertThatThrownBy(model::merge)
                     .isInstanceOf(UnsupportedOperationException.class)
-                    .hasMessageContaining("PrefixTuning.merge: virtual tokens are in no weight");
+                    .hasMessageContaining("PrefixTuning.merge: what it does is in no weight");
             assertThat(last(model, TOKENS)).isEqualTo(before);
         }
     }
