@@ -6,7 +6,9 @@ import io.graft.tensor.Weight;
 /** What an adapter changes about a projection: how forward and backward run, and which parameters are trained. */
 public interface Attachment {
     /** Columns of what forward keeps for backward, of x's dtype. */
-    int kept();
+    default int kept() {
+        return 0;
+    }
 
     /** y = layer(x), or y += layer(x). kept [T, kept()]: null in inference. */
     void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept);
@@ -17,16 +19,25 @@ public interface Attachment {
     boolean trainable();
 
     /** Whether backward reads x, beside what forward kept. */
-    boolean readsInput();
+    default boolean readsInput() {
+        return trainable();
+    }
 
     /** Brings the weight in line with the parameters: call after each change of them. */
-    void write(Weight weight);
+    default void write(Weight weight) {}
 
     /** Whether the layer without it is the base's; not where it trains W, or the tables of its codes, in place. */
     default boolean removable() {
         return true;
     }
 
-    /** Makes the change part of W. */
-    void merge(Weight weight);
+    /**
+     * Makes the change part of W.
+     *
+     * @throws UnsupportedOperationException if W has no place for it
+     */
+    default void merge(Weight weight) {
+        throw new UnsupportedOperationException(
+                getClass().getSimpleName() + ".merge: what it does is in no weight; keep the adapter beside the model");
+    }
 }

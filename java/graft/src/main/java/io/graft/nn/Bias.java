@@ -10,10 +10,6 @@ import io.graft.tensor.Weight;
  * @param bias [out]
  */
 public record Bias(Parameter bias) implements Attachment {
-    @Override
-    public int kept() {
-        return 0;
-    }
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
@@ -36,9 +32,6 @@ public record Bias(Parameter bias) implements Attachment {
     public boolean readsInput() {
         return false;
     }
-
-    @Override
-    public void write(Weight weight) {}
 
     /** Refused: W has no place for a bias. */
     @Override

@@ -164,9 +164,6 @@ public final class Bottleneck implements Attachment {
         return parallel && trainable();
     }
 
-    @Override
-    public void write(Weight weight) {}
-
     /** Refused: the network is not linear. */
     @Override
     public void merge(Weight weight) {

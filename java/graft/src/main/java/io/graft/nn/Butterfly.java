@@ -138,11 +138,6 @@ public final class Butterfly implements Attachment {
     }
 
     @Override
-    public boolean readsInput() {
-        return trainable();
-    }
-
-    @Override
     public void write(Weight weight) {
         Context context = weight.scope().context();
         for (int i = 0; i < factors.size(); i++) {

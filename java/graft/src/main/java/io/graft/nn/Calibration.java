@@ -15,11 +15,6 @@ public record Calibration(Tensor h, Weight like) implements Attachment {
     /** A layer that is left out. */
     public static final Calibration NONE = new Calibration(null, null);
 
-    @Override
-    public int kept() {
-        return 0;
-    }
-
     /** why backward: a weight's gradient dyᵀ x is xᵀ x where dy is x. */
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
@@ -42,9 +37,6 @@ public record Calibration(Tensor h, Weight like) implements Attachment {
     public boolean readsInput() {
         return false;
     }
-
-    @Override
-    public void write(Weight weight) {}
 
     @Override
     public void merge(Weight weight) {}

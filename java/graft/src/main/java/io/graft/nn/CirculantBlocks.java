@@ -13,10 +13,6 @@ import io.graft.tensor.Weight;
  * @param scale what D is multiplied by
  */
 public record CirculantBlocks(Parameter kernel, double scale) implements Attachment {
-    @Override
-    public int kept() {
-        return 0;
-    }
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
@@ -39,14 +35,6 @@ public record CirculantBlocks(Parameter kernel, double scale) implements Attachm
     public boolean trainable() {
         return kernel.trainable();
     }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
-    }
-
-    @Override
-    public void write(Weight weight) {}
 
     @Override
     public void merge(Weight weight) {

@@ -94,9 +94,6 @@ public final class ColumnSlab implements TrainedColumns {
     }
 
     @Override
-    public void write(Weight weight) {}
-
-    @Override
     public void merge(Weight weight) {
         throw new UnsupportedOperationException("merge: " + weight + " has no columns to write into");
     }

@@ -224,9 +224,6 @@ public final class Experts implements Attachment {
         return form.parallel() && trainable();
     }
 
-    @Override
-    public void write(Weight weight) {}
-
     /** Refused: what the networks add depends on the row. */
     @Override
     public void merge(Weight weight) {

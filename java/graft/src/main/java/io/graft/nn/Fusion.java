@@ -197,9 +197,6 @@ public final class Fusion implements Attachment {
         return false;
     }
 
-    @Override
-    public void write(Weight weight) {}
-
     /** Refused: the networks are not linear. */
     @Override
     public void merge(Weight weight) {

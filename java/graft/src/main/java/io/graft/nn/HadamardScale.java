@@ -35,11 +35,6 @@ public final class HadamardScale implements Attachment {
     }
 
     @Override
-    public int kept() {
-        return 0;
-    }
-
-    @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Hira.forward(pass.context(), x, weight, a.value(), b.value(), accumulate, y);
         if (shift != null) {
@@ -64,14 +59,6 @@ public final class HadamardScale implements Attachment {
     public boolean trainable() {
         return b.trainable();
     }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
-    }
-
-    @Override
-    public void write(Weight weight) {}
 
     @Override
     public void merge(Weight weight) {

@@ -33,11 +33,6 @@ public final class KroneckerProduct implements Attachment {
     }
 
     @Override
-    public int kept() {
-        return 0;
-    }
-
-    @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Linear.forward(pass.context(), x, weight, null, accumulate, y);
         product.forward(pass.context(), x, true, y);
@@ -61,11 +56,6 @@ public final class KroneckerProduct implements Attachment {
     @Override
     public boolean trainable() {
         return product.trainable();
-    }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
     }
 
     @Override

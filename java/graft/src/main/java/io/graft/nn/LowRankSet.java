@@ -78,18 +78,4 @@ public record LowRankSet(
     public boolean trainable() {
         return da != null;
     }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
-    }
-
-    @Override
-    public void write(Weight weight) {}
-
-    /** Refused: no weight can hold several adapters. */
-    @Override
-    public void merge(Weight weight) {
-        throw new UnsupportedOperationException("LowRankSet.merge: several adapters cannot become part of one weight");
-    }
 }

@@ -119,9 +119,6 @@ public final class MixedScales implements Attachment {
         return inputs || trainable();
     }
 
-    @Override
-    public void write(Weight weight) {}
-
     /** Refused: the scales depend on the row. */
     @Override
     public void merge(Weight weight) {

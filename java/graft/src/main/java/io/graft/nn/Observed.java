@@ -57,11 +57,6 @@ public final class Observed implements Attachment {
     }
 
     @Override
-    public int kept() {
-        return 0;
-    }
-
-    @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         if (inputs != null) {
             for (int i = 0; i < pass.batch(); i++) {
@@ -113,9 +108,6 @@ public final class Observed implements Attachment {
     public boolean readsInput() {
         return gradient != null;
     }
-
-    @Override
-    public void write(Weight weight) {}
 
     @Override
     public void merge(Weight weight) {}

@@ -14,10 +14,6 @@ import io.graft.tensor.Weight;
  * @param original the base model's rows [r, in], of W's dtype
  */
 public record PartialRows(Parameter delta, Tensor indices, Tensor original) implements Attachment {
-    @Override
-    public int kept() {
-        return 0;
-    }
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
@@ -42,11 +38,6 @@ public record PartialRows(Parameter delta, Tensor indices, Tensor original) impl
     @Override
     public boolean removable() {
         return false;
-    }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
     }
 
     @Override

@@ -81,9 +81,6 @@ public final class PooledLowRank implements Attachment {
         return false;
     }
 
-    @Override
-    public void write(Weight weight) {}
-
     /** Into a dense W, or into the tables of a sketch where each has whole groups' worth of equal changes. */
     @Override
     public void merge(Weight weight) {

@@ -74,9 +74,6 @@ public final class Rescale implements Attachment {
     }
 
     @Override
-    public void write(Weight weight) {}
-
-    @Override
     public void merge(Weight weight) {
         Ia3.merge(weight.matrix().scope().context(), weight, in(value), out(value), weight.matrix());
     }

@@ -46,11 +46,6 @@ public final class Rotation implements Attachment {
     }
 
     @Override
-    public int kept() {
-        return 0;
-    }
-
-    @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Tensor rotated = buffers.get(x, weight.k(), SharedBuffers.Use.LAYER);
         BlockDiagonal.forward(pass.context(), x, blocks, null, rotated);
@@ -77,11 +72,6 @@ public final class Rotation implements Attachment {
     @Override
     public boolean trainable() {
         return entries.trainable();
-    }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
     }
 
     @Override

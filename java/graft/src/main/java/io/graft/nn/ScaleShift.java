@@ -79,9 +79,6 @@ public final class ScaleShift implements Attachment {
         return false;
     }
 
-    @Override
-    public void write(Weight weight) {}
-
     /** Refused: W has no place for a shift. */
     @Override
     public void merge(Weight weight) {

@@ -43,11 +43,6 @@ public final class ScaledTable implements Attachment {
     }
 
     @Override
-    public int kept() {
-        return 0;
-    }
-
-    @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Linear.forward(pass.context(), x, weight, null, accumulate, y);
     }

@@ -73,11 +73,6 @@ public final class SparseEntries implements Attachment {
     }
 
     @Override
-    public int kept() {
-        return 0;
-    }
-
-    @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Linear.forward(pass.context(), x, weight, null, accumulate, y);
     }
@@ -124,11 +119,6 @@ public final class SparseEntries implements Attachment {
     @Override
     public boolean removable() {
         return false;
-    }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
     }
 
     @Override

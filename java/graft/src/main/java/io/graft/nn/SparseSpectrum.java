@@ -14,10 +14,6 @@ import io.graft.tensor.Weight;
  * @param scale what the matrix is multiplied by, beside 1 / (out · in)
  */
 public record SparseSpectrum(Parameter spectrum, Tensor places, double scale) implements Attachment {
-    @Override
-    public int kept() {
-        return 0;
-    }
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
@@ -50,14 +46,6 @@ public record SparseSpectrum(Parameter spectrum, Tensor places, double scale) im
     public boolean trainable() {
         return spectrum.trainable();
     }
-
-    @Override
-    public boolean readsInput() {
-        return trainable();
-    }
-
-    @Override
-    public void write(Weight weight) {}
 
     @Override
     public void merge(Weight weight) {

@@ -12,10 +12,6 @@ import io.graft.tensor.Weight;
  * @param table [out, groups, entries], in the dtype of masters
  */
 public record TrainedTable(Parameter table) implements Attachment {
-    @Override
-    public int kept() {
-        return 0;
-    }
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
@@ -46,9 +42,6 @@ public record TrainedTable(Parameter table) implements Attachment {
     public boolean readsInput() {
         return table.trainable();
     }
-
-    @Override
-    public void write(Weight weight) {}
 
     @Override
     public void merge(Weight weight) {}
