@@ -53,8 +53,7 @@ final class MatrixMethods {
                                     options.alpha(),
                                     options.decomposeFactor,
                                     options.decomposeBoth),
-                            seed),
-                    (folder, train) -> train ? Lokr.load(folder) : Lokr.frozen(folder)),
+                            seed)),
             new Method(
                     "loha",
                     "LoHa",
@@ -66,8 +65,7 @@ final class MatrixMethods {
                                     options.targets(LlamaConfig.PROJECTIONS),
                                     options.rank,
                                     options.alpha()),
-                            seed),
-                    (folder, train) -> train ? Loha.load(folder) : Loha.frozen(folder)),
+                            seed)),
             new Method(
                     "oft",
                     "OFT",
@@ -79,8 +77,7 @@ final class MatrixMethods {
                                     options.targets(LlamaConfig.PROJECTIONS),
                                     options.blockSize,
                                     options.exact),
-                            seed),
-                    (folder, train) -> train ? Oft.load(folder) : Oft.frozen(folder)),
+                            seed)),
             new Method(
                     "boft",
                     "BOFT",
@@ -92,23 +89,15 @@ final class MatrixMethods {
                                     options.targets(LlamaConfig.PROJECTIONS),
                                     options.butterflySize,
                                     options.butterflyFactors),
-                            seed),
-                    (folder, train) -> train ? Boft.load(folder) : Boft.frozen(folder)),
+                            seed)),
             new Method(
                     "said",
                     "intrinsic SAID",
                     "INTRINSIC_SAID",
                     1e-2,
                     (options, seed) -> Said.create(PeftSaidConfig.of(
-                            options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.dimension, seed)),
-                    (folder, train) -> train ? Said.load(folder) : Said.frozen(folder)),
-            new Method(
-                    "qalora",
-                    "QA-LoRA",
-                    "LORA",
-                    2e-3,
-                    MatrixMethods::qaLora,
-                    (folder, train) -> train ? QaLora.load(folder) : QaLora.frozen(folder)),
+                            options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.dimension, seed))),
+            new Method("qalora", "QA-LoRA", "LORA", 2e-3, MatrixMethods::qaLora),
             new Method(
                     "hira",
                     "HiRA",
@@ -117,8 +106,7 @@ final class MatrixMethods {
                     (options, seed) -> Hira.create(
                             PeftHiraConfig.of(
                                     options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed),
-                    (folder, train) -> train ? Hira.load(folder) : Hira.frozen(folder)),
+                            seed)),
             new Method(
                     "glora",
                     "GLoRA",
@@ -127,8 +115,7 @@ final class MatrixMethods {
                     (options, seed) -> Glora.create(
                             PeftGloraConfig.of(
                                     options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed),
-                    (folder, train) -> train ? Glora.load(folder) : Glora.frozen(folder)),
+                            seed)),
             new Method(
                     "hiwi",
                     "HiWi",
@@ -137,8 +124,7 @@ final class MatrixMethods {
                     (options, seed) -> Hiwi.create(
                             PeftHiwiConfig.of(
                                     options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed),
-                    (folder, train) -> train ? Hiwi.load(folder) : Hiwi.frozen(folder)),
+                            seed)),
             new Method(
                     "compacter",
                     "Compacter",
@@ -149,8 +135,7 @@ final class MatrixMethods {
                                     options.baseModel,
                                     options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
                                     options.rank),
-                            seed),
-                    (folder, train) -> train ? Compacter.load(folder) : Compacter.frozen(folder)),
+                            seed)),
             new Method(
                     "c3a",
                     "C3A",
@@ -163,15 +148,8 @@ final class MatrixMethods {
                                     options.circulantSize == null
                                             ? divisor(LlamaConfig.read(Path.of(options.baseModel)))
                                             : options.circulantSize),
-                            seed),
-                    (folder, train) -> train ? C3a.load(folder) : C3a.frozen(folder)),
-            new Method(
-                    "fourierft",
-                    "FourierFT",
-                    "FOURIERFT",
-                    5e-3,
-                    MatrixMethods::fourierFt,
-                    (folder, train) -> train ? FourierFt.load(folder) : FourierFt.frozen(folder)),
+                            seed)),
+            new Method("fourierft", "FourierFT", "FOURIERFT", 5e-3, MatrixMethods::fourierFt),
             new Method(
                     "kadaptation",
                     "KAdaptation",
@@ -180,16 +158,17 @@ final class MatrixMethods {
                     (options, seed) -> KAdaptation.create(
                             PeftKAdaptationConfig.of(
                                     options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed),
-                    (folder, train) -> train ? KAdaptation.load(folder) : KAdaptation.frozen(folder)),
+                            seed)),
             new Method(
                     "peqa",
                     "PEQA",
                     "PEQA",
                     5e-3,
                     (options, seed) -> Peqa.create(PeftPeqaConfig.of(
-                            options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.bits, options.groups)),
-                    (folder, train) -> train ? Peqa.load(folder) : Peqa.frozen(folder)));
+                            options.baseModel,
+                            options.targets(LlamaConfig.PROJECTIONS),
+                            options.bits,
+                            options.groups))));
 
     private static Adapter qaLora(MethodOptions options, long seed) {
         int group = options.groupSize == null ? group(LlamaConfig.read(Path.of(options.baseModel))) : options.groupSize;

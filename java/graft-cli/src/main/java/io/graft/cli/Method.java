@@ -1,8 +1,8 @@
 package io.graft.cli;
 
 import io.graft.adapter.Adapter;
+import io.graft.adapter.AdapterFolder;
 import io.graft.adapter.Combined;
-import io.graft.io.PeftConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Weight;
@@ -29,15 +29,13 @@ import java.util.stream.Collectors;
  * @param peftType {@code peft_type} in adapter_config.json; null for a method that saves a whole model
  * @param learningRate the rate where none is given
  * @param create makes a fresh adapter from the options and a seed
- * @param load reads an adapter's folder, to be trained further or not
  */
 public record Method(
         String name,
         String title,
         String peftType,
         double learningRate,
-        BiFunction<MethodOptions, Long, Adapter> create,
-        BiFunction<Path, Boolean, Adapter> load) {
+        BiFunction<MethodOptions, Long, Adapter> create) {
 
     static final String COMBINED = "COMBINED";
 
@@ -144,18 +142,7 @@ public record Method(
         if (!Files.exists(file)) {
             throw new InputException("no adapter in " + folder + ": adapter_config.json is missing");
         }
-        String type = PeftConfig.type(file);
-        return MethodTable.ALL.stream()
-                .filter(method -> type.equals(method.peftType()))
-                .findFirst()
-                .orElseThrow(() -> new InputException(file + ": peft_type '" + type + "' is not supported, known: "
-                        + MethodTable.ALL.stream()
-                                .map(Method::peftType)
-                                .filter(known -> known != null)
-                                .distinct()
-                                .collect(Collectors.joining(", "))))
-                .load()
-                .apply(folder, train);
+        return train ? AdapterFolder.load(folder) : AdapterFolder.frozen(folder);
     }
 
     /** Writes what was trained: an adapter's two files, or a whole model. */
@@ -196,11 +183,6 @@ public record Method(
                         adapters.put(part.name, part.create.apply(options, seed + adapters.size()));
                     }
                     return Combined.of(adapters);
-                },
-                Method::combined);
-    }
-
-    static Adapter combined(Path folder, boolean train) {
-        return Combined.load(folder, part -> load(part, train));
+                });
     }
 }

@@ -13,7 +13,6 @@ import io.graft.adapter.Lora;
 import io.graft.adapter.LoraStart;
 import io.graft.adapter.Miss;
 import io.graft.adapter.Propetl;
-import io.graft.adapter.QaLora;
 import io.graft.adapter.SketchTune;
 import io.graft.adapter.Sora;
 import io.graft.adapter.Ssf;
@@ -26,11 +25,9 @@ import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftMissConfig;
-import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftSsfConfig;
 import io.graft.io.PeftVeraConfig;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,59 +38,52 @@ final class MethodTable {
     private MethodTable() {}
 
     private static final List<Method> OWN = List.of(
-            new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options), null),
-            new Method("lora", "LoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, false), MethodTable::lora),
+            new Method("full", "full fine-tuning", null, 5e-4, (options, seed) -> full(options)),
+            new Method("lora", "LoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, false)),
             new Method(
                     "lora+",
                     "LoRA+",
                     "LORA",
                     5e-4,
-                    (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio)),
             new Method(
                     "lora-fa",
                     "LoRA-FA",
                     "LORA",
                     2e-3,
-                    (options, seed) -> lora(options, seed, false).withFrozenDown(),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).withFrozenDown()),
             new Method(
                     "lora-dropout",
                     "LoRA Dropout",
                     "LORA",
                     2e-3,
-                    (options, seed) -> lora(options, seed, false).withFactorDropout(options.factorDropout),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).withFactorDropout(options.factorDropout)),
             new Method(
                     "periodic-lora",
                     "PeriodicLoRA",
                     "LORA",
                     2e-3,
                     (options, seed) -> lora(options, seed, false)
-                            .withPeriod(options.period == null ? Math.max(1, options.steps / 4) : options.period),
-                    MethodTable::lora),
-            new Method("dora", "DoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, true), MethodTable::lora),
+                            .withPeriod(options.period == null ? Math.max(1, options.steps / 4) : options.period)),
+            new Method("dora", "DoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, true)),
             new Method(
                     "pissa",
                     "PiSSA",
                     "LORA",
                     1e-3,
-                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.PRINCIPAL),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.PRINCIPAL)),
             new Method(
                     "olora",
                     "OLoRA",
                     "LORA",
                     1e-3,
-                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.ORTHOGONAL),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.ORTHOGONAL)),
             new Method(
                     "loftq",
                     "LoftQ",
                     "LORA",
                     1e-3,
-                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.QUANTISATION_ERROR),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.QUANTISATION_ERROR)),
             new Method(
                     "eva",
                     "EVA",
@@ -101,15 +91,13 @@ final class MethodTable {
                     2e-3,
                     (options, seed) -> lora(options, seed, false)
                             .startingFrom(LoraStart.ACTIVATIONS)
-                            .withRankSpread(options.rankSpread),
-                    MethodTable::lora),
+                            .withRankSpread(options.rankSpread)),
             new Method(
                     "loraga",
                     "LoRA-GA",
                     "LORA",
                     1e-3,
-                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.GRADIENT),
-                    MethodTable::lora),
+                    (options, seed) -> lora(options, seed, false).startingFrom(LoraStart.GRADIENT)),
             new Method(
                     "corda",
                     "CorDA",
@@ -119,37 +107,27 @@ final class MethodTable {
                             .startingFrom(
                                     options.cordaMode == MethodOptions.CordaMode.IPM
                                             ? LoraStart.COVARIANCE_LARGEST
-                                            : LoraStart.COVARIANCE_SMALLEST),
-                    MethodTable::lora),
-            new Method(
-                    "adalora",
-                    "AdaLoRA",
-                    "ADALORA",
-                    1e-2,
-                    MethodTable::adaLora,
-                    (folder, train) -> train ? AdaLora.load(folder) : AdaLora.frozen(folder)),
+                                            : LoraStart.COVARIANCE_SMALLEST)),
+            new Method("adalora", "AdaLoRA", "ADALORA", 1e-2, MethodTable::adaLora),
             new Method(
                     "dylora",
                     "DyLoRA",
                     "LORA",
                     2e-3,
                     (options, seed) ->
-                            DyLora.create(loraConfig(options, false), seed).saving(options.saveRanks),
-                    MethodTable::lora),
+                            DyLora.create(loraConfig(options, false), seed).saving(options.saveRanks)),
             new Method(
                     "sora",
                     "SoRA",
                     "LORA",
                     2e-3,
-                    (options, seed) -> Sora.create(loraConfig(options, false), options.sparsity, seed),
-                    MethodTable::lora),
+                    (options, seed) -> Sora.create(loraConfig(options, false), options.sparsity, seed)),
             new Method(
                     "propetl",
                     "ProPETL",
                     "LORA",
                     2e-3,
-                    (options, seed) -> Propetl.create(loraConfig(options, false), options.keptShare, seed),
-                    MethodTable::lora),
+                    (options, seed) -> Propetl.create(loraConfig(options, false), options.keptShare, seed)),
             new Method(
                     "vera",
                     "VeRA",
@@ -160,8 +138,7 @@ final class MethodTable {
                             options.targets(LlamaConfig.PROJECTIONS),
                             options.rank,
                             options.dropout,
-                            seed & Integer.MAX_VALUE)),
-                    (folder, train) -> train ? Vera.load(folder) : Vera.frozen(folder)),
+                            seed & Integer.MAX_VALUE))),
             new Method(
                     "miss",
                     "MiSS",
@@ -173,8 +150,7 @@ final class MethodTable {
                                     options.targets(LlamaConfig.PROJECTIONS),
                                     options.rank,
                                     options.dropout),
-                            seed),
-                    (folder, train) -> train ? Miss.load(folder) : Miss.frozen(folder)),
+                            seed)),
             new Method(
                     "sketchtune",
                     "SketchTune",
@@ -183,68 +159,54 @@ final class MethodTable {
                     (options, seed) -> SketchTune.create(
                             PeftSketchTuneConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)),
                             options.bits,
-                            options.groups),
-                    (folder, train) -> train ? SketchTune.load(folder) : SketchTune.frozen(folder)),
+                            options.groups)),
             new Method(
                     "ia3",
                     "(IA)³",
                     "IA3",
                     5e-2,
                     (options, seed) -> Ia3.create(
-                            PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS))),
-                    (folder, train) -> train ? Ia3.load(folder) : Ia3.frozen(folder)),
+                            PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS)))),
             new Method(
                     "ssf",
                     "SSF",
                     "SSF",
                     1e-2,
                     (options, seed) ->
-                            Ssf.create(PeftSsfConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS))),
-                    (folder, train) -> train ? Ssf.load(folder) : Ssf.frozen(folder)),
-            new Method(
-                    "bitfit",
-                    "BitFit",
-                    "BITFIT",
-                    1e-2,
-                    (options, seed) -> bitFit(options),
-                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+                            Ssf.create(PeftSsfConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)))),
+            new Method("bitfit", "BitFit", "BITFIT", 1e-2, (options, seed) -> bitFit(options)),
             new Method(
                     "u-bitfit",
                     "U-BitFit",
                     "BITFIT",
                     1e-2,
-                    (options, seed) -> bitFit(options).withPruning(options.keptShare, false),
-                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+                    (options, seed) -> bitFit(options).withPruning(options.keptShare, false)),
             new Method(
                     "s-bitfit",
                     "S-BitFit",
                     "BITFIT",
                     1e-2,
-                    (options, seed) -> bitFit(options).withPruning(options.keptShare, true),
-                    (folder, train) -> train ? BitFit.load(folder) : BitFit.frozen(folder)),
+                    (options, seed) -> bitFit(options).withPruning(options.keptShare, true)),
             new Method(
                     "bottleneck",
                     "bottleneck adapters",
                     "BOTTLENECK",
                     5e-3,
-                    (options, seed) -> Bottleneck.create(bottleneck(options), seed),
-                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+                    (options, seed) -> Bottleneck.create(bottleneck(options), seed)),
             new Method(
                     "sparse-adapter",
                     "SparseAdapter",
                     "BOTTLENECK",
                     5e-3,
                     (options, seed) -> Bottleneck.create(bottleneck(options).startingRandomly(), seed)
-                            .withSparsity(options.keptShare),
-                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
-            new Method("mam", "MAM adapter", Method.COMBINED, 5e-3, MethodTable::mam, Method::combined),
+                            .withSparsity(options.keptShare)),
+            new Method("mam", "MAM adapter", Method.COMBINED, 5e-3, MethodTable::mam),
             new Method(
                     "ln",
                     "LN-tuning",
                     "LN_TUNING",
                     2e-2,
-                    (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel)),
-                    (folder, train) -> train ? LnTuning.load(folder) : LnTuning.frozen(folder)));
+                    (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel))));
 
     static final List<Method> ALL = Stream.of(
                     OWN, SelectiveMethods.ALL, PromptMethods.ALL, MatrixMethods.ALL, MixtureMethods.ALL)
@@ -278,13 +240,6 @@ final class MethodTable {
 
     static Full full(MethodOptions options) {
         return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
-    }
-
-    private static Adapter lora(Path folder, boolean train) {
-        if (PeftQaLoraConfig.describes(folder)) {
-            return train ? QaLora.load(folder) : QaLora.frozen(folder);
-        }
-        return train ? Lora.load(folder) : Lora.frozen(folder);
     }
 
     private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {

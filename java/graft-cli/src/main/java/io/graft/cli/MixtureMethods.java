@@ -29,15 +29,13 @@ final class MixtureMethods {
                     "MoELoRA",
                     "MOE_LORA",
                     2e-3,
-                    (options, seed) -> moeLora(options, seed, Math.max(1, options.rank / options.experts), false),
-                    MixtureMethods::moeLora),
+                    (options, seed) -> moeLora(options, seed, Math.max(1, options.rank / options.experts), false)),
             new Method(
                     "mixlora",
                     "MixLoRA",
                     "MOE_LORA",
                     2e-3,
-                    (options, seed) -> moeLora(options, seed, options.rank, true),
-                    MixtureMethods::moeLora),
+                    (options, seed) -> moeLora(options, seed, options.rank, true)),
             new Method(
                     "mov",
                     "MoV",
@@ -48,8 +46,7 @@ final class MixtureMethods {
                                     options.baseModel,
                                     options.targets(PeftIa3Config.LLAMA_TARGETS),
                                     options.router(options.experts, 0)),
-                            seed),
-                    (folder, train) -> train ? Mov.load(folder) : Mov.frozen(folder)),
+                            seed)),
             new Method(
                     "adamix",
                     "AdaMix",
@@ -62,25 +59,17 @@ final class MixtureMethods {
                                     options.rank,
                                     options.parallel),
                             options.experts,
-                            seed),
-                    (folder, train) -> train ? Bottleneck.load(folder) : Bottleneck.frozen(folder)),
+                            seed)),
             new Method(
                     "smop",
                     "SMoP",
                     "SMOP",
                     5e-2,
                     (options, seed) -> Smop.create(
-                            PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.router(1, 0)), seed),
-                    (folder, train) -> train ? Smop.load(folder) : Smop.frozen(folder)),
-            new Method("unipelt", "UniPELT", Method.COMBINED, 2e-3, MixtureMethods::uniPelt, Method::combined),
-            new Method("mole", "MoLE", "MOE_LORA", 1e-2, MixtureMethods::mole, MixtureMethods::moeLora),
-            new Method(
-                    "fusion",
-                    "AdapterFusion",
-                    "ADAPTER_FUSION",
-                    1e-3,
-                    MixtureMethods::fusion,
-                    (folder, train) -> train ? AdapterFusion.load(folder) : AdapterFusion.frozen(folder)));
+                            PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.router(1, 0)), seed)),
+            new Method("unipelt", "UniPELT", Method.COMBINED, 2e-3, MixtureMethods::uniPelt),
+            new Method("mole", "MoLE", "MOE_LORA", 1e-2, MixtureMethods::mole),
+            new Method("fusion", "AdapterFusion", "ADAPTER_FUSION", 1e-3, MixtureMethods::fusion));
 
     /** A prefix, and LoRA and networks with gates. */
     private static Adapter uniPelt(MethodOptions options, long seed) {
@@ -121,10 +110,6 @@ final class MixtureMethods {
                     "--method " + method + " needs --fuse for each of at least two " + kind + " adapters");
         }
         return adapters;
-    }
-
-    private static Adapter moeLora(Path folder, boolean train) {
-        return train ? MoeLora.load(folder) : MoeLora.frozen(folder);
     }
 
     /** The scale is that of LoRA with the whole rank. */

@@ -1,6 +1,5 @@
 package io.graft.cli;
 
-import io.graft.adapter.Adapter;
 import io.graft.adapter.AdaptionPrompt;
 import io.graft.adapter.Dept;
 import io.graft.adapter.Lst;
@@ -15,7 +14,6 @@ import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPrefixTuningConfig;
 import io.graft.io.PeftPromptEncoderConfig;
 import io.graft.io.PeftPromptTuningConfig;
-import java.nio.file.Path;
 import java.util.List;
 
 /** The methods that train something before the sequence or beside the blocks, in no layer; part of {@link MethodTable}. */
@@ -23,7 +21,7 @@ final class PromptMethods {
     private PromptMethods() {}
 
     static final List<Method> ALL = List.of(
-            new Method("prompt", "prompt tuning", "PROMPT_TUNING", 5e-2, PromptMethods::prompt, PromptMethods::prompt),
+            new Method("prompt", "prompt tuning", "PROMPT_TUNING", 5e-2, PromptMethods::prompt),
             new Method(
                     "xprompt",
                     "XPrompt",
@@ -31,8 +29,7 @@ final class PromptMethods {
                     5e-2,
                     (options, seed) -> prompt(options, seed)
                             .withPruning(
-                                    new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces)),
-                    PromptMethods::prompt),
+                                    new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces))),
             new Method(
                     "dept",
                     "DePT",
@@ -42,8 +39,7 @@ final class PromptMethods {
                                     PeftDeptConfig.of(
                                             options.baseModel, options.virtualTokens, options.places, options.rank),
                                     seed)
-                            .withRateRatio(options.updateRateRatio),
-                    (folder, train) -> train ? Dept.load(folder) : Dept.frozen(folder)),
+                            .withRateRatio(options.updateRateRatio)),
             new Method(
                     "prefix",
                     "prefix tuning",
@@ -51,24 +47,21 @@ final class PromptMethods {
                     1e-1,
                     (options, seed) -> PrefixTuning.create(
                             PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens, options.reparametrise),
-                            seed),
-                    (folder, train) -> train ? PrefixTuning.load(folder) : PrefixTuning.frozen(folder)),
+                            seed)),
             new Method(
                     "propagation",
                     "prefix-propagation",
                     "PREFIX_PROPAGATION",
                     5e-2,
                     (options, seed) -> PrefixPropagation.create(
-                            PeftPrefixPropagationConfig.of(options.baseModel, options.virtualTokens), seed),
-                    (folder, train) -> train ? PrefixPropagation.load(folder) : PrefixPropagation.frozen(folder)),
+                            PeftPrefixPropagationConfig.of(options.baseModel, options.virtualTokens), seed)),
             new Method(
                     "ptuning",
                     "P-tuning",
                     "P_TUNING",
                     5e-3,
                     (options, seed) -> PTuning.create(
-                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed),
-                    PromptMethods::pTuning),
+                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed)),
             new Method(
                     "llama-adapter",
                     "LLaMA-Adapter",
@@ -79,31 +72,18 @@ final class PromptMethods {
                                     options.baseModel,
                                     options.virtualTokens,
                                     options.lastLayers == null ? 0 : options.lastLayers),
-                            seed),
-                    (folder, train) -> train ? AdaptionPrompt.load(folder) : AdaptionPrompt.frozen(folder)),
+                            seed)),
             new Method(
                     "lst",
                     "ladder side tuning",
                     "LST",
                     1e-2,
-                    (options, seed) -> Lst.create(PeftLstConfig.of(options.baseModel, options.reduction), seed),
-                    (folder, train) -> train ? Lst.load(folder) : Lst.frozen(folder)));
+                    (options, seed) -> Lst.create(PeftLstConfig.of(options.baseModel, options.reduction), seed)));
 
     private static PromptTuning prompt(MethodOptions options, long seed) {
         return PromptTuning.create(
                 PeftPromptTuningConfig.of(
                         options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
                 seed);
-    }
-
-    private static Adapter prompt(Path folder, boolean train) {
-        return train ? PromptTuning.load(folder) : PromptTuning.frozen(folder);
-    }
-
-    private static Adapter pTuning(Path folder, boolean train) {
-        if (train) {
-            throw new InputException(folder + " holds what an encoder made and not the encoder: it cannot be trained");
-        }
-        return PTuning.frozen(folder);
     }
 }

@@ -29,6 +29,12 @@ public final class PTuning extends PeftFrontAdapter<PeftPromptEncoderConfig> {
         return new PTuning(config, Origin.fresh(seed));
     }
 
+    /** Refused: a directory holds no encoder. */
+    static Adapter load(Path directory) {
+        throw new IllegalArgumentException(
+                directory + " holds what an encoder made and not the encoder: it cannot be trained");
+    }
+
     /** What an encoder made, from a directory. */
     public static PTuning frozen(Path directory) {
         return new PTuning(PeftPromptEncoderConfig.read(directory), Origin.of(directory, false));

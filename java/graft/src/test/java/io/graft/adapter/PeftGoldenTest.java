@@ -4,10 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.io.PeftAdaLoraConfig;
 import io.graft.io.PeftLoraConfig;
-import io.graft.io.PeftQaLoraConfig;
 import io.graft.io.SafetensorsFile;
 import io.graft.model.Batch;
 import io.graft.model.Golden;
@@ -19,8 +17,6 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.train.AdamW;
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
@@ -92,7 +88,7 @@ class PeftGoldenTest {
             assertThat(expected.names().stream().filter(key -> key.startsWith("grad.")))
                     .hasSize(model.trainable().size());
             for (Parameter parameter : model.trainable()) {
-                String key = ((PeftAdapter) model.adapter()).key(parameter);
+                String key = model.adapter().key(parameter);
                 float[] gradient = asHeld(parameter, Golden.floats(scope, expected, "grad." + key));
                 Golden.assertClose(key, parameter.gradient().floats(), gradient, GRADIENTS);
             }
@@ -133,7 +129,7 @@ class PeftGoldenTest {
             close("loss after", model.loss(batch) + model.adapter().regularise(), steps.get("loss_after"));
             double stability = steps.get("stability").get("after_steps").asDouble();
             for (Parameter parameter : model.trainable()) {
-                String key = ((PeftAdapter) model.adapter()).key(parameter);
+                String key = model.adapter().key(parameter);
                 float[] expected = asHeld(parameter, Golden.floats(scope, after, key));
                 assertMoved(parameter, expected, Math.max(2e-5, 10 * stability), 2 * rate * count);
             }
@@ -353,41 +349,7 @@ class PeftGoldenTest {
         return Golden.load(scope, name, Llama.Options.training(adapter(Golden.adapter(name, method), true)));
     }
 
-    private static PeftAdapter adapter(Path directory, boolean train) {
-        if (PeftQaLoraConfig.describes(directory)) {
-            return train ? QaLora.load(directory) : QaLora.frozen(directory);
-        }
-        return switch (type(directory)) {
-            case "PACA" -> train ? Paca.load(directory) : Paca.frozen(directory);
-            case "SHIRA" -> train ? Shira.load(directory) : Shira.frozen(directory);
-            case "VERA" -> train ? Vera.load(directory) : Vera.frozen(directory);
-            case "MISS" -> train ? Miss.load(directory) : Miss.frozen(directory);
-            case "HIRA" -> train ? Hira.load(directory) : Hira.frozen(directory);
-            case "GLORA" -> train ? Glora.load(directory) : Glora.frozen(directory);
-            case "BOFT" -> train ? Boft.load(directory) : Boft.frozen(directory);
-            case "C3A" -> train ? C3a.load(directory) : C3a.frozen(directory);
-            case "FOURIERFT" -> train ? FourierFt.load(directory) : FourierFt.frozen(directory);
-            case "OFT" -> train ? Oft.load(directory) : Oft.frozen(directory);
-            case "LOHA" -> train ? Loha.load(directory) : Loha.frozen(directory);
-            case "LOKR" -> train ? Lokr.load(directory) : Lokr.frozen(directory);
-            case "ADALORA" -> train ? AdaLora.load(directory) : AdaLora.frozen(directory);
-            case "IA3" -> train ? Ia3.load(directory) : Ia3.frozen(directory);
-            case "PROMPT_TUNING" -> train ? PromptTuning.load(directory) : PromptTuning.frozen(directory);
-            case "PREFIX_TUNING" -> train ? PrefixTuning.load(directory) : PrefixTuning.frozen(directory);
-            case "ADAPTION_PROMPT" -> train ? AdaptionPrompt.load(directory) : AdaptionPrompt.frozen(directory);
-            case "LN_TUNING" -> train ? LnTuning.load(directory) : LnTuning.frozen(directory);
-            default -> train ? Lora.load(directory) : Lora.frozen(directory);
-        };
-    }
-
-    private static String type(Path directory) {
-        try {
-            return new ObjectMapper()
-                    .readTree(directory.resolve("adapter_config.json").toFile())
-                    .get("peft_type")
-                    .asText();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    private static Adapter adapter(Path directory, boolean train) {
+        return train ? AdapterFolder.load(directory) : AdapterFolder.frozen(directory);
     }
 }

@@ -73,7 +73,7 @@ class MixtureGradientTest {
     }
 
     /** The folder of an adapter with values as after training, for a model like that of the check. */
-    private static Path trained(Path folder, boolean tied, PeftAdapter part, int seed) {
+    private static Path trained(Path folder, boolean tied, PeftAdapter<?> part, int seed) {
         Path out = folder.resolve("part" + seed);
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
@@ -103,7 +103,7 @@ class MixtureGradientTest {
             String kind, boolean tied, boolean checkpointing, @TempDir Path folder) {
         Map<String, Path> parts = new LinkedHashMap<>();
         for (int size : new int[] {3, 2}) {
-            PeftAdapter part = kind.equals("fusion") ? network(size) : lora(size, "\"all-linear\"");
+            PeftAdapter<?> part = kind.equals("fusion") ? network(size) : lora(size, "\"all-linear\"");
             parts.put("part" + size, trained(folder, tied, part, size));
         }
         Adapter adapter =
