@@ -6,6 +6,7 @@ import io.graft.nn.Bias;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -13,8 +14,8 @@ import java.nio.file.Path;
 import java.util.Map;
 
 /**
- * BitFit (arXiv 2106.10199): only biases are trained. A Llama's projections have none, so that each target gets one, which
- * starts at zero, the base model.
+ * BitFit (arXiv 2106.10199): only biases are trained. A target without one gets one that starts at zero; where the base
+ * model has one, a copy of it is trained.
  *
  * <p>PEFT does not know this method. The files are like PEFT's: {@code adapter_config.json} with the type {@code BITFIT},
  * and {@code base_model.model.<module>.bias} [out] for each target.
@@ -112,7 +113,15 @@ public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
                 Memory.ADAPTER,
                 Precision.accumulator(projection.dtype()),
                 projection.weight().n());
-        Parameter trained = parameter(scope, key, bias, PeftAdapter::zero);
+if (pruner != null && projection.bias() != null) {
+            throw new IllegalArgumentException("BitFit: " + projection.module()
+                    + " has a bias of its own, which pruning would set to zero; train it without pruning");
+        }
+        Parameter trained = parameter(scope, key, bias, value -> {
+            if (projection.bias() != null) {
+                TensorOps.copy(scope.context(), projection.bias().value(), value);
+            }
+        });
         if (pruner != null) {
             pruner.add(scope, trained);
         }

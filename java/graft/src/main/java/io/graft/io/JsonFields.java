@@ -50,7 +50,7 @@ final class JsonFields {
         return new JsonFields(file, prefix + field + ".", child);
     }
 
-    Iterable<String> names() {
+    List<String> names() {
         List<String> names = new ArrayList<>();
         object.fieldNames().forEachRemaining(names::add);
         return names;

@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /**
- * What {@code config.json} says of a Llama model, in the form of transformers 4 ({@code rope_theta},
+ * What {@code config.json} says of a decoder, in the form of transformers 4 ({@code rope_theta},
  * {@code rope_scaling}, {@code torch_dtype}) or 5 ({@code rope_parameters}, {@code dtype}).
  *
  * <p>What Graft does not compute is refused by name, never ignored.
@@ -30,6 +30,7 @@ import java.util.OptionalInt;
  * @param dtype type of the stored weights
  * @param bosId begin-of-text token, if any
  * @param eosIds end-of-text tokens; may be empty
+ * @param design what the blocks are made of
  */
 public record LlamaConfig(
         int vocabularySize,
@@ -46,7 +47,8 @@ public record LlamaConfig(
         boolean tiedEmbeddings,
         DType dtype,
         OptionalInt bosId,
-        List<Integer> eosIds) {
+        List<Integer> eosIds,
+        DecoderDesign design) {
     /** The last names of the linear layers of a block. */
     public static final List<String> PROJECTIONS =
             List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
@@ -54,9 +56,47 @@ public record LlamaConfig(
     /** {@code quant_method} of a checkpoint whose linear layers are sketches ({@link CodedWeights}). */
     static final String SKETCH = "sketch";
 
+    /** A Llama. */
+    public LlamaConfig(
+            int vocabularySize,
+            int hiddenSize,
+            int intermediateSize,
+            int layers,
+            int heads,
+            int kvHeads,
+            int headDim,
+            int maxPositions,
+            double rmsNormEps,
+            double ropeTheta,
+            RopeScaling ropeScaling,
+            boolean tiedEmbeddings,
+            DType dtype,
+            OptionalInt bosId,
+            List<Integer> eosIds) {
+        this(
+                vocabularySize,
+                hiddenSize,
+                intermediateSize,
+                layers,
+                heads,
+                kvHeads,
+                headDim,
+                maxPositions,
+                rmsNormEps,
+                ropeTheta,
+                ropeScaling,
+                tiedEmbeddings,
+                dtype,
+                bosId,
+                eosIds,
+                DecoderDesign.of(Architecture.LLAMA));
+    }
+
     /** How many numbers such a model has, however its files store them. */
     public long parameters() {
         long attention = 2L * hiddenSize * headDim * (heads + kvHeads);
+        attention += design.inputBiases() ? (long) headDim * (heads + 2L * kvHeads) : 0;
+        attention += design.headNorms() ? 2L * headDim : 0;
         long block = attention + 3L * hiddenSize * intermediateSize + 2L * hiddenSize;
         return (tiedEmbeddings ? 1L : 2L) * vocabularySize * hiddenSize + layers * block + hiddenSize;
     }
@@ -78,7 +118,8 @@ public record LlamaConfig(
                 tiedEmbeddings,
                 other,
                 bosId,
-                eosIds);
+                eosIds,
+                design);
     }
 
     /**
@@ -98,6 +139,9 @@ public record LlamaConfig(
                 heads % kvHeads == 0,
                 "num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
         check(headDim % 2 == 0, "head_dim " + headDim + " is odd, so that rotary embedding has no pairs");
+        check(
+                design.windows().isEmpty() || design.windows().size() == layers,
+                "windows are given for " + design.windows().size() + " layers of " + layers);
         check(rmsNormEps > 0 && ropeTheta > 0, "rms_norm_eps and rope_theta must be positive");
         if (ropeScaling != null) {
             check(
@@ -119,6 +163,11 @@ public record LlamaConfig(
         return new LlamaConfigReader(file.toString(), Json.readObject(file)).read();
     }
 
+    /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
+    public static LlamaConfig parse(String where, String json) {
+        return new LlamaConfigReader(where, Json.readObject(where, json)).read();
+    }
+
     /** The same as transformers 5 writes it; {@link #read} gives this configuration back. */
     public String toJson() {
         return toJson(WeightForm.DENSE);
@@ -136,8 +185,9 @@ public record LlamaConfig(
             quantization.put("bnb_4bit_use_double_quant", form.nested()).put("bnb_4bit_quant_storage", "uint8");
             quantization.put("bnb_4bit_compute_dtype", "bfloat16");
         }
-        json.putArray("architectures").add("LlamaForCausalLM");
-        json.put("attention_bias", false).put("attention_dropout", 0.0);
+        design.architecture().write(this, json);
+        json.putArray("architectures").add(design.architecture().className());
+        json.put("attention_dropout", 0.0);
         bosId.ifPresentOrElse(id -> json.put("bos_token_id", id), () -> json.putNull("bos_token_id"));
         json.put("dtype", LlamaConfigReader.dtypeName(dtype));
         if (eosIds.size() == 1) {
@@ -145,11 +195,12 @@ public record LlamaConfig(
         } else {
             json.set("eos_token_id", eosIds.isEmpty() ? json.nullNode() : Json.toNode(eosIds));
         }
-        json.put("head_dim", headDim).put("hidden_act", "silu").put("hidden_size", hiddenSize);
+        json.put("hidden_act", "silu").put("hidden_size", hiddenSize);
         json.put("initializer_range", 0.02).put("intermediate_size", intermediateSize);
-        json.put("max_position_embeddings", maxPositions).put("mlp_bias", false).put("model_type", "llama");
+        json.put("max_position_embeddings", maxPositions)
+                .put("model_type", design.architecture().type());
         json.put("num_attention_heads", heads).put("num_hidden_layers", layers).put("num_key_value_heads", kvHeads);
-        json.putNull("pad_token_id").put("pretraining_tp", 1).put("rms_norm_eps", rmsNormEps);
+        json.putNull("pad_token_id").put("rms_norm_eps", rmsNormEps);
         ObjectNode rope = json.putObject("rope_parameters");
         rope.put("rope_theta", ropeTheta).put("rope_type", ropeScaling == null ? "default" : "llama3");
         if (ropeScaling != null) {

@@ -2,10 +2,11 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.tensor.DType;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
-/** Reads a Llama configuration, with the defaults of transformers where a field may be absent. */
+/** Reads a configuration: the fields that all architectures have, and forms of some that several have. */
 final class LlamaConfigReader {
     private static final Map<String, DType> DTYPES =
             Map.of("float32", DType.F32, "bfloat16", DType.BF16, "float16", DType.F16, "float64", DType.F64);
@@ -19,10 +20,21 @@ final class LlamaConfigReader {
     }
 
     LlamaConfig read() {
-        requireText("model_type", "llama", fields.text("model_type"));
-        requireText("hidden_act", "silu", fields.text("hidden_act", "silu"));
-        refuseTrue("attention_bias");
-        refuseTrue("mlp_bias");
+        return Architecture.of(fields).read(this);
+    }
+
+    /**
+     * The fields of every architecture.
+     *
+     * @param kvHeads what an absent {@code num_key_value_heads} stands for; 0: as many as heads
+     * @param headDim what an absent {@code head_dim} stands for; 0: hidden size / heads
+     * @param positions what an absent {@code max_position_embeddings} stands for
+     */
+    LlamaConfig decoder(int kvHeads, int headDim, int positions, DecoderDesign design) {
+        String activation = fields.text("hidden_act", "silu");
+        if (!activation.equals("silu")) {
+            throw fields.refuse("hidden_act", "is '" + activation + "', supported is 'silu'");
+        }
         if (fields.number("attention_dropout", 0) != 0) {
             throw fields.refuse("attention_dropout", "is not 0: dropout inside attention is not supported");
         }
@@ -34,21 +46,36 @@ final class LlamaConfigReader {
                     fields.positive("vocab_size"),
                     hidden,
                     fields.positive("intermediate_size"),
-                    fields.positive("num_hidden_layers"),
+                    layers(),
                     heads,
-                    fields.positive("num_key_value_heads", heads),
-                    headDim(hidden, heads),
-                    fields.positive("max_position_embeddings", 2048),
+                    fields.positive("num_key_value_heads", kvHeads == 0 ? heads : kvHeads),
+                    headDim == 0 ? headDim(hidden, heads) : fields.positive("head_dim", headDim),
+                    fields.positive("max_position_embeddings", positions),
                     fields.number("rms_norm_eps", 1e-6),
                     ropeTheta(),
                     ropeScaling(),
                     fields.flag("tie_word_embeddings", false),
                     dtype(),
                     fields.integer("bos_token_id"),
-                    fields.integers("eos_token_id"));
+                    fields.integers("eos_token_id"),
+                    design);
         } catch (IllegalArgumentException e) {
             throw new FormatException(file, e.getMessage(), e);
         }
+    }
+
+    int layers() {
+        return fields.positive("num_hidden_layers");
+    }
+
+    /** {@code sliding_window}; absent: this one; null: 0, none. */
+    int window(int absent) {
+        return fields.names().contains("sliding_window") ? fields.positive("sliding_window", 0) : absent;
+    }
+
+    /** The window of each layer as the Qwen family says it. */
+    List<Integer> upperWindows() {
+        return UpperWindows.read(fields, layers());
     }
 
     /** How layers are coded is read from their tensors; here only what they might be and Graft does not read. */
@@ -123,13 +150,7 @@ final class LlamaConfigReader {
         };
     }
 
-    private void requireText(String field, String expected, String found) {
-        if (!found.equals(expected)) {
-            throw fields.refuse(field, "is '" + found + "', supported is '" + expected + "'");
-        }
-    }
-
-    private void refuseTrue(String field) {
+    void refuseTrue(String field) {
         if (fields.flag(field, false)) {
             throw fields.refuse(field, "is true, which is not supported");
         }

@@ -4,9 +4,11 @@ import io.graft.adapter.Adapter;
 import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
 import io.graft.io.CodedWeights;
+import io.graft.io.DecoderDesign;
 import io.graft.io.LlamaConfig;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Block;
+import io.graft.nn.BlockForm;
 import io.graft.nn.BlockShape;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
@@ -36,7 +38,7 @@ import java.util.Objects;
 import java.util.function.BiConsumer;
 import java.util.function.Predicate;
 
-/** The layers of a Llama with the names that Hugging Face gives their parameters, and how they are filled. */
+/** The layers of a decoder with the names that Hugging Face gives their parameters, and how they are filled. */
 final class LlamaLayers {
     /** Deviation of fresh weights, the default of transformers. */
     private static final double INITIALIZER_RANGE = 0.02;
@@ -85,7 +87,7 @@ final class LlamaLayers {
         };
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {
-            blocks[i] = new Block(scope, "model.layers." + i, dtype, shape, make);
+            blocks[i] = new Block(scope, "model.layers." + i, dtype, shape, form(config, i), make);
         }
         norm = new RmsNormLayer(scope, "model.norm", dtype, config.hiddenSize(), config.rmsNormEps());
         inverseFrequencies = inverseFrequencies(scope, config);
@@ -122,6 +124,12 @@ final class LlamaLayers {
                 config.rmsNormEps());
     }
 
+    /** What the block of a layer is made of. */
+    static BlockForm form(LlamaConfig config, int layer) {
+        DecoderDesign design = config.design();
+        return new BlockForm(design.inputBiases(), design.headNorms(), design.window(layer));
+    }
+
     /** The rotary embedding's frequencies, scaled as the configuration says. */
     static Tensor inverseFrequencies(Scope scope, LlamaConfig config) {
         Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);
@@ -145,20 +153,27 @@ final class LlamaLayers {
     private void collect(boolean tied) {
         slots.add(new Slot(embedding.table(), null));
         for (Block block : blocks) {
-            slots.add(new Slot(block.attention().norm().weight(), null));
+            add(block.attention().norm().weight());
             List<Projection> projections = block.projections();
-            for (int i = 0; i < projections.size(); i++) {
-                if (i == 4) {
-                    slots.add(new Slot(block.mlp().norm().weight(), null));
+            for (Projection projection : projections) {
+                if (projection == block.mlp().gate()) {
+                    block.attention().headNorms().forEach(this::add);
+                    add(block.mlp().norm().weight());
                 }
-                Projection projection = projections.get(i);
                 slots.add(new Slot(projection.parameter(), projection.parameter() == null ? projection : null));
+                if (projection.bias() != null) {
+                    add(projection.bias());
+                }
             }
         }
         slots.add(new Slot(norm.weight(), null));
         if (!tied) {
             slots.add(new Slot(headParameter, null));
         }
+    }
+
+    private void add(Parameter parameter) {
+        slots.add(new Slot(parameter, null));
     }
 
     /**
@@ -242,7 +257,7 @@ final class LlamaLayers {
             if (value.rank() == 2) {
                 Random.normal(context, seed, offset[0], 0, INITIALIZER_RANGE, value);
             } else {
-                TensorOps.fill(context, 1, value);
+                TensorOps.fill(context, name.endsWith(".bias") ? 0 : 1, value);
             }
             offset[0] += value.elements();
         };

@@ -77,7 +77,7 @@ public abstract class Recoder {
                     if (!recode(inner, block, tensors, listener)) {
                         return false;
                     }
-                    norms(inner, block, tensors);
+                    rest(inner, block, tensors);
                     out.write(i + 1, tensors);
                 }
                 finish(block, i + 1 == config.layers());
@@ -107,17 +107,10 @@ public abstract class Recoder {
     private Block load(Scope inner, int i) {
         Projection.Factory make =
                 (module, outputs, inputs) -> new Projection(inner, module, compute, outputs, inputs, 0);
-        Block block = new Block(inner, "model.layers." + i, compute, LlamaLayers.shape(config), make);
-        for (Projection projection : block.projections()) {
-            read(projection.parameter());
-        }
-        read(block.attention().norm().weight());
-        read(block.mlp().norm().weight());
+        Block block = new Block(
+                inner, "model.layers." + i, compute, LlamaLayers.shape(config), LlamaLayers.form(config, i), make);
+        block.parameters().forEach(parameter -> checkpoint.read(parameter.name(), parameter.value()));
         return block;
-    }
-
-    private void read(Parameter parameter) {
-        checkpoint.read(parameter.name(), parameter.value());
     }
 
     /** A projection of codes beside the dense one, with its numbers not yet in it. */
@@ -132,11 +125,12 @@ public abstract class Recoder {
                 form);
     }
 
-    private void norms(Scope inner, Block block, Map<String, Tensor> tensors) {
-        for (Parameter parameter : new Parameter[] {
-            block.attention().norm().weight(), block.mlp().norm().weight()
-        }) {
-            copy(inner, parameter.name(), tensors);
+    /** Norms and biases. */
+    private void rest(Scope inner, Block block, Map<String, Tensor> tensors) {
+        for (Parameter parameter : block.parameters()) {
+            if (parameter.value().rank() == 1) {
+                copy(inner, parameter.name(), tensors);
+            }
         }
     }
 

@@ -10,6 +10,16 @@ public interface Attachment {
         return 0;
     }
 
+    /**
+     * Told of the layer's own bias [out], before all else: whether forward adds it. If not, it adds to what forward makes,
+     * which is right for whatever does not read the layer's output.
+     *
+     * @throws IllegalArgumentException if the attachment does not serve layers with a bias
+     */
+    default boolean takes(Tensor bias) {
+        return false;
+    }
+
     /** y = layer(x), or y += layer(x). kept [T, kept()]: null in inference. */
     void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept);
 

@@ -7,10 +7,11 @@ import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.util.List;
 
 /**
  * The attention half of a block: {@code y = x + o(attention(rope(q), rope(k), v))} with q, k, v projections of norm(x).
- * The projections write straight into views that attention reads, and o adds straight into the residual stream.
+ * Where heads have norms, q and k go through them before they are turned. The projections write straight into views that attention reads, and o adds straight into the residual stream.
  */
 public final class AttentionBlock {
     private final BlockShape shape;
@@ -19,16 +20,29 @@ public final class AttentionBlock {
     private final Projection k;
     private final Projection v;
     private final Projection o;
+    private final int window;
+    private final HeadNorm qNorm;
+    private final HeadNorm kNorm;
     private GatedPrompt gated;
 
-    AttentionBlock(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
+    AttentionBlock(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
         String attention = path + ".self_attn";
         this.shape = shape;
+        this.window = form.window();
         this.norm = new RmsNormLayer(scope, path + ".input_layernorm", dtype, shape.hidden(), shape.epsilon());
         this.q = make.projection(attention + ".q_proj", shape.queryWidth(), shape.hidden());
         this.k = make.projection(attention + ".k_proj", shape.keyWidth(), shape.hidden());
         this.v = make.projection(attention + ".v_proj", shape.keyWidth(), shape.hidden());
         this.o = make.projection(attention + ".o_proj", shape.hidden(), shape.queryWidth());
+        if (form.inputBiases()) {
+            List.of(q, k, v).forEach(layer -> layer.withBias(scope));
+        }
+        this.qNorm = form.headNorms() ? headNorm(scope, attention + ".q_norm", dtype, shape.heads()) : null;
+        this.kNorm = form.headNorms() ? headNorm(scope, attention + ".k_norm", dtype, shape.kvHeads()) : null;
+    }
+
+    private HeadNorm headNorm(Scope scope, String module, DType dtype, int heads) {
+        return new HeadNorm(scope, module, dtype, heads, shape.headDim(), shape.epsilon());
     }
 
     /** What backward needs of one forward. */
@@ -48,6 +62,8 @@ public final class AttentionBlock {
         final Tensor sk;
         final Tensor sv;
         final Tensor so;
+        private final HeadNorm.Tape qNorm;
+        private final HeadNorm.Tape kNorm;
 
         /**
          * @param inputs whether backward reads what went into q, k and v
@@ -81,6 +97,8 @@ public final class AttentionBlock {
             sk = training ? Scratch.kept(scope, dtype, layer.k, rows) : null;
             sv = training ? Scratch.kept(scope, dtype, layer.v, rows) : null;
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
+            qNorm = layer.qNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.qNorm, q, training);
+            kNorm = layer.kNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.kNorm, k, training);
         }
 
         /** The buffers of another block's tape, with what this layer's own attachments keep. */
@@ -102,6 +120,8 @@ public final class AttentionBlock {
             sk = training ? Scratch.kept(scope, dtype, layer.k, rows) : null;
             sv = training ? Scratch.kept(scope, dtype, layer.v, rows) : null;
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
+            qNorm = shared.qNorm;
+            kNorm = shared.kNorm;
         }
     }
 
@@ -127,9 +147,13 @@ public final class AttentionBlock {
     void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store, GatedPrompt.Tape gate) {
         Context context = pass.context();
         norm.forward(pass, x, tape.h, tape.rstd);
-        q.forward(pass, tape.h, false, tape.q, tape.sq);
-        k.forward(pass, tape.h, false, tape.k, tape.sk);
+        q.forward(pass, tape.h, false, qNorm == null ? tape.q : tape.qNorm.x, tape.sq);
+        k.forward(pass, tape.h, false, kNorm == null ? tape.k : tape.kNorm.x, tape.sk);
         v.forward(pass, tape.h, false, tape.v, tape.sv);
+        if (qNorm != null) {
+            qNorm.forward(pass, tape.qNorm);
+            kNorm.forward(pass, tape.kNorm);
+        }
         Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
         Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
         Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, newKeys);
@@ -144,7 +168,7 @@ public final class AttentionBlock {
                 pass.lengths(),
                 shape.attentionScale(),
                 pass.past(),
-                0,
+                window,
                 gate == null ? tape.outHeads : gate.own,
                 tape.lse);
         if (gate != null) {
@@ -168,8 +192,12 @@ public final class AttentionBlock {
             boolean wantInput) {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.weight().trainable();
-        boolean wantHeads =
-                wantNorm || q.trainable() || k.trainable() || v.trainable() || (prefix != null && prefix.trainable());
+        boolean wantHeads = wantNorm
+                || q.trainable()
+                || k.trainable()
+                || v.trainable()
+                || headNormsTrained()
+                || (prefix != null && prefix.trainable());
         boolean wantGate = gate != null && gate.trainable();
         o.backward(pass, dy, tape.out, tape.so, false, wantHeads || wantGate ? scratch.dout : null);
         if (!wantHeads) {
@@ -189,7 +217,7 @@ public final class AttentionBlock {
                 pass.lengths(),
                 shape.attentionScale(),
                 pass.past(),
-                0,
+                window,
                 scratch.dqHeads,
                 prefix == null ? scratch.dkHeads : prefix.gradients().keys,
                 prefix == null ? scratch.dvHeads : prefix.gradients().values);
@@ -202,6 +230,10 @@ public final class AttentionBlock {
         if (prefix != null) {
             TensorOps.copy(context, prefix.gradients().newValues, scratch.dvHeads);
             prefix.backward(context);
+        }
+        if (qNorm != null) {
+            qNorm.backward(pass, scratch.dqParts(qNorm), tape.qNorm);
+            kNorm.backward(pass, scratch.dkParts(kNorm), tape.kNorm);
         }
         Tensor dh = wantNorm ? scratch.dh : null;
         q.backward(pass, scratch.dq, tape.h, tape.sq, false, dh);
@@ -223,7 +255,17 @@ public final class AttentionBlock {
                 || k.trainable()
                 || v.trainable()
                 || o.trainable()
+                || headNormsTrained()
                 || (gated != null && gated.trainable());
+    }
+
+    private boolean headNormsTrained() {
+        return qNorm != null && (qNorm.weight().trainable() || kNorm.weight().trainable());
+    }
+
+    /** The weights of the norms of q's and k's heads, where there are any. */
+    public List<Parameter> headNorms() {
+        return qNorm == null ? List.of() : List.of(qNorm.weight(), kNorm.weight());
     }
 
     public RmsNormLayer norm() {

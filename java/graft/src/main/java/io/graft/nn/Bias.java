@@ -16,6 +16,12 @@ public record Bias(Parameter bias) implements Attachment {
         Linear.forward(pass.context(), x, weight, bias.value(), accumulate, y);
     }
 
+    /** The trained bias stands in the place of the layer's own. */
+    @Override
+    public boolean takes(Tensor own) {
+        return true;
+    }
+
     @Override
     public void backward(Pass pass, Weight weight, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
         if (dx != null || trainable()) {

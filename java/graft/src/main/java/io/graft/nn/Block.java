@@ -2,18 +2,21 @@ package io.graft.nn;
 
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import java.util.ArrayList;
 import java.util.List;
 
 /** A decoder block: attention, then MLP, each added to the residual stream. {@link BlockStack} runs them. */
 public final class Block {
     private final AttentionBlock attention;
     private final Mlp mlp;
+    private final List<Parameter> parameters;
     private boolean leftOut;
 
     /** @param path module path of the block, e.g. {@code model.layers.0} */
-    public Block(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
-        this.attention = new AttentionBlock(scope, path, dtype, shape, make);
+    public Block(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
+        this.attention = new AttentionBlock(scope, path, dtype, shape, form, make);
         this.mlp = new Mlp(scope, path, dtype, shape, make);
+        this.parameters = collect();
     }
 
     public AttentionBlock attention() {
@@ -22,6 +25,21 @@ public final class Block {
 
     public Mlp mlp() {
         return mlp;
+    }
+
+    private List<Parameter> collect() {
+        List<Parameter> all = new ArrayList<>();
+        all.add(attention.norm().weight());
+        List.of(attention.q(), attention.k(), attention.v(), attention.o()).forEach(layer -> layer.collect(all));
+        all.addAll(attention.headNorms());
+        all.add(mlp.norm().weight());
+        List.of(mlp.gate(), mlp.up(), mlp.down()).forEach(layer -> layer.collect(all));
+        return List.copyOf(all);
+    }
+
+    /** All parameters in memory, in the order of the forward pass; of a quantised projection only the bias is one. */
+    public List<Parameter> parameters() {
+        return parameters;
     }
 
     /** The seven linear layers, in the order of the forward pass. */
@@ -47,12 +65,7 @@ public final class Block {
 
     /** Whether nothing in it learns now. */
     boolean idle() {
-        return leftOut
-                && attention.gated() == null
-                && !attention.norm().weight().trainable()
-                && !mlp.norm().weight().trainable()
-                && projections().stream()
-                        .noneMatch(p -> p.parameter() != null && p.parameter().trainable());
+        return leftOut && attention.gated() == null && parameters.stream().noneMatch(Parameter::trainable);
     }
 
     public boolean trainable() {

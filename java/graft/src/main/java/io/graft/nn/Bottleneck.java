@@ -10,7 +10,7 @@ import io.graft.tensor.Weight;
 
 /**
  * A small network beside a projection or behind it: {@code y = x Wᵀ + f(x Aᵀ) Bᵀ}, or {@code y = z + f(z Aᵀ) Bᵀ} with
- * {@code z = x Wᵀ}. Kept are the network's inner state and, behind a projection, z. A and B are matrices in the compute
+ * {@code z = x Wᵀ + bias}. Kept are the network's inner state and, behind a projection, z. A and B are matrices in the compute
  * dtype, beside their masters, or sums of Kronecker products.
  */
 public final class Bottleneck implements Attachment {
@@ -19,6 +19,7 @@ public final class Bottleneck implements Attachment {
     private final Activation.Kind kind;
     private final boolean parallel;
     private final SharedBuffers buffers;
+    private Tensor bias;
     private Tensor lastKept;
     private Tensor lastLayer;
     private Tensor lastInner;
@@ -90,7 +91,7 @@ public final class Bottleneck implements Attachment {
             down.forward(context, x, false, inner);
         } else {
             Tensor z = layer(kept, accumulate, y);
-            Linear.forward(context, x, weight, null, false, z);
+            Linear.forward(context, x, weight, bias, false, z);
             down.forward(context, z, false, inner);
             if (accumulate) {
                 TensorOps.add(context, z, y);
@@ -100,6 +101,12 @@ public final class Bottleneck implements Attachment {
         }
         Activation.forward(context, kind, inner, inner);
         up.forward(context, inner, true, y);
+    }
+
+    @Override
+    public boolean takes(Tensor layerBias) {
+        bias = layerBias;
+        return !parallel;
     }
 
     @Override

@@ -39,6 +39,7 @@ public final class Experts implements Attachment {
     private final Form form;
     private final Router router;
     private final Weight downWeight;
+    private Tensor bias;
     private final Weight rowsWeight;
     private final Weight upWeight;
     private final SharedBuffers buffers;
@@ -100,7 +101,7 @@ public final class Experts implements Attachment {
             Linear.forward(context, x, weight, null, accumulate, y);
         } else {
             input = kept != null ? layer : accumulate ? buffers.get(y, upWeight.n(), SharedBuffers.Use.LAYER) : y;
-            Linear.forward(context, x, weight, null, false, input);
+            Linear.forward(context, x, weight, bias, false, input);
             if (accumulate) {
                 TensorOps.add(context, input, y);
             } else if (input != y) {
@@ -116,6 +117,12 @@ public final class Experts implements Attachment {
         }
         router.forward(pass, logits, gates);
         Linear.forward(context, mixed(context, y), upWeight, null, true, y);
+    }
+
+    @Override
+    public boolean takes(Tensor layerBias) {
+        bias = layerBias;
+        return !form.parallel();
     }
 
     @Override

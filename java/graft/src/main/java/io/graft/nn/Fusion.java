@@ -33,6 +33,7 @@ public final class Fusion implements Attachment {
     private final int width;
     private final int sizes;
     private final Tensor[] inner;
+    private Tensor bias;
     private Tensor lastKept;
     private Tensor layer;
     private Tensor queries;
@@ -87,7 +88,7 @@ public final class Fusion implements Attachment {
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Context context = pass.context();
         split(kept == null ? buffers.get(y, kept(), SharedBuffers.Use.KEPT) : kept);
-        Linear.forward(context, x, weight, null, false, layer);
+        Linear.forward(context, x, weight, bias, false, layer);
         if (accumulate) {
             TensorOps.add(context, layer, y);
         } else {
@@ -105,6 +106,12 @@ public final class Fusion implements Attachment {
         Tensor mixed = buffers.get(y, width, SharedBuffers.Use.INNER);
         Mixture.combineForward(context, all, scores, mixed);
         Linear.forward(context, mixed, valueWeight, null, true, y);
+    }
+
+    @Override
+    public boolean takes(Tensor layerBias) {
+        bias = layerBias;
+        return true;
     }
 
     @Override

@@ -22,6 +22,8 @@ public final class GatedPrompt {
     private final BlockShape shape;
     private final Weight keyWeight;
     private final Weight valueWeight;
+    private final Tensor keyBias;
+    private final Tensor valueBias;
     private final Tensor keys;
     private final Tensor values;
     private final Tensor gated;
@@ -42,6 +44,12 @@ public final class GatedPrompt {
         this.shape = shape;
         keyWeight = layer.k().weight();
         valueWeight = layer.v().weight();
+        keyBias = bias(layer.k());
+        valueBias = bias(layer.v());
+        if (!layer.headNorms().isEmpty()) {
+            throw new IllegalArgumentException(
+                    "GatedPrompt: " + layer.k().module() + " has norms of heads, which gated prompts do not serve");
+        }
         DType dtype = rows.value().dtype();
         DType wide = gate.value().dtype();
         keys = scope.tensor(Memory.ADAPTER, dtype, length(), shape.keyWidth());
@@ -57,6 +65,10 @@ public final class GatedPrompt {
         write();
     }
 
+    private static Tensor bias(Projection projection) {
+        return projection.bias() == null ? null : projection.bias().value();
+    }
+
     public int length() {
         return (int) rows.value().size(0);
     }
@@ -68,8 +80,8 @@ public final class GatedPrompt {
     /** Makes keys and values again: to be called after each change of the parameters. */
     public void write() {
         Context context = keys.scope().context();
-        Linear.forward(context, rows.value(), keyWeight, null, false, keys);
-        Linear.forward(context, rows.value(), valueWeight, null, false, values);
+        Linear.forward(context, rows.value(), keyWeight, keyBias, false, keys);
+        Linear.forward(context, rows.value(), valueWeight, valueBias, false, values);
         Linear.forward(context, ones, gateWeight, null, false, factorColumn);
         RowScale.forward(context, values, factors, gated);
     }

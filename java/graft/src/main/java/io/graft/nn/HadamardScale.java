@@ -43,6 +43,15 @@ public final class HadamardScale implements Attachment {
     }
 
     @Override
+    public boolean takes(Tensor bias) {
+        if (shift != null) {
+            throw new IllegalArgumentException("HadamardScale: a scale with a shift would change the layer's bias too,"
+                    + " which is not supported; leave layers with a bias out of the targets");
+        }
+        return false;
+    }
+
+    @Override
     public void backward(Pass pass, Weight weight, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
         if (dx == null && !trainable()) {
             return;

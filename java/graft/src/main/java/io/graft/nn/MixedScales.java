@@ -20,6 +20,7 @@ public final class MixedScales implements Attachment {
     private final Router router;
     private final SharedBuffers buffers;
     private final Weight rowsWeight;
+    private Tensor bias;
     private Tensor lastKept;
     private Tensor logits;
     private Tensor gates;
@@ -66,9 +67,15 @@ public final class MixedScales implements Attachment {
             Linear.forward(context, scaled, weight, null, accumulate, y);
         } else {
             Tensor z = kept != null ? layer : accumulate ? buffers.get(y, width(), SharedBuffers.Use.LAYER) : y;
-            Linear.forward(context, x, weight, null, false, z);
+            Linear.forward(context, x, weight, bias, false, z);
             Mixture.vectorsForward(context, z, gates, v, accumulate, y);
         }
+    }
+
+    @Override
+    public boolean takes(Tensor layerBias) {
+        bias = layerBias;
+        return !inputs;
     }
 
     @Override

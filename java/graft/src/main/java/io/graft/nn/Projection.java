@@ -10,8 +10,9 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import io.graft.tensor.WeightForm;
+import java.util.List;
 
-/** A linear layer that an adapter may attach to: {@code y = x Wᵀ}, or what the attachment makes of it. */
+/** A linear layer that an adapter may attach to: {@code y = x Wᵀ + bias}, or what the attachment makes of it. */
 public final class Projection {
     private final String module;
     private final DType dtype;
@@ -20,6 +21,9 @@ public final class Projection {
     private final Tensor table;
     private Attachment attachment;
     private boolean leftOut;
+    private Parameter bias;
+    private BiasRows biasRows;
+    private boolean biasTaken;
 
     /** Makes the projection of a module; knows the border that its adapter wants. */
     @FunctionalInterface
@@ -60,6 +64,13 @@ public final class Projection {
         };
     }
 
+    /** Gives the layer a bias [out], zero until it is filled; like the weights of norms in fp32 whatever the compute dtype. */
+    Projection withBias(Scope scope) {
+        bias = new Parameter(module + ".bias", scope.tensor(Memory.BASE, Precision.accumulator(dtype), weight.n()));
+        biasRows = new BiasRows(bias.value());
+        return this;
+    }
+
     /** Fills codes, and the table of a sketch, from a matrix [n, k], as near as each element by itself can be. */
     public void quantize(Tensor matrix) {
         Context context = matrix.scope().context();
@@ -73,19 +84,33 @@ public final class Projection {
     /** y = layer(x), or y += layer(x). kept holds what the attachment's backward needs; null in inference. */
     public void forward(Pass pass, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         if (attachment == null || leftOut) {
-            Linear.forward(pass.context(), x, weight, null, accumulate, y);
-        } else {
+            Linear.forward(pass.context(), x, weight, bias == null ? null : bias.value(), accumulate, y);
+        } else if (bias == null || biasTaken) {
             attachment.forward(pass, weight, x, accumulate, y, kept);
+        } else {
+            biasRows.put(pass.context(), accumulate, y);
+            attachment.forward(pass, weight, x, true, y, kept);
         }
     }
 
     /** dx = gradient of x (added to when accumulate), null where not wanted; parameter gradients are added to. */
     public void backward(Pass pass, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
         Tensor dw = parameter == null ? null : parameter.gradient();
+        Tensor dbias = bias == null ? null : bias.gradient();
         if (attachment != null && !leftOut) {
             attachment.backward(pass, weight, dy, x, kept, accumulate, dx);
-        } else if (dx != null || dw != null) {
-            Linear.backward(pass.context(), dy, x, weight, accumulate, dx, dw, null);
+        } else if (dx != null || dw != null || dbias != null) {
+            Linear.backward(pass.context(), dy, x, weight, accumulate, dx, dw, dbias);
+        }
+    }
+
+    /** Adds the layer's parameters: the matrix, where it is one, and the bias. */
+    void collect(List<Parameter> all) {
+        if (parameter != null) {
+            all.add(parameter);
+        }
+        if (bias != null) {
+            all.add(bias);
         }
     }
 
@@ -103,9 +128,10 @@ public final class Projection {
         if (attachment != null) {
             throw new IllegalStateException("Projection.attach: " + module + " already has an adapter");
         }
-        if (wholeTrained()) {
+        if (trainable()) {
             throw new IllegalStateException("Projection.attach: " + module + " is itself trained");
         }
+        biasTaken = bias != null && part.takes(bias.value());
         attachment = part;
         write();
     }
@@ -132,7 +158,7 @@ public final class Projection {
 
     /** Whether anything of the layer is trained. */
     public boolean trainable() {
-        return wholeTrained() || (attachment != null && attachment.trainable());
+        return wholeTrained() || (bias != null && bias.trainable()) || (attachment != null && attachment.trainable());
     }
 
     /** Whether backward has a use for x. */
@@ -165,6 +191,11 @@ public final class Projection {
     /** W as a parameter; null where it is quantised and so never trained. */
     public Parameter parameter() {
         return parameter;
+    }
+
+    /** The layer's own bias [out], or null. */
+    public Parameter bias() {
+        return bias;
     }
 
     /** The values of a sketch [n, groups, entries]; null for all other weights. */

@@ -119,6 +119,17 @@ public final class RandomExperts implements Attachment {
     }
 
     @Override
+    public boolean takes(Tensor bias) {
+        boolean taken = average.takes(bias);
+        for (Bottleneck[] row : pairs) {
+            for (Bottleneck pair : row) {
+                pair.takes(bias);
+            }
+        }
+        return taken;
+    }
+
+    @Override
     public void backward(Pass pass, Weight weight, Tensor dy, Tensor x, Tensor kept, boolean accumulate, Tensor dx) {
         chosen(pass).backward(pass, weight, dy, x, kept, accumulate, dx);
     }

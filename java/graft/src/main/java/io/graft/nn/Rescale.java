@@ -1,11 +1,12 @@
 package io.graft.nn;
 
 import io.graft.ops.Ia3;
+import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 
 /**
- * Trained scales of a projection, of its inputs {@code (x ⊙ l) Wᵀ} or of its outputs {@code (x Wᵀ) ⊙ l}. For inputs
+ * Trained scales of a projection, of its inputs {@code (x ⊙ l) Wᵀ} or of its outputs {@code (x Wᵀ + bias) ⊙ l}. For inputs
  * nothing is kept beside x; for outputs the layer's own result, since a scale may be zero.
  */
 public final class Rescale implements Attachment {
@@ -13,6 +14,7 @@ public final class Rescale implements Attachment {
     private final boolean inputs;
     private final Tensor value;
     private final Tensor gradient;
+    private Tensor bias;
 
     /** @param scales l, of as many elements as the projection has inputs or outputs, in any shape */
     public Rescale(Parameter scales, boolean inputs) {
@@ -33,7 +35,13 @@ public final class Rescale implements Attachment {
 
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
-        Ia3.forward(pass.context(), x, weight, in(value), out(value), null, accumulate, y, kept);
+        Ia3.forward(pass.context(), x, weight, in(value), out(value), bias, accumulate, y, kept);
+    }
+
+    @Override
+    public boolean takes(Tensor layerBias) {
+        bias = inputs ? null : layerBias;
+        return !inputs;
     }
 
     @Override
@@ -76,5 +84,11 @@ public final class Rescale implements Attachment {
     @Override
     public void merge(Weight weight) {
         Ia3.merge(weight.matrix().scope().context(), weight, in(value), out(value), weight.matrix());
+        if (bias != null) {
+            try (Scope scope = bias.scope().context().scope()) {
+                Weight column = scope.weight(bias.reshape(bias.size(0), 1));
+                Ia3.merge(scope.context(), column, null, value, column.matrix());
+            }
+        }
     }
 }

@@ -2,21 +2,19 @@ package io.graft.nn;
 
 import io.graft.ops.Ia3;
 import io.graft.ops.Linear;
-import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
-import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 
 /**
- * A trained scale and shift of a projection's outputs, {@code y = (x Wᵀ) ⊙ γ + β}. The output before scaling is kept for
+ * A trained scale and shift of a projection's outputs, {@code y = (x Wᵀ + bias) ⊙ γ + β}. The output before scaling is kept for
  * backward, since a scale may be zero.
  */
 public final class ScaleShift implements Attachment {
     private final Parameter scale;
     private final Parameter shift;
-    private Scope views;
-    private Tensor shifts;
+    private final BiasRows shifts;
+    private Tensor bias;
 
     /**
      * @param scale γ [out]
@@ -25,6 +23,7 @@ public final class ScaleShift implements Attachment {
     public ScaleShift(Parameter scale, Parameter shift) {
         this.scale = scale;
         this.shift = shift;
+        this.shifts = new BiasRows(shift.value());
     }
 
     @Override
@@ -36,25 +35,15 @@ public final class ScaleShift implements Attachment {
     @Override
     public void forward(Pass pass, Weight weight, Tensor x, boolean accumulate, Tensor y, Tensor kept) {
         Context context = pass.context();
-        if (accumulate) {
-            TensorOps.add(context, shifts(y.size(0)), y);
-        } else {
-            TensorOps.copy(context, shifts(y.size(0)), y);
-        }
-        Ia3.forward(context, x, weight, null, scale.value(), null, true, y, kept);
+        shifts.put(context, accumulate, y);
+        Ia3.forward(context, x, weight, null, scale.value(), bias, true, y, kept);
     }
 
-    /** β as the rows of a matrix [rows, out]. */
-    private Tensor shifts(long rows) {
-        if (shifts == null || shifts.size(0) != rows) {
-            if (views != null) {
-                views.close();
-            }
-            Tensor beta = shift.value();
-            views = beta.scope().scope();
-            shifts = views.view(beta, 0, new long[] {rows, beta.size(0)}, new long[] {0, 1});
-        }
-        return shifts;
+    /** The bias is scaled too: what is scaled is the layer's output. */
+    @Override
+    public boolean takes(Tensor layerBias) {
+        bias = layerBias;
+        return true;
     }
 
     @Override

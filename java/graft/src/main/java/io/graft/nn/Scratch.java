@@ -29,6 +29,8 @@ final class Scratch {
     final Tensor dkHeads;
     final Tensor dv;
     final Tensor dvHeads;
+    private Tensor[] dqParts;
+    private Tensor[] dkParts;
 
     Scratch(Scope scope, DType dtype, BlockShape shape, int batch, int length, int border, boolean training) {
         long rows = (long) batch * length;
@@ -48,6 +50,18 @@ final class Scratch {
         } else {
             dh = dact = dout = doutHeads = dq = dqHeads = dk = dkHeads = dv = dvHeads = null;
         }
+    }
+
+    /** dq head by head, made when first asked for. */
+    Tensor[] dqParts(HeadNorm norm) {
+        dqParts = dqParts == null ? norm.parts(dq) : dqParts;
+        return dqParts;
+    }
+
+    /** dk likewise. */
+    Tensor[] dkParts(HeadNorm norm) {
+        dkParts = dkParts == null ? norm.parts(dk) : dkParts;
+        return dkParts;
     }
 
     /** The view [B, T, H, D] of rows [B·T, H·D]. */

@@ -63,7 +63,12 @@ public final class SideNetwork {
         for (int i = 0; i < layers; i++) {
             String path = "side.layers." + i;
             blocks[i] = new Block(
-                    scope, path, dtype, shape, (module, n, k) -> new Projection(scope, module, dtype, n, k, 0));
+                    scope,
+                    path,
+                    dtype,
+                    shape,
+                    BlockForm.PLAIN,
+                    (module, n, k) -> new Projection(scope, module, dtype, n, k, 0));
             downs[i] = parameter(
                     path + ".down.weight", scope.tensor(Memory.ADAPTER, dtype, shape.hidden(), wide.hidden()));
             downWeights[i] = scope.weight(downs[i].value());

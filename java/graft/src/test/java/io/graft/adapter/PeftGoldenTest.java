@@ -69,6 +69,15 @@ class PeftGoldenTest {
                 Arguments.of("llama_gqa", "ia3"),
                 Arguments.of("llama_rope3", "ia3"),
                 Arguments.of("llama_tied", "ia3"),
+                Arguments.of("mistral", "lora"),
+                Arguments.of("mistral", "ia3"),
+                Arguments.of("mistral", "prompt_tuning"),
+                Arguments.of("qwen2", "lora"),
+                Arguments.of("qwen2", "ia3"),
+                Arguments.of("qwen2", "prompt_tuning"),
+                Arguments.of("qwen3", "lora"),
+                Arguments.of("qwen3", "ia3"),
+                Arguments.of("qwen3", "prompt_tuning"),
                 Arguments.of("llama_rope3", "lora"),
                 Arguments.of("llama_tied", "lora"));
     }

@@ -44,7 +44,7 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
     void writtenConfigurationIsReadBack(String model) throws IOException {
         Path original = Fixtures.path("models/" + model);
         LlamaConfig config = LlamaConfig.read(original);
@@ -85,7 +85,9 @@ class LlamaConfigTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "model_type | 'qwen2' | field 'model_type' is 'qwen2', supported is 'llama'",
+                "model_type | 'gemma3' | field 'model_type' is 'gemma3', supported are [llama, mistral, qwen2, qwen3]",
+                "model_type | 'qwen2' | field 'architectures' is [LlamaForCausalLM], supported for 'qwen2' is Qwen2ForCausalLM",
+                "architectures | ['LlamaForTokenClassification'] | field 'architectures' is [LlamaForTokenClassification]",
                 "model_type | null | field 'model_type' is missing",
                 "hidden_act | 'gelu' | field 'hidden_act' is 'gelu', supported is 'silu'",
                 "attention_bias | true | field 'attention_bias' is true",
@@ -124,7 +126,7 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_tied", "llama_rope3"})
+    @ValueSource(strings = {"llama_gqa", "llama_tied", "llama_rope3", "mistral", "qwen2", "qwen3"})
     void parametersAreThoseOfTheFile(String model) {
         long expected = 0;
         try (Checkpoint checkpoint = Checkpoint.open(Fixtures.path("models/" + model))) {
@@ -168,9 +170,57 @@ class LlamaConfigTest {
                 .hasMessageContaining("nesting depth");
     }
 
-    /** The configuration of a fixture with one field changed; single quotes stand for double ones. */
+    @Test
+    void windowsAreThoseOfTheLayersThatHaveOne() {
+        assertThat(LlamaConfig.read(Fixtures.path("models/mistral")).design().windows())
+                .containsExactly(5, 5);
+        assertThat(changed("mistral", "sliding_window", "null").design().windows())
+                .isEmpty();
+        assertThat(changed("mistral", "sliding_window", "7,'head_dim':null")
+                        .design()
+                        .window(1))
+                .isEqualTo(7);
+        assertThat(changed("qwen2", "sliding_window", "3").design().windows()).isEmpty();
+        String used = "3,'use_sliding_window':true,'max_window_layers':1,'layer_types':";
+        LlamaConfig upper = changed("qwen2", "sliding_window", used + "null");
+        assertThat(upper.design().windows()).containsExactly(0, 3);
+        assertThat(read(upper.toJson())).isEqualTo(upper);
+        LlamaConfig lower = changed("qwen3", "sliding_window", used + "['sliding_attention','full_attention']");
+        assertThat(lower.design().windows()).containsExactly(3, 0);
+        assertThat(read(lower.toJson())).isEqualTo(lower);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "mistral | sliding_window | 0 | field 'sliding_window' is 0, expected at least 1",
+                "mistral | hidden_act | 'gelu' | field 'hidden_act' is 'gelu', supported is 'silu'",
+                "qwen2 | layer_types | ['full_attention'] | has 1 entries, but num_hidden_layers is 2",
+                "qwen2 | layer_types | ['full_attention','linear_attention'] | 'layer_types' has 'linear_attention'",
+                "qwen2 | num_key_value_heads | null | 6 is no multiple of num_key_value_heads 32",
+                "qwen3 | attention_bias | true | field 'attention_bias' is true",
+                "qwen3 | rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.rope_type' is 'yarn'",
+            })
+    void whatAnArchitectureDoesNotHaveIsRefusedByName(String model, String field, String value, String message) {
+        assertThatThrownBy(() -> changed(model, field, value))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining(message);
+    }
+
     private LlamaConfig changed(String field, String value) {
-        ObjectNode json = Json.readObject(Fixtures.path("models/llama_gqa/config.json"));
+        return changed("llama_gqa", field, value);
+    }
+
+    /** The configuration of a fixture with one field changed; single quotes stand for double ones. */
+    private LlamaConfig changed(String model, String field, String value) {
+        ObjectNode json = Json.readObject(Fixtures.path("models/" + model + "/config.json"));
+        for (String other : List.of("layer_types", "use_sliding_window", "max_window_layers", "head_dim")) {
+            if (value.contains(other)) {
+                json.remove(other);
+            }
+        }
         json.put(field, "@");
         return read(json.toString().replace("\"@\"", value.replace('\'', '"')));
     }

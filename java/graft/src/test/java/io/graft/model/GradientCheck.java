@@ -33,10 +33,14 @@ final class GradientCheck {
 
     /** As above, after each number of the adapter has been moved by chance, at most so far. */
     static void check(Adapter adapter, boolean tied, boolean checkpointing, double moved) {
+        check(config(tied), adapter, checkpointing, moved);
+    }
+
+    static void check(LlamaConfig config, Adapter adapter, boolean checkpointing, double moved) {
         Llama.Options options = Llama.Options.training(adapter).withGradientCheckpointing(checkpointing);
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
-                Llama model = Llama.create(scope, config(tied), DType.F64, 4, options)) {
+                Llama model = Llama.create(scope, config, DType.F64, 4, options)) {
             SplittableRandom random = new SplittableRandom(1);
             enlarge(model, random);
             for (Parameter parameter : moved > 0 ? model.trainable() : List.<Parameter>of()) {

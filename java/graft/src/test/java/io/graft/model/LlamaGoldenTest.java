@@ -24,7 +24,7 @@ class LlamaGoldenTest {
     private static final double GRADIENTS = 1e-4;
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
     void logitsAndLossEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -38,7 +38,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
     void gradientsOfAllParametersEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -59,9 +59,9 @@ class LlamaGoldenTest {
         }
     }
 
-    @Test
-    void bothFormsOfTheConfigurationGiveTheSameModel() {
-        String name = "llama_rope3";
+    @ParameterizedTest
+    @ValueSource(strings = {"llama_rope3", "mistral"})
+    void bothFormsOfTheConfigurationGiveTheSameModel(String name) {
         Path directory = Golden.model(name);
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
@@ -80,7 +80,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied"})
+    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
     void greedyGenerationEqualsTransformers(String name) {
         JsonNode expected = Golden.json(name, "greedy");
         int[] prompt = ints(expected.get("prompt"));
@@ -115,7 +115,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_tied"})
+    @ValueSource(strings = {"llama_gqa", "llama_tied", "mistral", "qwen2", "qwen3"})
     void aSavedModelIsTheSameModel(String name, @TempDir Path directory) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();

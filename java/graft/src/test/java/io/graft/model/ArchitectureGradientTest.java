@@ -1,0 +1,78 @@
+package io.graft.model;
+
+import io.graft.adapter.Adapter;
+import io.graft.adapter.BitFit;
+import io.graft.adapter.Bottleneck;
+import io.graft.adapter.Full;
+import io.graft.adapter.Ia3;
+import io.graft.adapter.Lora;
+import io.graft.adapter.PrefixTuning;
+import io.graft.adapter.Ssf;
+import io.graft.io.LlamaConfig;
+import io.graft.io.PeftBitFitConfig;
+import io.graft.io.PeftBottleneckConfig;
+import io.graft.io.PeftIa3Config;
+import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftPrefixTuningConfig;
+import io.graft.io.PeftSsfConfig;
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Every architecture in float64: each gradient against the loss's difference quotient, with padding. */
+class ArchitectureGradientTest {
+    private static LlamaConfig config(String type) {
+        String own = switch (type) {
+            case "mistral" -> "'architectures': ['MistralForCausalLM'], 'sliding_window': 2, 'head_dim': 6";
+            case "qwen2" -> "'use_sliding_window': true, 'sliding_window': 3, 'max_window_layers': 1";
+            case "qwen3" -> "'head_dim': 6, 'tie_word_embeddings': true";
+            default -> throw new IllegalArgumentException(type);
+        };
+        return LlamaConfig.parse(
+                type, """
+                {'model_type': '%s', 'vocab_size': 23, 'hidden_size': 12, 'intermediate_size': 20, 'num_hidden_layers': 2,
+                 'num_attention_heads': %d, 'num_key_value_heads': 2, %s}""".formatted(type, type.equals("qwen2") ? 6 : 4, own).replace('\'', '"'));
+    }
+
+    private static Adapter adapter(String kind) {
+        return switch (kind) {
+            case "full" -> new Full();
+            case "lora" -> Lora.create(PeftLoraConfig.parse("test", """
+                        {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": 0.3, "init_lora_weights": false,
+                         "target_modules": "all-linear"}"""), 2);
+            case "ia3" -> Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "k_proj", "v_proj", "down_proj")));
+            case "ssf" -> Ssf.create(PeftSsfConfig.of("base", LlamaConfig.PROJECTIONS));
+            case "bitfit" -> BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS));
+            case "prefix" -> PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
+            case "parallel" -> Bottleneck.create(PeftBottleneckConfig.parse("test", """
+                        {"peft_type": "BOTTLENECK", "bottleneck_size": 3, "use_parallel_adapter": true,
+                         "non_linearity": "tanh", "target_modules": ["q_proj", "v_proj", "up_proj"]}"""), 5);
+            default -> throw new IllegalArgumentException(kind);
+        };
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "mistral, full, false",
+        "mistral, lora, true",
+        "mistral, prefix, false",
+        "qwen2, full, false",
+        "qwen2, full, true",
+        "qwen2, lora, false",
+        "qwen2, lora, true",
+        "qwen2, ia3, false",
+        "qwen2, ssf, true",
+        "qwen2, bitfit, false",
+        "qwen2, parallel, false",
+        "qwen2, prefix, true",
+        "qwen3, full, false",
+        "qwen3, full, true",
+        "qwen3, lora, false",
+        "qwen3, ia3, true",
+        "qwen3, prefix, false",
+        "qwen3, prefix, true"
+    })
+    void gradientsAreDerivativesOfTheLoss(String type, String kind, boolean checkpointing) {
+        GradientCheck.check(config(type), adapter(kind), checkpointing, 0);
+    }
+}
