@@ -149,8 +149,36 @@ def fourier_layer():
             y=x @ d.T, dx=dy @ d, dc=dc, merged=w + d))
 
 
+def gelu():
+    for case, (t, h, reach) in {"small": (3, 5, 1), "wide": (4, 37, 6)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        x, dy = reach * values(random, t, h), values(random, t, h)
+        x = x.astype(np.float32).astype(np.float64)
+        tanh = np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x ** 3))
+        slope = (1 + tanh) / 2 + x / 2 * (1 - tanh ** 2) * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * x ** 2)
+        write("gelu", case, dict(x=x, dy=dy), dict(y=x / 2 * (1 + tanh), dx=dy * slope))
+
+
+def layer_norm():
+    for case, (t, h, offset) in {"small": (3, 5, 0), "far": (7, 33, 8), "wide": (2, 130, 0)}.items():
+        random = np.random.default_rng(sum(map(ord, case)))
+        eps = 1e-5
+        x, w, b, dy = values(random, t, h) + offset, values(random, h), values(random, h), values(random, t, h)
+        x = x.astype(np.float32).astype(np.float64)
+        m = np.eye(h) - 1 / h  # takes the mean away
+        y, dx = np.zeros((t, h)), np.zeros((t, h))
+        dw = np.zeros(h)
+        for i in range(t):
+            c = m @ x[i]
+            s = np.sqrt(c @ c / h + np.float64(np.float32(eps)))
+            jacobian = np.diag(w) @ (np.eye(h) / s - np.outer(c, c) / (h * s ** 3)) @ m  # of y by x
+            y[i], dx[i] = w * c / s + b, jacobian.T @ dy[i]
+            dw += dy[i] * c / s
+        write("layer_norm", case, dict(x=x, w=w, b=b, dy=dy, eps=np.array([eps])), dict(y=y, dx=dx, dw=dw, db=dy.sum(0)))
+
+
 OPERATORS = {function.__name__: function for function in (kronecker_layer, loha_layer, cayley, block_diagonal,
-                                                      hira_layer, circulant_layer, fourier_layer)}
+                                                      hira_layer, circulant_layer, fourier_layer, gelu, layer_norm)}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or OPERATORS:

@@ -45,6 +45,35 @@ class OpsTest extends SmallTensors {
     }
 
     @Test
+    void gelu() {
+        Tensor x = tensor(1, 3).set(0, 1, -1);
+        Tensor y = tensor(1, 3);
+        Gelu.forward(context, x, y);
+        assertThat(y.floats()).containsExactly(new float[] {0, 0.841192f, -0.158808f}, NEAR);
+        Tensor dx = tensor(1, 3);
+        Gelu.backward(context, tensor(1, 3).set(1, 2, 1), x, dx);
+        assertThat(dx.floats()).containsExactly(new float[] {0.5f, 2 * 1.0829641f, -0.0829641f}, NEAR);
+    }
+
+    @Test
+    void layerNorm() {
+        Tensor x = tensor(1, 2).set(3, 5);
+        Tensor w = tensor(2).set(1, 2);
+        Tensor y = tensor(1, 2);
+        Tensor stats = tensor(1, 2);
+        LayerNorm.forward(context, x, w, tensor(2).set(7, 8), 3, y, stats);
+        assertThat(y.floats()).containsExactly(new float[] {6.5f, 9}, NEAR);
+        assertThat(stats.floats()).containsExactly(new float[] {4, 0.5f}, NEAR);
+        Tensor dx = tensor(1, 2);
+        Tensor dw = tensor(2);
+        Tensor db = tensor(2);
+        LayerNorm.backward(context, tensor(1, 2).set(1, 0), x, w, stats, false, dx, dw, db);
+        assertThat(dw.floats()).containsExactly(new float[] {-0.5f, 0}, NEAR);
+        assertThat(db.floats()).containsExactly(new float[] {1, 0}, NEAR);
+        assertThat(dx.floats()).containsExactly(new float[] {0.1875f, -0.1875f}, NEAR);
+    }
+
+    @Test
     void rope() {
         Tensor frequencies = tensor(1);
         Rope.frequencies(context, 10000, 0, 0, 0, 0, frequencies);

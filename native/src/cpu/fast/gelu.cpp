@@ -1,0 +1,86 @@
+// gelu with SIMD, as x · sigmoid(z) with z = √(8/π) (x + 0.044715 x³): one pass, each element read before its place is
+// written. Bytes forward: 2·T·F·sizeof(x); backward 3·T·F·sizeof(x). FLOPs: one exponential and one division per
+// element, which take longer than the bytes.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/gelu.cpp"
+#include <hwy/foreach_target.h>
+// why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include "core/context.h"
+#include "cpu/fast/elements.h"
+#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/visit.h"
+#include "ops/gelu.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace graft::cpu::fast::HWY_NAMESPACE {
+
+constexpr float kGeluScale = 1.5957691216057308f;  // √(8/π)
+constexpr float kGeluCubic = 0.044715f;
+
+/** why clamped: beyond, sigmoid(z) is 0 or 1, and the powers of x would be infinite times zero. */
+HWY_INLINE VF near_zero(F d, VF x) { return hn::Min(hn::Max(x, hn::Set(d, -20.0f)), hn::Set(d, 20.0f)); }
+
+/** e^-z of x that is near zero, so that sigmoid(z) = 1 / (1 + e^-z) and 1 − sigmoid(z) = e^-z sigmoid(z). */
+HWY_INLINE VF gelu_power(F d, VF x) {
+  const VF z =
+      hn::Mul(hn::Mul(x, hn::Set(d, kGeluScale)), hn::MulAdd(hn::Mul(x, x), hn::Set(d, kGeluCubic), hn::Set(d, 1.0f)));
+  // why: beyond 127 the power is infinite, and an infinity times zero would be NaN.
+  return exp2_of(hn::Min(hn::Mul(z, hn::Set(d, -kLog2E)), hn::Set(d, 126.0f)));
+}
+
+void gelu_forward(core::Context& context, const ops::GeluForward& a) {
+  const Elements<2> elements({a.x, a.y});
+  visit_small_float(a.x->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
+      elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
+        const T* x = static_cast<const T*>(a.x->data) + offset[0];
+        T* y = static_cast<T*>(a.y->data) + offset[1];
+        const F d;
+        for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
+          const VF v = at(d, x + i, n);
+          put(d, hn::Div(v, hn::Add(hn::Set(d, 1.0f), gelu_power(d, near_zero(d, v)))), y + i, n);
+        });
+      });
+    });
+  });
+}
+
+void gelu_backward(core::Context& context, const ops::GeluBackward& a) {
+  const Elements<3> elements({a.dy, a.x, a.dx});
+  visit_small_float(a.x->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
+      elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
+        const T* dy = static_cast<const T*>(a.dy->data) + offset[0];
+        const T* x = static_cast<const T*>(a.x->data) + offset[1];
+        T* dx = static_cast<T*>(a.dx->data) + offset[2];
+        const F d;
+        const VF one = hn::Set(d, 1.0f);
+        for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
+          const VF v = at(d, x + i, n), near = near_zero(d, v), e = gelu_power(d, near);
+          const VF s = hn::Div(one, hn::Add(one, e));
+          const VF slope =
+              hn::MulAdd(hn::Mul(near, near), hn::Set(d, 3 * kGeluCubic * kGeluScale), hn::Set(d, kGeluScale));
+          const VF rest = hn::Mul(hn::Mul(v, hn::Mul(e, s)), slope);
+          put(d, hn::Mul(at(d, dy + i, n), hn::Mul(s, hn::Add(one, rest))), dx + i, n);
+        });
+      });
+    });
+  });
+}
+
+}  // namespace graft::cpu::fast::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace graft::cpu::fast {
+HWY_EXPORT(gelu_forward);
+HWY_EXPORT(gelu_backward);
+
+std::string refuse(const ops::GeluForward& a) { return refuse_f64(*a.x); }
+std::string refuse(const ops::GeluBackward& a) { return refuse_f64(*a.x); }
+void run(core::Context& context, const ops::GeluForward& a) { HWY_DYNAMIC_DISPATCH(gelu_forward)(context, a); }
+void run(core::Context& context, const ops::GeluBackward& a) { HWY_DYNAMIC_DISPATCH(gelu_backward)(context, a); }
+}  // namespace graft::cpu::fast
+#endif
