@@ -48,7 +48,7 @@ final class MatrixMethods {
                     (options, seed) -> Lokr.create(
                             PeftLokrConfig.of(
                                     options.baseModel,
-                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.projections(),
                                     options.rank,
                                     options.alpha(),
                                     options.decomposeFactor,
@@ -60,11 +60,7 @@ final class MatrixMethods {
                     "LOHA",
                     1e-2,
                     (options, seed) -> Loha.create(
-                            PeftLohaConfig.of(
-                                    options.baseModel,
-                                    options.targets(LlamaConfig.PROJECTIONS),
-                                    options.rank,
-                                    options.alpha()),
+                            PeftLohaConfig.of(options.baseModel, options.projections(), options.rank, options.alpha()),
                             seed)),
             new Method(
                     "oft",
@@ -73,10 +69,7 @@ final class MatrixMethods {
                     5e-3,
                     (options, seed) -> Oft.create(
                             PeftOftConfig.of(
-                                    options.baseModel,
-                                    options.targets(LlamaConfig.PROJECTIONS),
-                                    options.blockSize,
-                                    options.exact),
+                                    options.baseModel, options.projections(), options.blockSize, options.exact),
                             seed)),
             new Method(
                     "boft",
@@ -86,7 +79,7 @@ final class MatrixMethods {
                     (options, seed) -> Boft.create(
                             PeftBoftConfig.of(
                                     options.baseModel,
-                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.projections(),
                                     options.butterflySize,
                                     options.butterflyFactors),
                             seed)),
@@ -95,8 +88,8 @@ final class MatrixMethods {
                     "intrinsic SAID",
                     "INTRINSIC_SAID",
                     1e-2,
-                    (options, seed) -> Said.create(PeftSaidConfig.of(
-                            options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.dimension, seed))),
+                    (options, seed) -> Said.create(
+                            PeftSaidConfig.of(options.baseModel, options.projections(), options.dimension, seed))),
             new Method("qalora", "QA-LoRA", "LORA", 2e-3, MatrixMethods::qaLora),
             new Method(
                     "hira",
@@ -104,27 +97,21 @@ final class MatrixMethods {
                     "HIRA",
                     1e-2,
                     (options, seed) -> Hira.create(
-                            PeftHiraConfig.of(
-                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed)),
+                            PeftHiraConfig.of(options.baseModel, options.projections(), options.rank), seed)),
             new Method(
                     "glora",
                     "GLoRA",
                     "GLORA",
                     5e-3,
                     (options, seed) -> Glora.create(
-                            PeftGloraConfig.of(
-                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed)),
+                            PeftGloraConfig.of(options.baseModel, options.projections(), options.rank), seed)),
             new Method(
                     "hiwi",
                     "HiWi",
                     "HIWI",
                     2e-3,
                     (options, seed) -> Hiwi.create(
-                            PeftHiwiConfig.of(
-                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed)),
+                            PeftHiwiConfig.of(options.baseModel, options.projections(), options.rank), seed)),
             new Method(
                     "compacter",
                     "Compacter",
@@ -144,7 +131,7 @@ final class MatrixMethods {
                     (options, seed) -> C3a.create(
                             PeftC3aConfig.of(
                                     options.baseModel,
-                                    options.targets(LlamaConfig.PROJECTIONS),
+                                    options.projections(),
                                     options.circulantSize == null
                                             ? divisor(LlamaConfig.read(Path.of(options.baseModel)))
                                             : options.circulantSize),
@@ -156,29 +143,19 @@ final class MatrixMethods {
                     "KADAPTATION",
                     5e-3,
                     (options, seed) -> KAdaptation.create(
-                            PeftKAdaptationConfig.of(
-                                    options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank),
-                            seed)),
+                            PeftKAdaptationConfig.of(options.baseModel, options.projections(), options.rank), seed)),
             new Method(
                     "peqa",
                     "PEQA",
                     "PEQA",
                     5e-3,
                     (options, seed) -> Peqa.create(PeftPeqaConfig.of(
-                            options.baseModel,
-                            options.targets(LlamaConfig.PROJECTIONS),
-                            options.bits,
-                            options.groups))));
+                            options.baseModel, options.projections(), options.bits, options.groups))));
 
     private static Adapter qaLora(MethodOptions options, long seed) {
         int group = options.groupSize == null ? group(LlamaConfig.read(Path.of(options.baseModel))) : options.groupSize;
         return QaLora.create(
-                PeftQaLoraConfig.of(
-                        options.baseModel,
-                        options.targets(LlamaConfig.PROJECTIONS),
-                        options.rank,
-                        options.alpha(),
-                        group),
+                PeftQaLoraConfig.of(options.baseModel, options.projections(), options.rank, options.alpha(), group),
                 seed);
     }
 
@@ -198,7 +175,7 @@ final class MatrixMethods {
         return FourierFt.create(
                 PeftFourierConfig.of(
                         options.baseModel,
-                        options.targets(LlamaConfig.PROJECTIONS),
+                        options.projections(),
                         options.frequencies,
                         options.alpha == null ? scaling(options) : options.alpha,
                         seed & Integer.MAX_VALUE),

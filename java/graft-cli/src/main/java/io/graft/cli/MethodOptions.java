@@ -1,6 +1,7 @@
 package io.graft.cli;
 
 import io.graft.adapter.Reselection;
+import io.graft.io.LlamaConfig;
 import io.graft.io.RouterSettings;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -346,6 +347,14 @@ public final class MethodOptions {
         return targets == null
                 ? otherwise
                 : Arrays.stream(targets).map(String::strip).toList();
+    }
+
+    /** The layers that the user named, else all linear layers of the base model's blocks. */
+    List<String> projections() {
+        if (targets != null || baseModel.isEmpty()) {
+            return targets(LlamaConfig.PROJECTIONS);
+        }
+        return LlamaConfig.read(Path.of(baseModel)).projections();
     }
 
     /** How many examples a method may look at before it trains. */

@@ -17,7 +17,6 @@ import io.graft.adapter.SketchTune;
 import io.graft.adapter.Sora;
 import io.graft.adapter.Ssf;
 import io.graft.adapter.Vera;
-import io.graft.io.LlamaConfig;
 import io.graft.io.PeftAdaLoraConfig;
 import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBottleneckConfig;
@@ -135,7 +134,7 @@ final class MethodTable {
                     2e-2,
                     (options, seed) -> Vera.create(PeftVeraConfig.of(
                             options.baseModel,
-                            options.targets(LlamaConfig.PROJECTIONS),
+                            options.projections(),
                             options.rank,
                             options.dropout,
                             seed & Integer.MAX_VALUE))),
@@ -145,11 +144,7 @@ final class MethodTable {
                     "MISS",
                     2e-3,
                     (options, seed) -> Miss.create(
-                            PeftMissConfig.of(
-                                    options.baseModel,
-                                    options.targets(LlamaConfig.PROJECTIONS),
-                                    options.rank,
-                                    options.dropout),
+                            PeftMissConfig.of(options.baseModel, options.projections(), options.rank, options.dropout),
                             seed)),
             new Method(
                     "sketchtune",
@@ -157,7 +152,7 @@ final class MethodTable {
                     "SKETCHTUNE",
                     2e-3,
                     (options, seed) -> SketchTune.create(
-                            PeftSketchTuneConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)),
+                            PeftSketchTuneConfig.of(options.baseModel, options.projections()),
                             options.bits,
                             options.groups)),
             new Method(
@@ -172,8 +167,7 @@ final class MethodTable {
                     "SSF",
                     "SSF",
                     1e-2,
-                    (options, seed) ->
-                            Ssf.create(PeftSsfConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)))),
+                    (options, seed) -> Ssf.create(PeftSsfConfig.of(options.baseModel, options.projections()))),
             new Method("bitfit", "BitFit", "BITFIT", 1e-2, (options, seed) -> bitFit(options)),
             new Method(
                     "u-bitfit",
@@ -214,7 +208,7 @@ final class MethodTable {
             .toList();
 
     private static BitFit bitFit(MethodOptions options) {
-        return BitFit.create(PeftBitFitConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS)));
+        return BitFit.create(PeftBitFitConfig.of(options.baseModel, options.projections()));
     }
 
     private static PeftBottleneckConfig bottleneck(MethodOptions options) {
@@ -254,7 +248,7 @@ final class MethodTable {
                 .rankStabilised(options.rankStabilised)
                 .weightDecomposed(weightDecomposed)
                 .baseModel(options.baseModel)
-                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
+                .targets(options.projections().toArray(String[]::new))
                 .build();
     }
 
@@ -264,7 +258,7 @@ final class MethodTable {
         return AdaLora.create(
                 PeftAdaLoraConfig.of(
                         options.baseModel,
-                        options.targets(LlamaConfig.PROJECTIONS),
+                        options.projections(),
                         initial,
                         options.rank,
                         options.alpha(),

@@ -8,7 +8,6 @@ import io.graft.adapter.Combined;
 import io.graft.adapter.MoeLora;
 import io.graft.adapter.Mov;
 import io.graft.adapter.Smop;
-import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftMoeLoraConfig;
@@ -116,7 +115,7 @@ final class MixtureMethods {
     private static Adapter moeLora(MethodOptions options, long seed, int rank, boolean sparse) {
         PeftMoeLoraConfig config = PeftMoeLoraConfig.of(
                 options.baseModel,
-                options.targets(LlamaConfig.PROJECTIONS),
+                options.projections(),
                 rank,
                 options.alpha() * rank / options.rank,
                 sparse ? options.router(2, 0.01) : options.router(options.experts, 0));

@@ -14,9 +14,6 @@ import picocli.CommandLine.Option;
 
 /** What {@code graft sketch} and {@code graft quantize} share: from a dense model's folder to one of codes, in files. */
 abstract class RecodeCommand extends GraftCommand {
-    /** Linear layers of a block. */
-    private static final int LAYERS = LlamaConfig.PROJECTIONS.size();
-
     @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
     Path model;
 
@@ -48,6 +45,7 @@ abstract class RecodeCommand extends GraftCommand {
             throw usage("--resume and --overwrite exclude each other");
         }
         LlamaConfig config = LlamaConfig.read(model);
+        int layers = config.projections().size();
         ShardedWriter files = new ShardedWriter(output, Recoder.shards(config));
         prepare(files, config);
         Interruption.install();
@@ -55,9 +53,9 @@ abstract class RecodeCommand extends GraftCommand {
         try (Context context = openContext();
                 Scope scope = context.scope();
                 Checkpoint checkpoint = Checkpoint.open(model);
-                Progress progress = new Progress(out(), "layers", (long) LAYERS * config.layers())) {
+                Progress progress = new Progress(out(), "layers", (long) layers * config.layers())) {
             Recoder recoder = recoder(scope, checkpoint, config);
-            int[] done = {made(files, config) * LAYERS};
+            int[] done = {made(files, config) * layers};
             long start = System.nanoTime();
             int before = done[0];
             whole = recoder.run(files, (module, error) -> {

@@ -104,8 +104,7 @@ final class SelectiveMethods {
                         + options.selection.toString().toLowerCase(Locale.ROOT));
         };
         return Rows.create(
-                PeftRowsConfig.of(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, Map.of()),
-                selection);
+                PeftRowsConfig.of(options.baseModel, options.projections(), options.rank, Map.of()), selection);
     }
 
     private static Path changedModel(MethodOptions options) {
@@ -116,7 +115,7 @@ final class SelectiveMethods {
     }
 
     private static Shira shira(MethodOptions options, EntrySelection selection, long seed) {
-        return Shira.create(options.baseModel, options.targets(LlamaConfig.PROJECTIONS), options.rank, selection, seed);
+        return Shira.create(options.baseModel, options.projections(), options.rank, selection, seed);
     }
 
     /** Ten choices, where the user does not say how many steps lie between them. */
@@ -127,12 +126,7 @@ final class SelectiveMethods {
 
     private static Adapter diffPruning(MethodOptions options, boolean structured, long seed) {
         return DiffPruning.create(
-                options.baseModel,
-                options.targets(LlamaConfig.PROJECTIONS),
-                options.rank,
-                structured,
-                options.gatePenalty,
-                seed);
+                options.baseModel, options.projections(), options.rank, structured, options.gatePenalty, seed);
     }
 
     private static EntrySelection selection(MethodOptions options, long seed) {
@@ -154,7 +148,7 @@ final class SelectiveMethods {
                 .alpha(options.alpha())
                 .randomSeed(seed)
                 .baseModel(options.baseModel)
-                .targets(options.targets(LlamaConfig.PROJECTIONS).toArray(String[]::new))
+                .targets(options.projections().toArray(String[]::new))
                 .build();
         Paca paca = Paca.create(
                 config,

@@ -113,7 +113,7 @@ public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
                 Memory.ADAPTER,
                 Precision.accumulator(projection.dtype()),
                 projection.weight().n());
-if (pruner != null && projection.bias() != null) {
+        if (pruner != null && projection.bias() != null) {
             throw new IllegalArgumentException("BitFit: " + projection.module()
                     + " has a bias of its own, which pruning would set to zero; train it without pruning");
         }

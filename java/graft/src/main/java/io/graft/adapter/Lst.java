@@ -46,6 +46,10 @@ public final class Lst extends PeftAdapter<PeftLstConfig> {
     @Override
     void attachFront(Adaptable model) {
         Scope scope = model.scope();
+        if (model.inverseFrequencies() == null) {
+            throw new IllegalArgumentException(
+                    "Lst: the model has learned positions; a side network needs rotary ones");
+        }
         side = new SideNetwork(
                 scope, model.dtype(), model.shape(), model.layers(), config.reduction(), model.inverseFrequencies());
         for (Parameter parameter : side.parameters()) {

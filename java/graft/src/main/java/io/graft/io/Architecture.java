@@ -11,19 +11,26 @@ public abstract class Architecture {
     /** Llama 1 to 3.x. */
     public static final Architecture LLAMA = new LlamaArchitecture();
 
-    private static final List<Architecture> ALL =
-            List.of(LLAMA, new MistralArchitecture(), new Qwen2Architecture(), new Qwen3Architecture());
+    private static final List<Architecture> ALL = List.of(
+            LLAMA,
+            new MistralArchitecture(),
+            new Qwen2Architecture(),
+            new Qwen3Architecture(),
+            new Starcoder2Architecture(),
+            new GptBigCodeArchitecture());
 
     private final String type;
     private final String className;
+    private final ModuleNames names;
 
     /**
      * @param type {@code model_type}
      * @param className the class of transformers with a head for language modelling
      */
-    Architecture(String type, String className) {
+    Architecture(String type, String className, ModuleNames names) {
         this.type = type;
         this.className = className;
+        this.names = names;
     }
 
     /** Reads a configuration of this architecture. */
@@ -60,6 +67,11 @@ public abstract class Architecture {
     /** What {@code architectures} lists. */
     public String className() {
         return className;
+    }
+
+    /** Paths of its modules. */
+    public ModuleNames names() {
+        return names;
     }
 
     @Override

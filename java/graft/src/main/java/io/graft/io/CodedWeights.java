@@ -46,9 +46,17 @@ public final class CodedWeights {
 
     private CodedWeights() {}
 
-    /** How a Llama's checkpoint holds its linear layers, as its first one says. */
+    /** How a checkpoint holds its linear layers: as codes where one of its tensors belongs to codes. */
     public static Weight.Kind kind(TensorSource source) {
-        return form(source, "model.layers.0.self_attn.q_proj").kind();
+        for (String name : source.names()) {
+            for (String end : new String[] {STATE, GRID}) {
+                if (name.endsWith(end)) {
+                    return form(source, name.substring(0, name.length() - end.length()))
+                            .kind();
+                }
+            }
+        }
+        return Weight.Kind.DENSE;
     }
 
     /** How the source holds the weight of a module: dense unless its tensors say otherwise. */

@@ -7,7 +7,9 @@ import io.graft.tensor.WeightForm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.OptionalInt;
+import java.util.stream.Stream;
 
 /**
  * What {@code config.json} says of a decoder, in the form of transformers 4 ({@code rope_theta},
@@ -23,7 +25,7 @@ import java.util.OptionalInt;
  * @param kvHeads key and value heads; divides {@code heads}
  * @param headDim width of a head; {@code hiddenSize / heads} unless said
  * @param maxPositions longest sequence the model was made for
- * @param rmsNormEps epsilon of the norms
+ * @param rmsNormEps epsilon of the norms, whichever kind they are
  * @param ropeTheta base of the rotary embedding
  * @param ropeScaling llama3 scaling of its frequencies, or null
  * @param tiedEmbeddings whether the head is the embedding
@@ -49,12 +51,22 @@ public record LlamaConfig(
         OptionalInt bosId,
         List<Integer> eosIds,
         DecoderDesign design) {
-    /** The last names of the linear layers of a block. */
+    /** The last names of the linear layers of a Llama's block. */
     public static final List<String> PROJECTIONS =
             List.of("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
 
     /** {@code quant_method} of a checkpoint whose linear layers are sketches ({@link CodedWeights}). */
     static final String SKETCH = "sketch";
+
+    /** The last names of the linear layers of a block. */
+    public List<String> projections() {
+        ModuleNames names = design.architecture().names();
+        return Stream.of(names.q(), names.k(), names.v(), names.o(), names.gate(), names.up(), names.down())
+                .filter(Objects::nonNull)
+                .map(path -> path.substring(path.lastIndexOf('.') + 1))
+                .distinct()
+                .toList();
+    }
 
     /** A Llama. */
     public LlamaConfig(
@@ -94,11 +106,11 @@ public record LlamaConfig(
 
     /** How many numbers such a model has, however its files store them. */
     public long parameters() {
-        long attention = 2L * hiddenSize * headDim * (heads + kvHeads);
-        attention += design.inputBiases() ? (long) headDim * (heads + 2L * kvHeads) : 0;
-        attention += design.headNorms() ? 2L * headDim : 0;
-        long block = attention + 3L * hiddenSize * intermediateSize + 2L * hiddenSize;
-        return (tiedEmbeddings ? 1L : 2L) * vocabularySize * hiddenSize + layers * block + hiddenSize;
+        long keyWidth = (long) headDim * kvHeads;
+        long block = design.parameters(hiddenSize, intermediateSize, (long) headDim * heads, keyWidth, headDim);
+        long tables = (tiedEmbeddings ? 1L : 2L) * vocabularySize
+                + (design.has(DecoderDesign.Part.LEARNED_POSITIONS) ? maxPositions : 0);
+        return tables * hiddenSize + layers * block + design.norm(hiddenSize);
     }
 
     /** The same configuration for weights of another dtype. */
@@ -138,11 +150,13 @@ public record LlamaConfig(
         check(
                 heads % kvHeads == 0,
                 "num_attention_heads " + heads + " is no multiple of num_key_value_heads " + kvHeads);
-        check(headDim % 2 == 0, "head_dim " + headDim + " is odd, so that rotary embedding has no pairs");
+        check(
+                headDim % 2 == 0 || design.has(DecoderDesign.Part.LEARNED_POSITIONS),
+                "head_dim " + headDim + " is odd, so that rotary embedding has no pairs");
         check(
                 design.windows().isEmpty() || design.windows().size() == layers,
                 "windows are given for " + design.windows().size() + " layers of " + layers);
-        check(rmsNormEps > 0 && ropeTheta > 0, "rms_norm_eps and rope_theta must be positive");
+        check(rmsNormEps > 0 && ropeTheta > 0, "the epsilon of norms and rope_theta must be positive");
         if (ropeScaling != null) {
             check(
                     ropeScaling.factor() > 0
@@ -185,7 +199,6 @@ public record LlamaConfig(
             quantization.put("bnb_4bit_use_double_quant", form.nested()).put("bnb_4bit_quant_storage", "uint8");
             quantization.put("bnb_4bit_compute_dtype", "bfloat16");
         }
-        design.architecture().write(this, json);
         json.putArray("architectures").add(design.architecture().className());
         json.put("attention_dropout", 0.0);
         bosId.ifPresentOrElse(id -> json.put("bos_token_id", id), () -> json.putNull("bos_token_id"));
@@ -195,12 +208,11 @@ public record LlamaConfig(
         } else {
             json.set("eos_token_id", eosIds.isEmpty() ? json.nullNode() : Json.toNode(eosIds));
         }
-        json.put("hidden_act", "silu").put("hidden_size", hiddenSize);
-        json.put("initializer_range", 0.02).put("intermediate_size", intermediateSize);
+        json.put("hidden_size", hiddenSize).put("intermediate_size", intermediateSize);
         json.put("max_position_embeddings", maxPositions)
                 .put("model_type", design.architecture().type());
         json.put("num_attention_heads", heads).put("num_hidden_layers", layers).put("num_key_value_heads", kvHeads);
-        json.putNull("pad_token_id").put("rms_norm_eps", rmsNormEps);
+        json.putNull("pad_token_id");
         ObjectNode rope = json.putObject("rope_parameters");
         rope.put("rope_theta", ropeTheta).put("rope_type", ropeScaling == null ? "default" : "llama3");
         if (ropeScaling != null) {
@@ -209,6 +221,7 @@ public record LlamaConfig(
             rope.put("original_max_position_embeddings", ropeScaling.originalPositions());
         }
         json.put("tie_word_embeddings", tiedEmbeddings).put("use_cache", true).put("vocab_size", vocabularySize);
+        design.architecture().write(this, json);
         return PythonJson.write(json);
     }
 

@@ -24,37 +24,99 @@ final class LlamaConfigReader {
     }
 
     /**
-     * The fields of every architecture.
+     * What absent fields stand for, and what fields may hold.
      *
-     * @param kvHeads what an absent {@code num_key_value_heads} stands for; 0: as many as heads
-     * @param headDim what an absent {@code head_dim} stands for; 0: hidden size / heads
-     * @param positions what an absent {@code max_position_embeddings} stands for
+     * @param own this architecture's names of fields that others call by the usual one
+     * @param kvHeads of {@code num_key_value_heads}; 0: as many as heads
+     * @param headDim of {@code head_dim}; 0: hidden size / heads
+     * @param positions of {@code max_position_embeddings}
+     * @param epsilonField the field of the norms' epsilon
+     * @param epsilon of that field
+     * @param tied of {@code tie_word_embeddings}
+     * @param activations what {@code hidden_act} may be, the default first
+     * @param dropout whether a dropout of the base model's own is read over: it is not computed
      */
-    LlamaConfig decoder(int kvHeads, int headDim, int positions, DecoderDesign design) {
-        String activation = fields.text("hidden_act", "silu");
-        if (!activation.equals("silu")) {
-            throw fields.refuse("hidden_act", "is '" + activation + "', supported is 'silu'");
+    record Defaults(
+            Map<String, String> own,
+            int kvHeads,
+            int headDim,
+            int positions,
+            String epsilonField,
+            double epsilon,
+            boolean tied,
+            List<String> activations,
+            boolean dropout) {
+        static final Defaults LLAMA =
+                new Defaults(Map.of(), 0, 0, 2048, "rms_norm_eps", 1e-6, false, List.of("silu"), false);
+
+        Defaults withFields(Map<String, String> names) {
+            return new Defaults(names, kvHeads, headDim, positions, epsilonField, epsilon, tied, activations, dropout);
         }
-        if (fields.number("attention_dropout", 0) != 0) {
+
+        Defaults withKvHeads(int count) {
+            return new Defaults(own, count, headDim, positions, epsilonField, epsilon, tied, activations, dropout);
+        }
+
+        Defaults withHeadDim(int width) {
+            return new Defaults(own, kvHeads, width, positions, epsilonField, epsilon, tied, activations, dropout);
+        }
+
+        Defaults withPositions(int count) {
+            return new Defaults(own, kvHeads, headDim, count, epsilonField, epsilon, tied, activations, dropout);
+        }
+
+        Defaults withEpsilon(String field, double value) {
+            return new Defaults(own, kvHeads, headDim, positions, field, value, tied, activations, dropout);
+        }
+
+        Defaults withTiedEmbeddings() {
+            return new Defaults(own, kvHeads, headDim, positions, epsilonField, epsilon, true, activations, dropout);
+        }
+
+        Defaults withActivations(String... names) {
+            return new Defaults(own, kvHeads, headDim, positions, epsilonField, epsilon, tied, List.of(names), dropout);
+        }
+
+        Defaults withDropout() {
+            return new Defaults(own, kvHeads, headDim, positions, epsilonField, epsilon, tied, activations, true);
+        }
+
+        String field(String usual) {
+            return own.getOrDefault(usual, usual);
+        }
+    }
+
+    /** The fields of every architecture. */
+    LlamaConfig decoder(Defaults defaults, DecoderDesign design) {
+        List<String> activations = defaults.activations();
+        String activation = fields.text(defaults.field("hidden_act"), activations.get(0));
+        if (!activations.contains(activation)) {
+            throw fields.refuse(
+                    defaults.field("hidden_act"),
+                    "is '" + activation + "', supported is '" + String.join("' or '", activations) + "'");
+        }
+        if (!defaults.dropout() && fields.number("attention_dropout", 0) != 0) {
             throw fields.refuse("attention_dropout", "is not 0: dropout inside attention is not supported");
         }
         checkQuantization(fields.child("quantization_config"));
-        int hidden = fields.positive("hidden_size");
-        int heads = fields.positive("num_attention_heads");
+        int hidden = fields.positive(defaults.field("hidden_size"));
+        int heads = fields.positive(defaults.field("num_attention_heads"));
         try {
             return new LlamaConfig(
                     fields.positive("vocab_size"),
                     hidden,
-                    fields.positive("intermediate_size"),
-                    layers(),
+                    intermediate(defaults, hidden),
+                    fields.positive(defaults.field("num_hidden_layers")),
                     heads,
-                    fields.positive("num_key_value_heads", kvHeads == 0 ? heads : kvHeads),
-                    headDim == 0 ? headDim(hidden, heads) : fields.positive("head_dim", headDim),
-                    fields.positive("max_position_embeddings", positions),
-                    fields.number("rms_norm_eps", 1e-6),
+                    fields.positive("num_key_value_heads", defaults.kvHeads() == 0 ? heads : defaults.kvHeads()),
+                    defaults.headDim() == 0
+                            ? headDim(defaults, hidden, heads)
+                            : fields.positive("head_dim", defaults.headDim()),
+                    fields.positive(defaults.field("max_position_embeddings"), defaults.positions()),
+                    fields.number(defaults.epsilonField(), defaults.epsilon()),
                     ropeTheta(),
                     ropeScaling(),
-                    fields.flag("tie_word_embeddings", false),
+                    fields.flag("tie_word_embeddings", defaults.tied()),
                     dtype(),
                     fields.integer("bos_token_id"),
                     fields.integers("eos_token_id"),
@@ -62,6 +124,14 @@ final class LlamaConfigReader {
         } catch (IllegalArgumentException e) {
             throw new FormatException(file, e.getMessage(), e);
         }
+    }
+
+    /** The GPT family leaves it out where it is four times the hidden size. */
+    private int intermediate(Defaults defaults, int hidden) {
+        String field = defaults.field("intermediate_size");
+        return defaults.own().isEmpty()
+                ? fields.positive(field)
+                : fields.positive(field, Math.multiplyExact(4, hidden));
     }
 
     int layers() {
@@ -101,11 +171,12 @@ final class LlamaConfigReader {
         throw new IllegalArgumentException("weights cannot be stored as " + dtype);
     }
 
-    private int headDim(int hidden, int heads) {
+    private int headDim(Defaults defaults, int hidden, int heads) {
         if (!fields.has("head_dim") && hidden % heads != 0) {
             throw fields.refuse(
-                    "hidden_size",
-                    "is " + hidden + ", no multiple of num_attention_heads " + heads + ", without head_dim");
+                    defaults.field("hidden_size"),
+                    "is " + hidden + ", no multiple of " + defaults.field("num_attention_heads") + " " + heads
+                            + ", without head_dim");
         }
         return fields.positive("head_dim", hidden / heads);
     }
@@ -148,6 +219,13 @@ final class LlamaConfigReader {
                         rope.positive("original_max_position_embeddings"));
             default -> throw rope.refuse(key, "is '" + type + "', supported are 'default' and 'llama3'");
         };
+    }
+
+    /** A field whose absence means true. */
+    void requireTrue(String field) {
+        if (!fields.flag(field, true)) {
+            throw fields.refuse(field, "is false, which is not supported");
+        }
     }
 
     void refuseTrue(String field) {

@@ -5,15 +5,18 @@ import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
 import io.graft.io.CodedWeights;
 import io.graft.io.DecoderDesign;
+import io.graft.io.DecoderDesign.Part;
 import io.graft.io.LlamaConfig;
+import io.graft.io.ModuleNames;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Block;
 import io.graft.nn.BlockForm;
 import io.graft.nn.BlockShape;
+import io.graft.nn.Norm;
 import io.graft.nn.Parameter;
+import io.graft.nn.PositionEmbedding;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
-import io.graft.nn.RmsNormLayer;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Random;
 import io.graft.ops.Rope;
@@ -49,10 +52,11 @@ final class LlamaLayers {
     private final BlockShape shape;
     private final TokenEmbedding embedding;
     private final Block[] blocks;
-    private final RmsNormLayer norm;
+    private final Norm norm;
     private final Weight head;
     private final Parameter headParameter;
     private final Tensor inverseFrequencies;
+    private final PositionEmbedding positions;
     private final List<Slot> slots = new ArrayList<>();
     private int leftOut;
 
@@ -71,9 +75,10 @@ final class LlamaLayers {
         this.adapter = adapter;
         shape = shape(config);
         boolean tied = config.tiedEmbeddings();
-        String table = "model.embed_tokens.weight";
+        ModuleNames names = config.design().architecture().names();
+        String table = names.embedding() + ".weight";
         head = scope.weight(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize(), 0);
-        headParameter = new Parameter(tied ? table : "lm_head.weight", head.matrix());
+        headParameter = new Parameter(tied ? table : names.head() + ".weight", head.matrix());
         embedding = new TokenEmbedding(
                 tied
                         ? headParameter
@@ -87,10 +92,11 @@ final class LlamaLayers {
         };
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {
-            blocks[i] = new Block(scope, "model.layers." + i, dtype, shape, form(config, i), make);
+            blocks[i] = new Block(scope, names.layers() + "." + i, dtype, shape, form(config, i), make);
         }
-        norm = new RmsNormLayer(scope, "model.norm", dtype, config.hiddenSize(), config.rmsNormEps());
+        norm = Norm.of(form(config, 0).norm(), scope, names.norm(), dtype, config.hiddenSize(), config.rmsNormEps());
         inverseFrequencies = inverseFrequencies(scope, config);
+        positions = positions(scope, config, dtype);
         collect(tied);
     }
 
@@ -127,11 +133,43 @@ final class LlamaLayers {
     /** What the block of a layer is made of. */
     static BlockForm form(LlamaConfig config, int layer) {
         DecoderDesign design = config.design();
-        return new BlockForm(design.inputBiases(), design.headNorms(), design.window(layer));
+        ModuleNames names = design.architecture().names();
+        return new BlockForm(
+                new BlockForm.Names(
+                        names.attentionNorm(),
+                        names.q(),
+                        names.k(),
+                        names.v(),
+                        names.o(),
+                        names.mlpNorm(),
+                        names.gate(),
+                        names.up(),
+                        names.down()),
+                design.has(Part.INPUT_BIASES),
+                design.has(Part.OUTPUT_BIAS),
+                design.has(Part.MLP_BIASES),
+                design.has(Part.HEAD_NORMS),
+                design.has(Part.LAYER_NORMS) ? Norm.Kind.LAYER : Norm.Kind.RMS,
+                !design.has(Part.LEARNED_POSITIONS),
+                design.window(layer));
     }
 
-    /** The rotary embedding's frequencies, scaled as the configuration says. */
+    /** The table of positions with its numbers not yet in it; null where heads are turned instead. */
+    static PositionEmbedding positions(Scope scope, LlamaConfig config, DType dtype) {
+        DecoderDesign design = config.design();
+        if (!design.has(Part.LEARNED_POSITIONS)) {
+            return null;
+        }
+        return new PositionEmbedding(new Parameter(
+                design.architecture().names().positions() + ".weight",
+                scope.tensor(Memory.BASE, dtype, config.maxPositions(), config.hiddenSize())));
+    }
+
+    /** The rotary embedding's frequencies, scaled as the configuration says; null where heads are not turned. */
     static Tensor inverseFrequencies(Scope scope, LlamaConfig config) {
+        if (config.design().has(Part.LEARNED_POSITIONS)) {
+            return null;
+        }
         Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);
         LlamaConfig.RopeScaling scaling = config.ropeScaling();
         Context context = scope.context();
@@ -151,14 +189,16 @@ final class LlamaLayers {
     }
 
     private void collect(boolean tied) {
-        slots.add(new Slot(embedding.table(), null));
+        add(embedding.table());
+        if (positions != null) {
+            add(positions.table());
+        }
         for (Block block : blocks) {
-            add(block.attention().norm().weight());
-            List<Projection> projections = block.projections();
-            for (Projection projection : projections) {
-                if (projection == block.mlp().gate()) {
+            block.attention().norm().parameters().forEach(this::add);
+            for (Projection projection : block.projections()) {
+                if (projection == block.turns().get(2).get(0)) {
                     block.attention().headNorms().forEach(this::add);
-                    add(block.mlp().norm().weight());
+                    block.mlp().norm().parameters().forEach(this::add);
                 }
                 slots.add(new Slot(projection.parameter(), projection.parameter() == null ? projection : null));
                 if (projection.bias() != null) {
@@ -166,7 +206,7 @@ final class LlamaLayers {
                 }
             }
         }
-        slots.add(new Slot(norm.weight(), null));
+        norm.parameters().forEach(this::add);
         if (!tied) {
             slots.add(new Slot(headParameter, null));
         }
@@ -272,6 +312,11 @@ final class LlamaLayers {
         return embedding;
     }
 
+    /** null where heads are turned instead. */
+    PositionEmbedding positions() {
+        return positions;
+    }
+
     List<Projection> projections() {
         return Arrays.stream(blocks)
                 .flatMap(block -> block.projections().stream())
@@ -308,7 +353,7 @@ final class LlamaLayers {
         }
     }
 
-    RmsNormLayer norm() {
+    Norm norm() {
         return norm;
     }
 

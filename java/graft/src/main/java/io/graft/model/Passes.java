@@ -1,5 +1,6 @@
 package io.graft.model;
 
+import io.graft.io.ModuleNames;
 import io.graft.nn.SideNetwork;
 import io.graft.ops.Linear;
 import io.graft.ops.LinearCrossEntropy;
@@ -33,7 +34,7 @@ final class Passes {
         SideNetwork side = model.side();
         boolean below = work.stack.wantsGradient();
         boolean beside = side != null && side.trainable();
-        boolean wantHidden = below || beside || layers.norm().weight().trainable();
+        boolean wantHidden = below || beside || layers.norm().trainable();
         Tensor dhead = layers.headParameter().gradient();
         loss(work, batch, normalizer, wantHidden ? work.dhidden : null, dhead);
         if (wantHidden) {
@@ -81,11 +82,12 @@ final class Passes {
     void trace(Batch batch, BiConsumer<String, Tensor> stage) {
         Workspace work = inference(batch);
         embed(work, batch);
-        stage.accept("model.embed_tokens", work.stack.input());
-        work.run(null, null, (block, output) -> stage.accept("model.layers." + block, output));
+        ModuleNames names = model.config().design().architecture().names();
+        stage.accept(names.embedding(), work.stack.input());
+        work.run(null, null, (block, output) -> stage.accept(names.layers() + "." + block, output));
         layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
-        stage.accept("model.norm", work.hidden);
-        stage.accept("lm_head", logits(work));
+        stage.accept(names.norm(), work.hidden);
+        stage.accept(names.head(), logits(work));
     }
 
     private Workspace inference(Batch batch) {

@@ -3,6 +3,7 @@ package io.graft.model;
 import io.graft.io.Checkpoint;
 import io.graft.io.CodedWeights;
 import io.graft.io.LlamaConfig;
+import io.graft.io.ModuleNames;
 import io.graft.io.SafetensorsFile;
 import io.graft.io.ShardedWriter;
 import io.graft.nn.Block;
@@ -108,9 +109,18 @@ public abstract class Recoder {
         Projection.Factory make =
                 (module, outputs, inputs) -> new Projection(inner, module, compute, outputs, inputs, 0);
         Block block = new Block(
-                inner, "model.layers." + i, compute, LlamaLayers.shape(config), LlamaLayers.form(config, i), make);
+                inner,
+                names().layers() + "." + i,
+                compute,
+                LlamaLayers.shape(config),
+                LlamaLayers.form(config, i),
+                make);
         block.parameters().forEach(parameter -> checkpoint.read(parameter.name(), parameter.value()));
         return block;
+    }
+
+    final ModuleNames names() {
+        return config.design().architecture().names();
     }
 
     /** A projection of codes beside the dense one, with its numbers not yet in it. */
@@ -137,10 +147,11 @@ public abstract class Recoder {
     private void writeRest(ShardedWriter out) {
         try (Scope inner = scope.scope()) {
             Map<String, Tensor> tensors = new LinkedHashMap<>();
-            copy(inner, "model.embed_tokens.weight", tensors);
-            copy(inner, "model.norm.weight", tensors);
-            if (!config.tiedEmbeddings()) {
-                copy(inner, "lm_head.weight", tensors);
+            String layers = names().layers() + ".";
+            for (String name : checkpoint.names()) {
+                if (!name.startsWith(layers)) {
+                    copy(inner, name, tensors);
+                }
             }
             out.write(0, tensors);
         }

@@ -10,6 +10,7 @@ import io.graft.nn.BlockStack;
 import io.graft.nn.Calibration;
 import io.graft.nn.Parameter;
 import io.graft.nn.Pass;
+import io.graft.nn.PositionEmbedding;
 import io.graft.nn.Projection;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Sketch;
@@ -61,16 +62,24 @@ public final class Sketcher extends Recoder {
     /** The embeddings of the text. */
     @Override
     void start() {
-        String name = "model.embed_tokens.weight";
+        String name = names().embedding() + ".weight";
         try (Scope inner = scope.scope()) {
             Tensor table = inner.tensor(Memory.BASE, compute, config.vocabularySize(), config.hiddenSize());
             checkpoint.read(name, table);
             TokenEmbedding embedding = new TokenEmbedding(new Parameter(name, table));
             Pass pass = new Pass(inner, 1, text[0].length, inverseFrequencies);
+            PositionEmbedding positions = LlamaLayers.positions(inner, config, compute);
+            if (positions != null) {
+                checkpoint.read(positions.table().name(), positions.table().value());
+            }
+            PositionEmbedding.Rows places = positions == null ? null : positions.new Rows(inner, pass);
             Tensor ids = inner.tensor(Memory.ACTIVATION, DType.I32, text[0].length);
             for (int i = 0; i < text.length; i++) {
                 try (Tensor rows = rows(i, 1)) {
                     embedding.forward(pass, ids.set(text[i]), rows);
+                    if (places != null) {
+                        places.add(rows);
+                    }
                 }
             }
         }
@@ -82,9 +91,7 @@ public final class Sketcher extends Recoder {
 
     @Override
     boolean recode(Scope inner, Block block, Map<String, Tensor> tensors, Listener listener) {
-        List<Projection> all = block.projections();
-        for (List<Projection> turn :
-                List.of(all.subList(0, 3), all.subList(3, 4), all.subList(4, 6), all.subList(6, 7))) {
+        for (List<Projection> turn : block.turns()) {
             try (Scope calibrating = inner.scope()) {
                 Tensor[] factor = factor(calibrating, block, turn.get(0));
                 for (Projection projection : turn) {

@@ -4,6 +4,7 @@ import io.graft.adapter.LoraSet;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
 import io.graft.nn.Pass;
+import io.graft.nn.PositionEmbedding;
 import io.graft.nn.Precision;
 import io.graft.nn.Prefix;
 import io.graft.nn.Prompt;
@@ -35,6 +36,7 @@ final class Workspace implements AutoCloseable {
     private final int tokens;
     private final Prompt.Places prompt;
     private final SideNetwork.Run side;
+    private final PositionEmbedding.Rows positions;
     private final int promptLength;
     private final int virtualTokens;
     private final IntBuffer idsMemory;
@@ -65,6 +67,7 @@ final class Workspace implements AutoCloseable {
         stack = model.stack(scope, batch, length, mode, prefix, prompt);
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
         side = model.side() == null ? null : model.side().new Run(scope, pass, mode);
+        positions = model.positions() == null ? null : model.positions().new Rows(scope, pass);
         ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         hidden = Precision.activation(scope, dtype, rows, width, 0);
@@ -72,7 +75,7 @@ final class Workspace implements AutoCloseable {
         idsMemory = ids.buffer().asIntBuffer();
         labelsMemory = labels.buffer().asIntBuffer();
         lossMemory = loss.buffer();
-        rstd = training ? scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), rows) : null;
+        rstd = training ? model.lastNorm().statistics(scope, rows) : null;
         dhidden = training ? Precision.activation(scope, dtype, rows, width, 0) : null;
     }
 
@@ -146,6 +149,9 @@ final class Workspace implements AutoCloseable {
         if (prompt != null) {
             prompt.forward(pass);
         }
+        if (positions != null) {
+            positions.add(stack.input());
+        }
     }
 
     /**
@@ -178,6 +184,9 @@ final class Workspace implements AutoCloseable {
 
     void embedBackward(TokenEmbedding embedding) {
         embedding.backward(pass, ids, stack.gradient());
+        if (positions != null) {
+            positions.backward(stack.gradient());
+        }
         if (prompt != null) {
             prompt.backward(pass);
         }

@@ -15,30 +15,38 @@ import java.util.List;
  */
 public final class AttentionBlock {
     private final BlockShape shape;
-    private final RmsNormLayer norm;
+    private final Norm norm;
     private final Projection q;
     private final Projection k;
     private final Projection v;
     private final Projection o;
     private final int window;
+    private final boolean turned;
     private final HeadNorm qNorm;
     private final HeadNorm kNorm;
     private GatedPrompt gated;
 
     AttentionBlock(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
-        String attention = path + ".self_attn";
+        BlockForm.Names names = form.names();
         this.shape = shape;
         this.window = form.window();
-        this.norm = new RmsNormLayer(scope, path + ".input_layernorm", dtype, shape.hidden(), shape.epsilon());
-        this.q = make.projection(attention + ".q_proj", shape.queryWidth(), shape.hidden());
-        this.k = make.projection(attention + ".k_proj", shape.keyWidth(), shape.hidden());
-        this.v = make.projection(attention + ".v_proj", shape.keyWidth(), shape.hidden());
-        this.o = make.projection(attention + ".o_proj", shape.hidden(), shape.queryWidth());
+        this.turned = form.turned();
+        this.norm =
+                Norm.of(form.norm(), scope, path + "." + names.attentionNorm(), dtype, shape.hidden(), shape.epsilon());
+        boolean fused = names.k() == null;
+        int width = fused ? shape.queryWidth() + 2 * shape.keyWidth() : shape.queryWidth();
+        this.q = make.projection(path + "." + names.q(), width, shape.hidden());
+        this.k = fused ? null : make.projection(path + "." + names.k(), shape.keyWidth(), shape.hidden());
+        this.v = fused ? null : make.projection(path + "." + names.v(), shape.keyWidth(), shape.hidden());
+        this.o = make.projection(path + "." + names.o(), shape.hidden(), shape.queryWidth());
         if (form.inputBiases()) {
-            List.of(q, k, v).forEach(layer -> layer.withBias(scope));
+            inputs().forEach(layer -> layer.withBias(scope));
         }
-        this.qNorm = form.headNorms() ? headNorm(scope, attention + ".q_norm", dtype, shape.heads()) : null;
-        this.kNorm = form.headNorms() ? headNorm(scope, attention + ".k_norm", dtype, shape.kvHeads()) : null;
+        if (form.outputBias()) {
+            o.withBias(scope);
+        }
+        this.qNorm = form.headNorms() ? headNorm(scope, path + ".self_attn.q_norm", dtype, shape.heads()) : null;
+        this.kNorm = form.headNorms() ? headNorm(scope, path + ".self_attn.k_norm", dtype, shape.kvHeads()) : null;
     }
 
     private HeadNorm headNorm(Scope scope, String module, DType dtype, int heads) {
@@ -64,6 +72,7 @@ public final class AttentionBlock {
         final Tensor so;
         private final HeadNorm.Tape qNorm;
         private final HeadNorm.Tape kNorm;
+        private final FusedHeads fused;
 
         /**
          * @param inputs whether backward reads what went into q, k and v
@@ -91,14 +100,15 @@ public final class AttentionBlock {
             vHeads = Scratch.heads(v, batch, length, shape.kvHeads(), shape.headDim());
             out = Precision.activation(scope, dtype, rows, shape.queryWidth(), border);
             outHeads = Scratch.heads(out, batch, length, shape.heads(), shape.headDim());
-            rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
+            rstd = training ? layer.norm.statistics(scope, rows) : null;
             lse = training ? Scratch.statistics(scope, dtype, batch, shape.heads(), length) : null;
             sq = training ? Scratch.kept(scope, dtype, layer.q, rows) : null;
-            sk = training ? Scratch.kept(scope, dtype, layer.k, rows) : null;
-            sv = training ? Scratch.kept(scope, dtype, layer.v, rows) : null;
+            sk = training && layer.k != null ? Scratch.kept(scope, dtype, layer.k, rows) : null;
+            sv = training && layer.v != null ? Scratch.kept(scope, dtype, layer.v, rows) : null;
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
             qNorm = layer.qNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.qNorm, q, training);
             kNorm = layer.kNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.kNorm, k, training);
+            fused = scratch.fused == null ? null : new FusedHeads(scratch.fused, q, k, v);
         }
 
         /** The buffers of another block's tape, with what this layer's own attachments keep. */
@@ -117,11 +127,12 @@ public final class AttentionBlock {
             outHeads = shared.outHeads;
             lse = shared.lse;
             sq = training ? Scratch.kept(scope, dtype, layer.q, rows) : null;
-            sk = training ? Scratch.kept(scope, dtype, layer.k, rows) : null;
-            sv = training ? Scratch.kept(scope, dtype, layer.v, rows) : null;
+            sk = training && layer.k != null ? Scratch.kept(scope, dtype, layer.k, rows) : null;
+            sv = training && layer.v != null ? Scratch.kept(scope, dtype, layer.v, rows) : null;
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
             qNorm = shared.qNorm;
             kNorm = shared.kNorm;
+            fused = shared.fused;
         }
     }
 
@@ -144,19 +155,29 @@ public final class AttentionBlock {
      * @param store where keys and values go, null for the tape
      * @param gate null without a gated prompt
      */
-    void forward(Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store, GatedPrompt.Tape gate) {
+    void forward(
+            Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store, GatedPrompt.Tape gate, Scratch scratch) {
         Context context = pass.context();
         norm.forward(pass, x, tape.h, tape.rstd);
-        q.forward(pass, tape.h, false, qNorm == null ? tape.q : tape.qNorm.x, tape.sq);
-        k.forward(pass, tape.h, false, kNorm == null ? tape.k : tape.kNorm.x, tape.sk);
-        v.forward(pass, tape.h, false, tape.v, tape.sv);
+        if (k == null) {
+            q.forward(pass, tape.h, false, scratch.fused, tape.sq);
+            tape.fused.spread(context);
+        } else {
+            q.forward(pass, tape.h, false, qNorm == null ? tape.q : tape.qNorm.x, tape.sq);
+            k.forward(pass, tape.h, false, kNorm == null ? tape.k : tape.kNorm.x, tape.sk);
+            v.forward(pass, tape.h, false, tape.v, tape.sv);
+        }
         if (qNorm != null) {
             qNorm.forward(pass, tape.qNorm);
             kNorm.forward(pass, tape.kNorm);
         }
-        Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
         Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
-        Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, newKeys);
+        if (turned) {
+            Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
+            Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, newKeys);
+        } else if (store != null) {
+            TensorOps.copy(context, tape.kHeads, newKeys);
+        }
         if (store != null) {
             TensorOps.copy(context, tape.vHeads, store.newValues());
         }
@@ -191,13 +212,8 @@ public final class AttentionBlock {
             Scratch scratch,
             boolean wantInput) {
         Context context = pass.context();
-        boolean wantNorm = wantInput || norm.weight().trainable();
-        boolean wantHeads = wantNorm
-                || q.trainable()
-                || k.trainable()
-                || v.trainable()
-                || headNormsTrained()
-                || (prefix != null && prefix.trainable());
+        boolean wantNorm = wantInput || norm.trainable();
+        boolean wantHeads = wantNorm || inputsTrained() || headNormsTrained() || (prefix != null && prefix.trainable());
         boolean wantGate = gate != null && gate.trainable();
         o.backward(pass, dy, tape.out, tape.so, false, wantHeads || wantGate ? scratch.dout : null);
         if (!wantHeads) {
@@ -224,9 +240,14 @@ public final class AttentionBlock {
         if (gate != null) {
             gate.backward(context, scratch.doutHeads, tape.qHeads, scratch.dqHeads);
         }
-        Rope.backward(context, scratch.dqHeads, pass.positions(), pass.inverseFrequencies(), false, scratch.dqHeads);
         Tensor newKeys = prefix == null ? scratch.dkHeads : prefix.gradients().newKeys;
-        Rope.backward(context, newKeys, pass.positions(), pass.inverseFrequencies(), false, scratch.dkHeads);
+        if (turned) {
+            Tensor frequencies = pass.inverseFrequencies();
+            Rope.backward(context, scratch.dqHeads, pass.positions(), frequencies, false, scratch.dqHeads);
+            Rope.backward(context, newKeys, pass.positions(), frequencies, false, scratch.dkHeads);
+        } else if (prefix != null) {
+            TensorOps.copy(context, newKeys, scratch.dkHeads);
+        }
         if (prefix != null) {
             TensorOps.copy(context, prefix.gradients().newValues, scratch.dvHeads);
             prefix.backward(context);
@@ -236,9 +257,14 @@ public final class AttentionBlock {
             kNorm.backward(pass, scratch.dkParts(kNorm), tape.kNorm);
         }
         Tensor dh = wantNorm ? scratch.dh : null;
-        q.backward(pass, scratch.dq, tape.h, tape.sq, false, dh);
-        k.backward(pass, scratch.dk, tape.h, tape.sk, true, dh);
-        v.backward(pass, scratch.dv, tape.h, tape.sv, true, dh);
+        if (k == null) {
+            scratch.dfusedHeads.gather(context);
+            q.backward(pass, scratch.dfused, tape.h, tape.sq, false, dh);
+        } else {
+            q.backward(pass, scratch.dq, tape.h, tape.sq, false, dh);
+            k.backward(pass, scratch.dk, tape.h, tape.sk, true, dh);
+            v.backward(pass, scratch.dv, tape.h, tape.sv, true, dh);
+        }
         if (wantNorm) {
             norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
         }
@@ -246,17 +272,19 @@ public final class AttentionBlock {
 
     /** Whether backward reads what went into q, k and v. */
     boolean readsInputs() {
-        return q.readsInput() || k.readsInput() || v.readsInput();
+        return q.readsInput() || (k != null && (k.readsInput() || v.readsInput()));
     }
 
     boolean trainable() {
-        return norm.weight().trainable()
-                || q.trainable()
-                || k.trainable()
-                || v.trainable()
+        return norm.trainable()
+                || inputsTrained()
                 || o.trainable()
                 || headNormsTrained()
                 || (gated != null && gated.trainable());
+    }
+
+    private boolean inputsTrained() {
+        return q.trainable() || (k != null && (k.trainable() || v.trainable()));
     }
 
     private boolean headNormsTrained() {
@@ -268,18 +296,30 @@ public final class AttentionBlock {
         return qNorm == null ? List.of() : List.of(qNorm.weight(), kNorm.weight());
     }
 
-    public RmsNormLayer norm() {
+    public Norm norm() {
         return norm;
+    }
+
+    /** q, k and v, or the one projection that makes all three. */
+    List<Projection> inputs() {
+        return k == null ? List.of(q) : List.of(q, k, v);
+    }
+
+    /** Whether one projection makes q, k and v. */
+    boolean fused() {
+        return k == null;
     }
 
     public Projection q() {
         return q;
     }
 
+    /** null where {@link #q} makes keys too. */
     public Projection k() {
         return k;
     }
 
+    /** null where {@link #q} makes values too. */
     public Projection v() {
         return v;
     }

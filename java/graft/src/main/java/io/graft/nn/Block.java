@@ -9,13 +9,18 @@ import java.util.List;
 public final class Block {
     private final AttentionBlock attention;
     private final Mlp mlp;
+    private final List<List<Projection>> turns;
+    private final List<Projection> projections;
     private final List<Parameter> parameters;
     private boolean leftOut;
 
     /** @param path module path of the block, e.g. {@code model.layers.0} */
     public Block(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
         this.attention = new AttentionBlock(scope, path, dtype, shape, form, make);
-        this.mlp = new Mlp(scope, path, dtype, shape, make);
+        this.mlp = new Mlp(scope, path, dtype, shape, form, make);
+        List<Projection> expanding = mlp.gate() == null ? List.of(mlp.up()) : List.of(mlp.gate(), mlp.up());
+        this.turns = List.of(attention.inputs(), List.of(attention.o()), expanding, List.of(mlp.down()));
+        this.projections = turns.stream().flatMap(List::stream).toList();
         this.parameters = collect();
     }
 
@@ -29,11 +34,11 @@ public final class Block {
 
     private List<Parameter> collect() {
         List<Parameter> all = new ArrayList<>();
-        all.add(attention.norm().weight());
-        List.of(attention.q(), attention.k(), attention.v(), attention.o()).forEach(layer -> layer.collect(all));
+        all.addAll(attention.norm().parameters());
+        turns.subList(0, 2).forEach(turn -> turn.forEach(layer -> layer.collect(all)));
         all.addAll(attention.headNorms());
-        all.add(mlp.norm().weight());
-        List.of(mlp.gate(), mlp.up(), mlp.down()).forEach(layer -> layer.collect(all));
+        all.addAll(mlp.norm().parameters());
+        turns.subList(2, 4).forEach(turn -> turn.forEach(layer -> layer.collect(all)));
         return List.copyOf(all);
     }
 
@@ -42,9 +47,14 @@ public final class Block {
         return parameters;
     }
 
-    /** The seven linear layers, in the order of the forward pass. */
+    /** The linear layers, in the order of the forward pass. */
     public List<Projection> projections() {
-        return List.of(attention.q(), attention.k(), attention.v(), attention.o(), mlp.gate(), mlp.up(), mlp.down());
+        return projections;
+    }
+
+    /** The linear layers, those that read the same input together, in the order of the forward pass. */
+    public List<List<Projection>> turns() {
+        return turns;
     }
 
     /**

@@ -82,7 +82,15 @@ public final class BlockStack {
             boolean shared = mode == Mode.INFERENCE && i >= 2;
             residual[i] = shared ? residual[i - 2] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);
         }
-        scratch = new Scratch(scope, dtype, shape, batch, length, border, training);
+        scratch = new Scratch(
+                scope,
+                dtype,
+                shape,
+                batch,
+                length,
+                border,
+                training,
+                blocks[0].attention().fused());
         gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
         Prefix.Gradients prefixGradients =
                 training && prefix != null ? prefix.new Gradients(scope, dtype, batch, length) : null;
@@ -204,7 +212,9 @@ public final class BlockStack {
 
     private void attend(Pass pass, int i, KvCache.Views cache) {
         TensorOps.copy(pass.context(), residual[i], middle[i]);
-        blocks[i].attention().forward(pass, residual[i], middle[i], attention[i], store(pass, i, cache), gates[i]);
+        blocks[i]
+                .attention()
+                .forward(pass, residual[i], middle[i], attention[i], store(pass, i, cache), gates[i], scratch);
     }
 
     private KvCache.Layer store(Pass pass, int i, KvCache.Views cache) {

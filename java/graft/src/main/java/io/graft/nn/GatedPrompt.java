@@ -42,6 +42,10 @@ public final class GatedPrompt {
         this.rows = rows;
         this.gate = gate;
         this.shape = shape;
+        if (layer.fused()) {
+            throw new IllegalArgumentException(
+                    "GatedPrompt: " + layer.q().module() + " makes q, k and v, which gated prompts do not serve");
+        }
         keyWeight = layer.k().weight();
         valueWeight = layer.v().weight();
         keyBias = bias(layer.k());

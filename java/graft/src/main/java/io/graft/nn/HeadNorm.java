@@ -35,7 +35,7 @@ final class HeadNorm {
                     layer,
                     Precision.activation(scope, dtype, y.size(0), y.size(1), 0),
                     y,
-                    training ? Scratch.statistics(scope, dtype, y.size(0) * layer.heads) : null);
+                    training ? layer.norm.statistics(scope, y.size(0) * layer.heads) : null);
         }
 
         private Tape(HeadNorm layer, Tensor x, Tensor y, Tensor statistics) {

@@ -1,26 +1,36 @@
 package io.graft.nn;
 
+import io.graft.ops.Gelu;
 import io.graft.ops.SwiGlu;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.util.List;
 
-/** The MLP half of a block: {@code y = x + down(silu(gate) · up)} with gate and up projections of norm(x). */
+/**
+ * The MLP half of a block: {@code y = x + down(silu(gate) · up)} or, without a gate, {@code y = x + down(gelu(up))}, with
+ * gate and up projections of norm(x).
+ */
 public final class Mlp {
     private final BlockShape shape;
-    private final RmsNormLayer norm;
+    private final Norm norm;
     private final Projection gate;
     private final Projection up;
     private final Projection down;
 
-    Mlp(Scope scope, String path, DType dtype, BlockShape shape, Projection.Factory make) {
-        String mlp = path + ".mlp";
+    Mlp(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
+        BlockForm.Names names = form.names();
         this.shape = shape;
-        this.norm = new RmsNormLayer(scope, path + ".post_attention_layernorm", dtype, shape.hidden(), shape.epsilon());
-        this.gate = make.projection(mlp + ".gate_proj", shape.intermediate(), shape.hidden());
-        this.up = make.projection(mlp + ".up_proj", shape.intermediate(), shape.hidden());
-        this.down = make.projection(mlp + ".down_proj", shape.hidden(), shape.intermediate());
+        this.norm = Norm.of(form.norm(), scope, path + "." + names.mlpNorm(), dtype, shape.hidden(), shape.epsilon());
+        this.gate = names.gate() == null
+                ? null
+                : make.projection(path + "." + names.gate(), shape.intermediate(), shape.hidden());
+        this.up = make.projection(path + "." + names.up(), shape.intermediate(), shape.hidden());
+        this.down = make.projection(path + "." + names.down(), shape.hidden(), shape.intermediate());
+        if (form.mlpBiases()) {
+            projections().forEach(layer -> layer.withBias(scope));
+        }
     }
 
     /** What backward needs of one forward. Backward leaves the gradients of gate and up in their place. */
@@ -49,23 +59,25 @@ public final class Mlp {
             long rows = scratch.h.size(0);
             h = inputs ? Precision.activation(scope, dtype, rows, layer.shape.hidden(), border) : scratch.h;
             act = inner ? Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border) : scratch.act;
-            gate = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
+            gate = layer.gate == null
+                    ? null
+                    : Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
             up = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
-            rstd = training ? Scratch.statistics(scope, dtype, rows) : null;
-            sgate = training ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
+            rstd = training ? layer.norm.statistics(scope, rows) : null;
+            sgate = training && gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
 
         /** The buffers of another block's tape, with what this layer's own attachments keep. */
         Tape(Scope scope, DType dtype, Mlp layer, Tape shared) {
             boolean training = shared.rstd != null;
-            long rows = shared.gate.size(0);
+            long rows = shared.up.size(0);
             rstd = shared.rstd;
             h = shared.h;
             gate = shared.gate;
             up = shared.up;
             act = shared.act;
-            sgate = training ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
+            sgate = training && gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
     }
@@ -73,9 +85,13 @@ public final class Mlp {
     /** Fills the tape: all that backward needs to be made again when a block keeps only its input. */
     void expand(Pass pass, Tensor x, Tape tape) {
         norm.forward(pass, x, tape.h, tape.rstd);
-        gate.forward(pass, tape.h, false, tape.gate, tape.sgate);
         up.forward(pass, tape.h, false, tape.up, tape.sup);
-        SwiGlu.forward(pass.context(), tape.gate, tape.up, tape.act);
+        if (gate == null) {
+            Gelu.forward(pass.context(), tape.up, tape.act);
+        } else {
+            gate.forward(pass, tape.h, false, tape.gate, tape.sgate);
+            SwiGlu.forward(pass.context(), tape.gate, tape.up, tape.act);
+        }
     }
 
     /** y, which holds x on entry, gains the MLP's output. sdown is kept beside the tape: backward cannot remake it. */
@@ -87,16 +103,20 @@ public final class Mlp {
     /** dy is the gradient of the residual stream behind this half and becomes the one before it. */
     void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Tensor sdown, Scratch scratch, boolean wantInput) {
         Context context = pass.context();
-        boolean wantNorm = wantInput || norm.weight().trainable();
-        boolean wantInner = wantNorm || gate.trainable() || up.trainable();
+        boolean wantNorm = wantInput || norm.trainable();
+        boolean wantInner = wantNorm || (gate != null && gate.trainable()) || up.trainable();
         down.backward(pass, dy, tape.act, sdown, false, wantInner ? scratch.dact : null);
         if (!wantInner) {
             return;
         }
-        SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
         Tensor dh = wantNorm ? scratch.dh : null;
-        gate.backward(pass, tape.gate, tape.h, tape.sgate, false, dh);
-        up.backward(pass, tape.up, tape.h, tape.sup, true, dh);
+        if (gate == null) {
+            Gelu.backward(context, scratch.dact, tape.up, tape.up);
+        } else {
+            SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
+            gate.backward(pass, tape.gate, tape.h, tape.sgate, false, dh);
+        }
+        up.backward(pass, tape.up, tape.h, tape.sup, gate != null, dh);
         if (wantNorm) {
             norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
         }
@@ -104,17 +124,23 @@ public final class Mlp {
 
     /** Whether backward reads what went into gate and up. */
     boolean readsInputs() {
-        return gate.readsInput() || up.readsInput();
+        return (gate != null && gate.readsInput()) || up.readsInput();
     }
 
     boolean trainable() {
-        return norm.weight().trainable() || gate.trainable() || up.trainable() || down.trainable();
+        return norm.trainable() || (gate != null && gate.trainable()) || up.trainable() || down.trainable();
     }
 
-    public RmsNormLayer norm() {
+    public Norm norm() {
         return norm;
     }
 
+    /** Its layers, in the order of the checkpoint format. */
+    List<Projection> projections() {
+        return gate == null ? List.of(up, down) : List.of(gate, up, down);
+    }
+
+    /** null in an MLP without one. */
     public Projection gate() {
         return gate;
     }

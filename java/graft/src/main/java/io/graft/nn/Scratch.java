@@ -29,13 +29,30 @@ final class Scratch {
     final Tensor dkHeads;
     final Tensor dv;
     final Tensor dvHeads;
+    /** Output of the projection that makes q, k and v, its gradient, and where they go; null where there are three. */
+    final Tensor fused;
+
+    final Tensor dfused;
+    final FusedHeads dfusedHeads;
     private Tensor[] dqParts;
     private Tensor[] dkParts;
 
-    Scratch(Scope scope, DType dtype, BlockShape shape, int batch, int length, int border, boolean training) {
+    /** @param fusing whether one projection makes q, k and v */
+    Scratch(
+            Scope scope,
+            DType dtype,
+            BlockShape shape,
+            int batch,
+            int length,
+            int border,
+            boolean training,
+            boolean fusing) {
         long rows = (long) batch * length;
         h = Precision.activation(scope, dtype, rows, shape.hidden(), border);
         act = Precision.activation(scope, dtype, rows, shape.intermediate(), border);
+        long width = shape.queryWidth() + 2L * shape.keyWidth();
+        fused = fusing ? Precision.activation(scope, dtype, rows, width, 0) : null;
+        dfused = fusing && training ? Precision.activation(scope, dtype, rows, width, border) : null;
         if (training) {
             dh = Precision.activation(scope, dtype, rows, shape.hidden(), 0);
             dact = Precision.activation(scope, dtype, rows, shape.intermediate(), 0);
@@ -50,6 +67,7 @@ final class Scratch {
         } else {
             dh = dact = dout = doutHeads = dq = dqHeads = dk = dkHeads = dv = dvHeads = null;
         }
+        dfusedHeads = dfused == null ? null : new FusedHeads(dfused, dq, dk, dv);
     }
 
     /** dq head by head, made when first asked for. */

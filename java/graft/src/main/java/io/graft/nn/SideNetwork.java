@@ -72,8 +72,8 @@ public final class SideNetwork {
             downs[i] = parameter(
                     path + ".down.weight", scope.tensor(Memory.ADAPTER, dtype, shape.hidden(), wide.hidden()));
             downWeights[i] = scope.weight(downs[i].value());
-            parameters.add(blocks[i].attention().norm().weight());
-            parameters.add(blocks[i].mlp().norm().weight());
+            parameters.addAll(blocks[i].attention().norm().parameters());
+            parameters.addAll(blocks[i].mlp().norm().parameters());
             blocks[i].projections().forEach(projection -> parameters.add(projection.parameter()));
         }
         gates = parameter("side.gates", scope.tensor(Memory.ADAPTER, Precision.accumulator(dtype), layers));

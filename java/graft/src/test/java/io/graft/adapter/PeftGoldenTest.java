@@ -78,6 +78,12 @@ class PeftGoldenTest {
                 Arguments.of("qwen3", "lora"),
                 Arguments.of("qwen3", "ia3"),
                 Arguments.of("qwen3", "prompt_tuning"),
+                Arguments.of("starcoder2", "lora"),
+                Arguments.of("starcoder2", "ia3"),
+                Arguments.of("starcoder2", "prompt_tuning"),
+                Arguments.of("gpt_bigcode", "lora"),
+                Arguments.of("gpt_bigcode", "ia3"),
+                Arguments.of("gpt_bigcode", "prompt_tuning"),
                 Arguments.of("llama_rope3", "lora"),
                 Arguments.of("llama_tied", "lora"));
     }

@@ -44,7 +44,17 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "llama_rope3",
+                "llama_tied",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode"
+            })
     void writtenConfigurationIsReadBack(String model) throws IOException {
         Path original = Fixtures.path("models/" + model);
         LlamaConfig config = LlamaConfig.read(original);
@@ -85,7 +95,7 @@ class LlamaConfigTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "model_type | 'gemma3' | field 'model_type' is 'gemma3', supported are [llama, mistral, qwen2, qwen3]",
+                "model_type | 'gemma3' | field 'model_type' is 'gemma3', supported are [llama, mistral, qwen2, qwen3, starcoder2, gpt_bigcode]",
                 "model_type | 'qwen2' | field 'architectures' is [LlamaForCausalLM], supported for 'qwen2' is Qwen2ForCausalLM",
                 "architectures | ['LlamaForTokenClassification'] | field 'architectures' is [LlamaForTokenClassification]",
                 "model_type | null | field 'model_type' is missing",
@@ -107,7 +117,7 @@ class LlamaConfigTest {
                 "num_attention_heads | 0 | field 'num_attention_heads' is 0",
                 "num_key_value_heads | 3 | num_attention_heads 4 is no multiple of num_key_value_heads 3",
                 "head_dim | 11 | head_dim 11 is odd",
-                "rms_norm_eps | 0 | rms_norm_eps and rope_theta must be positive",
+                "rms_norm_eps | 0 | the epsilon of norms and rope_theta must be positive",
                 "rms_norm_eps | 1e999 | field 'rms_norm_eps'",
                 "dtype | 'int8' | field 'dtype' is 'int8', expected one of [bfloat16, float16, float32, float64]",
                 "tie_word_embeddings | 1 | field 'tie_word_embeddings' is 1, expected true or false",
@@ -126,7 +136,17 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_tied", "llama_rope3", "mistral", "qwen2", "qwen3"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "llama_tied",
+                "llama_rope3",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode"
+            })
     void parametersAreThoseOfTheFile(String model) {
         long expected = 0;
         try (Checkpoint checkpoint = Checkpoint.open(Fixtures.path("models/" + model))) {
@@ -200,6 +220,14 @@ class LlamaConfigTest {
                 "qwen2 | layer_types | ['full_attention'] | has 1 entries, but num_hidden_layers is 2",
                 "qwen2 | layer_types | ['full_attention','linear_attention'] | 'layer_types' has 'linear_attention'",
                 "qwen2 | num_key_value_heads | null | 6 is no multiple of num_key_value_heads 32",
+                "starcoder2 | use_bias | false | field 'use_bias' is false, which is not supported",
+                "starcoder2 | hidden_act | 'gelu' | is 'gelu', supported is 'gelu_pytorch_tanh' or 'gelu_new'",
+                "starcoder2 | norm_epsilon | 0 | the epsilon of norms and rope_theta must be positive",
+                "gpt_bigcode | multi_query | false | field 'multi_query' is false, which is not supported",
+                "gpt_bigcode | scale_attn_weights | false | field 'scale_attn_weights' is false",
+                "gpt_bigcode | add_cross_attention | true | field 'add_cross_attention' is true",
+                "gpt_bigcode | activation_function | 'relu' | field 'activation_function' is 'relu'",
+                "gpt_bigcode | n_embd | 41 | field 'n_embd' is 41, no multiple of n_head 4",
                 "qwen3 | attention_bias | true | field 'attention_bias' is true",
                 "qwen3 | rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.rope_type' is 'yarn'",
             })

@@ -26,6 +26,8 @@ class ArchitectureGradientTest {
             case "mistral" -> "'architectures': ['MistralForCausalLM'], 'sliding_window': 2, 'head_dim': 6";
             case "qwen2" -> "'use_sliding_window': true, 'sliding_window': 3, 'max_window_layers': 1";
             case "qwen3" -> "'head_dim': 6, 'tie_word_embeddings': true";
+            case "starcoder2" -> "'sliding_window': 3, 'head_dim': 6, 'tie_word_embeddings': false";
+            case "gpt_bigcode" -> "'n_embd': 12, 'n_layer': 2, 'n_head': 4, 'n_inner': 20, 'n_positions': 9";
             default -> throw new IllegalArgumentException(type);
         };
         return LlamaConfig.parse(
@@ -40,13 +42,17 @@ class ArchitectureGradientTest {
             case "lora" -> Lora.create(PeftLoraConfig.parse("test", """
                         {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": 0.3, "init_lora_weights": false,
                          "target_modules": "all-linear"}"""), 2);
-            case "ia3" -> Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "k_proj", "v_proj", "down_proj")));
-            case "ssf" -> Ssf.create(PeftSsfConfig.of("base", LlamaConfig.PROJECTIONS));
+            case "ia3" ->
+                Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "k_proj", "v_proj", "down_proj", "c_attn")));
+            case "ssf" -> Ssf.create(PeftSsfConfig.of("base", List.of("q_proj", "o_proj", "c_attn", "c_fc", "c_proj")));
             case "bitfit" -> BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS));
             case "prefix" -> PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
             case "parallel" -> Bottleneck.create(PeftBottleneckConfig.parse("test", """
                         {"peft_type": "BOTTLENECK", "bottleneck_size": 3, "use_parallel_adapter": true,
                          "non_linearity": "tanh", "target_modules": ["q_proj", "v_proj", "up_proj"]}"""), 5);
+            case "serial" -> Bottleneck.create(PeftBottleneckConfig.parse("test", """
+                        {"peft_type": "BOTTLENECK", "bottleneck_size": 3, "use_parallel_adapter": false,
+                         "non_linearity": "tanh", "target_modules": ["o_proj"]}"""), 5);
             default -> throw new IllegalArgumentException(kind);
         };
     }
@@ -70,7 +76,19 @@ class ArchitectureGradientTest {
         "qwen3, lora, false",
         "qwen3, ia3, true",
         "qwen3, prefix, false",
-        "qwen3, prefix, true"
+        "qwen3, prefix, true",
+        "starcoder2, full, false",
+        "starcoder2, full, true",
+        "starcoder2, lora, true",
+        "starcoder2, ia3, false",
+        "starcoder2, serial, false",
+        "starcoder2, ssf, false",
+        "starcoder2, prefix, true",
+        "gpt_bigcode, full, false",
+        "gpt_bigcode, full, true",
+        "gpt_bigcode, lora, true",
+        "gpt_bigcode, ssf, false",
+        "gpt_bigcode, prefix, false"
     })
     void gradientsAreDerivativesOfTheLoss(String type, String kind, boolean checkpointing) {
         GradientCheck.check(config(type), adapter(kind), checkpointing, 0);

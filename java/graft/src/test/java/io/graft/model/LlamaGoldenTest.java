@@ -24,7 +24,17 @@ class LlamaGoldenTest {
     private static final double GRADIENTS = 1e-4;
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "llama_rope3",
+                "llama_tied",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode"
+            })
     void logitsAndLossEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -38,7 +48,17 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "llama_rope3",
+                "llama_tied",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode"
+            })
     void gradientsOfAllParametersEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -80,7 +100,17 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_rope3", "llama_tied", "mistral", "qwen2", "qwen3"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "llama_rope3",
+                "llama_tied",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode"
+            })
     void greedyGenerationEqualsTransformers(String name) {
         JsonNode expected = Golden.json(name, "greedy");
         int[] prompt = ints(expected.get("prompt"));
@@ -115,7 +145,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_tied", "mistral", "qwen2", "qwen3"})
+    @ValueSource(strings = {"llama_gqa", "llama_tied", "mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode"})
     void aSavedModelIsTheSameModel(String name, @TempDir Path directory) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();

@@ -1,0 +1,114 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.graft.io.LlamaConfig;
+import io.graft.model.Llama;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Checkpoints of every architecture through the commands: trained, evaluated, generated from, merged, quantised. */
+class ArchitecturesTest {
+    private static final Path TOKENIZER = Cli.model("llama_tied");
+
+    @TempDir
+    Path folder;
+
+    private Path text;
+
+    @BeforeEach
+    void writeText() throws Exception {
+        text = Files.writeString(folder.resolve("text.txt"), "assertEquals(1, list.get(1));\n".repeat(60));
+    }
+
+    @AfterEach
+    void nothingStaysOpen() {
+        assertThat(Context.liveHandles()).isZero();
+    }
+
+    /** Random numbers in the shape of a golden model, with another vocabulary. */
+    private Path model(String type) throws Exception {
+        Path made = folder.resolve(type);
+        String json = Files.readString(Cli.model(type).resolve("config.json"))
+                .replaceAll("\"vocab_size\": \\d+", "\"vocab_size\": 330")
+                .replaceAll("\"bos_token_id\": \\d+", "\"bos_token_id\": 325")
+                .replaceAll("\"eos_token_id\": \\d+", "\"eos_token_id\": 326");
+        LlamaConfig config = LlamaConfig.parse(type, json);
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Llama llama = Llama.create(scope, config, DType.F32, 3, Llama.Options.inference())) {
+            llama.save(made);
+        }
+        for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
+            Files.copy(TOKENIZER.resolve(file), made.resolve(file));
+        }
+        return made;
+    }
+
+    private static Cli run(Object... arguments) {
+        Cli run = Cli.run(arguments);
+        assertThat(run.status())
+                .as(Arrays.toString(arguments) + ": " + run.err())
+                .isZero();
+        return run;
+    }
+
+    private double loss(Path model, Object... more) {
+        List<Object> all = new ArrayList<>(
+                List.of("eval", "--model", model, "--data", text, "--length", 32, "--batch", 2, "--json"));
+        all.addAll(Arrays.asList(more));
+        return run(all.toArray()).events("eval").get(0).get("loss").asDouble();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode"})
+    void everyCommandTakesIt(String type) throws Exception {
+        Path model = model(type);
+        Path adapter = folder.resolve("adapter");
+        run("info", "--model", model);
+        for (String method : List.of("bitfit", "paca", "lora")) {
+            run(
+                    "finetune",
+                    "--model",
+                    model,
+                    "--data",
+                    text,
+                    "--out",
+                    adapter,
+                    "--overwrite",
+                    "--method",
+                    method,
+                    "--steps",
+                    20,
+                    "--length",
+                    32,
+                    "--batch",
+                    2);
+            assertThat(loss(model, "--adapter", adapter)).as(method).isLessThan(loss(model) - 0.1);
+        }
+        Path merged = folder.resolve("merged");
+        run("merge", "--model", model, "--adapter", adapter, "--out", merged);
+        assertThat(loss(merged)).isCloseTo(loss(model, "--adapter", adapter), Offset.offset(1e-5));
+        Cli generated = run("generate", "--model", merged, "--prompt", "assert", "--max-tokens", 5, "--json");
+        assertThat(generated.events("generated").get(0).get("tokens").asInt()).isBetween(1, 5);
+
+        Path coded = folder.resolve("coded");
+        run("quantize", "--model", merged, "--output", coded);
+        assertThat(loss(coded)).isCloseTo(loss(merged, "--quantize", "nf4"), Offset.offset(1e-5));
+        Path sketched = folder.resolve("sketched");
+        run("sketch", "--model", merged, "--output", sketched, "--calibration", text, "--samples", 4, "--length", 32);
+        assertThat(loss(sketched)).isCloseTo(loss(merged), Offset.offset(0.5));
+    }
+}

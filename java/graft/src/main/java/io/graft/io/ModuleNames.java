@@ -1,0 +1,48 @@
+package io.graft.io;
+
+/**
+ * Paths of an architecture's modules in a checkpoint; those inside a block behind {@code <layers>.<number>.}.
+ *
+ * @param positions the table of positions; null where there is none
+ * @param layers what holds the blocks
+ * @param norm the last norm
+ * @param q the query projection, or the one that makes keys and values too: k and v then are null
+ * @param gate null in an MLP without a gate
+ */
+public record ModuleNames(
+        String embedding,
+        String positions,
+        String layers,
+        String norm,
+        String head,
+        String attentionNorm,
+        String q,
+        String k,
+        String v,
+        String o,
+        String mlpNorm,
+        String gate,
+        String up,
+        String down) {
+    static final ModuleNames LLAMA = new ModuleNames(
+            "model.embed_tokens",
+            null,
+            "model.layers",
+            "model.norm",
+            "lm_head",
+            "input_layernorm",
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            "self_attn.o_proj",
+            "post_attention_layernorm",
+            "mlp.gate_proj",
+            "mlp.up_proj",
+            "mlp.down_proj");
+
+    /** The same with an MLP of two layers. */
+    ModuleNames withMlp(String first, String second) {
+        return new ModuleNames(
+                embedding, positions, layers, norm, head, attentionNorm, q, k, v, o, mlpNorm, null, first, second);
+    }
+}
