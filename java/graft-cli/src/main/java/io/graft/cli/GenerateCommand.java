@@ -4,6 +4,7 @@ import io.graft.adapter.LoraSet;
 import io.graft.io.Tokenizer;
 import io.graft.model.Generator;
 import io.graft.model.Llama;
+import io.graft.model.Sampling;
 import io.graft.tensor.Context;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -41,6 +42,24 @@ final class GenerateCommand extends GraftCommand {
     @Option(names = "--top-p", paramLabel = "P", description = "Only the likeliest that reach P (default: 0.95).")
     double topP = 0.95;
 
+    @Option(
+            names = "--min-p",
+            paramLabel = "P",
+            description = "Only tokens with this share of the likeliest one's probability; 0: all (default: 0).")
+    double minP;
+
+    @Option(
+            names = "--repetition-penalty",
+            paramLabel = "X",
+            description = "Makes tokens less likely that were there before; 1: none (default: 1).")
+    double repetitionPenalty = 1;
+
+    @Option(
+            names = "--stop",
+            paramLabel = "TEXT",
+            description = "End before this text, which is not shown; may be given several times.")
+    List<String> stops = List.of();
+
     @Option(names = "--seed", paramLabel = "N", description = "Same seed, same text (default: 0).")
     long seed;
 
@@ -57,6 +76,13 @@ final class GenerateCommand extends GraftCommand {
         notNegative("--top-k", topK);
         if (!(topP > 0 && topP <= 1)) {
             throw usage("--top-p must be in (0, 1], got " + topP);
+        }
+        if (!(minP >= 0 && minP <= 1)) {
+            throw usage("--min-p must be in [0, 1], got " + minP);
+        }
+        positive("--repetition-penalty", repetitionPenalty);
+        if (stops.contains("")) {
+            throw usage("--stop must not be empty");
         }
         if (adapters.size() > 1 && adapters.size() != prompts.size()) {
             throw usage("each --prompt needs its --adapter: got " + prompts.size() + " and " + adapters.size());
@@ -89,12 +115,12 @@ final class GenerateCommand extends GraftCommand {
         if (ids.length == 0) {
             throw usage("--prompt has no tokens");
         }
-        TextStream text = new TextStream(tokens -> tokenizer.decode(tokens, true));
+        TextStream text = new TextStream(tokens -> tokenizer.decode(tokens, true), stops);
         long started = System.nanoTime();
         out().stream(prompt);
         int[] made;
         try (Generator generator = new Generator(opened.llama(), adapter)) {
-            Generator.Sampling sampling = new Generator.Sampling(temperature, topK, topP, seed);
+            Sampling sampling = new Sampling(temperature, topK, topP, minP, repetitionPenalty, seed);
             made = generator.generate(ids, maxTokens, sampling, token -> {
                 if (opened.config().eosIds().contains(token)) {
                     return false;
@@ -102,7 +128,7 @@ final class GenerateCommand extends GraftCommand {
                 String piece = text.add(token);
                 out().stream(piece);
                 out().event("token", "id", token, "text", piece);
-                return true;
+                return !text.stopped();
             });
         }
         out().stream(text.finish());

@@ -69,6 +69,26 @@ class GenerateTest {
     }
 
     @Test
+    void theTextEndsBeforeAStop() {
+        String whole = texts("--prompt", "assertEquals(").get(0);
+        String stop = whole.substring(3, 5);
+        assertThat(texts("--prompt", "assertEquals(", "--stop", stop))
+                .containsExactly(whole.substring(0, whole.indexOf(stop)));
+        assertThat(texts("--prompt", "assertEquals(", "--repetition-penalty", 1000)
+                        .get(0))
+                .isNotEqualTo(whole);
+    }
+
+    @Test
+    void badSettingsAreUsage() {
+        for (Object[] bad : new Object[][] {{"--min-p", 1.5}, {"--repetition-penalty", 0}, {"--stop", ""}}) {
+            Cli run = Cli.run("generate", "--model", MODEL, "--prompt", "a", bad[0], bad[1]);
+            assertThat(run.status()).isEqualTo(2);
+            assertThat(run.err()).contains(bad[0].toString());
+        }
+    }
+
+    @Test
     void aPromptWithoutItsAdapterIsRefused() {
         Cli run = Cli.run("generate", "--model", MODEL, "--adapter", ADAPTER, "--adapter", ADAPTER, "--prompt", "a");
         assertThat(run.status()).isEqualTo(2);

@@ -3,6 +3,7 @@ package io.graft.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class TextStreamTest {
@@ -27,6 +28,30 @@ class TextStreamTest {
         }
         pieces.append(stream.finish());
         assertThat(pieces).hasToString(text);
+    }
+
+    @Test
+    void theStreamEndsBeforeAStopAndHoldsBackItsBeginning() {
+        TextStream stream = new TextStream(TextStreamTest::decode, List.of("\n\n", "END", "– 木"));
+        assertThat(stream.add('a')).isEqualTo("a");
+        assertThat(stream.add('\n')).isEmpty();
+        assertThat(stream.add('b')).isEqualTo("\nb");
+        assertThat(stream.add('E')).isEmpty();
+        assertThat(stream.add('E')).isEqualTo("E");
+        assertThat(stream.add('N')).isEmpty();
+        assertThat(stream.stopped()).isFalse();
+        assertThat(stream.add('D')).isEmpty();
+        assertThat(stream.stopped()).isTrue();
+        assertThat(stream.finish()).isEmpty();
+        assertThat(stream.text()).isEqualTo("a\nbE");
+    }
+
+    @Test
+    void whatBeganAsAStopIsShownAtTheEnd() {
+        TextStream stream = new TextStream(TextStreamTest::decode, List.of("END"));
+        assertThat(stream.add('E') + stream.add('N')).isEmpty();
+        assertThat(stream.finish()).isEqualTo("EN");
+        assertThat(stream.text()).isEqualTo("EN");
     }
 
     @Test

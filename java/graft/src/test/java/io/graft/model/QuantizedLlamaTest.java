@@ -87,7 +87,7 @@ class QuantizedLlamaTest {
                 Scope scope = context.scope()) {
             Llama quantized = load(scope, null, DType.F32);
             Llama dense = dense(scope, quantized, Llama.Options.inference());
-            Generator.Sampling greedy = new Generator.Sampling(0, 0, 1, 0);
+            Sampling greedy = new Sampling(0, 0, 1, 0);
             int[] prompt = {1, 5, 9};
             try (Generator one = new Generator(quantized);
                     Generator other = new Generator(dense)) {

@@ -12,6 +12,7 @@ import io.graft.cli.compare.Field;
 import io.graft.cli.compare.Report;
 import io.graft.cli.compare.Result;
 import io.graft.model.Generator;
+import io.graft.model.Sampling;
 import io.graft.tensor.Weight;
 import io.graft.train.BatchSource;
 import java.io.IOException;
@@ -102,7 +103,7 @@ public final class Demo {
         model.llama().release();
         TextStream stream = new TextStream(tokens -> text.tokenizer().decode(tokens, true));
         try (Generator generator = new Generator(model.llama())) {
-            Generator.Sampling sampling = new Generator.Sampling(0.7, 0, 0.9, settings.seed());
+            Sampling sampling = new Sampling(0.7, 0, 0.9, settings.seed());
             generator.generate(text.tokenizer().encode(PROMPT, true), SAMPLE_TOKENS, sampling, token -> {
                 stream.add(token);
                 return !model.config().eosIds().contains(token);
