@@ -2,6 +2,7 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -23,6 +24,25 @@ final class JsonFields {
         this.file = file;
         this.prefix = prefix;
         this.object = object;
+    }
+
+    /** The fields of a file that holds one object. */
+    static JsonFields read(Path file) {
+        return new JsonFields(file.toString(), Json.readObject(file));
+    }
+
+    /** The fields of an object in memory; {@code where} starts every complaint. */
+    static JsonFields parse(String where, String json) {
+        return new JsonFields(where, Json.readObject(where, json));
+    }
+
+    /** The fields of another object that complaints say to be in the same file. */
+    JsonFields with(ObjectNode other) {
+        return new JsonFields(file, other);
+    }
+
+    ObjectNode object() {
+        return object;
     }
 
     FormatException refuse(String field, String problem) {

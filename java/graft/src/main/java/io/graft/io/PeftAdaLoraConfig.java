@@ -35,12 +35,8 @@ public final class PeftAdaLoraConfig extends PeftConfig {
     private final Schedule schedule;
     private final Map<String, boolean[]> left;
 
-    PeftAdaLoraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftAdaLoraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "ADALORA", PeftTargets.LLAMA);
+    PeftAdaLoraConfig(JsonFields fields) {
+        super(fields, "ADALORA", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         refuseUnless(fields, "fan_in_fan_out", Json.toNode(false));
         refuseUnless(fields, "init_lora_weights", Json.toNode(true));
@@ -107,13 +103,12 @@ public final class PeftAdaLoraConfig extends PeftConfig {
      * @throws FormatException if it is not that of an AdaLoRA adapter, or asks for what Graft does not compute
      */
     public static PeftAdaLoraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftAdaLoraConfig(file.toString(), Json.readObject(file));
+        return new PeftAdaLoraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftAdaLoraConfig parse(String where, String json) {
-        return new PeftAdaLoraConfig(where, Json.readObject(where, json));
+        return new PeftAdaLoraConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -143,7 +138,7 @@ public final class PeftAdaLoraConfig extends PeftConfig {
         json.put("tinit", schedule.initial()).put("tfinal", schedule.last());
         json.put("deltaT", schedule.interval()).put("total_step", schedule.total());
         json.putNull("rank_pattern");
-        return new PeftAdaLoraConfig("new AdaLoRA configuration", json);
+        return new PeftAdaLoraConfig(new JsonFields("new AdaLoRA configuration", json));
     }
 
     /** The same with what is left of each module's triplets; modules of {@code init_r} triplets need not be named. */
@@ -151,7 +146,7 @@ public final class PeftAdaLoraConfig extends PeftConfig {
         ObjectNode json = json().deepCopy();
         ObjectNode pattern = json.putObject("rank_pattern");
         modules.forEach((module, flags) -> pattern.set(PREFIX + module + ".lora_E", Json.toNode(flags)));
-        return new PeftAdaLoraConfig("AdaLoRA configuration", json);
+        return new PeftAdaLoraConfig(new JsonFields("AdaLoRA configuration", json));
     }
 
     /** How many triplets a module has in a file of this configuration. */

@@ -10,12 +10,8 @@ public final class PeftAdaptionPromptConfig extends PeftConfig {
     private final int length;
     private final int layers;
 
-    PeftAdaptionPromptConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftAdaptionPromptConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "ADAPTION_PROMPT", List.of());
+    PeftAdaptionPromptConfig(JsonFields fields) {
+        super(fields, "ADAPTION_PROMPT", List.of());
         this.fields = fields;
         this.length = fields.positive("adapter_len");
         this.layers = fields.positive("adapter_layers", 0);
@@ -31,13 +27,12 @@ public final class PeftAdaptionPromptConfig extends PeftConfig {
      * @throws FormatException if it is not that of LLaMA-Adapter, or asks for what Graft does not compute
      */
     public static PeftAdaptionPromptConfig read(Path path) {
-        Path file = file(path);
-        return new PeftAdaptionPromptConfig(file.toString(), Json.readObject(file));
+        return new PeftAdaptionPromptConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftAdaptionPromptConfig parse(String where, String json) {
-        return new PeftAdaptionPromptConfig(where, Json.readObject(where, json));
+        return new PeftAdaptionPromptConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -52,7 +47,7 @@ public final class PeftAdaptionPromptConfig extends PeftConfig {
         if (layers > 0) {
             json.put("adapter_layers", layers);
         }
-        return new PeftAdaptionPromptConfig("new LLaMA-Adapter configuration", json);
+        return new PeftAdaptionPromptConfig(new JsonFields("new LLaMA-Adapter configuration", json));
     }
 
     /** Rows of each layer. */

@@ -9,8 +9,8 @@ import java.util.List;
  * PEFT's fields that select modules, those whose bias is trained.
  */
 public final class PeftBitFitConfig extends PeftConfig {
-    PeftBitFitConfig(String file, ObjectNode json) {
-        super(new JsonFields(file, json), json, "BITFIT", LlamaConfig.PROJECTIONS);
+    PeftBitFitConfig(JsonFields fields) {
+        super(fields, "BITFIT", LlamaConfig.PROJECTIONS);
     }
 
     /**
@@ -19,25 +19,17 @@ public final class PeftBitFitConfig extends PeftConfig {
      * @throws FormatException if it is not that of BitFit
      */
     public static PeftBitFitConfig read(Path path) {
-        Path file = file(path);
-        return new PeftBitFitConfig(file.toString(), Json.readObject(file));
+        return new PeftBitFitConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftBitFitConfig parse(String where, String json) {
-        return new PeftBitFitConfig(where, Json.readObject(where, json));
+        return new PeftBitFitConfig(JsonFields.parse(where, json));
     }
 
     /** The biases of these modules, e.g. {@link LlamaConfig#PROJECTIONS}. */
     public static PeftBitFitConfig of(String baseModel, List<String> targets) {
-        ObjectNode json = fresh("BITFIT", baseModel);
-        json.putNull("exclude_modules");
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftBitFitConfig("new BitFit configuration", json);
-    }
-
-    @Override
-    public String toString() {
-        return "PeftBitFitConfig[target_modules=" + json().get("target_modules") + "]";
+        ObjectNode json = fresh("BITFIT", baseModel, targets);
+        return new PeftBitFitConfig(new JsonFields("new BitFit configuration", json));
     }
 }

@@ -14,12 +14,8 @@ public final class PeftBoftConfig extends PeftConfig {
     private final int factors;
     private final boolean startsAtBase;
 
-    PeftBoftConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftBoftConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "BOFT", PeftTargets.LLAMA);
+    PeftBoftConfig(JsonFields fields) {
+        super(fields, "BOFT", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         double dropout = fields.number("boft_dropout", 0);
         if (dropout != 0) {
@@ -42,13 +38,12 @@ public final class PeftBoftConfig extends PeftConfig {
      * @throws FormatException if it is not that of a BOFT adapter, or asks for what Graft does not compute
      */
     public static PeftBoftConfig read(Path path) {
-        Path file = file(path);
-        return new PeftBoftConfig(file.toString(), Json.readObject(file));
+        return new PeftBoftConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftBoftConfig parse(String where, String json) {
-        return new PeftBoftConfig(where, Json.readObject(where, json));
+        return new PeftBoftConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -58,8 +53,8 @@ public final class PeftBoftConfig extends PeftConfig {
      * @param factors of the butterfly: 1 for a block-diagonal rotation
      */
     public static PeftBoftConfig of(String baseModel, List<String> targets, int size, int factors) {
-        ObjectNode json = fresh("BOFT", baseModel);
-        json.putNull("exclude_modules").putNull("layers_pattern").putNull("layers_to_transform");
+        ObjectNode json = fresh("BOFT", baseModel, targets);
+        json.putNull("layers_pattern").putNull("layers_to_transform");
         json.put("bias", "none")
                 .put("boft_block_num", 0)
                 .put("boft_block_size", size)
@@ -67,8 +62,7 @@ public final class PeftBoftConfig extends PeftConfig {
         json.put("boft_n_butterfly_factor", factors)
                 .put("fan_in_fan_out", false)
                 .put("init_weights", true);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftBoftConfig("new BOFT configuration", json);
+        return new PeftBoftConfig(new JsonFields("new BOFT configuration", json));
     }
 
     /**

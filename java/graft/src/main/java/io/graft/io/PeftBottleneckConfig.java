@@ -22,12 +22,8 @@ public final class PeftBottleneckConfig extends PeftConfig {
     private final String start;
     private final boolean gated;
 
-    PeftBottleneckConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftBottleneckConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "BOTTLENECK", SERIAL_TARGETS);
+    PeftBottleneckConfig(JsonFields fields) {
+        super(fields, "BOTTLENECK", SERIAL_TARGETS);
         refuseUnless(fields, "bias", Json.toNode("none"));
         one(fields, "scaling", 1);
         one(fields, "adapter_dropout", 0);
@@ -61,13 +57,12 @@ public final class PeftBottleneckConfig extends PeftConfig {
      * @throws FormatException if it is not that of a bottleneck adapter, or asks for what Graft does not compute
      */
     public static PeftBottleneckConfig read(Path path) {
-        Path file = file(path);
-        return new PeftBottleneckConfig(file.toString(), Json.readObject(file));
+        return new PeftBottleneckConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftBottleneckConfig parse(String where, String json) {
-        return new PeftBottleneckConfig(where, Json.readObject(where, json));
+        return new PeftBottleneckConfig(JsonFields.parse(where, json));
     }
 
     /** Adapters of this width that start at the base model, with relu. */
@@ -76,13 +71,13 @@ public final class PeftBottleneckConfig extends PeftConfig {
         json.put("adapter_dropout", 0.0).put("bias", "none").put("bottleneck_size", size);
         json.put("init_weights", "mam_adapter").put("non_linearity", "relu").put("scaling", 1.0);
         json.put("use_parallel_adapter", parallel).set("target_modules", Json.toNode(targets));
-        return new PeftBottleneckConfig("new bottleneck configuration", json);
+        return new PeftBottleneckConfig(new JsonFields("new bottleneck configuration", json));
     }
 
     /** The same with a gate at each network, by which each token lets it in as far as it wants (arXiv 2110.07577). */
     public PeftBottleneckConfig withGates() {
-        return new PeftBottleneckConfig(
-                "new gated bottleneck configuration", json().deepCopy().put("gated", true));
+        return new PeftBottleneckConfig(new JsonFields(
+                "new gated bottleneck configuration", json().deepCopy().put("gated", true)));
     }
 
     /** Whether each network has a gate, which LLM-Adapters does not know. */
@@ -93,7 +88,7 @@ public final class PeftBottleneckConfig extends PeftConfig {
     /** The same with networks that start at N(0, 0.02²). */
     public PeftBottleneckConfig startingRandomly() {
         return new PeftBottleneckConfig(
-                "new bottleneck configuration", json().deepCopy().put("init_weights", "bert"));
+                new JsonFields("new bottleneck configuration", json().deepCopy().put("init_weights", "bert")));
     }
 
     /** The width of the networks. */

@@ -14,12 +14,8 @@ public final class PeftC3aConfig extends PeftConfig {
     private final PeftTargets.Values<Integer> sizes;
     private final String initialisation;
 
-    PeftC3aConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftC3aConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "C3A", PeftTargets.LLAMA);
+    PeftC3aConfig(JsonFields fields) {
+        super(fields, "C3A", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         JsonNode start = fields.node("init_weights");
         this.initialisation = start == null ? "xavier_uniform" : start.asText();
@@ -38,13 +34,12 @@ public final class PeftC3aConfig extends PeftConfig {
      * @throws FormatException if it is not that of a C3A adapter, or asks for what Graft does not compute
      */
     public static PeftC3aConfig read(Path path) {
-        Path file = file(path);
-        return new PeftC3aConfig(file.toString(), Json.readObject(file));
+        return new PeftC3aConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftC3aConfig parse(String where, String json) {
-        return new PeftC3aConfig(where, Json.readObject(where, json));
+        return new PeftC3aConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -58,7 +53,7 @@ public final class PeftC3aConfig extends PeftConfig {
         json.put("bias", "none").put("block_size", size).put("init_weights", true);
         json.putObject("block_size_pattern");
         json.set("target_modules", Json.toNode(targets));
-        return new PeftC3aConfig("new C3A configuration", json);
+        return new PeftC3aConfig(new JsonFields("new C3A configuration", json));
     }
 
     /** The size of a module's blocks. */

@@ -14,8 +14,8 @@ public final class PeftCombinedConfig {
     private final ObjectNode json;
     private final List<String> folders;
 
-    private PeftCombinedConfig(JsonFields fields, ObjectNode json) {
-        this.json = json;
+    private PeftCombinedConfig(JsonFields fields) {
+        this.json = fields.object();
         if (!"COMBINED".equals(fields.text("peft_type"))) {
             throw fields.refuse("peft_type", "is '" + fields.text("peft_type") + "', supported is 'COMBINED'");
         }
@@ -45,16 +45,14 @@ public final class PeftCombinedConfig {
      * @throws FormatException if it is not that of combined adapters
      */
     public static PeftCombinedConfig read(Path path) {
-        Path file = PeftConfig.file(path);
-        ObjectNode json = Json.readObject(file);
-        return new PeftCombinedConfig(new JsonFields(file.toString(), json), json);
+        return new PeftCombinedConfig(PeftConfig.fields(path));
     }
 
     /** A new configuration. */
     public static PeftCombinedConfig of(List<String> folders) {
         ObjectNode json = Json.newObject().put("peft_type", "COMBINED");
         json.set("adapters", Json.toNode(folders));
-        return new PeftCombinedConfig(new JsonFields("new combined configuration", json), json);
+        return new PeftCombinedConfig(new JsonFields("new combined configuration", json));
     }
 
     /** The names of the adapters' folders. */

@@ -17,12 +17,8 @@ public final class PeftCompacterConfig extends PeftConfig {
     private final int rank;
     private final String nonLinearity;
 
-    PeftCompacterConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftCompacterConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "COMPACTER", PeftBottleneckConfig.SERIAL_TARGETS);
+    PeftCompacterConfig(JsonFields fields) {
+        super(fields, "COMPACTER", PeftBottleneckConfig.SERIAL_TARGETS);
         this.division = fields.positive("hypercomplex_division", 4);
         this.size = fields.positive("bottleneck_size", 16);
         if (size % division != 0) {
@@ -42,22 +38,20 @@ public final class PeftCompacterConfig extends PeftConfig {
      * @throws FormatException if it is not that of Compacter, or asks for what Graft does not compute
      */
     public static PeftCompacterConfig read(Path path) {
-        Path file = file(path);
-        return new PeftCompacterConfig(file.toString(), Json.readObject(file));
+        return new PeftCompacterConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftCompacterConfig parse(String where, String json) {
-        return new PeftCompacterConfig(where, Json.readObject(where, json));
+        return new PeftCompacterConfig(JsonFields.parse(where, json));
     }
 
     /** A new configuration, with relu: sums of 4 products of rank 1, as in the paper. */
     public static PeftCompacterConfig of(String baseModel, List<String> targets, int size) {
-        ObjectNode json = fresh("COMPACTER", baseModel);
-        json.putNull("exclude_modules").put("bottleneck_size", size).put("hypercomplex_division", 4);
+        ObjectNode json = fresh("COMPACTER", baseModel, targets);
+        json.put("bottleneck_size", size).put("hypercomplex_division", 4);
         json.put("non_linearity", "relu").put("phm_rank", 1);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftCompacterConfig("new Compacter configuration", json);
+        return new PeftCompacterConfig(new JsonFields("new Compacter configuration", json));
     }
 
     /** The width of the networks. */

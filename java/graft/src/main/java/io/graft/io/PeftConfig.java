@@ -74,12 +74,12 @@ public abstract sealed class PeftConfig
      * @param type the peft_type that the file must have
      * @param defaults the target_modules of a file that names none
      */
-    PeftConfig(JsonFields fields, ObjectNode json, String type, List<String> defaults) {
+    PeftConfig(JsonFields fields, String type, List<String> defaults) {
         String found = fields.text("peft_type");
         if (!found.equals(type)) {
             throw fields.refuse("peft_type", "is '" + found + "', supported is '" + type + "'");
         }
-        this.json = json;
+        this.json = fields.object();
         this.targets = new PeftTargets(fields, defaults);
         this.baseModel = fields.text("base_model_name_or_path", null);
     }
@@ -91,10 +91,7 @@ public abstract sealed class PeftConfig
      * @throws FormatException if the file cannot be read, or does not name its type
      */
     public static String type(Path directoryOrFile) {
-        Path file = file(directoryOrFile);
-        return new JsonFields(file.toString(), Json.readObject(file))
-                .text("peft_type")
-                .toUpperCase(Locale.ROOT);
+        return fields(directoryOrFile).text("peft_type").toUpperCase(Locale.ROOT);
     }
 
     /**
@@ -131,6 +128,18 @@ public abstract sealed class PeftConfig
     /** The configuration's file: that of a directory, or the file itself. */
     static Path file(Path path) {
         return Files.isDirectory(path) ? path.resolve(FILE) : path;
+    }
+
+    /** The fields of a configuration's file, or of that of a directory. */
+    static JsonFields fields(Path path) {
+        return JsonFields.read(file(path));
+    }
+
+    /** What every new configuration that selects modules holds. */
+    static ObjectNode fresh(String type, String baseModel, List<String> targets) {
+        ObjectNode json = fresh(type, baseModel).putNull("exclude_modules");
+        json.set("target_modules", Json.toNode(targets));
+        return json;
     }
 
     /** What every new configuration holds. */
@@ -180,6 +189,12 @@ public abstract sealed class PeftConfig
     /** Writes {@code adapter_config.json} into a directory, atomically. */
     public void write(Path directory) {
         AtomicFiles.write(directory.resolve(FILE), toJson());
+    }
+
+    @Override
+    public String toString() {
+        String rank = json.has("r") ? "r=" + json.get("r") + ", " : "";
+        return getClass().getSimpleName() + "[" + rank + "target_modules=" + json.get("target_modules") + "]";
     }
 
     /** The file's text, as Python writes it: sorted keys, two spaces, inference_mode true. */

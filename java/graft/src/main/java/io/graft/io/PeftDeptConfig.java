@@ -8,12 +8,8 @@ public final class PeftDeptConfig extends PeftPromptLearningConfig {
     private final int places;
     private final int rank;
 
-    PeftDeptConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftDeptConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "DEPT");
+    PeftDeptConfig(JsonFields fields) {
+        super(fields, "DEPT");
         this.places = fields.positive("max_length");
         this.rank = fields.positive("r");
     }
@@ -24,13 +20,12 @@ public final class PeftDeptConfig extends PeftPromptLearningConfig {
      * @throws FormatException if it is not that of DePT
      */
     public static PeftDeptConfig read(Path path) {
-        Path file = file(path);
-        return new PeftDeptConfig(file.toString(), Json.readObject(file));
+        return new PeftDeptConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftDeptConfig parse(String where, String json) {
-        return new PeftDeptConfig(where, Json.readObject(where, json));
+        return new PeftDeptConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -42,7 +37,7 @@ public final class PeftDeptConfig extends PeftPromptLearningConfig {
     public static PeftDeptConfig of(String baseModel, int virtualTokens, int places, int rank) {
         ObjectNode json = fresh("DEPT", baseModel, virtualTokens);
         json.put("max_length", places).put("r", rank);
-        return new PeftDeptConfig("new DePT configuration", json);
+        return new PeftDeptConfig(new JsonFields("new DePT configuration", json));
     }
 
     /** Tokens of a sequence, from the first, whose embeddings are updated. */

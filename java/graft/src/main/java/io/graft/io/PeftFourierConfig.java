@@ -12,12 +12,8 @@ public final class PeftFourierConfig extends PeftConfig {
     private final long seed;
     private final boolean startsAtBase;
 
-    PeftFourierConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftFourierConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "FOURIERFT", PeftTargets.LLAMA);
+    PeftFourierConfig(JsonFields fields) {
+        super(fields, "FOURIERFT", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         this.frequencies = fields.positive("n_frequency", 1000);
         this.pattern = new PeftTargets.Values<>(fields, "n_frequency_pattern", JsonFields::positive, frequencies);
@@ -32,13 +28,12 @@ public final class PeftFourierConfig extends PeftConfig {
      * @throws FormatException if it is not that of a FourierFT adapter, or asks for what Graft does not compute
      */
     public static PeftFourierConfig read(Path path) {
-        Path file = file(path);
-        return new PeftFourierConfig(file.toString(), Json.readObject(file));
+        return new PeftFourierConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftFourierConfig parse(String where, String json) {
-        return new PeftFourierConfig(where, Json.readObject(where, json));
+        return new PeftFourierConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -49,13 +44,12 @@ public final class PeftFourierConfig extends PeftConfig {
      */
     public static PeftFourierConfig of(
             String baseModel, List<String> targets, int frequencies, double scaling, long seed) {
-        ObjectNode json = fresh("FOURIERFT", baseModel);
-        json.putNull("exclude_modules").putNull("layers_pattern").putNull("layers_to_transform");
+        ObjectNode json = fresh("FOURIERFT", baseModel, targets);
+        json.putNull("layers_pattern").putNull("layers_to_transform");
         json.put("bias", "none").put("fan_in_fan_out", false).put("init_weights", true);
         json.put("n_frequency", frequencies).put("random_loc_seed", seed).put("scaling", scaling);
         json.putObject("n_frequency_pattern");
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftFourierConfig("new FourierFT configuration", json);
+        return new PeftFourierConfig(new JsonFields("new FourierFT configuration", json));
     }
 
     /** Trained entries of a module's spectrum. */

@@ -12,12 +12,8 @@ import java.util.List;
 public final class PeftFusionConfig extends PeftConfig {
     private final List<String> folders;
 
-    PeftFusionConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftFusionConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "ADAPTER_FUSION", PeftBottleneckConfig.SERIAL_TARGETS);
+    PeftFusionConfig(JsonFields fields) {
+        super(fields, "ADAPTER_FUSION", PeftBottleneckConfig.SERIAL_TARGETS);
         this.folders = PeftCombinedConfig.folders(fields);
         if (folders.size() < 2) {
             throw fields.refuse("adapters", "names " + folders + ", expected at least two");
@@ -30,8 +26,7 @@ public final class PeftFusionConfig extends PeftConfig {
      * @throws FormatException if it is not that of a fusion of adapters
      */
     public static PeftFusionConfig read(Path path) {
-        Path file = file(path);
-        return new PeftFusionConfig(file.toString(), Json.readObject(file));
+        return new PeftFusionConfig(fields(path));
     }
 
     /** A fusion of adapters in these folders, at the modules that this one of them has. */
@@ -43,7 +38,7 @@ public final class PeftFusionConfig extends PeftConfig {
                 json.set(field, like.json().get(field));
             }
         }
-        return new PeftFusionConfig("new fusion configuration", json);
+        return new PeftFusionConfig(new JsonFields("new fusion configuration", json));
     }
 
     /** The folders of the adapters, beside the file. */

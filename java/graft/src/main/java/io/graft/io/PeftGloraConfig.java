@@ -16,12 +16,8 @@ public final class PeftGloraConfig extends PeftConfig {
     private final String form;
     private final boolean startsAtBase;
 
-    PeftGloraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftGloraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "GLORA", PeftTargets.LLAMA);
+    PeftGloraConfig(JsonFields fields) {
+        super(fields, "GLORA", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         this.form = fields.text("config_A_B", "lora");
         if (!FORMS.contains(form)) {
@@ -37,13 +33,12 @@ public final class PeftGloraConfig extends PeftConfig {
      * @throws FormatException if it is not that of a GLoRA adapter, or asks for what Graft does not compute
      */
     public static PeftGloraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftGloraConfig(file.toString(), Json.readObject(file));
+        return new PeftGloraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftGloraConfig parse(String where, String json) {
-        return new PeftGloraConfig(where, Json.readObject(where, json));
+        return new PeftGloraConfig(JsonFields.parse(where, json));
     }
 
     /** A new configuration with low-rank scales and shifts. */
@@ -55,7 +50,7 @@ public final class PeftGloraConfig extends PeftConfig {
                 .put("config_D_E", "constant");
         json.put("init_weights", true).put("r", rank);
         json.set("target_modules", Json.toNode(targets));
-        return new PeftGloraConfig("new GLoRA configuration", json);
+        return new PeftGloraConfig(new JsonFields("new GLoRA configuration", json));
     }
 
     /** The rank of low-rank scales and shifts. */

@@ -14,12 +14,8 @@ public final class PeftHiraConfig extends PeftConfig {
     private final PeftTargets.Values<Integer> ranks;
     private final String initialisation;
 
-    PeftHiraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftHiraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "HIRA", PeftTargets.LLAMA);
+    PeftHiraConfig(JsonFields fields) {
+        super(fields, "HIRA", PeftTargets.LLAMA);
         double dropout = fields.number("hira_dropout", 0);
         if (dropout != 0) {
             throw fields.refuse("hira_dropout", "is " + dropout + ", supported is 0");
@@ -39,26 +35,24 @@ public final class PeftHiraConfig extends PeftConfig {
      * @throws FormatException if it is not that of a HiRA adapter, or asks for what Graft does not compute
      */
     public static PeftHiraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftHiraConfig(file.toString(), Json.readObject(file));
+        return new PeftHiraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftHiraConfig parse(String where, String json) {
-        return new PeftHiraConfig(where, Json.readObject(where, json));
+        return new PeftHiraConfig(JsonFields.parse(where, json));
     }
 
     /** A new configuration. */
     public static PeftHiraConfig of(String baseModel, List<String> targets, int rank) {
-        ObjectNode json = fresh("HIRA", baseModel);
-        json.putNull("exclude_modules").putNull("layers_pattern").putNull("layers_to_transform");
+        ObjectNode json = fresh("HIRA", baseModel, targets);
+        json.putNull("layers_pattern").putNull("layers_to_transform");
         json.put("fan_in_fan_out", false)
                 .put("hira_dropout", 0.0)
                 .put("init_weights", true)
                 .put("r", rank);
         json.putObject("rank_pattern");
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftHiraConfig("new HiRA configuration", json);
+        return new PeftHiraConfig(new JsonFields("new HiRA configuration", json));
     }
 
     /** r of a module. */
@@ -69,10 +63,5 @@ public final class PeftHiraConfig extends PeftConfig {
     /** {@code init_weights} as text; "true" and "gaussian" start at the base model. */
     public String initialisation() {
         return initialisation;
-    }
-
-    @Override
-    public String toString() {
-        return "PeftHiraConfig[r=" + rank + ", target_modules=" + json().get("target_modules") + "]";
     }
 }

@@ -15,12 +15,8 @@ public final class PeftHiwiConfig extends PeftConfig {
     private final int rank;
     private final String nonLinearity;
 
-    PeftHiwiConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftHiwiConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "HIWI", LlamaConfig.PROJECTIONS);
+    PeftHiwiConfig(JsonFields fields) {
+        super(fields, "HIWI", LlamaConfig.PROJECTIONS);
         this.rank = fields.positive("r", 8);
         this.nonLinearity = fields.text("non_linearity", "relu");
         if (!FUNCTIONS.contains(nonLinearity)) {
@@ -34,21 +30,19 @@ public final class PeftHiwiConfig extends PeftConfig {
      * @throws FormatException if it is not that of HiWi, or asks for what Graft does not compute
      */
     public static PeftHiwiConfig read(Path path) {
-        Path file = file(path);
-        return new PeftHiwiConfig(file.toString(), Json.readObject(file));
+        return new PeftHiwiConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftHiwiConfig parse(String where, String json) {
-        return new PeftHiwiConfig(where, Json.readObject(where, json));
+        return new PeftHiwiConfig(JsonFields.parse(where, json));
     }
 
     /** A new configuration, with relu. */
     public static PeftHiwiConfig of(String baseModel, List<String> targets, int rank) {
-        ObjectNode json = fresh("HIWI", baseModel);
-        json.putNull("exclude_modules").put("non_linearity", "relu").put("r", rank);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftHiwiConfig("new HiWi configuration", json);
+        ObjectNode json = fresh("HIWI", baseModel, targets);
+        json.put("non_linearity", "relu").put("r", rank);
+        return new PeftHiwiConfig(new JsonFields("new HiWi configuration", json));
     }
 
     /** The width of the adapters. */
@@ -59,10 +53,5 @@ public final class PeftHiwiConfig extends PeftConfig {
     /** The activation: relu or tanh. */
     public String nonLinearity() {
         return nonLinearity;
-    }
-
-    @Override
-    public String toString() {
-        return "PeftHiwiConfig[r=" + rank + ", target_modules=" + json().get("target_modules") + "]";
     }
 }

@@ -16,12 +16,8 @@ public final class PeftIa3Config extends PeftConfig {
 
     private final ModuleMatcher feedForward;
 
-    PeftIa3Config(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftIa3Config(JsonFields fields, ObjectNode json) {
-        super(fields, json, "IA3", LLAMA_TARGETS);
+    PeftIa3Config(JsonFields fields) {
+        super(fields, "IA3", LLAMA_TARGETS);
         refuseUnless(fields, "fan_in_fan_out", Json.toNode(false));
         refuseUnless(fields, "init_ia3_weights", Json.toNode(true));
         this.feedForward = fields.has("feedforward_modules")
@@ -35,27 +31,24 @@ public final class PeftIa3Config extends PeftConfig {
      * @throws FormatException if it is not that of an (IA)³ adapter, or asks for what Graft does not compute
      */
     public static PeftIa3Config read(Path path) {
-        Path file = file(path);
-        return new PeftIa3Config(file.toString(), Json.readObject(file));
+        return new PeftIa3Config(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftIa3Config parse(String where, String json) {
-        return new PeftIa3Config(where, Json.readObject(where, json));
+        return new PeftIa3Config(JsonFields.parse(where, json));
     }
 
     /** These modules, e.g. {@link #LLAMA_TARGETS}: down-projections at their inputs and others at their outputs. */
     public static PeftIa3Config of(String baseModel, List<String> targets) {
-        ObjectNode json = fresh("IA3", baseModel);
-        json.putNull("exclude_modules");
+        ObjectNode json = fresh("IA3", baseModel, targets);
         json.put("fan_in_fan_out", false).put("init_ia3_weights", true);
-        json.set("target_modules", Json.toNode(targets));
         json.set(
                 "feedforward_modules",
                 Json.toNode(targets.stream()
                         .filter(new ModuleMatcher(LLAMA_FEED_FORWARD, null)::matches)
                         .toList()));
-        return new PeftIa3Config("new (IA)³ configuration", json);
+        return new PeftIa3Config(new JsonFields("new (IA)³ configuration", json));
     }
 
     /** Whether the module, if it is a target, is scaled at its inputs. */

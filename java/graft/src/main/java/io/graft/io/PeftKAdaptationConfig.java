@@ -12,12 +12,8 @@ public final class PeftKAdaptationConfig extends PeftConfig {
     private final int division;
     private final int rank;
 
-    PeftKAdaptationConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftKAdaptationConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "KADAPTATION", LlamaConfig.PROJECTIONS);
+    PeftKAdaptationConfig(JsonFields fields) {
+        super(fields, "KADAPTATION", LlamaConfig.PROJECTIONS);
         this.division = fields.positive("hypercomplex_division", 4);
         this.rank = fields.positive("phm_rank", 1);
     }
@@ -28,21 +24,19 @@ public final class PeftKAdaptationConfig extends PeftConfig {
      * @throws FormatException if it is not that of KAdaptation
      */
     public static PeftKAdaptationConfig read(Path path) {
-        Path file = file(path);
-        return new PeftKAdaptationConfig(file.toString(), Json.readObject(file));
+        return new PeftKAdaptationConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftKAdaptationConfig parse(String where, String json) {
-        return new PeftKAdaptationConfig(where, Json.readObject(where, json));
+        return new PeftKAdaptationConfig(JsonFields.parse(where, json));
     }
 
     /** Sums of 4 products whose second factors have this rank. */
     public static PeftKAdaptationConfig of(String baseModel, List<String> targets, int rank) {
-        ObjectNode json = fresh("KADAPTATION", baseModel);
-        json.putNull("exclude_modules").put("hypercomplex_division", 4).put("phm_rank", rank);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftKAdaptationConfig("new KAdaptation configuration", json);
+        ObjectNode json = fresh("KADAPTATION", baseModel, targets);
+        json.put("hypercomplex_division", 4).put("phm_rank", rank);
+        return new PeftKAdaptationConfig(new JsonFields("new KAdaptation configuration", json));
     }
 
     /** n: terms of each sum, and sides of the matrices that all layers share. */

@@ -10,12 +10,8 @@ import java.util.List;
 public final class PeftLnTuningConfig extends PeftConfig {
     private static final List<String> LLAMA_TARGETS = List.of("input_layernorm", "post_attention_layernorm", "norm");
 
-    PeftLnTuningConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftLnTuningConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "LN_TUNING", LLAMA_TARGETS);
+    PeftLnTuningConfig(JsonFields fields) {
+        super(fields, "LN_TUNING", LLAMA_TARGETS);
         if (allLinear()) {
             throw fields.refuse("target_modules", "is 'all-linear', which names no norm");
         }
@@ -27,13 +23,12 @@ public final class PeftLnTuningConfig extends PeftConfig {
      * @throws FormatException if it is not that of LN-tuning
      */
     public static PeftLnTuningConfig read(Path path) {
-        Path file = file(path);
-        return new PeftLnTuningConfig(file.toString(), Json.readObject(file));
+        return new PeftLnTuningConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftLnTuningConfig parse(String where, String json) {
-        return new PeftLnTuningConfig(where, Json.readObject(where, json));
+        return new PeftLnTuningConfig(JsonFields.parse(where, json));
     }
 
     /** All norms of a Llama. */
@@ -41,7 +36,7 @@ public final class PeftLnTuningConfig extends PeftConfig {
         ObjectNode json = fresh("LN_TUNING", baseModel);
         json.putNull("exclude_modules");
         json.set("target_modules", Json.toNode(LLAMA_TARGETS));
-        return new PeftLnTuningConfig("new LN-tuning configuration", json);
+        return new PeftLnTuningConfig(new JsonFields("new LN-tuning configuration", json));
     }
 
     /** Never: a norm is trained whole. */
@@ -58,10 +53,5 @@ public final class PeftLnTuningConfig extends PeftConfig {
     /** Whether the module is a target of the method, rather than of modules_to_save. */
     public boolean isNorm(String module) {
         return super.targets(module);
-    }
-
-    @Override
-    public String toString() {
-        return "PeftLnTuningConfig[target_modules=" + json().get("target_modules") + "]";
     }
 }

@@ -9,12 +9,8 @@ public final class PeftLokrConfig extends PeftLycorisConfig {
     private final boolean decomposeBoth;
     private final int factor;
 
-    PeftLokrConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftLokrConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "LOKR", List.of("true", "false", "lycoris"));
+    PeftLokrConfig(JsonFields fields) {
+        super(fields, "LOKR", List.of("true", "false", "lycoris"));
         this.decomposeBoth = fields.flag("decompose_both", false);
         this.factor = fields.integer("decompose_factor").orElse(-1);
         if (factor < 1 && factor != -1) {
@@ -28,13 +24,12 @@ public final class PeftLokrConfig extends PeftLycorisConfig {
      * @throws FormatException if it is not that of a LoKr adapter, or asks for what Graft does not compute
      */
     public static PeftLokrConfig read(Path path) {
-        Path file = file(path);
-        return new PeftLokrConfig(file.toString(), Json.readObject(file));
+        return new PeftLokrConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftLokrConfig parse(String where, String json) {
-        return new PeftLokrConfig(where, Json.readObject(where, json));
+        return new PeftLokrConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -50,7 +45,7 @@ public final class PeftLokrConfig extends PeftLycorisConfig {
         json.put("decompose_both", decomposeBoth)
                 .put("decompose_factor", factor)
                 .put("rank_dropout_scale", false);
-        return new PeftLokrConfig("new LoKr configuration", json);
+        return new PeftLokrConfig(new JsonFields("new LoKr configuration", json));
     }
 
     /** The sizes of the two factors of a layer's N by K weight: w1 [p, q] and w2 [n / p, k / q]. */

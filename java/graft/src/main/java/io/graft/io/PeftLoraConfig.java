@@ -27,12 +27,8 @@ public final class PeftLoraConfig extends PeftConfig {
     private final PeftTargets.Values<Integer> ranks;
     private final PeftTargets.Values<Double> alphas;
 
-    PeftLoraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftLoraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "LORA", PeftTargets.LLAMA);
+    PeftLoraConfig(JsonFields fields) {
+        super(fields, "LORA", PeftTargets.LLAMA);
         PeftLoraSupport.check(fields);
         this.rank = fields.positive("r", 8);
         this.alpha = fields.number("lora_alpha", 8);
@@ -52,13 +48,12 @@ public final class PeftLoraConfig extends PeftConfig {
      * @throws FormatException if it is not that of a LoRA adapter, or asks for what Graft does not compute
      */
     public static PeftLoraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftLoraConfig(file.toString(), Json.readObject(file));
+        return new PeftLoraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftLoraConfig parse(String where, String json) {
-        return new PeftLoraConfig(where, Json.readObject(where, json));
+        return new PeftLoraConfig(JsonFields.parse(where, json));
     }
 
     /** A configuration with PEFT's defaults, to be changed field by field. */
@@ -81,7 +76,7 @@ public final class PeftLoraConfig extends PeftConfig {
         }
         copy(other, ranks, lora, "rank_pattern");
         copy(other, alphas, lora, "alpha_pattern");
-        return new PeftLoraConfig("LoRA form of another configuration", lora);
+        return new PeftLoraConfig(new JsonFields("LoRA form of another configuration", lora));
     }
 
     private static void copy(PeftConfig from, String name, ObjectNode to, String field) {
@@ -103,7 +98,7 @@ public final class PeftLoraConfig extends PeftConfig {
         all.set("lora_alpha", PeftLoraConfigBuilder.number(factor * alpha));
         multiply(all, "rank_pattern", count);
         multiply(all, "alpha_pattern", factor);
-        return new PeftLoraConfig(count + " LoRA configurations", all);
+        return new PeftLoraConfig(new JsonFields(count + " LoRA configurations", all));
     }
 
     /**
@@ -128,7 +123,7 @@ public final class PeftLoraConfig extends PeftConfig {
             }
         });
         changed.set("target_modules", Json.toNode(modules));
-        return new PeftLoraConfig("redistributed LoRA configuration", changed);
+        return new PeftLoraConfig(new JsonFields("redistributed LoRA configuration", changed));
     }
 
     /** The configuration of the first terms of such an adapter, with the same alphas: ranks above this become it. */
@@ -140,7 +135,7 @@ public final class PeftLoraConfig extends PeftConfig {
                     .forEach(entry ->
                             entry.setValue(Json.toNode(Math.min(entry.getValue().asInt(), most))));
         }
-        return new PeftLoraConfig("shorter LoRA configuration", shorter);
+        return new PeftLoraConfig(new JsonFields("shorter LoRA configuration", shorter));
     }
 
     /**
@@ -175,7 +170,7 @@ public final class PeftLoraConfig extends PeftConfig {
                     "target_modules",
                     targets.stream().map(one -> "(" + one + ")").collect(Collectors.joining("|")));
         }
-        return new PeftLoraConfig("sum of LoRA configurations", sum);
+        return new PeftLoraConfig(new JsonFields("sum of LoRA configurations", sum));
     }
 
     private static void multiply(ObjectNode json, String field, double factor) {

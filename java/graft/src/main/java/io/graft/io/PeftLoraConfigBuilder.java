@@ -124,7 +124,7 @@ public final class PeftLoraConfigBuilder {
      * @throws FormatException if a value is out of range
      */
     public PeftLoraConfig build() {
-        return new PeftLoraConfig("new LoRA configuration", json.deepCopy());
+        return new PeftLoraConfig(new JsonFields("new LoRA configuration", json.deepCopy()));
     }
 
     /** why: PEFT's own files say 16, not 16.0. */

@@ -11,12 +11,8 @@ import java.util.List;
 public final class PeftLstConfig extends PeftConfig {
     private final int reduction;
 
-    PeftLstConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftLstConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "LST", List.of());
+    PeftLstConfig(JsonFields fields) {
+        super(fields, "LST", List.of());
         this.reduction = fields.positive("reduction_factor", 8);
         if (!modulesToSave().isEmpty()) {
             throw fields.refuse("modules_to_save", "is given, but the side network is all that is trained");
@@ -29,20 +25,19 @@ public final class PeftLstConfig extends PeftConfig {
      * @throws FormatException if it is not that of a side network
      */
     public static PeftLstConfig read(Path path) {
-        Path file = file(path);
-        return new PeftLstConfig(file.toString(), Json.readObject(file));
+        return new PeftLstConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftLstConfig parse(String where, String json) {
-        return new PeftLstConfig(where, Json.readObject(where, json));
+        return new PeftLstConfig(JsonFields.parse(where, json));
     }
 
     /** A network of a so-manieth of the model's widths. */
     public static PeftLstConfig of(String baseModel, int reduction) {
         ObjectNode json = fresh("LST", baseModel);
         json.put("reduction_factor", reduction);
-        return new PeftLstConfig("new side network configuration", json);
+        return new PeftLstConfig(new JsonFields("new side network configuration", json));
     }
 
     /** What the model's widths are divided by. */

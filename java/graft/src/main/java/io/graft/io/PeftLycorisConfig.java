@@ -10,8 +10,8 @@ public abstract sealed class PeftLycorisConfig extends PeftConfig permits PeftLo
     private final PeftTargets.Values<Double> alphas;
     private final String initialisation;
 
-    PeftLycorisConfig(JsonFields fields, ObjectNode json, String type, List<String> initialisations) {
-        super(fields, json, type, PeftTargets.LLAMA);
+    PeftLycorisConfig(JsonFields fields, String type, List<String> initialisations) {
+        super(fields, type, PeftTargets.LLAMA);
         for (String dropped : List.of("rank_dropout", "module_dropout")) {
             double probability = fields.number(dropped, 0);
             if (probability != 0) {
@@ -53,11 +53,5 @@ public abstract sealed class PeftLycorisConfig extends PeftConfig permits PeftLo
     /** {@code init_weights} as text; "true" is the base model. */
     public String initialisation() {
         return initialisation;
-    }
-
-    @Override
-    public String toString() {
-        return getClass().getSimpleName() + "[r=" + ranks.of("") + ", target_modules=" + json().get("target_modules")
-                + "]";
     }
 }

@@ -14,12 +14,8 @@ public final class PeftMissConfig extends PeftConfig {
     private final double dropout;
     private final boolean startsAtBase;
 
-    PeftMissConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftMissConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "MISS", PeftTargets.LLAMA);
+    PeftMissConfig(JsonFields fields) {
+        super(fields, "MISS", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         JsonNode start = fields.node("init_weights");
         if (start != null && !start.isBoolean()) {
@@ -39,13 +35,12 @@ public final class PeftMissConfig extends PeftConfig {
      * @throws FormatException if it is not that of a MiSS adapter, or asks for what Graft does not compute
      */
     public static PeftMissConfig read(Path path) {
-        Path file = file(path);
-        return new PeftMissConfig(file.toString(), Json.readObject(file));
+        return new PeftMissConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftMissConfig parse(String where, String json) {
-        return new PeftMissConfig(where, Json.readObject(where, json));
+        return new PeftMissConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -55,12 +50,11 @@ public final class PeftMissConfig extends PeftConfig {
      * @param dropout of the adapters' input
      */
     public static PeftMissConfig of(String baseModel, List<String> targets, int rank, double dropout) {
-        ObjectNode json = fresh("MISS", baseModel);
-        json.putNull("exclude_modules").putNull("layers_pattern").putNull("layers_to_transform");
+        ObjectNode json = fresh("MISS", baseModel, targets);
+        json.putNull("layers_pattern").putNull("layers_to_transform");
         json.put("bias", "none").put("init_weights", true).put("mini_r", 1);
         json.put("r", rank).put("miss_dropout", dropout);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftMissConfig("new MiSS configuration", json);
+        return new PeftMissConfig(new JsonFields("new MiSS configuration", json));
     }
 
     /** Rows of the trained block. */
@@ -76,10 +70,5 @@ public final class PeftMissConfig extends PeftConfig {
     /** Whether fresh blocks are zero; else they are random. */
     public boolean startsAtBase() {
         return startsAtBase;
-    }
-
-    @Override
-    public String toString() {
-        return "PeftMissConfig[r=" + rank + ", target_modules=" + json().get("target_modules") + "]";
     }
 }

@@ -15,12 +15,8 @@ public final class PeftMoeLoraConfig extends PeftConfig {
     private final RouterSettings router;
     private final boolean sigmoid;
 
-    PeftMoeLoraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftMoeLoraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "MOE_LORA", LlamaConfig.PROJECTIONS);
+    PeftMoeLoraConfig(JsonFields fields) {
+        super(fields, "MOE_LORA", LlamaConfig.PROJECTIONS);
         refuseUnless(fields, "bias", Json.toNode("none"));
         this.rank = fields.positive("r", 8);
         this.alpha = fields.number("lora_alpha", 8);
@@ -44,13 +40,12 @@ public final class PeftMoeLoraConfig extends PeftConfig {
      * @throws FormatException if it is not that of a mixture of LoRA experts
      */
     public static PeftMoeLoraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftMoeLoraConfig(file.toString(), Json.readObject(file));
+        return new PeftMoeLoraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftMoeLoraConfig parse(String where, String json) {
-        return new PeftMoeLoraConfig(where, Json.readObject(where, json));
+        return new PeftMoeLoraConfig(JsonFields.parse(where, json));
     }
 
     /** Experts of this rank. */
@@ -58,7 +53,7 @@ public final class PeftMoeLoraConfig extends PeftConfig {
             String baseModel, List<String> targets, int rank, double alpha, RouterSettings router) {
         ObjectNode json = base(baseModel, targets, rank, alpha).put("router", "softmax");
         router.write(json);
-        return new PeftMoeLoraConfig("new MoE-LoRA configuration", json);
+        return new PeftMoeLoraConfig(new JsonFields("new MoE-LoRA configuration", json));
     }
 
     /** Experts of this rank and scale 1, at the modules that an adapter has. */
@@ -68,14 +63,14 @@ public final class PeftMoeLoraConfig extends PeftConfig {
         for (String field : List.of("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")) {
             json.set(field, like.json().get(field));
         }
-        return new PeftMoeLoraConfig("new MoE-LoRA configuration", json);
+        return new PeftMoeLoraConfig(new JsonFields("new MoE-LoRA configuration", json));
     }
 
     /** One expert with a gate of its own: LoRA that each token lets in as far as it wants. */
     public static PeftMoeLoraConfig gated(String baseModel, List<String> targets, int rank, double alpha) {
         ObjectNode json = base(baseModel, targets, rank, alpha);
         json.put("num_experts", 1).put("router", "sigmoid");
-        return new PeftMoeLoraConfig("new gated LoRA configuration", json);
+        return new PeftMoeLoraConfig(new JsonFields("new gated LoRA configuration", json));
     }
 
     private static ObjectNode base(String baseModel, List<String> targets, int rank, double alpha) {

@@ -14,12 +14,8 @@ public final class PeftMovConfig extends PeftConfig {
     private final ModuleMatcher feedForward;
     private final RouterSettings router;
 
-    PeftMovConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftMovConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "MOV", PeftIa3Config.LLAMA_TARGETS);
+    PeftMovConfig(JsonFields fields) {
+        super(fields, "MOV", PeftIa3Config.LLAMA_TARGETS);
         this.router = RouterSettings.of(fields);
         this.feedForward = fields.has("feedforward_modules")
                 ? ModuleMatcher.of(fields, "feedforward_modules")
@@ -32,13 +28,12 @@ public final class PeftMovConfig extends PeftConfig {
      * @throws FormatException if it is not that of a mixture of vectors
      */
     public static PeftMovConfig read(Path path) {
-        Path file = file(path);
-        return new PeftMovConfig(file.toString(), Json.readObject(file));
+        return new PeftMovConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftMovConfig parse(String where, String json) {
-        return new PeftMovConfig(where, Json.readObject(where, json));
+        return new PeftMovConfig(JsonFields.parse(where, json));
     }
 
     /** These modules, e.g. {@link PeftIa3Config#LLAMA_TARGETS}: down-projections at their inputs, others at their outputs. */
@@ -51,7 +46,7 @@ public final class PeftMovConfig extends PeftConfig {
                 Json.toNode(targets.stream()
                         .filter(new ModuleMatcher(LLAMA_FEED_FORWARD, null)::matches)
                         .toList()));
-        return new PeftMovConfig("new MoV configuration", json);
+        return new PeftMovConfig(new JsonFields("new MoV configuration", json));
     }
 
     /** Whether the module, if it is a target, is scaled at its inputs. */

@@ -15,12 +15,8 @@ public final class PeftOftConfig extends PeftConfig {
     private final int terms;
     private final boolean startsAtBase;
 
-    PeftOftConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftOftConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "OFT", PeftTargets.LLAMA);
+    PeftOftConfig(JsonFields fields) {
+        super(fields, "OFT", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         refuseUnless(fields, "coft", Json.toNode(false));
         double dropout = fields.number("module_dropout", 0);
@@ -48,13 +44,12 @@ public final class PeftOftConfig extends PeftConfig {
      * @throws FormatException if it is not that of an OFT adapter, or asks for what Graft does not compute
      */
     public static PeftOftConfig read(Path path) {
-        Path file = file(path);
-        return new PeftOftConfig(file.toString(), Json.readObject(file));
+        return new PeftOftConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftOftConfig parse(String where, String json) {
-        return new PeftOftConfig(where, Json.readObject(where, json));
+        return new PeftOftConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -64,14 +59,13 @@ public final class PeftOftConfig extends PeftConfig {
      * @param exact whether rotations are exact, or the first terms of their series
      */
     public static PeftOftConfig of(String baseModel, List<String> targets, int size, boolean exact) {
-        ObjectNode json = fresh("OFT", baseModel);
-        json.putNull("exclude_modules").putNull("layers_pattern").putNull("layers_to_transform");
+        ObjectNode json = fresh("OFT", baseModel, targets);
+        json.putNull("layers_pattern").putNull("layers_to_transform");
         json.put("bias", "none").put("block_share", false).put("coft", false).put("eps", 6e-5);
         json.put("fan_in_fan_out", false).put("init_weights", true).put("module_dropout", 0.0);
         json.put("num_cayley_neumann_terms", 5).put("use_cayley_neumann", !exact);
         json.put("oft_block_size", size).put("r", 0);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftOftConfig("new OFT configuration", json);
+        return new PeftOftConfig(new JsonFields("new OFT configuration", json));
     }
 
     /** n of a layer with so many inputs: the nearest to what is asked for that divides them, of two the smaller. */

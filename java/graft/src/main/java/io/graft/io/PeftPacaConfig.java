@@ -17,12 +17,8 @@ public final class PeftPacaConfig extends PeftConfig {
     private final PeftTargets.Values<Double> alphas;
     private final long randomSeed;
 
-    PeftPacaConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftPacaConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "PACA", PeftTargets.LLAMA);
+    PeftPacaConfig(JsonFields fields) {
+        super(fields, "PACA", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         refuseUnless(fields, "fan_in_fan_out", Json.toNode(false));
         refuseUnless(fields, "init_weights", Json.toNode(true));
@@ -39,13 +35,12 @@ public final class PeftPacaConfig extends PeftConfig {
      * @throws FormatException if it is not that of a PaCA adapter, or asks for what Graft does not compute
      */
     public static PeftPacaConfig read(Path path) {
-        Path file = file(path);
-        return new PeftPacaConfig(file.toString(), Json.readObject(file));
+        return new PeftPacaConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftPacaConfig parse(String where, String json) {
-        return new PeftPacaConfig(where, Json.readObject(where, json));
+        return new PeftPacaConfig(JsonFields.parse(where, json));
     }
 
     /** A configuration with PEFT's defaults, to be changed field by field. */
@@ -71,7 +66,7 @@ public final class PeftPacaConfig extends PeftConfig {
         }
         json.set("rank_pattern", newRanks);
         json.set("alpha_pattern", newAlphas);
-        return new PeftPacaConfig("PaCA configuration", json);
+        return new PeftPacaConfig(new JsonFields("PaCA configuration", json));
     }
 
     /** The configuration of the LoRA adapter that does the same: A selects the columns, B is the delta. */

@@ -96,6 +96,6 @@ public final class PeftPacaConfigBuilder {
      * @throws FormatException if a value is out of range
      */
     public PeftPacaConfig build() {
-        return new PeftPacaConfig("new PaCA configuration", json.deepCopy());
+        return new PeftPacaConfig(new JsonFields("new PaCA configuration", json.deepCopy()));
     }
 }

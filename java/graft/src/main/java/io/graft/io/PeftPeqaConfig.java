@@ -15,12 +15,8 @@ public final class PeftPeqaConfig extends PeftConfig {
     private final int bits;
     private final int groups;
 
-    PeftPeqaConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftPeqaConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "PEQA", LlamaConfig.PROJECTIONS);
+    PeftPeqaConfig(JsonFields fields) {
+        super(fields, "PEQA", LlamaConfig.PROJECTIONS);
         this.bits = fields.positive("bits", 4);
         if (!WIDTHS.contains(bits)) {
             throw fields.refuse("bits", "is " + bits + ", supported are 2, 3 and 4");
@@ -34,13 +30,12 @@ public final class PeftPeqaConfig extends PeftConfig {
      * @throws FormatException if it is not that of PEQA, or asks for what Graft does not compute
      */
     public static PeftPeqaConfig read(Path path) {
-        Path file = file(path);
-        return new PeftPeqaConfig(file.toString(), Json.readObject(file));
+        return new PeftPeqaConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftPeqaConfig parse(String where, String json) {
-        return new PeftPeqaConfig(where, Json.readObject(where, json));
+        return new PeftPeqaConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -50,16 +45,15 @@ public final class PeftPeqaConfig extends PeftConfig {
      * @param groups of columns of each row, likewise: so many scales
      */
     public static PeftPeqaConfig of(String baseModel, List<String> targets, int bits, int groups) {
-        ObjectNode json = fresh("PEQA", baseModel);
-        json.putNull("exclude_modules").put("bits", bits).put("groups", groups);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftPeqaConfig("new PEQA configuration", json);
+        ObjectNode json = fresh("PEQA", baseModel, targets);
+        json.put("bits", bits).put("groups", groups);
+        return new PeftPeqaConfig(new JsonFields("new PEQA configuration", json));
     }
 
     /** The same for sketches as they were found. */
     public PeftPeqaConfig withSketches(int actualBits, int actualGroups) {
         ObjectNode json = json().deepCopy().put("bits", actualBits).put("groups", actualGroups);
-        return new PeftPeqaConfig("PEQA configuration", json);
+        return new PeftPeqaConfig(new JsonFields("PEQA configuration", json));
     }
 
     /** Bits of a code of the base. */
@@ -70,10 +64,5 @@ public final class PeftPeqaConfig extends PeftConfig {
     /** Groups of columns of each row of the base. */
     public int groups() {
         return groups;
-    }
-
-    @Override
-    public String toString() {
-        return "PeftPeqaConfig[target_modules=" + json().get("target_modules") + "]";
     }
 }

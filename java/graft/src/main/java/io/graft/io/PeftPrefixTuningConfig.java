@@ -8,12 +8,8 @@ public final class PeftPrefixTuningConfig extends PeftPromptLearningConfig {
     private final boolean projected;
     private final int hiddenSize;
 
-    PeftPrefixTuningConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftPrefixTuningConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "PREFIX_TUNING");
+    PeftPrefixTuningConfig(JsonFields fields) {
+        super(fields, "PREFIX_TUNING");
         this.projected = fields.flag("prefix_projection", false);
         this.hiddenSize = fields.has("encoder_hidden_size") ? fields.positive("encoder_hidden_size") : 0;
     }
@@ -24,13 +20,12 @@ public final class PeftPrefixTuningConfig extends PeftPromptLearningConfig {
      * @throws FormatException if it is not that of prefix tuning, or asks for what Graft does not compute
      */
     public static PeftPrefixTuningConfig read(Path path) {
-        Path file = file(path);
-        return new PeftPrefixTuningConfig(file.toString(), Json.readObject(file));
+        return new PeftPrefixTuningConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftPrefixTuningConfig parse(String where, String json) {
-        return new PeftPrefixTuningConfig(where, Json.readObject(where, json));
+        return new PeftPrefixTuningConfig(JsonFields.parse(where, json));
     }
 
     /** So many virtual tokens in each layer. */
@@ -42,7 +37,7 @@ public final class PeftPrefixTuningConfig extends PeftPromptLearningConfig {
     public static PeftPrefixTuningConfig of(String baseModel, int virtualTokens, boolean projected) {
         ObjectNode json = fresh("PREFIX_TUNING", baseModel, virtualTokens);
         json.putNull("encoder_hidden_size").put("prefix_projection", projected);
-        return new PeftPrefixTuningConfig("new prefix tuning configuration", json);
+        return new PeftPrefixTuningConfig(new JsonFields("new prefix tuning configuration", json));
     }
 
     /** Whether a network makes the rows while they are trained; a file holds what it made. */

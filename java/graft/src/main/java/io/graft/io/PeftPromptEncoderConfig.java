@@ -7,12 +7,8 @@ import java.nio.file.Path;
 public final class PeftPromptEncoderConfig extends PeftPromptLearningConfig {
     private final int hiddenSize;
 
-    PeftPromptEncoderConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftPromptEncoderConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "P_TUNING");
+    PeftPromptEncoderConfig(JsonFields fields) {
+        super(fields, "P_TUNING");
         refuseUnless(fields, "encoder_reparameterization_type", Json.toNode("MLP"));
         this.hiddenSize = fields.has("encoder_hidden_size") ? fields.positive("encoder_hidden_size") : 0;
     }
@@ -23,13 +19,12 @@ public final class PeftPromptEncoderConfig extends PeftPromptLearningConfig {
      * @throws FormatException if it is not that of P-tuning, or asks for what Graft does not compute
      */
     public static PeftPromptEncoderConfig read(Path path) {
-        Path file = file(path);
-        return new PeftPromptEncoderConfig(file.toString(), Json.readObject(file));
+        return new PeftPromptEncoderConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftPromptEncoderConfig parse(String where, String json) {
-        return new PeftPromptEncoderConfig(where, Json.readObject(where, json));
+        return new PeftPromptEncoderConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -44,7 +39,7 @@ public final class PeftPromptEncoderConfig extends PeftPromptLearningConfig {
         if (hiddenSize > 0) {
             json.put("encoder_hidden_size", hiddenSize);
         }
-        return new PeftPromptEncoderConfig("new P-tuning configuration", json);
+        return new PeftPromptEncoderConfig(new JsonFields("new P-tuning configuration", json));
     }
 
     /** Writes down the model's sizes; returns the width of the encoder's inner layers. */

@@ -17,8 +17,8 @@ public abstract sealed class PeftPromptLearningConfig extends PeftConfig
     private final JsonFields fields;
     private final int virtualTokens;
 
-    PeftPromptLearningConfig(JsonFields fields, ObjectNode json, String type) {
-        super(fields, json, type, List.of());
+    PeftPromptLearningConfig(JsonFields fields, String type) {
+        super(fields, type, List.of());
         this.fields = fields;
         this.virtualTokens = fields.positive("num_virtual_tokens");
         if (fields.positive("num_transformer_submodules", 1) != 1) {

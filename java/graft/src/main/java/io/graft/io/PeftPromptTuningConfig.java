@@ -17,12 +17,8 @@ public final class PeftPromptTuningConfig extends PeftPromptLearningConfig {
 
     private final Init init;
 
-    PeftPromptTuningConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftPromptTuningConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "PROMPT_TUNING");
+    PeftPromptTuningConfig(JsonFields fields) {
+        super(fields, "PROMPT_TUNING");
         String name = fields.text("prompt_tuning_init", "RANDOM");
         try {
             init = Init.valueOf(name);
@@ -37,13 +33,12 @@ public final class PeftPromptTuningConfig extends PeftPromptLearningConfig {
      * @throws FormatException if it is not that of prompt tuning, or asks for what Graft does not compute
      */
     public static PeftPromptTuningConfig read(Path path) {
-        Path file = file(path);
-        return new PeftPromptTuningConfig(file.toString(), Json.readObject(file));
+        return new PeftPromptTuningConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftPromptTuningConfig parse(String where, String json) {
-        return new PeftPromptTuningConfig(where, Json.readObject(where, json));
+        return new PeftPromptTuningConfig(JsonFields.parse(where, json));
     }
 
     /** So many virtual tokens. */
@@ -51,7 +46,7 @@ public final class PeftPromptTuningConfig extends PeftPromptLearningConfig {
         ObjectNode json = fresh("PROMPT_TUNING", baseModel, virtualTokens);
         json.put("prompt_tuning_init", init.name()).putNull("prompt_tuning_init_text");
         json.putNull("tokenizer_kwargs").putNull("tokenizer_name_or_path");
-        return new PeftPromptTuningConfig("new prompt tuning configuration", json);
+        return new PeftPromptTuningConfig(new JsonFields("new prompt tuning configuration", json));
     }
 
     /** How fresh virtual tokens start. */

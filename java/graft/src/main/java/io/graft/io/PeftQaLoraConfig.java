@@ -14,17 +14,13 @@ public final class PeftQaLoraConfig extends PeftConfig {
     private final PeftLoraConfig lora;
     private final int group;
 
-    private PeftQaLoraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), file, json);
-    }
-
-    private PeftQaLoraConfig(JsonFields fields, String file, ObjectNode json) {
-        super(fields, json, "LORA", PeftTargets.LLAMA);
+    private PeftQaLoraConfig(JsonFields fields) {
+        super(fields, "LORA", PeftTargets.LLAMA);
         if (!fields.flag(FLAG, false)) {
             throw fields.refuse(FLAG, "is not true");
         }
         this.group = fields.positive("qalora_group_size", 16);
-        this.lora = new PeftLoraConfig(file, json.deepCopy().put(FLAG, false));
+        this.lora = new PeftLoraConfig(fields.with(json().deepCopy().put(FLAG, false)));
         if (lora.dropout() != 0) {
             throw fields.refuse("lora_dropout", "is " + lora.dropout() + ", supported beside use_qalora is 0");
         }
@@ -35,8 +31,7 @@ public final class PeftQaLoraConfig extends PeftConfig {
 
     /** Whether the configuration of a folder is one of QA-LoRA; of no other field is anything asked. */
     public static boolean describes(Path directory) {
-        Path file = file(directory);
-        return new JsonFields(file.toString(), Json.readObject(file)).flag(FLAG, false);
+        return fields(directory).flag(FLAG, false);
     }
 
     /**
@@ -45,13 +40,12 @@ public final class PeftQaLoraConfig extends PeftConfig {
      * @throws FormatException if it is not that of QA-LoRA, or asks for what Graft does not compute
      */
     public static PeftQaLoraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftQaLoraConfig(file.toString(), Json.readObject(file));
+        return new PeftQaLoraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftQaLoraConfig parse(String where, String json) {
-        return new PeftQaLoraConfig(where, Json.readObject(where, json));
+        return new PeftQaLoraConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -69,7 +63,7 @@ public final class PeftQaLoraConfig extends PeftConfig {
                 .json()
                 .deepCopy();
         json.put(FLAG, true).put("qalora_group_size", group);
-        return new PeftQaLoraConfig("new QA-LoRA configuration", json);
+        return new PeftQaLoraConfig(new JsonFields("new QA-LoRA configuration", json));
     }
 
     /** The rank of a module's adapter. */

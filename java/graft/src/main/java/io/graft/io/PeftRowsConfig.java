@@ -13,12 +13,8 @@ public final class PeftRowsConfig extends PeftConfig {
     private final int rank;
     private final PeftTargets.Values<Integer> ranks;
 
-    PeftRowsConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftRowsConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "ROWS", PeftTargets.LLAMA);
+    PeftRowsConfig(JsonFields fields) {
+        super(fields, "ROWS", PeftTargets.LLAMA);
         this.rank = fields.positive("r", 8);
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
     }
@@ -29,8 +25,7 @@ public final class PeftRowsConfig extends PeftConfig {
      * @throws FormatException if it is not that of trained rows
      */
     public static PeftRowsConfig read(Path path) {
-        Path file = file(path);
-        return new PeftRowsConfig(file.toString(), Json.readObject(file));
+        return new PeftRowsConfig(fields(path));
     }
 
     /**
@@ -43,7 +38,7 @@ public final class PeftRowsConfig extends PeftConfig {
         ObjectNode json = fresh("ROWS", baseModel).put("r", rank);
         json.set("rank_pattern", Json.toNode(ranks));
         json.set("target_modules", Json.toNode(targets));
-        return new PeftRowsConfig("new configuration of rows", json);
+        return new PeftRowsConfig(new JsonFields("new configuration of rows", json));
     }
 
     /** The configuration of the LoRA adapter that does the same: B selects the rows, A is the delta. */
@@ -54,10 +49,5 @@ public final class PeftRowsConfig extends PeftConfig {
     /** The number of trained rows of a module. */
     public int rank(String module) {
         return ranks.of(module);
-    }
-
-    @Override
-    public String toString() {
-        return "PeftRowsConfig[r=" + rank + ", target_modules=" + json().get("target_modules") + "]";
     }
 }

@@ -12,12 +12,8 @@ public final class PeftSaidConfig extends PeftConfig {
     private final int dimension;
     private final long seed;
 
-    PeftSaidConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftSaidConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "INTRINSIC_SAID", LlamaConfig.PROJECTIONS);
+    PeftSaidConfig(JsonFields fields) {
+        super(fields, "INTRINSIC_SAID", LlamaConfig.PROJECTIONS);
         this.dimension = fields.positive("intrinsic_dimension");
         this.seed = fields.whole("projection_seed", 0);
         if (!modulesToSave().isEmpty()) {
@@ -31,21 +27,19 @@ public final class PeftSaidConfig extends PeftConfig {
      * @throws FormatException if it is not that of an intrinsic dimension
      */
     public static PeftSaidConfig read(Path path) {
-        Path file = file(path);
-        return new PeftSaidConfig(file.toString(), Json.readObject(file));
+        return new PeftSaidConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftSaidConfig parse(String where, String json) {
-        return new PeftSaidConfig(where, Json.readObject(where, json));
+        return new PeftSaidConfig(JsonFields.parse(where, json));
     }
 
     /** So many numbers for all these modules. */
     public static PeftSaidConfig of(String baseModel, List<String> targets, int dimension, long seed) {
-        ObjectNode json = fresh("INTRINSIC_SAID", baseModel);
-        json.putNull("exclude_modules").put("intrinsic_dimension", dimension).put("projection_seed", seed);
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftSaidConfig("new intrinsic dimension configuration", json);
+        ObjectNode json = fresh("INTRINSIC_SAID", baseModel, targets);
+        json.put("intrinsic_dimension", dimension).put("projection_seed", seed);
+        return new PeftSaidConfig(new JsonFields("new intrinsic dimension configuration", json));
     }
 
     /** Numbers that are trained, beside one for each module. */

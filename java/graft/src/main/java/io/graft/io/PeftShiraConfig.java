@@ -19,12 +19,8 @@ public final class PeftShiraConfig extends PeftConfig {
     private final String maskType;
     private final long randomSeed;
 
-    PeftShiraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftShiraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "SHIRA", PeftTargets.LLAMA);
+    PeftShiraConfig(JsonFields fields) {
+        super(fields, "SHIRA", PeftTargets.LLAMA);
         refuseUnless(fields, "fan_in_fan_out", Json.toNode(false));
         refuseUnless(fields, "init_weights", Json.toNode(true));
         this.rank = fields.positive("r", 32);
@@ -38,13 +34,12 @@ public final class PeftShiraConfig extends PeftConfig {
      * @throws FormatException if it is not that of a SHiRA adapter, or asks for what Graft does not compute
      */
     public static PeftShiraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftShiraConfig(file.toString(), Json.readObject(file));
+        return new PeftShiraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftShiraConfig parse(String where, String json) {
-        return new PeftShiraConfig(where, Json.readObject(where, json));
+        return new PeftShiraConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -59,12 +54,13 @@ public final class PeftShiraConfig extends PeftConfig {
         json.put("fan_in_fan_out", false).put("init_weights", true);
         json.put("r", rank).put("mask_type", maskType).put("random_seed", seed);
         json.set("target_modules", Json.toNode(targets));
-        return new PeftShiraConfig("new SHiRA configuration", json);
+        return new PeftShiraConfig(new JsonFields("new SHiRA configuration", json));
     }
 
     /** The same with so many entries for each module, r · (in + out). */
     public PeftShiraConfig withRank(int value) {
-        return new PeftShiraConfig("SHiRA configuration", json().deepCopy().put("r", value));
+        return new PeftShiraConfig(
+                new JsonFields("SHiRA configuration", json().deepCopy().put("r", value)));
     }
 
     /** r. */

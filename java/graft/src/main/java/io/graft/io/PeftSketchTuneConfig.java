@@ -9,8 +9,8 @@ import java.util.List;
  * beside PEFT's fields that select modules, those whose tables are trained. Bits and groups are in the tensors' shapes.
  */
 public final class PeftSketchTuneConfig extends PeftConfig {
-    PeftSketchTuneConfig(String file, ObjectNode json) {
-        super(new JsonFields(file, json), json, "SKETCHTUNE", LlamaConfig.PROJECTIONS);
+    PeftSketchTuneConfig(JsonFields fields) {
+        super(fields, "SKETCHTUNE", LlamaConfig.PROJECTIONS);
     }
 
     /**
@@ -19,25 +19,17 @@ public final class PeftSketchTuneConfig extends PeftConfig {
      * @throws FormatException if it is not that of SketchTune
      */
     public static PeftSketchTuneConfig read(Path path) {
-        Path file = file(path);
-        return new PeftSketchTuneConfig(file.toString(), Json.readObject(file));
+        return new PeftSketchTuneConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftSketchTuneConfig parse(String where, String json) {
-        return new PeftSketchTuneConfig(where, Json.readObject(where, json));
+        return new PeftSketchTuneConfig(JsonFields.parse(where, json));
     }
 
     /** The tables of these modules, e.g. {@link LlamaConfig#PROJECTIONS}. */
     public static PeftSketchTuneConfig of(String baseModel, List<String> targets) {
-        ObjectNode json = fresh("SKETCHTUNE", baseModel);
-        json.putNull("exclude_modules");
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftSketchTuneConfig("new SketchTune configuration", json);
-    }
-
-    @Override
-    public String toString() {
-        return "PeftSketchTuneConfig[target_modules=" + json().get("target_modules") + "]";
+        ObjectNode json = fresh("SKETCHTUNE", baseModel, targets);
+        return new PeftSketchTuneConfig(new JsonFields("new SketchTune configuration", json));
     }
 }

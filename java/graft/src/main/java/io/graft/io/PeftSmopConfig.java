@@ -10,12 +10,8 @@ import java.nio.file.Path;
 public final class PeftSmopConfig extends PeftPromptLearningConfig {
     private final RouterSettings router;
 
-    PeftSmopConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftSmopConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "SMOP");
+    PeftSmopConfig(JsonFields fields) {
+        super(fields, "SMOP");
         this.router = RouterSettings.of(fields);
     }
 
@@ -25,15 +21,14 @@ public final class PeftSmopConfig extends PeftPromptLearningConfig {
      * @throws FormatException if it is not that of a mixture of prompts
      */
     public static PeftSmopConfig read(Path path) {
-        Path file = file(path);
-        return new PeftSmopConfig(file.toString(), Json.readObject(file));
+        return new PeftSmopConfig(fields(path));
     }
 
     /** Prompts of so many virtual tokens each. */
     public static PeftSmopConfig of(String baseModel, int virtualTokens, RouterSettings router) {
         ObjectNode json = fresh("SMOP", baseModel, virtualTokens);
         router.write(json);
-        return new PeftSmopConfig("new SMoP configuration", json);
+        return new PeftSmopConfig(new JsonFields("new SMoP configuration", json));
     }
 
     public RouterSettings router() {

@@ -9,8 +9,8 @@ import java.util.List;
  * fields that select modules, those whose outputs are scaled and shifted.
  */
 public final class PeftSsfConfig extends PeftConfig {
-    PeftSsfConfig(String file, ObjectNode json) {
-        super(new JsonFields(file, json), json, "SSF", LlamaConfig.PROJECTIONS);
+    PeftSsfConfig(JsonFields fields) {
+        super(fields, "SSF", LlamaConfig.PROJECTIONS);
     }
 
     /**
@@ -19,20 +19,12 @@ public final class PeftSsfConfig extends PeftConfig {
      * @throws FormatException if it is not that of SSF
      */
     public static PeftSsfConfig read(Path path) {
-        Path file = file(path);
-        return new PeftSsfConfig(file.toString(), Json.readObject(file));
+        return new PeftSsfConfig(fields(path));
     }
 
     /** The outputs of these modules, e.g. {@link LlamaConfig#PROJECTIONS}. */
     public static PeftSsfConfig of(String baseModel, List<String> targets) {
-        ObjectNode json = fresh("SSF", baseModel);
-        json.putNull("exclude_modules");
-        json.set("target_modules", Json.toNode(targets));
-        return new PeftSsfConfig("new SSF configuration", json);
-    }
-
-    @Override
-    public String toString() {
-        return "PeftSsfConfig[target_modules=" + json().get("target_modules") + "]";
+        ObjectNode json = fresh("SSF", baseModel, targets);
+        return new PeftSsfConfig(new JsonFields("new SSF configuration", json));
     }
 }

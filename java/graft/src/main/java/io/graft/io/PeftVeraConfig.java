@@ -15,12 +15,8 @@ public final class PeftVeraConfig extends PeftConfig {
     private final double initialScale;
     private final long seed;
 
-    PeftVeraConfig(String file, ObjectNode json) {
-        this(new JsonFields(file, json), json);
-    }
-
-    private PeftVeraConfig(JsonFields fields, ObjectNode json) {
-        super(fields, json, "VERA", PeftTargets.LLAMA);
+    PeftVeraConfig(JsonFields fields) {
+        super(fields, "VERA", PeftTargets.LLAMA);
         refuseUnless(fields, "bias", Json.toNode("none"));
         refuseUnless(fields, "fan_in_fan_out", Json.toNode(false));
         refuseUnless(fields, "init_weights", Json.toNode(true));
@@ -40,13 +36,12 @@ public final class PeftVeraConfig extends PeftConfig {
      * @throws FormatException if it is not that of a VeRA adapter, or asks for what Graft does not compute
      */
     public static PeftVeraConfig read(Path path) {
-        Path file = file(path);
-        return new PeftVeraConfig(file.toString(), Json.readObject(file));
+        return new PeftVeraConfig(fields(path));
     }
 
     /** As {@link #read}, of JSON in memory; {@code where} starts every complaint. */
     public static PeftVeraConfig parse(String where, String json) {
-        return new PeftVeraConfig(where, Json.readObject(where, json));
+        return new PeftVeraConfig(JsonFields.parse(where, json));
     }
 
     /**
@@ -63,7 +58,7 @@ public final class PeftVeraConfig extends PeftConfig {
         json.put("save_projection", true).put("projection_prng_key", seed).put("d_initial", 0.1);
         json.put("r", rank).put("vera_dropout", dropout);
         json.set("target_modules", Json.toNode(targets));
-        return new PeftVeraConfig("new VeRA configuration", json);
+        return new PeftVeraConfig(new JsonFields("new VeRA configuration", json));
     }
 
     /** Rows of the shared A, columns of the shared B. */
@@ -84,10 +79,5 @@ public final class PeftVeraConfig extends PeftConfig {
     /** The seed of the shared matrices. */
     public long seed() {
         return seed;
-    }
-
-    @Override
-    public String toString() {
-        return "PeftVeraConfig[r=" + rank + ", target_modules=" + json().get("target_modules") + "]";
     }
 }
