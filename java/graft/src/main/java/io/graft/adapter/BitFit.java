@@ -11,7 +11,6 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
-import java.util.Map;
 
 /**
  * BitFit (arXiv 2106.10199): only biases are trained. A target without one gets one that starts at zero; where the base
@@ -20,10 +19,8 @@ import java.util.Map;
  * <p>PEFT does not know this method. The files are like PEFT's: {@code adapter_config.json} with the type {@code BITFIT},
  * and {@code base_model.model.<module>.bias} [out] for each target.
  */
-public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
+public final class BitFit extends PrunedAdapter<PeftBitFitConfig> {
     private static final int CUTS = 5;
-
-    private ElementPruner pruner;
 
     private BitFit(PeftBitFitConfig config, Origin origin) {
         super(config, origin);
@@ -51,54 +48,8 @@ public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
      * @param share of all biases that is left
      */
     public BitFit withPruning(double share, boolean whole) {
-        pruner = new ElementPruner(new ElementPruner.Plan(share, CUTS, whole));
+        prune(new ElementPruner.Plan(share, CUTS, whole));
         return this;
-    }
-
-    @Override
-    public boolean trainsWithoutGradients() {
-        return pruner == null;
-    }
-
-    @Override
-    public double regularise() {
-        if (pruner != null) {
-            pruner.observe();
-        }
-        return 0;
-    }
-
-    @Override
-    public void starting(long steps) {
-        if (pruner != null) {
-            pruner.starting(steps);
-        }
-    }
-
-    @Override
-    public void stepped(OptimiserStep step) {
-        if (pruner != null) {
-            pruner.stepped(step.number());
-        }
-    }
-
-    @Override
-    public Map<String, Tensor> state() {
-        return pruner == null ? Map.of() : pruner.state();
-    }
-
-    @Override
-    public void restored(long steps) {
-        if (pruner != null) {
-            pruner.restored(steps);
-        }
-    }
-
-    /** How many numbers are not given up. */
-    public long left() {
-        return pruner == null
-                ? parameters().stream().mapToLong(p -> p.value().elements()).sum()
-                : pruner.left();
     }
 
     @Override
@@ -113,7 +64,7 @@ public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
                 Memory.ADAPTER,
                 Precision.accumulator(projection.dtype()),
                 projection.weight().n());
-        if (pruner != null && projection.bias() != null) {
+        if (pruned() && projection.bias() != null) {
             throw new IllegalArgumentException("BitFit: " + projection.module()
                     + " has a bias of its own, which pruning would set to zero; train it without pruning");
         }
@@ -122,9 +73,7 @@ public final class BitFit extends PeftAdapter<PeftBitFitConfig> {
                 TensorOps.copy(scope.context(), projection.bias().value(), value);
             }
         });
-        if (pruner != null) {
-            pruner.add(scope, trained);
-        }
+        prunable(scope, trained);
         return new Bias(trained);
     }
 }

@@ -23,10 +23,8 @@ import java.util.Map;
  * <p>PEFT does not know them. The files are those of LLM-Adapters (arXiv 2304.01933), a fork of PEFT: type
  * {@code BOTTLENECK}, tensors {@code adapter_down.weight} [size, in] and {@code adapter_up.weight} [out, size].
  */
-public final class Bottleneck extends PeftAdapter<PeftBottleneckConfig> {
+public final class Bottleneck extends PrunedAdapter<PeftBottleneckConfig> {
     private static final double DEVIATION = 0.02;
-
-    private ElementPruner pruner;
 
     private Bottleneck(PeftBottleneckConfig config, Origin origin) {
         super(config, origin);
@@ -61,54 +59,8 @@ public final class Bottleneck extends PeftAdapter<PeftBottleneckConfig> {
         if (config.gated()) {
             throw new IllegalArgumentException("Bottleneck: networks with gates cannot be sparse");
         }
-        pruner = new ElementPruner(new ElementPruner.Plan(share, 0, false));
+        prune(new ElementPruner.Plan(share, 0, false));
         return this;
-    }
-
-    @Override
-    public boolean trainsWithoutGradients() {
-        return pruner == null;
-    }
-
-    @Override
-    public double regularise() {
-        if (pruner != null) {
-            pruner.observe();
-        }
-        return 0;
-    }
-
-    @Override
-    public void starting(long steps) {
-        if (pruner != null) {
-            pruner.starting(steps);
-        }
-    }
-
-    @Override
-    public void stepped(OptimiserStep step) {
-        if (pruner != null) {
-            pruner.stepped(step.number());
-        }
-    }
-
-    @Override
-    public Map<String, Tensor> state() {
-        return pruner == null ? Map.of() : pruner.state();
-    }
-
-    @Override
-    public void restored(long steps) {
-        if (pruner != null) {
-            pruner.restored(steps);
-        }
-    }
-
-    /** How many numbers are not given up. */
-    public long left() {
-        return pruner == null
-                ? parameters().stream().mapToLong(p -> p.value().elements()).sum()
-                : pruner.left();
     }
 
     @Override
@@ -133,10 +85,8 @@ public final class Bottleneck extends PeftAdapter<PeftBottleneckConfig> {
         } else {
             initialise(this, config, down, up);
         }
-        if (pruner != null) {
-            pruner.add(scope, down);
-            pruner.add(scope, up);
-        }
+        prunable(scope, down);
+        prunable(scope, up);
         return new io.graft.nn.Bottleneck(scope, down, up, function(config), config.parallel(), buffers());
     }
 
