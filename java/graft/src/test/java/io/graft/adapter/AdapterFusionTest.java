@@ -9,41 +9,24 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Attention over trained adapters; that its gradients are right is shown by MixtureGradientTest. */
-class AdapterFusionTest {
+class AdapterFusionTest extends InContext {
     private static final List<String> TARGETS = PeftBottleneckConfig.SERIAL_TARGETS;
 
     @TempDir
     Path folder;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Batch batch() {
         return Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);

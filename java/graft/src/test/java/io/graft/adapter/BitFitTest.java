@@ -10,35 +10,18 @@ import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
-import io.graft.tensor.Scope;
 import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** BitFit on a whole model; that its gradients are right is shown by the gradient check of the model. */
-class BitFitTest {
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
-
+class BitFitTest extends InContext {
     private static Batch batch() {
         return Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);
     }

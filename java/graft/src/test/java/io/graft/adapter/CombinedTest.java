@@ -13,9 +13,8 @@ import io.graft.model.Batch;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.train.AdamW;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -23,29 +22,13 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Several adapters at once: each with the gradients that are its own, and each in its own folder. */
-class CombinedTest {
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
-
+class CombinedTest extends InContext {
     private static Batch batch() {
         return Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);
     }

@@ -16,6 +16,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -24,8 +25,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -33,22 +32,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Diff pruning: gates that learn, a penalty that closes them, and what is kept of the difference. */
-class DiffPruningTest {
+class DiffPruningTest extends InContext {
     private static final int RANK = 2;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static DiffPruning pruning(boolean structured, double penalty) {
         return DiffPruning.create("base", LlamaConfig.PROJECTIONS, RANK, structured, penalty, 3);

@@ -14,6 +14,7 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import io.graft.train.Trainer;
 import java.nio.file.Path;
@@ -21,8 +22,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,21 +29,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Numbers of an adapter that are given up: which, when, and that they stay zero. */
-class ElementPrunerTest {
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
-
+class ElementPrunerTest extends InContext {
     private static BitFit bitFit(double share, boolean whole) {
         return BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS))
                 .withPruning(share, whole);

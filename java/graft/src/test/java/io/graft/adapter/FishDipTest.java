@@ -15,6 +15,7 @@ import io.graft.nn.Projection;
 import io.graft.nn.SparseEntries;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -28,30 +29,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Fish-Dip: other entries while training, chosen by the examples that the model predicts worst. */
-class FishDipTest {
+class FishDipTest extends InContext {
     private static final String[] TARGETS = {"q_proj", "down_proj"};
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Shira fishDip(int every, int examples) {
         return Shira.create("base", List.of(TARGETS), 2, EntrySelection.fisher(), 0)

@@ -10,9 +10,8 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Weight;
 import io.graft.train.AdamW;
 import io.graft.train.Example;
@@ -23,33 +22,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Several LoRA adapters on one model: batches against PEFT's adapter_names, training, files. */
-class LoraSetTest {
+class LoraSetTest extends InContext {
     private static final String MODEL = "llama_gqa";
     private static final List<String> NAMES = List.of("lora", "lora_rs", "lora_layers");
     private static final String[] ROWS = {"lora_rs", "lora", LoraSet.BASE, "lora_layers", "lora"};
     private static final int[] IDS = {1, 7, 3, 9, 4, 30, 11, 2};
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private Llama model(Adapter adapter) {
         return Golden.load(scope, MODEL, DType.F32, Llama.Options.training(adapter));

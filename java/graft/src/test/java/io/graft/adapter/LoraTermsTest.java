@@ -10,6 +10,7 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.train.Trainer;
@@ -21,8 +22,6 @@ import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,22 +29,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** LoRA whose terms have factors: DyLoRA's random ranks and SoRA's gates. */
-class LoraTermsTest {
+class LoraTermsTest extends InContext {
     private static final int RANK = 6;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static PeftLoraConfig config() {
         return PeftLoraConfig.builder()

@@ -17,9 +17,8 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Weight;
 import io.graft.train.Example;
 import io.graft.train.ExampleBatches;
@@ -29,8 +28,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,23 +35,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Mixtures of adapters on a whole model; that their gradients are right is shown by MixtureGradientTest. */
-class MixtureTest {
+class MixtureTest extends InContext {
     private static final String MODEL = "llama_gqa";
     private static final List<String> BEHIND = PeftBottleneckConfig.SERIAL_TARGETS;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Batch batch() {
         return Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);

@@ -18,6 +18,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -29,8 +30,6 @@ import java.util.List;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,22 +37,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Other columns while training: what is chosen, what stays behind, and that nothing of it is lost. */
-class PacaReselectionTest {
+class PacaReselectionTest extends InContext {
     private static final int RANK = 4;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Paca paca(int every, Reselection by, String... targets) {
         return Paca.create(config(RANK, targets)).reselecting(every, by);

@@ -17,9 +17,8 @@ import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Weight;
 import io.graft.train.Trainer;
 import java.nio.file.Path;
@@ -28,30 +27,14 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** What makes an implementation of PaCA right, point by point: ten properties, each on a whole model. */
-class PacaSpecificationTest {
+class PacaSpecificationTest extends InContext {
     private static final int RANK = 4;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     @ParameterizedTest
     @EnumSource(names = {"F32", "BF16"})

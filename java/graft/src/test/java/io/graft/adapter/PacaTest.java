@@ -17,6 +17,7 @@ import io.graft.ops.Nf4;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -26,30 +27,14 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** PaCA on a whole model: it starts at the base model, changes its columns only, and gives them back. */
-class PacaTest {
+class PacaTest extends InContext {
     private static final int RANK = 4;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static PeftPacaConfig config(String... targets) {
         return PeftPacaConfig.builder()

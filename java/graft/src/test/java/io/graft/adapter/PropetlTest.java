@@ -12,6 +12,7 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.train.Trainer;
@@ -21,30 +22,14 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** ProPETL: prototypes that layers share, through masks of their own. */
-class PropetlTest {
+class PropetlTest extends InContext {
     private static final double SHARE = 0.4;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Propetl propetl(double share) {
         return Propetl.create(

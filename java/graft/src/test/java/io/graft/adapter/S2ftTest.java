@@ -13,9 +13,8 @@ import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.PartialRows;
 import io.graft.nn.Projection;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -24,33 +23,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** S2FT: whole heads and channels, as rows and columns that belong together, on a model whose query heads share keys. */
-class S2ftTest {
+class S2ftTest extends InContext {
     private static final int HEAD = 12;
     private static final int HEADS = 4;
     private static final int KEY_HEADS = 2;
     private static final List<String> ROWS = List.of("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj");
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Structures structures(long seed) {
         return new Structures(seed, HEADS, KEY_HEADS, HEAD);

@@ -12,40 +12,23 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.ops.Random;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
-import io.graft.tensor.Scope;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Weights moved along a random map of a short vector: linear, length-keeping, the same for the same seed. */
-class SaidTest {
+class SaidTest extends InContext {
     private static final int DIMENSION = 300;
     private static final Batch BATCH = Batch.of(1, 7, new int[] {1, 7, 3, 9, 4, 30, 11}, null);
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Said said(long seed) {
         return Said.create(PeftSaidConfig.of("base", LlamaConfig.PROJECTIONS, DIMENSION, seed));

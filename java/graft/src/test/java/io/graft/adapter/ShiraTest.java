@@ -10,9 +10,8 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.nn.SparseEntries;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,30 +20,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Sparse entries in a whole model: they start at the base model, nothing else changes, and each is chosen as it says. */
-class ShiraTest {
+class ShiraTest extends InContext {
     private static final int RANK = 2;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Shira shira(EntrySelection selection, String... targets) {
         return Shira.create("base", List.of(targets), RANK, selection, 3);

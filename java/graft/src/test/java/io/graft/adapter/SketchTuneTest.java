@@ -12,10 +12,9 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
 import io.graft.ops.Sketch;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
-import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import io.graft.train.Example;
@@ -24,32 +23,16 @@ import io.graft.train.Trainer;
 import java.nio.file.Path;
 import java.util.List;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** SketchTune on a whole model; that its gradients are derivatives is shown by the gradient check of the model. */
-class SketchTuneTest {
+class SketchTuneTest extends InContext {
     private static final String MODEL = "llama_gqa";
 
     private static final int[] IDS = {1, 7, 3, 9, 4, 30, 11};
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Batch batch() {
         return Batch.of(1, IDS.length, IDS, null);

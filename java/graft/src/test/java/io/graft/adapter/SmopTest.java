@@ -12,36 +12,19 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** A mixture of prompts on a whole model; that its gradients are right is shown by MixtureGradientTest. */
-class SmopTest {
+class SmopTest extends InContext {
     private static final int[] IDS = {1, 7, 3, 9, 4, 30, 11};
     private static final int[] ANSWER = {-100, -100, -100, 9, 4, 30, 11};
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private Llama model(DType dtype, Adapter adapter) {
         return Golden.load(scope, "llama_gqa", dtype, Llama.Options.training(adapter));

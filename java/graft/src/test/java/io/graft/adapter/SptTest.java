@@ -18,6 +18,7 @@ import io.graft.nn.Projection;
 import io.graft.nn.SparseEntries;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -32,29 +33,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.stream.LongStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** SPT: one budget for all layers, spent as LoRA or as entries by where the model is sensitive. */
-class SptTest {
+class SptTest extends InContext {
     private static final int RANK = 3;
     private static final int EXAMPLES = 3;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Spt spt() {
         PeftLoraConfig config = PeftLoraConfig.builder()

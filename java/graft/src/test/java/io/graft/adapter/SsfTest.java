@@ -11,37 +11,20 @@ import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** SSF: it starts at the base model, scales and shifts outputs, and comes back from a file. */
-class SsfTest {
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
-
+class SsfTest extends InContext {
     private static Ssf ssf(String... targets) {
         return Ssf.create(PeftSsfConfig.of("base", List.of(targets)));
     }

@@ -19,14 +19,11 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
-import io.graft.tensor.Scope;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.Arrays;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -34,23 +31,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Prompt and prefix tuning beyond PEFT's files: generation, padding, real tokens as virtual ones, starts, refusals. */
-class VirtualTokensTest {
+class VirtualTokensTest extends InContext {
     private static final String MODEL = "llama_gqa";
     private static final int[] TOKENS = {1, 7, 3, 9, 4, 30, 11};
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private Llama model(DType dtype, Adapter adapter) {
         return Golden.load(scope, MODEL, dtype, Llama.Options.training(adapter));

@@ -7,10 +7,9 @@ import io.graft.ops.Nf4;
 import io.graft.ops.Random;
 import io.graft.ops.Sketch;
 import io.graft.ops.SketchCompress;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
-import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import io.graft.tensor.WeightForm;
@@ -18,8 +17,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -27,25 +24,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Layers of codes in files: Graft's own layout, that of bitsandbytes, and that of the published sketches. */
-class CodedWeightsTest {
+class CodedWeightsTest extends InContext {
     private static final String STATE = "m.weight.quant_state.bitsandbytes__nf4";
 
     @TempDir
     Path folder;
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private Tensor tensor(DType dtype, long... shape) {
         return scope.tensor(Memory.WORKSPACE, dtype, shape);

@@ -20,35 +20,20 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Scope;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** AdapterDrop: blocks without their adapters are the base's, learn nothing in that step, and are back afterwards. */
-class AdapterDropTest {
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
-
+class AdapterDropTest extends InContext {
     private static Adapter adapter(String kind, String... layers) {
         if (kind.equals("bottleneck")) {
             return Bottleneck.create(

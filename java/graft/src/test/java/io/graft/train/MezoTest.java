@@ -21,6 +21,7 @@ import io.graft.nn.Parameter;
 import io.graft.ops.Random;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.InContext;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -28,30 +29,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.assertj.core.data.Offset;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** MeZO: steps along directions that are made again, against the algorithm in double, and what it does without. */
-class MezoTest {
+class MezoTest extends InContext {
     private static final Mezo.Settings SETTINGS = new Mezo.Settings(1e-3, 11);
-
-    private Context context;
-    private Scope scope;
-
-    @BeforeEach
-    void open() {
-        context = Context.cpu(2);
-        scope = context.scope();
-    }
-
-    @AfterEach
-    void close() {
-        context.close();
-    }
 
     private static Lora lora() {
         return Lora.create(
