@@ -37,6 +37,11 @@ GRAFT_API graft_status graft_context_create(graft_device device, int32_t threads
  */
 GRAFT_API graft_status graft_context_create_planning(graft_device device, int32_t threads, graft_context** context);
 
+/** Creates a context on CUDA device `ordinal` (0, 1, …). Its work goes into the caller's stream (a cudaStream_t, which
+ * must outlive it), or into one of its own when stream is NULL. Ops return when their work is in the stream. Errors:
+ * DEVICE_UNAVAILABLE (no driver, no such device, a library without CUDA), INVALID_ARGUMENT. */
+GRAFT_API graft_status graft_context_create_cuda(int32_t ordinal, void* stream, graft_context** context);
+
 /** Destroys a context; NULL is allowed. INVALID_ARGUMENT while tensors or weights made from it live. */
 GRAFT_API graft_status graft_context_destroy(graft_context* context);
 

@@ -52,6 +52,13 @@ GRAFT_API graft_status graft_tensor_view(graft_context* context, const graft_ten
                                          int32_t rank, const int64_t* shape, const int64_t* stride,
                                          graft_tensor** tensor);
 
+/** Copies all elements, row-major without gaps, from host memory of so many bytes into a tensor on any device, or back.
+ * Both wait for what the context was given before. INVALID_ARGUMENT when bytes is not the tensor's size. */
+GRAFT_API graft_status graft_tensor_upload(graft_context* context, graft_tensor* tensor, const void* host,
+                                           int64_t bytes);
+GRAFT_API graft_status graft_tensor_download(graft_context* context, const graft_tensor* tensor, void* host,
+                                             int64_t bytes);
+
 /** Frees what create, wrap or view made (memory only where create made it); NULL is allowed. */
 GRAFT_API graft_status graft_tensor_destroy(graft_context* context, graft_tensor* tensor);
 

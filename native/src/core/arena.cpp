@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/device.h"
 #include "core/error.h"
 
 namespace graft::core {
@@ -13,7 +14,7 @@ Arena::~Arena() { drop_blocks(); }
 
 void Arena::drop_blocks() {
   for (const Block& block : blocks_) {
-    free_aligned(block.memory);
+    free_on(device_, block.memory);
     counters_.add(GRAFT_MEMORY_WORKSPACE, -block.size);
   }
   blocks_.clear();
@@ -28,7 +29,7 @@ void* Arena::take(std::int64_t bytes) {
   if (blocks_.empty() || !fits()) {
     const std::int64_t size = std::max(bytes, kSmallestBlock);
     blocks_.reserve(blocks_.size() + 1);
-    blocks_.push_back({static_cast<char*>(allocate_aligned(size)), size, 0});
+    blocks_.push_back({static_cast<char*>(allocate_on(device_, size)), size, 0});
     current_ = blocks_.size() - 1;
     counters_.add(GRAFT_MEMORY_WORKSPACE, size);
   }

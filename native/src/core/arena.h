@@ -9,9 +9,11 @@
 
 namespace graft::core {
 
+class Device;
+
 class Arena {
  public:
-  explicit Arena(MemoryCounters& counters) : counters_(counters) {}
+  explicit Arena(MemoryCounters& counters, Device* device = nullptr) : counters_(counters), device_(device) {}
   ~Arena();
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -34,6 +36,7 @@ class Arena {
   void drop_blocks();
 
   MemoryCounters& counters_;
+  Device* const device_;  // NULL: the CPU
   std::vector<Block> blocks_;
   std::size_t current_ = 0;  // the blocks behind it are free
   int depth_ = 0;

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/isa.h"
 
@@ -16,29 +17,42 @@ int available_processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-void create(graft_device device, std::int32_t threads, bool planning, graft_context** context) {
+std::unique_ptr<Device> open_cuda(int ordinal, void* stream) {
+  if (cuda_opener() == nullptr)
+    fail(GRAFT_DEVICE_UNAVAILABLE, "device is CUDA, but this library was built without CUDA");
+  return cuda_opener()(ordinal, stream);
+}
+
+void check_new(std::int32_t threads, graft_context** context) {
   if (context == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
   *context = nullptr;
   if (threads < 0 || threads > 1024) fail(GRAFT_INVALID_ARGUMENT, "threads is %d, must be in 0..1024", threads);
-  if (device == GRAFT_DEVICE_CUDA)
-    fail(GRAFT_DEVICE_UNAVAILABLE, "device is CUDA, but this library was built without CUDA");
-  if (device != GRAFT_DEVICE_CPU) fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU)", device);
-  max_isa();  // names an unknown one
-  *context = new graft_context(device, threads == 0 ? available_processors() : threads, planning);
-  live_handles.fetch_add(1);
 }
+
+thread_local graft_device entered_device = GRAFT_DEVICE_CPU;
 
 }  // namespace
 
+Context::Context(graft_device device, int threads, std::unique_ptr<Device> opened, bool planning)
+    : device(device), planning(planning), opened(std::move(opened)), pool(threads) {}
+
+Context::~Context() = default;
+
 Context& context_of(graft_context* handle) {
   if (handle == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
+  entered_device = handle->device;
   return *handle;
 }
 
 const Context& context_of(const graft_context* handle) {
   if (handle == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
+  entered_device = handle->device;
   return *handle;
 }
+
+const char* device_name(graft_device device) { return device == GRAFT_DEVICE_CUDA ? "CUDA" : "the CPU"; }
+
+graft_device current_device() { return entered_device; }
 
 }  // namespace graft::core
 
@@ -47,11 +61,35 @@ using namespace graft::core;
 extern "C" {
 
 graft_status graft_context_create(graft_device device, int32_t threads, graft_context** context) {
-  return guard("graft_context_create", [&] { create(device, threads, false, context); });
+  return guard("graft_context_create", [&] {
+    check_new(threads, context);
+    if (device != GRAFT_DEVICE_CPU && device != GRAFT_DEVICE_CUDA)
+      fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU) or 1 (CUDA)", device);
+    max_isa();  // names an unknown one
+    *context = new graft_context(device, threads == 0 ? available_processors() : threads,
+                                 device == GRAFT_DEVICE_CUDA ? open_cuda(0, nullptr) : nullptr);
+    live_handles.fetch_add(1);
+  });
 }
 
 graft_status graft_context_create_planning(graft_device device, int32_t threads, graft_context** context) {
-  return guard("graft_context_create_planning", [&] { create(device, threads, true, context); });
+  return guard("graft_context_create_planning", [&] {
+    check_new(threads, context);
+    if (device != GRAFT_DEVICE_CPU) fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU)", device);
+    max_isa();
+    *context = new graft_context(device, threads == 0 ? available_processors() : threads, planned_memory(), true);
+    live_handles.fetch_add(1);
+  });
+}
+
+graft_status graft_context_create_cuda(int32_t ordinal, void* stream, graft_context** context) {
+  return guard("graft_context_create_cuda", [&] {
+    if (context == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
+    *context = nullptr;
+    if (ordinal < 0) fail(GRAFT_INVALID_ARGUMENT, "ordinal is %d, must be >= 0", ordinal);
+    *context = new graft_context(GRAFT_DEVICE_CUDA, 1, open_cuda(ordinal, stream));
+    live_handles.fetch_add(1);
+  });
 }
 
 graft_status graft_context_destroy(graft_context* context) {
@@ -75,7 +113,10 @@ graft_status graft_context_threads(const graft_context* context, int32_t* thread
 }
 
 graft_status graft_context_synchronize(graft_context* context) {
-  return guard("graft_context_synchronize", [&] { context_of(context); });  // CPU ops are done when they return
+  return guard("graft_context_synchronize", [&] {
+    const Context& c = context_of(context);  // CPU ops are done when they return
+    if (c.opened != nullptr) c.opened->synchronize();
+  });
 }
 
 graft_status graft_context_memory(const graft_context* context, graft_memory_category category, int64_t* current,
@@ -98,7 +139,8 @@ int64_t graft_live_handles(void) { return live_handles.load(); }
 const char* graft_context_last_dispatch(const graft_context* context) {
   if (context == nullptr || context->last_op == nullptr) return "";
   try {
-    context->last_dispatch = std::string(context->last_op) + ":cpu/" + context->last_implementation;
+    context->last_dispatch = std::string(context->last_op) +
+                             (context->device == GRAFT_DEVICE_CUDA ? ":cuda/" : ":cpu/") + context->last_implementation;
     return context->last_dispatch.c_str();
   } catch (...) {
     return "";

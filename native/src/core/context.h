@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <string>
 
 #include "core/arena.h"
@@ -13,12 +14,14 @@
 namespace graft::core {
 
 struct Context {
-  Context(graft_device device, int threads, bool planning) : device(device), planning(planning), pool(threads) {}
+  Context(graft_device device, int threads, std::unique_ptr<Device> opened, bool planning = false);
+  ~Context();
 
   graft_device device;
-  const bool planning;  // see graft_context_create_planning
+  const bool planning;             // see graft_context_create_planning
+  std::unique_ptr<Device> opened;  // NULL on the CPU, unless planning
   MemoryCounters memory;
-  Arena arena{memory};
+  Arena arena{memory, opened.get()};
   ThreadPool pool;
   std::atomic<std::int64_t> handles{0};  // tensors and weights made from this context
   std::string preferred;                 // "": all implementations
@@ -31,6 +34,12 @@ struct Context {
 /** The context behind a handle; throws INVALID_ARGUMENT for NULL. */
 Context& context_of(graft_context* handle);
 const Context& context_of(const graft_context* handle);
+
+/** "the CPU" or "CUDA". */
+const char* device_name(graft_device device);
+
+/** The device of the context that the calling thread has entered the library with last: where its tensors must be. */
+graft_device current_device();
 
 /** Calls body(chunk, worker) for each chunk; see ThreadPool::run. Not where the context only plans. */
 template <class Body>

@@ -1,9 +1,6 @@
 #include "core/memory.h"
 
-#include <sys/mman.h>
-
 #include <cstdlib>
-#include <cstring>
 
 #include "core/error.h"
 
@@ -31,22 +28,6 @@ void* allocate_aligned(std::int64_t bytes) {
   return memory;
 }
 
-void* allocate_zeroed(std::int64_t bytes) {
-  void* memory = allocate_aligned(bytes);
-  std::memset(memory, 0, static_cast<std::size_t>(bytes));
-  return memory;
-}
-
 void free_aligned(void* memory) noexcept { std::free(memory); }
-
-void* reserve(std::int64_t bytes) {
-  void* memory = mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED)
-    fail(GRAFT_OUT_OF_MEMORY, "the system refused addresses for %lld bytes", static_cast<long long>(bytes));
-  return memory;
-}
-
-void release_reserved(void* memory, std::int64_t bytes) noexcept { munmap(memory, static_cast<std::size_t>(bytes)); }
 
 }  // namespace graft::core

@@ -28,15 +28,7 @@ class MemoryCounters {
 /** 64-byte aligned memory, not zeroed; throws OUT_OF_MEMORY naming the size. */
 void* allocate_aligned(std::int64_t bytes);
 
-/** 64-byte aligned, zeroed. */
-void* allocate_zeroed(std::int64_t bytes);
-
 void free_aligned(void* memory) noexcept;
-
-/** Zeroed addresses that take no memory until something is written there; throws as the others do. */
-void* reserve(std::int64_t bytes);
-
-void release_reserved(void* memory, std::int64_t bytes) noexcept;
 
 /** Contexts, tensors and weights alive in the process. */
 extern std::atomic<std::int64_t> live_handles;

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/handle.h"
 #include "core/tensor_check.h"
@@ -75,17 +76,42 @@ std::int64_t allocate_into(Context& context, graft_memory_category category, gra
   tensor.device = context.device;
   // why: one byte at least, so that bytes > 0 says "owned" for empty tensors too.
   const std::int64_t counted = bytes > 0 ? bytes : 1;
-  tensor.data = context.planning ? reserve(counted) : allocate_zeroed(counted);
+  tensor.data = allocate_zeroed(context.opened.get(), counted);
   context.memory.add(category, counted);
   return counted;
 }
 
 void release(Context& context, graft_memory_category category, void* memory, std::int64_t bytes) {
   if (bytes == 0) return;
-  context.planning ? release_reserved(memory, bytes) : free_aligned(memory);
+  free_on(context.opened.get(), memory);
   context.memory.add(category, -bytes);
 }
 
+namespace {
+
+/** Calls copy(elements of the tensor, bytes of the host) for each row, or once where there are no gaps. */
+template <class Copy>
+void for_rows(Context& context, const graft_tensor* tensor, const void* host, std::int64_t bytes, Copy&& copy) {
+  check_tensor("tensor", tensor);
+  const std::int64_t size = graft_dtype_bytes(tensor->dtype), count = elements(*tensor);
+  if (bytes != count * size)
+    fail(GRAFT_INVALID_ARGUMENT, "bytes is %lld, %s has %lld", static_cast<long long>(bytes),
+         describe("tensor", tensor).c_str(), static_cast<long long>(count * size));
+  if (count == 0) return;
+  if (host == nullptr) fail(GRAFT_INVALID_ARGUMENT, "host is NULL");
+  if (context.opened != nullptr) context.opened->synchronize();
+  const std::int64_t row = is_contiguous(*tensor) ? count : tensor->shape[tensor->rank - 1];
+  for (std::int64_t first = 0; first < count; first += row) {
+    std::int64_t offset = 0, rest = first;
+    for (int i = tensor->rank - 1; i >= 0; --i) {
+      offset += rest % tensor->shape[i] * tensor->stride[i];
+      rest /= tensor->shape[i];
+    }
+    copy(static_cast<char*>(tensor->data) + offset * size, first * size, row * size);
+  }
+}
+
+}  // namespace
 }  // namespace graft::core
 
 using namespace graft::core;
@@ -153,6 +179,24 @@ graft_status graft_tensor_view(graft_context* context, const graft_tensor* paren
     owned->descriptor.device = parent->device;
     owned->descriptor.data = static_cast<char*>(parent->data) + offset * graft_dtype_bytes(parent->dtype);
     publish(c, std::move(owned), tensor);
+  });
+}
+
+graft_status graft_tensor_upload(graft_context* context, graft_tensor* tensor, const void* host, int64_t bytes) {
+  return guard("graft_tensor_upload", [&] {
+    Context& c = context_of(context);
+    for_rows(c, tensor, host, bytes, [&](void* memory, std::int64_t at, std::int64_t length) {
+      upload_to(c.opened.get(), memory, static_cast<const char*>(host) + at, length);
+    });
+  });
+}
+
+graft_status graft_tensor_download(graft_context* context, const graft_tensor* tensor, void* host, int64_t bytes) {
+  return guard("graft_tensor_download", [&] {
+    Context& c = context_of(context);
+    for_rows(c, tensor, host, bytes, [&](const void* memory, std::int64_t at, std::int64_t length) {
+      download_from(c.opened.get(), static_cast<char*>(host) + at, memory, length);
+    });
   });
 }
 

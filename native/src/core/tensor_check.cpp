@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/context.h"
 #include "core/error.h"
 #include "core/float_types.h"
 #include "core/nf4.h"
@@ -119,8 +120,9 @@ void check_tensor(const char* name, const graft_tensor* tensor) {
     fail(GRAFT_INVALID_ARGUMENT, "%s has unknown dtype %d", name, tensor->dtype);
   if (tensor->rank < 1 || tensor->rank > GRAFT_MAX_RANK)
     fail(GRAFT_INVALID_ARGUMENT, "%s has rank %d, must be in 1..%d", name, tensor->rank, GRAFT_MAX_RANK);
-  if (tensor->device != GRAFT_DEVICE_CPU)
-    fail(GRAFT_INVALID_ARGUMENT, "%s is on device %d, the context is on the CPU", name, tensor->device);
+  if (tensor->device != current_device())
+    fail(GRAFT_INVALID_ARGUMENT, "%s is on device %d, the context is on %s", name, tensor->device,
+         device_name(current_device()));
   for (int i = 0; i < tensor->rank; ++i) {
     if (tensor->shape[i] < 0 || tensor->stride[i] < 0)
       fail(GRAFT_INVALID_ARGUMENT, "%s has size %lld and stride %lld in dimension %d, must be >= 0", name,

@@ -1,6 +1,7 @@
 // Descriptors and memory of weights: make, wrap, destroy. All tensors of one weight lie in one piece of memory.
 #include "graft/weight.h"
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/handle.h"
 #include "core/nf4.h"

@@ -13,7 +13,9 @@ std::string never_refuse(const Args&) {
 
 template <class Args>
 struct Register {
-  Register(std::initializer_list<ops::Implementation<Args>> list) { ops::implementations<Args>() = list; }
+  Register(std::initializer_list<ops::Implementation<Args>> list) {
+    ops::implementations<Args>(GRAFT_DEVICE_CPU) = list;
+  }
 };
 
 #define GRAFT_DECLARE(kind, Args)             \

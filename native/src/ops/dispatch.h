@@ -22,11 +22,11 @@ struct Implementation {
   void (*run)(core::Context&, const Args&);
 };
 
-/** The implementations of one op on the CPU; a backend fills it when the library is loaded. */
+/** The implementations of one op on a device; its backend fills it when the library is loaded. */
 template <class Args>
-std::vector<Implementation<Args>>& implementations() {
-  static std::vector<Implementation<Args>> list;
-  return list;
+std::vector<Implementation<Args>>& implementations(graft_device device) {
+  static std::vector<Implementation<Args>> lists[2];
+  return lists[device];
 }
 
 inline bool verbose_dispatch() {
@@ -49,12 +49,13 @@ void dispatch(graft_context* handle, const Args& args) {
   core::values_known = !context.planning;
   args.check();
   constexpr const char* op = OpName<Args>::value;
+  const char* const backend = context.device == GRAFT_DEVICE_CUDA ? "cuda" : "cpu";
   std::string refusals;
-  for (const Implementation<Args>& candidate : implementations<Args>()) {
+  for (const Implementation<Args>& candidate : implementations<Args>(context.device)) {
     if (!context.preferred.empty() && context.preferred != candidate.name) continue;
     const std::string refusal = candidate.refuse(args);
     if (refusal.empty()) {
-      if (verbose_dispatch()) std::fprintf(stderr, "graft: %s: cpu/%s\n", op, candidate.name);
+      if (verbose_dispatch()) std::fprintf(stderr, "graft: %s: %s/%s\n", op, backend, candidate.name);
       context.last_op = op;
       context.last_implementation = candidate.name;
       if (context.planning && is_reference(candidate.name)) return;
@@ -64,10 +65,11 @@ void dispatch(graft_context* handle, const Args& args) {
       return context.profile.add(op, candidate.name, std::chrono::steady_clock::now() - start);
     }
     if (verbose_dispatch())
-      std::fprintf(stderr, "graft: %s: cpu/%s refuses: %s\n", op, candidate.name, refusal.c_str());
+      std::fprintf(stderr, "graft: %s: %s/%s refuses: %s\n", op, backend, candidate.name, refusal.c_str());
     refusals += std::string("; ") + candidate.name + ": " + refusal;
   }
-  core::fail(GRAFT_UNSUPPORTED, "no implementation serves%s%s%s", context.preferred.empty() ? "" : " among ",
+  core::fail(GRAFT_UNSUPPORTED, "no implementation%s serves%s%s%s",
+             context.device == GRAFT_DEVICE_CUDA ? " on CUDA" : "", context.preferred.empty() ? "" : " among ",
              context.preferred.c_str(), refusals.c_str());
 }
 

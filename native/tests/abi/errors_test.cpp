@@ -12,7 +12,10 @@ TEST(Context, BadArguments) {
   expect_error(graft_context_create(GRAFT_DEVICE_CPU, 1, nullptr), GRAFT_INVALID_ARGUMENT, {"context is NULL"});
   expect_error(graft_context_create(GRAFT_DEVICE_CPU, -1, &context), GRAFT_INVALID_ARGUMENT, {"threads is -1"});
   expect_error(graft_context_create(GRAFT_DEVICE_CPU, 5000, &context), GRAFT_INVALID_ARGUMENT, {"threads is 5000"});
-  expect_error(graft_context_create(GRAFT_DEVICE_CUDA, 1, &context), GRAFT_DEVICE_UNAVAILABLE, {"CUDA"});
+  expect_error(graft_context_create(static_cast<graft_device>(7), 1, &context), GRAFT_INVALID_ARGUMENT,
+               {"device is 7"});
+  expect_error(graft_context_create_cuda(-1, nullptr, &context), GRAFT_INVALID_ARGUMENT, {"ordinal is -1"});
+  expect_error(graft_context_create_cuda(999, nullptr, &context), GRAFT_DEVICE_UNAVAILABLE, {"CUDA"});
   EXPECT_EQ(context, nullptr);
   EXPECT_EQ(graft_context_destroy(nullptr), GRAFT_OK);
   expect_error(graft_context_memory(nullptr, GRAFT_MEMORY_BASE, nullptr, nullptr), GRAFT_INVALID_ARGUMENT, {"context"});
@@ -116,6 +119,10 @@ TEST(Tensor, BadArguments) {
   expect_error(graft_tensor_view(c, parent, -1, 2, fine, nullptr, &tensor), GRAFT_INVALID_ARGUMENT, {"-1"});
   expect_error(graft_tensor_wrap(c, nullptr, GRAFT_DTYPE_F32, 2, fine, nullptr, &tensor), GRAFT_INVALID_ARGUMENT,
                {"data is NULL"});
+  float host[6] = {};
+  expect_error(graft_tensor_upload(c, parent, host, 20), GRAFT_INVALID_ARGUMENT, {"bytes is 20", "has 24"});
+  expect_error(graft_tensor_download(c, parent, nullptr, 24), GRAFT_INVALID_ARGUMENT, {"host is NULL"});
+  expect_error(graft_tensor_download(c, nullptr, host, 24), GRAFT_INVALID_ARGUMENT, {"tensor is NULL"});
   graft_weight* weight = nullptr;
   expect_error(graft_weight_create_dense(c, GRAFT_MEMORY_BASE, GRAFT_DTYPE_I32, 2, 2, 0, &weight),
                GRAFT_INVALID_ARGUMENT, {"i32"});

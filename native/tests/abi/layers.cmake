@@ -1,5 +1,5 @@
-# Rooms see only downward: include <- core <- ops <- cpu; oneDNN is known in src/cpu/gemm alone; tests see include/ and
-# their harness. Run: cmake -DROOT=<repository> -P this.
+# Rooms see only downward: include <- core <- ops <- {cpu, cuda}; oneDNN is known in src/cpu/gemm alone, CUDA and PTX in
+# device.h; tests see include/ and their harness, those of kernels the kernels too. Run: cmake -DROOT=<repository> -P this.
 set(broken "")
 function(forbid pattern why)
   foreach(file ${ARGN})
@@ -22,6 +22,12 @@ sources(ops ${ROOT}/native/src/ops/*)
 sources(cpu ${ROOT}/native/src/cpu/*)
 sources(gemm ${ROOT}/native/src/cpu/gemm/*)
 sources(tests ${ROOT}/native/tests/*.cpp ${ROOT}/native/tests/*.h)
+sources(cuda ${ROOT}/native/src/cuda/*)
+sources(device ${ROOT}/native/src/cuda/device.h ${ROOT}/native/src/cuda/device/* ${ROOT}/native/src/cuda/runtime/*)
+sources(kernel_tests ${ROOT}/native/tests/cuda/* ${ROOT}/native/tests/emulator/*)
+set(not_device ${cuda})
+list(REMOVE_ITEM not_device ${device})
+list(REMOVE_ITEM tests ${kernel_tests})
 set(not_gemm ${cpu} ${ops} ${core})
 list(REMOVE_ITEM not_gemm ${gemm})
 
@@ -29,6 +35,15 @@ forbid("core/|ops/|cpu/|cuda/" "the contract sees only itself" ${contract})
 forbid("ops/|cpu/|cuda/" "core sees only the contract" ${core})
 forbid("cpu/|cuda/" "ops sees core and the contract" ${ops})
 forbid("cuda/" "the CPU backend does not see CUDA" ${cpu})
+forbid("cpu/" "the CUDA backend does not see the CPU's" ${cuda} ${kernel_tests})
+forbid("cuda_|mma|emulator/" "CUDA's headers are for device.h" ${not_device})
+foreach(file ${not_device})
+  file(STRINGS ${file} hits REGEX "asm *(volatile)? *\\(|<<<|__shared__")
+  foreach(hit ${hits})
+    file(RELATIVE_PATH name ${ROOT} ${file})
+    string(APPEND broken "\n  ${name}: ${hit} (device.h has it for both compilers)")
+  endforeach()
+endforeach()
 forbid("oneapi/|dnnl|omp\\.h" "oneDNN is used in src/cpu/gemm alone" ${not_gemm})
 forbid("core/|ops/|cpu/|cuda/" "tests use the C ABI" ${tests})
 

@@ -50,6 +50,8 @@ Context::Context(int threads, const char* prefer) {
   must(graft_context_prefer(handle_, prefer));
 }
 
+Context::Context(graft_device device) { must(graft_context_create(device, 1, &handle_)); }
+
 Context::~Context() { EXPECT_EQ(graft_context_destroy(handle_), GRAFT_OK) << graft_last_error(); }
 
 std::int64_t Context::peak(graft_memory_category category) const {
@@ -85,9 +87,12 @@ void* Tensor::element(std::int64_t row_major_index) const {
 
 std::vector<double> Tensor::get() const {
   std::vector<double> values(static_cast<std::size_t>(elements()));
-  for (std::int64_t i = 0; i < elements(); ++i) {
-    const void* p = element(i);
-    double& value = values[static_cast<std::size_t>(i)];
+  const auto size = static_cast<std::size_t>(graft_dtype_bytes(handle_->dtype));
+  std::vector<char> bytes(values.size() * size);
+  must(graft_tensor_download(*context_, handle_, bytes.data(), static_cast<std::int64_t>(bytes.size())));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const void* p = bytes.data() + i * size;
+    double& value = values[i];
     switch (handle_->dtype) {
       case GRAFT_DTYPE_F32:
         value = *static_cast<const float*>(p);
@@ -117,9 +122,11 @@ std::vector<double> Tensor::get() const {
 
 Tensor& Tensor::set(const std::vector<double>& values) {
   if (static_cast<std::int64_t>(values.size()) != elements()) throw std::runtime_error("set: wrong number of values");
-  for (std::int64_t i = 0; i < elements(); ++i) {
-    void* p = element(i);
-    const double value = values[static_cast<std::size_t>(i)];
+  const auto size = static_cast<std::size_t>(graft_dtype_bytes(handle_->dtype));
+  std::vector<char> bytes(values.size() * size);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    void* p = bytes.data() + i * size;
+    const double value = values[i];
     switch (handle_->dtype) {
       case GRAFT_DTYPE_F32:
         *static_cast<float*>(p) = static_cast<float>(value);
@@ -144,6 +151,7 @@ Tensor& Tensor::set(const std::vector<double>& values) {
         break;
     }
   }
+  must(graft_tensor_upload(*context_, handle_, bytes.data(), static_cast<std::int64_t>(bytes.size())));
   return *this;
 }
 

@@ -24,6 +24,7 @@ inline graft_dtype sums_of(graft_dtype dtype) { return dtype == kF64 ? kF64 : kF
 class Context {
  public:
   explicit Context(int threads = 2, const char* prefer = nullptr);
+  explicit Context(graft_device device);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;

@@ -1,0 +1,54 @@
+// A device beside the CPU, as a context sees it: memory and waiting. A backend brings one; the core knows no CUDA.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace graft::core {
+
+/** What a kernel found wrong with values that only the device can see. The first one is kept until it is reported. */
+struct Fault {
+  const char* op;    // NULL: none
+  const char* name;  // of the argument: name[position] is value, must be in 0..limit-1
+  std::int64_t position, value, limit;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  /** At least 256-byte aligned, not zeroed; throws OUT_OF_MEMORY naming the size. */
+  virtual void* allocate(std::int64_t bytes) = 0;
+  /** Takes effect behind all work that was given to the device before. */
+  virtual void free(void* memory) noexcept = 0;
+  virtual void zero(void* memory, std::int64_t bytes) = 0;
+  /** Both wait. */
+  virtual void upload(void* memory, const void* host, std::int64_t bytes) = 0;
+  virtual void download(void* host, const void* memory, std::int64_t bytes) = 0;
+  /** Where kernels write a fault: memory that both sides see. */
+  virtual Fault* fault() = 0;
+  /** Waits for all work; throws the first failure of it. */
+  virtual void synchronize() = 0;
+  /** The queue that kernels are put into, ready for the calling thread; throws when the device is poisoned. */
+  virtual void* stream() = 0;
+};
+
+/** Opens CUDA device `ordinal` with the caller's stream, or one of its own when NULL; throws DEVICE_UNAVAILABLE with a
+ * reason. NULL where the library has no CUDA backend. */
+using OpenDevice = std::unique_ptr<Device> (*)(int ordinal, void* stream);
+OpenDevice& cuda_opener();
+
+/** Memory of contexts that plan: zeroed addresses, which take memory only where somebody writes. */
+std::unique_ptr<Device> planned_memory();
+
+/** Throws INVALID_ARGUMENT for a fault, which is then forgotten. */
+void report(Fault& fault);
+
+/** Memory on `device`, or the CPU's when NULL. */
+void* allocate_on(Device* device, std::int64_t bytes);
+/** The same, zeroed. */
+void* allocate_zeroed(Device* device, std::int64_t bytes);
+void upload_to(Device* device, void* memory, const void* host, std::int64_t bytes);
+void download_from(Device* device, void* host, const void* memory, std::int64_t bytes);
+void free_on(Device* device, void* memory) noexcept;
+
+}  // namespace graft::core

@@ -1,0 +1,56 @@
+// A thread's share of a row: as many elements as 16 bytes hold where all rows begin at multiples of 16 bytes, else one.
+#pragma once
+
+#include <initializer_list>
+
+#include "cuda/device.h"
+#include "graft/tensor.h"
+
+namespace graft::cuda {
+
+template <class T, int Width>
+struct Piece {
+  T at[Width];
+};
+
+template <int Width, class T>
+GRAFT_DEVICE Piece<T, Width> load_piece(const T* p) {
+  Piece<T, Width> piece;
+  if constexpr (Width == 1) {
+    piece.at[0] = *p;
+  } else {
+    const Pack<T> pack = load_pack(p);
+    for (int i = 0; i < Width; ++i) piece.at[i] = pack.at[i];
+  }
+  return piece;
+}
+
+template <int Width, class T>
+GRAFT_DEVICE void store_piece(T* p, const Piece<T, Width>& piece) {
+  if constexpr (Width == 1) {
+    *p = piece.at[0];
+  } else {
+    Pack<T> pack;
+    for (int i = 0; i < Width; ++i) pack.at[i] = piece.at[i];
+    store_pack(p, pack);
+  }
+}
+
+/** Every row of these matrices of one dtype (NULL: not there) can be read 16 bytes at a time. */
+inline bool in_packs(std::initializer_list<const graft_tensor*> matrices) {
+  for (const graft_tensor* m : matrices) {
+    if (m == nullptr) continue;
+    const std::int64_t size = graft_dtype_bytes(m->dtype), width = 16 / size;
+    if (m->shape[1] % width != 0 || m->stride[0] % width != 0 || reinterpret_cast<std::uintptr_t>(m->data) % 16 != 0)
+      return false;
+  }
+  return true;
+}
+
+/** Calls body(std::integral_constant<int, Width>). */
+template <class T, class Body>
+void with_width(bool packs, Body&& body) {
+  packs ? body(std::integral_constant<int, Pack<T>::kSize>{}) : body(std::integral_constant<int, 1>{});
+}
+
+}  // namespace graft::cuda

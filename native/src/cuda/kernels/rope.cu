@@ -1,0 +1,121 @@
+// rope: a pair (p, q) at angle φ = position · inv_freq becomes (p·cos φ − q·sin φ, q·cos φ + p·sin φ); backward turns
+// by −φ. A block has one token: its threads first make the token's cosines and sines, in double, since positions of 10⁵
+// leave float no digits behind the point, and then turn all heads with them. Bytes: 2·size for each element; the angles
+// cost R/2 double sincos for each token, whatever the number of heads.
+#include "cuda/device.h"
+#include "cuda/kernels/tensor.h"
+#include "ops/rope.h"
+
+namespace graft::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr std::int64_t kMostPairs = 4096;  // 32 KiB of cosines and sines
+
+/** [B, T, H, D], the last dimension without gaps. */
+template <class T>
+struct Heads {
+  T* data;
+  std::int64_t stride[3];
+  GRAFT_DEVICE T* at(std::int64_t b, std::int64_t t, std::int64_t h) const {
+    return data + b * stride[0] + t * stride[1] + h * stride[2];
+  }
+};
+
+struct Sizes {
+  std::int64_t tokens, heads, width, half;  // T, H, D, R/2
+};
+
+template <class T, class Frequency>
+__global__ void __launch_bounds__(kThreads)
+    rope_rotate(Heads<const T> x, const std::int32_t* positions, std::int64_t position_stride0,
+                std::int64_t position_stride1, const Frequency* inv_freq, Sizes n, bool interleaved, double direction,
+                Heads<T> y) {
+  GRAFT_DYNAMIC_SHARED(float, cosines);
+  float* const sines = cosines + n.half;
+  const std::int64_t b = blockIdx.x / n.tokens, t = blockIdx.x % n.tokens;
+  const double position = positions[b * position_stride0 + t * position_stride1];
+  for (std::int64_t i = threadIdx.x; i < n.half; i += kThreads) {
+    const double angle = direction * position * static_cast<double>(inv_freq[i]);
+    cosines[i] = static_cast<float>(cos(angle));
+    sines[i] = static_cast<float>(sin(angle));
+  }
+  if (!GRAFT_BUG(rope_no_barrier)) __syncthreads();
+  for (std::int64_t pair = threadIdx.x; pair < n.heads * n.half; pair += kThreads) {
+    const std::int64_t h = pair / n.half, i = pair % n.half;
+    const std::int64_t first = interleaved ? 2 * i : i, second = interleaved ? 2 * i + 1 : i + n.half;
+    const T* const from = x.at(b, t, h);
+    T* const to = y.at(b, t, h);
+    const float p = to_float(from[first]), q = to_float(from[second]);
+    to[first] = from_float<T>(p * cosines[i] - q * sines[i]);
+    to[second] = from_float<T>(q * cosines[i] + p * sines[i]);
+  }
+  const std::int64_t rest = n.width - 2 * n.half;
+  for (std::int64_t i = threadIdx.x; i < n.heads * rest; i += kThreads)
+    y.at(b, t, i / rest)[2 * n.half + i % rest] = x.at(b, t, i / rest)[2 * n.half + i % rest];
+}
+
+/** inv_freq[i] = theta^(-i/half), with the llama3 scaling when a.factor > 0; see the contract. */
+__global__ void __launch_bounds__(kThreads) rope_frequencies(ops::RopeFrequencies a, std::int64_t half, float* to) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= half) return;
+  double frequency = pow(a.theta, -static_cast<double>(i) / static_cast<double>(half));
+  if (a.factor != 0) {
+    const double turns = a.original * frequency / 6.283185307179586476925;  // original / wavelength
+    const double keep = turns < a.low ? 0 : turns > a.high ? 1 : (turns - a.low) / (a.high - a.low);
+    frequency = (1 - keep) * frequency / a.factor + keep * frequency;
+  }
+  to[i] = static_cast<float>(frequency);
+}
+
+template <class T>
+Heads<T> heads(const graft_tensor& x) {
+  return {static_cast<T*>(x.data), {x.stride[0], x.stride[1], x.stride[2]}};
+}
+
+void rotate(core::Context& context, const graft_tensor& x, const graft_tensor& positions, const graft_tensor& inv_freq,
+            bool interleaved, double direction, const graft_tensor& y) {
+  const Sizes n{x.shape[1], x.shape[2], x.shape[3], inv_freq.shape[0]};
+  const Launch where{"rope_rotate", static_cast<unsigned>(x.shape[0] * x.shape[1]), kThreads,
+                     static_cast<std::size_t>(2 * n.half) * sizeof(float), stream(context)};
+  visit(x.dtype, [&](auto type) {
+    using T = decltype(type);
+    const auto with = [&](auto frequency) {
+      using F = decltype(frequency);
+      launch(where, rope_rotate<T, F>, heads<const T>(x), static_cast<const std::int32_t*>(positions.data),
+             positions.stride[0], positions.stride[1], static_cast<const F*>(inv_freq.data), n, interleaved, direction,
+             heads<T>(y));
+    };
+    inv_freq.dtype == GRAFT_DTYPE_F64 ? with(double{}) : with(float{});
+  });
+}
+
+std::string refuse_pairs(const graft_tensor& x, const graft_tensor& inv_freq) {
+  if (inv_freq.shape[0] > kMostPairs) return "more than 4096 pairs in a head";
+  return refuse_f64(x);
+}
+
+}  // namespace
+
+std::string refuse(const ops::RopeFrequencies&) { return ""; }
+
+void run(core::Context& context, const ops::RopeFrequencies& a) {
+  const std::int64_t half = a.inv_freq->shape[0];
+  launch(
+      {"rope_frequencies", static_cast<unsigned>(ceil_div<std::int64_t>(half, kThreads)), kThreads, 0, stream(context)},
+      rope_frequencies, a, half, data<float>(a.inv_freq));
+}
+
+std::string refuse(const ops::RopeForward& a) { return refuse_pairs(*a.x, *a.inv_freq); }
+
+void run(core::Context& context, const ops::RopeForward& a) {
+  rotate(context, *a.x, *a.positions, *a.inv_freq, a.interleaved, 1, *a.y);
+}
+
+std::string refuse(const ops::RopeBackward& a) { return refuse_pairs(*a.dy, *a.inv_freq); }
+
+void run(core::Context& context, const ops::RopeBackward& a) {
+  rotate(context, *a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, *a.dx);
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,48 @@
+// The skinny passes of LoRA over x [T, K] and dy [T, N], of bf16, f16 or f32 as told by the tensors; r up to 64. They
+// are memory-bound: each reads its large matrix once. All sums are made in fp32 in a fixed order.
+#pragma once
+
+#include <string>
+
+#include "core/context.h"
+#include "ops/lora.h"
+
+namespace graft::cuda {
+
+/** s [T, r] of x's dtype = drop(x) aᵀ, a [r, K] float. */
+struct SkinnyForward {
+  const graft_tensor* x;
+  const graft_tensor* a;
+  ops::Dropout dropout;
+  graft_tensor* s;
+};
+
+/** ds [T, r] f32 = scale · dy b, and db [N, r] f32 += scale · dyᵀ s, over one read of dy. b [N, r] float, s [T, r] of
+ * dy's dtype. db may be NULL, and s with it. */
+struct SkinnyBackward {
+  const graft_tensor* dy;
+  const graft_tensor* b;
+  const graft_tensor* s;
+  double scale;
+  graft_tensor* ds;
+  graft_tensor* db;
+};
+
+/** da [r, K] f32 += dsᵀ drop(x), ds [T, r] f32. */
+struct SkinnyGradient {
+  const graft_tensor* ds;
+  const graft_tensor* x;
+  ops::Dropout dropout;
+  graft_tensor* da;
+};
+
+inline constexpr std::int64_t kMostSkinnyRank = 64;
+
+std::string refuse(const SkinnyForward& a);
+void run(core::Context& context, const SkinnyForward& a);
+std::string refuse(const SkinnyBackward& a);
+void run(core::Context& context, const SkinnyBackward& a);
+std::string refuse(const SkinnyGradient& a);
+void run(core::Context& context, const SkinnyGradient& a);
+
+}  // namespace graft::cuda

@@ -1,0 +1,55 @@
+// What launchers share: matrices as kernels take them, dtypes as types, and why an argument is not served.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/context.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "cuda/device/numbers.h"
+#include "graft/tensor.h"
+
+namespace graft::cuda {
+
+/** Rows of T, `pitch` elements apart. */
+template <class T>
+struct Rows {
+  T* data;
+  std::int64_t pitch;
+  GRAFT_DEVICE T* operator[](std::int64_t row) const { return data + row * pitch; }
+};
+
+template <class T>
+Rows<T> rows(const graft_tensor* matrix) {
+  return matrix == nullptr ? Rows<T>{nullptr, 0} : Rows<T>{static_cast<T*>(matrix->data), matrix->stride[0]};
+}
+
+template <class T>
+T* data(const graft_tensor* tensor) {
+  return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data);
+}
+
+/** Calls body(T{}) with the type of a served dtype. */
+template <class Body>
+void visit(graft_dtype dtype, Body&& body) {
+  switch (dtype) {
+    case GRAFT_DTYPE_F32:
+      return body(float{});
+    case GRAFT_DTYPE_BF16:
+      return body(bf16{});
+    case GRAFT_DTYPE_F16:
+      return body(f16{});
+    default:
+      core::fail(GRAFT_INTERNAL, "dtype %d has no kernel", dtype);
+  }
+}
+
+inline std::string refuse_f64(const graft_tensor& tensor) {
+  return tensor.dtype == GRAFT_DTYPE_F64 ? "f64 is for references, which run on the CPU" : "";
+}
+
+/** The queue of a context of the CUDA device. */
+inline void* stream(const core::Context& context) { return context.opened->stream(); }
+
+}  // namespace graft::cuda

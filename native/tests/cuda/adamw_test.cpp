@@ -1,0 +1,64 @@
+// adamw on the CUDA device: steps against float64, the norm in a fixed order, clipping by a norm that stays there.
+#include "schedules.h"
+
+namespace graft::test {
+namespace {
+
+struct Result {
+  std::vector<double> norm, p, m, v, out;
+};
+
+Result run(const Context& c, graft_dtype storage, graft_dtype out, const Shape& shape, std::int64_t pitch,
+           double clip) {
+  const graft_dtype f32 = GRAFT_DTYPE_F32;
+  Tensor g = input(c, storage, f32, shape, 1, pitch), p = input(c, storage, f32, shape, 2, pitch);
+  Tensor m = input(c, storage, f32, shape, 3), v(c, storage, shape, pitch), p_out(c, out, shape);
+  Tensor norm(c, GRAFT_DTYPE_F64, {1});
+  GRAFT_EXPECT_OK(graft_adamw_squared_norm(c, g, norm));
+  GRAFT_EXPECT_OK(graft_adamw_squared_norm(c, p, norm));
+  for (std::int64_t step : {1, 2})
+    GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.999, 1e-8, 0.1, step, clip, norm, p, m, v, p_out));
+  GRAFT_EXPECT_OK(graft_context_synchronize(c));
+  return {norm.get(), p.get(), m.get(), v.get(), p_out.get()};
+}
+
+void compare(graft_dtype out, const Shape& shape, std::int64_t pitch, double clip, int seeds) {
+  const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
+  const bool wide = out == GRAFT_DTYPE_F64;
+  const Result exact = run(cpu, GRAFT_DTYPE_F64, GRAFT_DTYPE_F64, shape, pitch, clip);
+  const Result plain = run(cpu, GRAFT_DTYPE_F32, wide ? GRAFT_DTYPE_F32 : out, shape, pitch, clip);
+  for_schedules(seeds, [&] {
+    const Result actual = run(cuda, GRAFT_DTYPE_F32, out, shape, pitch, clip);
+    const double u = unit_roundoff(GRAFT_DTYPE_F32);
+    expect_close(actual.norm, exact.norm, 1e-13, "norm");  // sums in double on both sides, in another order
+    expect_as_good(actual.p, plain.p, exact.p, u, "p");
+    expect_as_good(actual.m, plain.m, exact.m, u, "m");
+    expect_as_good(actual.v, plain.v, exact.v, u, "v");
+    expect_as_good(actual.out, plain.out, exact.out, unit_roundoff(out), "p_out");
+  });
+}
+
+TEST(CudaAdamW, AgreesWithFloat64) {
+  for (graft_dtype out : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16, GRAFT_DTYPE_F16}) {
+    SCOPED_TRACE(name(out));
+    compare(out, {7, 41}, 50, 0, 2);
+    compare(out, {1000}, 0, 0.5, 2);
+    compare(out, {2, 3, 5}, 0, 1e9, 2);
+  }
+  compare(GRAFT_DTYPE_BF16, {70, 130}, 0, 1, 1);
+}
+
+TEST(CudaAdamW, ManySchedules) { compare(GRAFT_DTYPE_F32, {300}, 0, 1, 100); }
+
+TEST(CudaAdamW, EmptyAndWithoutNorm) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  Tensor g(cuda, GRAFT_DTYPE_F32, {0}), norm(cuda, GRAFT_DTYPE_F64, {1});
+  Tensor p(cuda, GRAFT_DTYPE_F32, {0}), m(cuda, GRAFT_DTYPE_F32, {0}), v(cuda, GRAFT_DTYPE_F32, {0});
+  GRAFT_EXPECT_OK(graft_adamw_squared_norm(cuda, g, norm));
+  GRAFT_EXPECT_OK(graft_adamw_step(cuda, g, 0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0, nullptr, p, m, v, nullptr));
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+  EXPECT_EQ(norm.get(), (std::vector<double>{0}));
+}
+
+}  // namespace
+}  // namespace graft::test
