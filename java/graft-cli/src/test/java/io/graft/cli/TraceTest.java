@@ -38,7 +38,8 @@ class TraceTest {
                 "qwen2",
                 "qwen3",
                 "starcoder2",
-                "gpt_bigcode"
+                "gpt_bigcode",
+                "codegen"
             })
     void baseModelAgrees(String model) {
         Path golden = Cli.golden(model, "base.safetensors");
@@ -59,7 +60,8 @@ class TraceTest {
                 "qwen2",
                 "qwen3",
                 "starcoder2",
-                "gpt_bigcode"
+                "gpt_bigcode",
+                "codegen"
             })
     void adapterAgrees(String model) throws Exception {
         Path golden = Cli.golden(model, "lora.safetensors");

@@ -17,7 +17,8 @@ public abstract class Architecture {
             new Qwen2Architecture(),
             new Qwen3Architecture(),
             new Starcoder2Architecture(),
-            new GptBigCodeArchitecture());
+            new GptBigCodeArchitecture(),
+            new CodeGenArchitecture());
 
     private final String type;
     private final String className;

@@ -8,9 +8,10 @@ import java.util.Set;
  *
  * @param architecture whose design it is
  * @param parts what a Llama does not have
+ * @param rotary how many numbers of a head are turned; 0: all
  * @param windows how many keys a query sees in each layer, itself included; 0: all before it. Empty: 0 for all layers
  */
-public record DecoderDesign(Architecture architecture, Set<Part> parts, List<Integer> windows) {
+public record DecoderDesign(Architecture architecture, Set<Part> parts, int rotary, List<Integer> windows) {
     /** A part that some architectures have. */
     public enum Part {
         /** Biases of q, k and v. */
@@ -24,7 +25,15 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, List<Int
         /** Layer norms with a bias, instead of RMS norms. */
         LAYER_NORMS,
         /** A trained vector for each position, added to the embeddings, instead of turned heads. */
-        LEARNED_POSITIONS
+        LEARNED_POSITIONS,
+        /** Heads are turned in pairs of neighbours, instead of one of each half. */
+        ROTARY_PAIRS,
+        /** The projection that makes q, k and v has four groups of heads, each q, v, k. */
+        GROUPED_QVK,
+        /** Attention and MLP read the same norm and are added together. */
+        PARALLEL,
+        /** A bias of the head. */
+        HEAD_BIAS
     }
 
     public DecoderDesign {
@@ -33,11 +42,15 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, List<Int
     }
 
     static DecoderDesign of(Architecture architecture, Part... parts) {
-        return new DecoderDesign(architecture, Set.of(parts), List.of());
+        return new DecoderDesign(architecture, Set.of(parts), 0, List.of());
     }
 
     DecoderDesign withWindows(List<Integer> ofLayers) {
-        return new DecoderDesign(architecture, parts, ofLayers);
+        return new DecoderDesign(architecture, parts, rotary, ofLayers);
+    }
+
+    DecoderDesign withRotary(int width) {
+        return new DecoderDesign(architecture, parts, width, windows);
     }
 
     public boolean has(Part part) {
@@ -63,7 +76,7 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, List<Int
         long inner = architecture.names().gate() == null ? 1 : 2;
         long mlp = (inner + 1) * hidden * intermediate;
         mlp += has(Part.MLP_BIASES) ? inner * intermediate + hidden : 0;
-        return attention + mlp + 2 * norm(hidden);
+        return attention + mlp + (has(Part.PARALLEL) ? 1 : 2) * norm(hidden);
     }
 
     /** Numbers of a norm. */

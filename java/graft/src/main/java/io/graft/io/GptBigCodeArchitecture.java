@@ -25,7 +25,8 @@ final class GptBigCodeArchitecture extends Architecture {
             "mlp.c_fc",
             "mlp.c_proj");
 
-    private static final Map<String, String> FIELDS = Map.of(
+    /** What the GPT family calls fields that others call by their usual names. */
+    static final Map<String, String> FIELDS = Map.of(
             "hidden_size", "n_embd",
             "intermediate_size", "n_inner",
             "num_hidden_layers", "n_layer",

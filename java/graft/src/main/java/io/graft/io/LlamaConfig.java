@@ -58,6 +58,11 @@ public record LlamaConfig(
     /** {@code quant_method} of a checkpoint whose linear layers are sketches ({@link CodedWeights}). */
     static final String SKETCH = "sketch";
 
+    /** How many numbers of a head are turned by their position. */
+    public int rotaryWidth() {
+        return design.rotary() == 0 ? headDim : design.rotary();
+    }
+
     /** The last names of the linear layers of a block. */
     public List<String> projections() {
         ModuleNames names = design.architecture().names();
@@ -110,7 +115,8 @@ public record LlamaConfig(
         long block = design.parameters(hiddenSize, intermediateSize, (long) headDim * heads, keyWidth, headDim);
         long tables = (tiedEmbeddings ? 1L : 2L) * vocabularySize
                 + (design.has(DecoderDesign.Part.LEARNED_POSITIONS) ? maxPositions : 0);
-        return tables * hiddenSize + layers * block + design.norm(hiddenSize);
+        long headBias = design.has(DecoderDesign.Part.HEAD_BIAS) ? vocabularySize : 0;
+        return tables * hiddenSize + headBias + layers * block + design.norm(hiddenSize);
     }
 
     /** The same configuration for weights of another dtype. */
@@ -153,6 +159,9 @@ public record LlamaConfig(
         check(
                 headDim % 2 == 0 || design.has(DecoderDesign.Part.LEARNED_POSITIONS),
                 "head_dim " + headDim + " is odd, so that rotary embedding has no pairs");
+        check(
+                design.rotary() % 2 == 0 && design.rotary() >= 0 && design.rotary() <= headDim,
+                "rotary_dim " + design.rotary() + " is odd or more than a head of " + headDim);
         check(
                 design.windows().isEmpty() || design.windows().size() == layers,
                 "windows are given for " + design.windows().size() + " layers of " + layers);

@@ -134,6 +134,16 @@ final class LlamaConfigReader {
                 : fields.positive(field, Math.multiplyExact(4, hidden));
     }
 
+    int positive(String field, int absent) {
+        return fields.positive(field, absent);
+    }
+
+    void check(String field, boolean holds, String problem) {
+        if (!holds) {
+            throw fields.refuse(field, problem);
+        }
+    }
+
     int layers() {
         return fields.positive("num_hidden_layers");
     }

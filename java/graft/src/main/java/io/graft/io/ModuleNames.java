@@ -7,6 +7,7 @@ package io.graft.io;
  * @param layers what holds the blocks
  * @param norm the last norm
  * @param q the query projection, or the one that makes keys and values too: k and v then are null
+ * @param mlpNorm null where the MLP reads the norm of attention
  * @param gate null in an MLP without a gate
  */
 public record ModuleNames(

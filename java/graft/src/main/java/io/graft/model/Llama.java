@@ -8,9 +8,7 @@ import io.graft.nn.AttentionBlock;
 import io.graft.nn.BlockShape;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
-import io.graft.nn.Norm;
 import io.graft.nn.Parameter;
-import io.graft.nn.PositionEmbedding;
 import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
 import io.graft.nn.Prompt;
@@ -297,19 +295,12 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     BlockStack stack(Scope where, int batch, int length, BlockStack.Mode mode, Prefix front, Prompt virtual) {
-        boolean tables = embedding().trainable()
-                || (positions() != null && positions().table().trainable());
-        boolean input = tables || (prompt != null && prompt.trainable());
+        boolean input = layers.tablesTrained() || (prompt != null && prompt.trainable());
         return new BlockStack(where, dtype, shape(), layers.blocks(), batch, length, mode, input, front, virtual);
     }
 
-    PositionEmbedding positions() {
-        return layers.positions();
-    }
-
-    /** The norm behind the blocks. */
-    Norm lastNorm() {
-        return layers.norm();
+    LlamaLayers modules() {
+        return layers;
     }
 
     /** What runs beside the blocks, or null. */

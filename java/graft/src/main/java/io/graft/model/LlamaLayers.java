@@ -53,8 +53,7 @@ final class LlamaLayers {
     private final TokenEmbedding embedding;
     private final Block[] blocks;
     private final Norm norm;
-    private final Weight head;
-    private final Parameter headParameter;
+    private final Head head;
     private final Tensor inverseFrequencies;
     private final PositionEmbedding positions;
     private final List<Slot> slots = new ArrayList<>();
@@ -77,11 +76,16 @@ final class LlamaLayers {
         boolean tied = config.tiedEmbeddings();
         ModuleNames names = config.design().architecture().names();
         String table = names.embedding() + ".weight";
-        head = scope.weight(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize(), 0);
-        headParameter = new Parameter(tied ? table : names.head() + ".weight", head.matrix());
+        head = new Head(
+                scope,
+                tied ? table : names.head() + ".weight",
+                config.design().has(Part.HEAD_BIAS) ? names.head() + ".bias" : null,
+                dtype,
+                config.vocabularySize(),
+                config.hiddenSize());
         embedding = new TokenEmbedding(
                 tied
-                        ? headParameter
+                        ? head.matrix()
                         : new Parameter(
                                 table, scope.tensor(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize())));
         Projection.Factory make = (module, outputs, inputs) -> {
@@ -150,7 +154,10 @@ final class LlamaLayers {
                 design.has(Part.MLP_BIASES),
                 design.has(Part.HEAD_NORMS),
                 design.has(Part.LAYER_NORMS) ? Norm.Kind.LAYER : Norm.Kind.RMS,
-                !design.has(Part.LEARNED_POSITIONS),
+                design.has(Part.LEARNED_POSITIONS)
+                        ? BlockForm.Rotary.NONE
+                        : design.has(Part.ROTARY_PAIRS) ? BlockForm.Rotary.PAIRS : BlockForm.Rotary.HALVES,
+                design.has(Part.GROUPED_QVK) ? 4 : 1,
                 design.window(layer));
     }
 
@@ -170,7 +177,7 @@ final class LlamaLayers {
         if (config.design().has(Part.LEARNED_POSITIONS)) {
             return null;
         }
-        Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.headDim() / 2);
+        Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.rotaryWidth() / 2);
         LlamaConfig.RopeScaling scaling = config.ropeScaling();
         Context context = scope.context();
         if (scaling == null) {
@@ -198,7 +205,9 @@ final class LlamaLayers {
             for (Projection projection : block.projections()) {
                 if (projection == block.turns().get(2).get(0)) {
                     block.attention().headNorms().forEach(this::add);
-                    block.mlp().norm().parameters().forEach(this::add);
+                    if (!block.parallel()) {
+                        block.mlp().norm().parameters().forEach(this::add);
+                    }
                 }
                 slots.add(new Slot(projection.parameter(), projection.parameter() == null ? projection : null));
                 if (projection.bias() != null) {
@@ -208,7 +217,10 @@ final class LlamaLayers {
         }
         norm.parameters().forEach(this::add);
         if (!tied) {
-            slots.add(new Slot(headParameter, null));
+            add(head.matrix());
+            if (head.bias() != null) {
+                add(head.bias());
+            }
         }
     }
 
@@ -274,7 +286,7 @@ final class LlamaLayers {
         try (Scope staging = scope.scope()) {
             Map<String, Tensor> tensors = new LinkedHashMap<>();
             for (Parameter parameter : parameters()) {
-                tensors.put(parameter.name(), as(head.matrix().dtype(), parameter.value(), staging));
+                tensors.put(parameter.name(), as(head.weight().matrix().dtype(), parameter.value(), staging));
             }
             SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
         }
@@ -310,6 +322,12 @@ final class LlamaLayers {
 
     TokenEmbedding embedding() {
         return embedding;
+    }
+
+    /** Whether anything before the first block is. */
+    boolean tablesTrained() {
+        return embedding.table().trainable()
+                || (positions != null && positions.table().trainable());
     }
 
     /** null where heads are turned instead. */
@@ -358,12 +376,8 @@ final class LlamaLayers {
     }
 
     /** The head's weight; with tied embeddings the table itself. */
-    Weight head() {
+    Head head() {
         return head;
-    }
-
-    Parameter headParameter() {
-        return headParameter;
     }
 
     Tensor inverseFrequencies() {

@@ -35,11 +35,12 @@ final class Passes {
         boolean below = work.stack.wantsGradient();
         boolean beside = side != null && side.trainable();
         boolean wantHidden = below || beside || layers.norm().trainable();
-        Tensor dhead = layers.headParameter().gradient();
+        Tensor dhead = layers.head().gradient();
         loss(work, batch, normalizer, wantHidden ? work.dhidden : null, dhead);
+        layers.head().handOn();
         if (wantHidden) {
             Tensor dx = below || beside ? work.stack.gradient() : null;
-            layers.norm().backward(work.pass, work.dhidden, work.stack.output(), work.rstd, false, dx);
+            layers.norm().backward(work.pass, work.dnormed, work.stack.output(), work.rstd, false, dx);
         }
         if (beside) {
             work.sideBackward();
@@ -56,7 +57,7 @@ final class Passes {
         LinearCrossEntropy.forward(
                 model.context(),
                 work.hidden,
-                layers.head(),
+                layers.head().weight(),
                 work.labels,
                 Batch.IGNORED,
                 normalizer,
@@ -85,8 +86,8 @@ final class Passes {
         ModuleNames names = model.config().design().architecture().names();
         stage.accept(names.embedding(), work.stack.input());
         work.run(null, null, (block, output) -> stage.accept(names.layers() + "." + block, output));
-        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
-        stage.accept(names.norm(), work.hidden);
+        layers.norm().forward(work.pass, work.stack.output(), work.normed, work.rstd);
+        stage.accept(names.norm(), work.normed);
         stage.accept(names.head(), logits(work));
     }
 
@@ -97,6 +98,7 @@ final class Passes {
     }
 
     private void embed(Workspace work, Batch batch) {
+        layers.head().prepare(model.context());
         work.choose(batch);
         work.embed(layers.embedding(), batch.ids(), batch.lengths());
     }
@@ -104,12 +106,12 @@ final class Passes {
     private void forward(Workspace work, Batch batch) {
         embed(work, batch);
         work.run(null, null, null);
-        layers.norm().forward(work.pass, work.stack.output(), work.hidden, work.rstd);
+        layers.norm().forward(work.pass, work.stack.output(), work.normed, work.rstd);
     }
 
     private Tensor logits(Workspace work) {
-        Tensor logits = work.logits(layers.head().n());
-        Linear.forward(model.context(), work.hidden, layers.head(), null, false, logits);
+        Tensor logits = work.logits(layers.head().weight().n());
+        Linear.forward(model.context(), work.hidden, layers.head().weight(), null, false, logits);
         return logits;
     }
 

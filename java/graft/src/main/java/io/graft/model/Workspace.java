@@ -11,6 +11,7 @@ import io.graft.nn.Prompt;
 import io.graft.nn.SideNetwork;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Linear;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -25,8 +26,13 @@ final class Workspace implements AutoCloseable {
     final BlockStack stack;
     final Tensor ids;
     final Tensor labels;
-    /** Output of the last norm [T, hidden], and what its backward needs. */
+    /** Output of the last norm [T, hidden], where the head has a bias with a 1 behind each row, and its gradient. */
     final Tensor hidden;
+
+    /** Both without what is behind. */
+    final Tensor normed;
+
+    final Tensor dnormed;
 
     final Tensor rstd;
     final Tensor dhidden;
@@ -67,16 +73,23 @@ final class Workspace implements AutoCloseable {
         stack = model.stack(scope, batch, length, mode, prefix, prompt);
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
         side = model.side() == null ? null : model.side().new Run(scope, pass, mode);
-        positions = model.positions() == null ? null : model.positions().new Rows(scope, pass);
+        positions = model.modules().positions() == null ? null : model.modules().positions().new Rows(scope, pass);
         ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
         labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
-        hidden = Precision.activation(scope, dtype, rows, width, 0);
+        long inputs = model.modules().head().weight().k();
+        long behind = inputs - width;
+        hidden = Precision.activation(scope, dtype, rows, inputs, 0);
+        normed = behind == 0 ? hidden : hidden.columns(0, width);
+        if (behind > 0) {
+            TensorOps.fill(scope.context(), 1, hidden);
+        }
         loss = scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), 1);
         idsMemory = ids.buffer().asIntBuffer();
         labelsMemory = labels.buffer().asIntBuffer();
         lossMemory = loss.buffer();
-        rstd = training ? model.lastNorm().statistics(scope, rows) : null;
-        dhidden = training ? Precision.activation(scope, dtype, rows, width, 0) : null;
+        rstd = training ? model.modules().norm().statistics(scope, rows) : null;
+        dhidden = training ? Precision.activation(scope, dtype, rows, inputs, 0) : null;
+        dnormed = !training || behind == 0 ? dhidden : dhidden.columns(0, width);
     }
 
     boolean serves(int batch, int tokens) {
@@ -163,6 +176,7 @@ final class Workspace implements AutoCloseable {
     Tensor decode(LlamaLayers layers, Scope step, int[] values, KvCache cache, Prompt front, int virtual) {
         pass.evaluating();
         pass.positions(cache.length());
+        layers.head().prepare(pass.context());
         if (prompt != null) {
             prompt.reads(0, values.length);
         }
@@ -173,12 +187,12 @@ final class Workspace implements AutoCloseable {
         int rows = pass.length();
         run(cache.views(step, rows), side == null ? null : cache.side().views(step, rows), null);
         cache.advance(rows);
-        layers.norm().forward(pass, stack.output(), hidden, null);
-        long vocabulary = layers.head().n();
+        layers.norm().forward(pass, stack.output(), normed, null);
+        long vocabulary = layers.head().weight().n();
         Tensor last =
                 step.view(hidden, (rows - 1) * hidden.stride(0), new long[] {1, hidden.size(1)}, hidden.strides());
         Tensor result = step.view(logits(vocabulary), 0, new long[] {1, vocabulary}, new long[] {vocabulary, 1});
-        Linear.forward(pass.context(), last, layers.head(), null, false, result);
+        Linear.forward(pass.context(), last, layers.head().weight(), null, false, result);
         return result;
     }
 

@@ -21,7 +21,8 @@ public final class AttentionBlock {
     private final Projection v;
     private final Projection o;
     private final int window;
-    private final boolean turned;
+    private final BlockForm.Rotary rotary;
+    private final int fusedGroups;
     private final HeadNorm qNorm;
     private final HeadNorm kNorm;
     private GatedPrompt gated;
@@ -30,7 +31,8 @@ public final class AttentionBlock {
         BlockForm.Names names = form.names();
         this.shape = shape;
         this.window = form.window();
-        this.turned = form.turned();
+        this.rotary = form.rotary();
+        this.fusedGroups = form.fusedGroups();
         this.norm =
                 Norm.of(form.norm(), scope, path + "." + names.attentionNorm(), dtype, shape.hidden(), shape.epsilon());
         boolean fused = names.k() == null;
@@ -108,7 +110,7 @@ public final class AttentionBlock {
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
             qNorm = layer.qNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.qNorm, q, training);
             kNorm = layer.kNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.kNorm, k, training);
-            fused = scratch.fused == null ? null : new FusedHeads(scratch.fused, q, k, v);
+            fused = scratch.fused == null ? null : new FusedHeads(scratch.fused, q, k, v, layer.fusedGroups);
         }
 
         /** The buffers of another block's tape, with what this layer's own attachments keep. */
@@ -172,9 +174,10 @@ public final class AttentionBlock {
             kNorm.forward(pass, tape.kNorm);
         }
         Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
-        if (turned) {
-            Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), false, tape.qHeads);
-            Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), false, newKeys);
+        if (rotary != BlockForm.Rotary.NONE) {
+            boolean pairs = rotary == BlockForm.Rotary.PAIRS;
+            Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), pairs, tape.qHeads);
+            Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), pairs, newKeys);
         } else if (store != null) {
             TensorOps.copy(context, tape.kHeads, newKeys);
         }
@@ -199,12 +202,16 @@ public final class AttentionBlock {
     }
 
     /**
-     * dy is the gradient of the residual stream behind this half and becomes the one before it; wantInput false: nothing
-     * before it is trained, and whatever only the input's gradient needs is left out.
+     * Adds to dx the gradient of x that goes through this half. wantInput false: nothing before it is trained, and whatever
+     * only the input's gradient needs is left out.
+     *
+     * @param dy gradient of the residual stream behind this half
+     * @param dx may be dy
      */
     void backward(
             Pass pass,
             Tensor dy,
+            Tensor dx,
             Tensor x,
             Tape tape,
             Prefix.Tape prefix,
@@ -241,10 +248,11 @@ public final class AttentionBlock {
             gate.backward(context, scratch.doutHeads, tape.qHeads, scratch.dqHeads);
         }
         Tensor newKeys = prefix == null ? scratch.dkHeads : prefix.gradients().newKeys;
-        if (turned) {
+        if (rotary != BlockForm.Rotary.NONE) {
+            boolean pairs = rotary == BlockForm.Rotary.PAIRS;
             Tensor frequencies = pass.inverseFrequencies();
-            Rope.backward(context, scratch.dqHeads, pass.positions(), frequencies, false, scratch.dqHeads);
-            Rope.backward(context, newKeys, pass.positions(), frequencies, false, scratch.dkHeads);
+            Rope.backward(context, scratch.dqHeads, pass.positions(), frequencies, pairs, scratch.dqHeads);
+            Rope.backward(context, newKeys, pass.positions(), frequencies, pairs, scratch.dkHeads);
         } else if (prefix != null) {
             TensorOps.copy(context, newKeys, scratch.dkHeads);
         }
@@ -266,7 +274,7 @@ public final class AttentionBlock {
             v.backward(pass, scratch.dv, tape.h, tape.sv, true, dh);
         }
         if (wantNorm) {
-            norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
+            norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dx : null);
         }
     }
 
@@ -308,6 +316,10 @@ public final class AttentionBlock {
     /** Whether one projection makes q, k and v. */
     boolean fused() {
         return k == null;
+    }
+
+    int fusedGroups() {
+        return fusedGroups;
     }
 
     public Projection q() {

@@ -5,7 +5,9 @@ import io.graft.tensor.Scope;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A decoder block: attention, then MLP, each added to the residual stream. {@link BlockStack} runs them. */
+/**
+ * A decoder block: attention, then MLP, each added to the residual stream, or both side by side. {@link BlockStack} runs them.
+ */
 public final class Block {
     private final AttentionBlock attention;
     private final Mlp mlp;
@@ -17,11 +19,16 @@ public final class Block {
     /** @param path module path of the block, e.g. {@code model.layers.0} */
     public Block(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
         this.attention = new AttentionBlock(scope, path, dtype, shape, form, make);
-        this.mlp = new Mlp(scope, path, dtype, shape, form, make);
+        this.mlp = new Mlp(scope, path, dtype, shape, form, make, attention.norm());
         List<Projection> expanding = mlp.gate() == null ? List.of(mlp.up()) : List.of(mlp.gate(), mlp.up());
         this.turns = List.of(attention.inputs(), List.of(attention.o()), expanding, List.of(mlp.down()));
         this.projections = turns.stream().flatMap(List::stream).toList();
         this.parameters = collect();
+    }
+
+    /** Whether attention and MLP stand side by side on one norm, instead of one behind the other. */
+    public boolean parallel() {
+        return mlp.norm() == attention.norm();
     }
 
     public AttentionBlock attention() {
@@ -37,7 +44,9 @@ public final class Block {
         all.addAll(attention.norm().parameters());
         turns.subList(0, 2).forEach(turn -> turn.forEach(layer -> layer.collect(all)));
         all.addAll(attention.headNorms());
-        all.addAll(mlp.norm().parameters());
+        if (!parallel()) {
+            all.addAll(mlp.norm().parameters());
+        }
         turns.subList(2, 4).forEach(turn -> turn.forEach(layer -> layer.collect(all)));
         return List.copyOf(all);
     }

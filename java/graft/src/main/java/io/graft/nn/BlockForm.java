@@ -9,7 +9,8 @@ package io.graft.nn;
  * @param mlpBiases whether the layers of the MLP have biases
  * @param headNorms whether each head of q and k goes through an RMS norm before it is turned
  * @param norm which norm stands before either half
- * @param turned whether heads of q and k are turned by their position
+ * @param rotary how heads of q and k are turned by their position
+ * @param fusedGroups of heads in a projection that makes q, k and v: 1 is q, k, v; each of more is q, v, k
  * @param window how many keys a query sees, itself included; 0: all before it
  */
 public record BlockForm(
@@ -19,12 +20,24 @@ public record BlockForm(
         boolean mlpBiases,
         boolean headNorms,
         Norm.Kind norm,
-        boolean turned,
+        Rotary rotary,
+        int fusedGroups,
         int window) {
+    /** Which numbers of a head are turned together. */
+    public enum Rotary {
+        /** None. */
+        NONE,
+        /** One of the first half and one of the second. */
+        HALVES,
+        /** Neighbours. */
+        PAIRS
+    }
+
     /**
      * Paths inside a block.
      *
      * @param q the query projection, or the one that makes keys and values too: k and v then are null
+     * @param mlpNorm null where attention and MLP stand side by side on one norm
      * @param gate the MLP's gate; null: its layers are up, GELU and down
      */
     public record Names(
@@ -55,6 +68,7 @@ public record BlockForm(
             false,
             false,
             Norm.Kind.RMS,
-            true,
+            Rotary.HALVES,
+            1,
             0);
 }

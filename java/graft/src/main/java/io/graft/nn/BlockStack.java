@@ -36,6 +36,7 @@ public final class BlockStack {
     private final Tensor[] sdown;
     private final Scratch scratch;
     private final Tensor gradient;
+    private final Tensor behind;
     private final int lowestTrained;
     private final boolean blocksOnly;
 
@@ -82,15 +83,11 @@ public final class BlockStack {
             boolean shared = mode == Mode.INFERENCE && i >= 2;
             residual[i] = shared ? residual[i - 2] : Precision.activation(scope, dtype, rows, shape.hidden(), 0);
         }
+        AttentionBlock first = blocks[0].attention();
         scratch = new Scratch(
-                scope,
-                dtype,
-                shape,
-                batch,
-                length,
-                border,
-                training,
-                blocks[0].attention().fused());
+                scope, dtype, shape, batch, length, border, training, first.fused() ? first.fusedGroups() : 0);
+        boolean parallel = Arrays.stream(blocks).anyMatch(Block::parallel);
+        behind = training && parallel ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
         gradient = training ? Precision.activation(scope, dtype, rows, shape.hidden(), border) : null;
         Prefix.Gradients prefixGradients =
                 training && prefix != null ? prefix.new Gradients(scope, dtype, batch, length) : null;
@@ -203,11 +200,15 @@ public final class BlockStack {
             }
             attend(pass, i, cache);
             TensorOps.copy(pass.context(), middle[i], residual[i + 1]);
-            blocks[i].mlp().forward(pass, middle[i], residual[i + 1], mlp[i], sdown[i]);
+            blocks[i].mlp().forward(pass, mlpInput(i), residual[i + 1], mlp[i], sdown[i]);
             if (observer != null) {
                 observer.output(i, residual[i + 1]);
             }
         }
+    }
+
+    private Tensor mlpInput(int i) {
+        return blocks[i].parallel() ? residual[i] : middle[i];
     }
 
     private void attend(Pass pass, int i, KvCache.Views cache) {
@@ -257,13 +258,20 @@ public final class BlockStack {
                     wantInput || blocks[i].attention().trainable() || (prefix != null && prefix.trainable());
             if (mode == Mode.CHECKPOINT) {
                 attend(pass, i, null);
-                blocks[i].mlp().expand(pass, middle[i], mlp[i]);
+                blocks[i].mlp().expand(pass, mlpInput(i), mlp[i]);
             }
-            blocks[i].mlp().backward(pass, gradient, middle[i], mlp[i], sdown[i], scratch, wantMiddle);
+            Tensor dy = gradient;
+            boolean parallel = blocks[i].parallel();
+            if (parallel) {
+                TensorOps.copy(pass.context(), gradient, behind);
+                dy = behind;
+            }
+            boolean wantBelow = parallel ? wantInput : wantMiddle;
+            blocks[i].mlp().backward(pass, dy, gradient, mlpInput(i), mlp[i], sdown[i], scratch, wantBelow);
             if (wantMiddle) {
                 blocks[i]
                         .attention()
-                        .backward(pass, gradient, residual[i], attention[i], prefix, gates[i], scratch, wantInput);
+                        .backward(pass, dy, gradient, residual[i], attention[i], prefix, gates[i], scratch, wantInput);
             }
             if (added[i] != null) {
                 added[i].backward(pass.context());

@@ -19,10 +19,13 @@ public final class Mlp {
     private final Projection up;
     private final Projection down;
 
-    Mlp(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make) {
+    /** @param beside the norm of attention, for an MLP that reads it too */
+    Mlp(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make, Norm beside) {
         BlockForm.Names names = form.names();
         this.shape = shape;
-        this.norm = Norm.of(form.norm(), scope, path + "." + names.mlpNorm(), dtype, shape.hidden(), shape.epsilon());
+        this.norm = names.mlpNorm() == null
+                ? beside
+                : Norm.of(form.norm(), scope, path + "." + names.mlpNorm(), dtype, shape.hidden(), shape.epsilon());
         this.gate = names.gate() == null
                 ? null
                 : make.projection(path + "." + names.gate(), shape.intermediate(), shape.hidden());
@@ -100,8 +103,9 @@ public final class Mlp {
         down.forward(pass, tape.act, true, y, sdown);
     }
 
-    /** dy is the gradient of the residual stream behind this half and becomes the one before it. */
-    void backward(Pass pass, Tensor dy, Tensor x, Tape tape, Tensor sdown, Scratch scratch, boolean wantInput) {
+    /** As {@link AttentionBlock#backward}: adds to dx, which may be dy, what goes through this half. */
+    void backward(
+            Pass pass, Tensor dy, Tensor dx, Tensor x, Tape tape, Tensor sdown, Scratch scratch, boolean wantInput) {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.trainable();
         boolean wantInner = wantNorm || (gate != null && gate.trainable()) || up.trainable();
@@ -118,7 +122,7 @@ public final class Mlp {
         }
         up.backward(pass, tape.up, tape.h, tape.sup, gate != null, dh);
         if (wantNorm) {
-            norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dy : null);
+            norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dx : null);
         }
     }
 

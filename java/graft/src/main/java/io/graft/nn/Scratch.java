@@ -37,7 +37,7 @@ final class Scratch {
     private Tensor[] dqParts;
     private Tensor[] dkParts;
 
-    /** @param fusing whether one projection makes q, k and v */
+    /** @param fusedGroups of a projection that makes q, k and v; 0 where there are three */
     Scratch(
             Scope scope,
             DType dtype,
@@ -46,13 +46,13 @@ final class Scratch {
             int length,
             int border,
             boolean training,
-            boolean fusing) {
+            int fusedGroups) {
         long rows = (long) batch * length;
         h = Precision.activation(scope, dtype, rows, shape.hidden(), border);
         act = Precision.activation(scope, dtype, rows, shape.intermediate(), border);
         long width = shape.queryWidth() + 2L * shape.keyWidth();
-        fused = fusing ? Precision.activation(scope, dtype, rows, width, 0) : null;
-        dfused = fusing && training ? Precision.activation(scope, dtype, rows, width, border) : null;
+        fused = fusedGroups > 0 ? Precision.activation(scope, dtype, rows, width, 0) : null;
+        dfused = fusedGroups > 0 && training ? Precision.activation(scope, dtype, rows, width, border) : null;
         if (training) {
             dh = Precision.activation(scope, dtype, rows, shape.hidden(), 0);
             dact = Precision.activation(scope, dtype, rows, shape.intermediate(), 0);
@@ -67,7 +67,7 @@ final class Scratch {
         } else {
             dh = dact = dout = doutHeads = dq = dqHeads = dk = dkHeads = dv = dvHeads = null;
         }
-        dfusedHeads = dfused == null ? null : new FusedHeads(dfused, dq, dk, dv);
+        dfusedHeads = dfused == null ? null : new FusedHeads(dfused, dq, dk, dv, fusedGroups);
     }
 
     /** dq head by head, made when first asked for. */

@@ -84,6 +84,9 @@ class PeftGoldenTest {
                 Arguments.of("gpt_bigcode", "lora"),
                 Arguments.of("gpt_bigcode", "ia3"),
                 Arguments.of("gpt_bigcode", "prompt_tuning"),
+                Arguments.of("codegen", "lora"),
+                Arguments.of("codegen", "ia3"),
+                Arguments.of("codegen", "prompt_tuning"),
                 Arguments.of("llama_rope3", "lora"),
                 Arguments.of("llama_tied", "lora"));
     }

@@ -28,12 +28,17 @@ class ArchitectureGradientTest {
             case "qwen3" -> "'head_dim': 6, 'tie_word_embeddings': true";
             case "starcoder2" -> "'sliding_window': 3, 'head_dim': 6, 'tie_word_embeddings': false";
             case "gpt_bigcode" -> "'n_embd': 12, 'n_layer': 2, 'n_head': 4, 'n_inner': 20, 'n_positions': 9";
+            case "codegen" -> "'n_embd': 32, 'n_layer': 2, 'n_head': 8, 'n_inner': 20, 'rotary_dim': 2";
             default -> throw new IllegalArgumentException(type);
         };
-        return LlamaConfig.parse(
-                type, """
+        return LlamaConfig.parse(type, """
                 {'model_type': '%s', 'vocab_size': 23, 'hidden_size': 12, 'intermediate_size': 20, 'num_hidden_layers': 2,
-                 'num_attention_heads': %d, 'num_key_value_heads': 2, %s}""".formatted(type, type.equals("qwen2") ? 6 : 4, own).replace('\'', '"'));
+                 'num_attention_heads': %d, %s, %s}""".formatted(
+                        type,
+                        type.equals("qwen2") ? 6 : 4,
+                        type.equals("codegen") ? "'n_ctx': 64" : "'num_key_value_heads': 2",
+                        own)
+                .replace('\'', '"'));
     }
 
     private static Adapter adapter(String kind) {
@@ -43,7 +48,8 @@ class ArchitectureGradientTest {
                         {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": 0.3, "init_lora_weights": false,
                          "target_modules": "all-linear"}"""), 2);
             case "ia3" ->
-                Ia3.create(PeftIa3Config.of("base", List.of("q_proj", "k_proj", "v_proj", "down_proj", "c_attn")));
+                Ia3.create(PeftIa3Config.of(
+                        "base", List.of("q_proj", "k_proj", "v_proj", "down_proj", "c_attn", "qkv_proj", "fc_out")));
             case "ssf" -> Ssf.create(PeftSsfConfig.of("base", List.of("q_proj", "o_proj", "c_attn", "c_fc", "c_proj")));
             case "bitfit" -> BitFit.create(PeftBitFitConfig.of("base", LlamaConfig.PROJECTIONS));
             case "prefix" -> PrefixTuning.create(PeftPrefixTuningConfig.of("base", 3), 5);
@@ -88,7 +94,13 @@ class ArchitectureGradientTest {
         "gpt_bigcode, full, true",
         "gpt_bigcode, lora, true",
         "gpt_bigcode, ssf, false",
-        "gpt_bigcode, prefix, false"
+        "gpt_bigcode, prefix, false",
+        "codegen, full, false",
+        "codegen, full, true",
+        "codegen, lora, false",
+        "codegen, lora, true",
+        "codegen, ia3, false",
+        "codegen, prefix, true"
     })
     void gradientsAreDerivativesOfTheLoss(String type, String kind, boolean checkpointing) {
         GradientCheck.check(config(type), adapter(kind), checkpointing, 0);

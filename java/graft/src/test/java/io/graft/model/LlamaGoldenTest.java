@@ -33,7 +33,10 @@ class LlamaGoldenTest {
                 "qwen2",
                 "qwen3",
                 "starcoder2",
-                "gpt_bigcode"
+                "gpt_bigcode",
+                "codegen",
+                "codegen_groups",
+                "qwen2_window"
             })
     void logitsAndLossEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
@@ -57,7 +60,10 @@ class LlamaGoldenTest {
                 "qwen2",
                 "qwen3",
                 "starcoder2",
-                "gpt_bigcode"
+                "gpt_bigcode",
+                "codegen",
+                "codegen_groups",
+                "qwen2_window"
             })
     void gradientsOfAllParametersEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
@@ -109,7 +115,10 @@ class LlamaGoldenTest {
                 "qwen2",
                 "qwen3",
                 "starcoder2",
-                "gpt_bigcode"
+                "gpt_bigcode",
+                "codegen",
+                "codegen_groups",
+                "qwen2_window"
             })
     void greedyGenerationEqualsTransformers(String name) {
         JsonNode expected = Golden.json(name, "greedy");
@@ -145,7 +154,18 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_tied", "mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "llama_tied",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode",
+                "codegen",
+                "codegen_groups"
+            })
     void aSavedModelIsTheSameModel(String name, @TempDir Path directory) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
