@@ -223,15 +223,7 @@ class DiffPruningTest extends InContext {
                 Scope inner = own.scope();
                 Llama model = model(inner, DType.BF16, pruning(structured, 10));
                 Trainer trainer = trainer(model, 12)) {
-            if (from != null) {
-                trainer.resume(from);
-            }
-            while (trainer.steps() < steps) {
-                trainer.step();
-            }
-            if (to != null) {
-                trainer.save(to);
-            }
+            PacaModels.train(trainer, steps, from, to);
             List<float[]> result = new ArrayList<>(weights(model));
             model.trainable().forEach(p -> result.add(p.master().floats()));
             return result;

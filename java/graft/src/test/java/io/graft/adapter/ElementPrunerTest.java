@@ -158,15 +158,7 @@ class ElementPrunerTest extends InContext {
                 Scope inner = own.scope();
                 Llama model = model(inner, dtype, adapter);
                 Trainer trainer = trainer(model, 12)) {
-            if (from != null) {
-                trainer.resume(from);
-            }
-            while (trainer.steps() < steps) {
-                trainer.step();
-            }
-            if (to != null) {
-                trainer.save(to);
-            }
+            PacaModels.train(trainer, steps, from, to);
             List<float[]> result = new ArrayList<>();
             model.trainable().forEach(p -> result.add(p.master().floats()));
             result.add(model.logits(batch(2)));

@@ -204,15 +204,7 @@ class FishDipTest extends InContext {
                 Llama model = model(inner, dtype, shira)) {
             calibrate(model);
             try (Trainer trainer = trainer(model, 9)) {
-                if (from != null) {
-                    trainer.resume(from);
-                }
-                while (trainer.steps() < steps) {
-                    trainer.step();
-                }
-                if (to != null) {
-                    trainer.save(to);
-                }
+                PacaModels.train(trainer, steps, from, to);
             }
             List<float[]> result = new ArrayList<>(weights(model));
             model.trainable().forEach(p -> result.add(p.value().floats()));

@@ -207,13 +207,7 @@ class LoraTermsTest extends InContext {
                 Scope inner = own.scope();
                 Llama model = PacaModels.model(inner, DType.BF16, adapter);
                 Trainer trainer = PacaModels.trainer(model, steps)) {
-            if (from != null) {
-                trainer.resume(from);
-            }
-            trainer.run();
-            if (to != null) {
-                trainer.save(to);
-            }
+            PacaModels.train(trainer, steps, from, to);
             List<float[]> result = new ArrayList<>();
             model.trainable().forEach(p -> result.add(p.master().floats()));
             return result;

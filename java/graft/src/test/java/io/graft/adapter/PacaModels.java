@@ -11,6 +11,7 @@ import io.graft.tensor.Scope;
 import io.graft.train.AdamW;
 import io.graft.train.BatchSource;
 import io.graft.train.Trainer;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
@@ -83,6 +84,24 @@ final class PacaModels {
     static void train(Llama model, long steps) {
         try (Trainer trainer = trainer(model, steps)) {
             trainer.run();
+        }
+    }
+
+    /**
+     * Trains to a step.
+     *
+     * @param from a checkpoint to begin with, or null
+     * @param to where one is left, or null
+     */
+    static void train(Trainer trainer, long steps, Path from, Path to) {
+        if (from != null) {
+            trainer.resume(from);
+        }
+        while (trainer.steps() < steps) {
+            trainer.step();
+        }
+        if (to != null) {
+            trainer.save(to);
         }
     }
 

@@ -161,13 +161,7 @@ class PropetlTest extends InContext {
                 Scope inner = own.scope();
                 Llama model = model(inner, DType.BF16, propetl(SHARE));
                 Trainer trainer = trainer(model, steps)) {
-            if (from != null) {
-                trainer.resume(from);
-            }
-            trainer.run();
-            if (to != null) {
-                trainer.save(to);
-            }
+            PacaModels.train(trainer, steps, from, to);
             List<float[]> result = new ArrayList<>();
             model.trainable().forEach(p -> result.add(p.master().floats()));
             return result;

@@ -152,13 +152,7 @@ class SptTest extends InContext {
                 Llama model = model(inner, DType.BF16, spt())) {
             calibrate(model);
             try (Trainer trainer = trainer(model, steps)) {
-                if (from != null) {
-                    trainer.resume(from);
-                }
-                trainer.run();
-                if (to != null) {
-                    trainer.save(to);
-                }
+                PacaModels.train(trainer, steps, from, to);
             }
             List<float[]> result = new ArrayList<>(weights(model));
             model.trainable().forEach(p -> result.add(p.master().floats()));
