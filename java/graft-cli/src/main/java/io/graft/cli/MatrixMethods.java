@@ -17,7 +17,6 @@ import io.graft.adapter.QaLora;
 import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBoftConfig;
-import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftC3aConfig;
 import io.graft.io.PeftCompacterConfig;
 import io.graft.io.PeftFourierConfig;
@@ -118,11 +117,7 @@ final class MatrixMethods {
                     "COMPACTER",
                     1e-2,
                     (options, seed) -> Compacter.create(
-                            PeftCompacterConfig.of(
-                                    options.baseModel,
-                                    options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
-                                    options.rank),
-                            seed)),
+                            PeftCompacterConfig.of(options.baseModel, options.last(), options.rank), seed)),
             new Method(
                     "c3a",
                     "C3A",

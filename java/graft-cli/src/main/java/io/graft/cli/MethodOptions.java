@@ -1,6 +1,7 @@
 package io.graft.cli;
 
 import io.graft.adapter.Reselection;
+import io.graft.io.Architecture;
 import io.graft.io.LlamaConfig;
 import io.graft.io.RouterSettings;
 import java.nio.file.Path;
@@ -355,6 +356,22 @@ public final class MethodOptions {
             return targets(LlamaConfig.PROJECTIONS);
         }
         return LlamaConfig.read(Path.of(baseModel)).projections();
+    }
+
+    /** The layers that the user named, else those that (IA)³ scales in the base model. */
+    List<String> scaled() {
+        return targets(architecture().scaledModules());
+    }
+
+    /** The layers that the user named, else the last one of attention and of the MLP in the base model. */
+    List<String> last() {
+        return targets(architecture().lastModules());
+    }
+
+    Architecture architecture() {
+        return baseModel.isEmpty()
+                ? Architecture.LLAMA
+                : LlamaConfig.read(Path.of(baseModel)).design().architecture();
     }
 
     /** How many examples a method may look at before it trains. */

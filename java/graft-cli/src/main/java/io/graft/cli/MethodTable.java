@@ -160,8 +160,7 @@ final class MethodTable {
                     "(IA)³",
                     "IA3",
                     5e-2,
-                    (options, seed) -> Ia3.create(
-                            PeftIa3Config.of(options.baseModel, options.targets(PeftIa3Config.LLAMA_TARGETS)))),
+                    (options, seed) -> Ia3.create(PeftIa3Config.of(options.baseModel, options.scaled()))),
             new Method(
                     "ssf",
                     "SSF",
@@ -200,7 +199,8 @@ final class MethodTable {
                     "LN-tuning",
                     "LN_TUNING",
                     2e-2,
-                    (options, seed) -> LnTuning.create(PeftLnTuningConfig.allNorms(options.baseModel))));
+                    (options, seed) -> LnTuning.create(PeftLnTuningConfig.of(
+                            options.baseModel, options.architecture().norms()))));
 
     static final List<Method> ALL = Stream.of(
                     OWN, SelectiveMethods.ALL, PromptMethods.ALL, MatrixMethods.ALL, MixtureMethods.ALL)
@@ -212,11 +212,7 @@ final class MethodTable {
     }
 
     private static PeftBottleneckConfig bottleneck(MethodOptions options) {
-        return PeftBottleneckConfig.of(
-                options.baseModel,
-                options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
-                options.rank,
-                options.parallel);
+        return PeftBottleneckConfig.of(options.baseModel, options.last(), options.rank, options.parallel);
     }
 
     /** A prefix, and networks beside the second layer of each MLP. */

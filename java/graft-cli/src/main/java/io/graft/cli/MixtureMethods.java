@@ -9,7 +9,6 @@ import io.graft.adapter.MoeLora;
 import io.graft.adapter.Mov;
 import io.graft.adapter.Smop;
 import io.graft.io.PeftBottleneckConfig;
-import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftMoeLoraConfig;
 import io.graft.io.PeftMovConfig;
 import io.graft.io.PeftSmopConfig;
@@ -41,10 +40,7 @@ final class MixtureMethods {
                     "MOV",
                     2e-2,
                     (options, seed) -> Mov.create(
-                            PeftMovConfig.of(
-                                    options.baseModel,
-                                    options.targets(PeftIa3Config.LLAMA_TARGETS),
-                                    options.router(options.experts, 0)),
+                            PeftMovConfig.of(options.baseModel, options.scaled(), options.router(options.experts, 0)),
                             seed)),
             new Method(
                     "adamix",
@@ -52,11 +48,7 @@ final class MixtureMethods {
                     "BOTTLENECK",
                     5e-3,
                     (options, seed) -> AdaMix.create(
-                            PeftBottleneckConfig.of(
-                                    options.baseModel,
-                                    options.targets(PeftBottleneckConfig.SERIAL_TARGETS),
-                                    options.rank,
-                                    options.parallel),
+                            PeftBottleneckConfig.of(options.baseModel, options.last(), options.rank, options.parallel),
                             options.experts,
                             seed)),
             new Method(

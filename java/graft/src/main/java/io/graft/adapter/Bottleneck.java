@@ -1,5 +1,6 @@
 package io.graft.adapter;
 
+import io.graft.io.Architecture;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.nn.Attachment;
 import io.graft.nn.Experts;
@@ -128,10 +129,11 @@ public final class Bottleneck extends PrunedAdapter<PeftBottleneckConfig> {
     }
 
     static void checkPlace(PeftBottleneckConfig config, String module) {
-        boolean behind = module.endsWith(".o_proj") || module.endsWith(".down_proj");
+        boolean behind = Architecture.endsHalf(module);
         if (!config.parallel() && !behind) {
-            throw new IllegalArgumentException("Bottleneck: target " + module + " is not supported in a serial adapter;"
-                    + " supported are o_proj and down_proj, or use_parallel_adapter");
+            throw new IllegalArgumentException(
+                    "Bottleneck: target " + module + " is not supported in a serial adapter;"
+                            + " supported are o_proj and down_proj, or what an architecture calls these, or use_parallel_adapter");
         }
     }
 

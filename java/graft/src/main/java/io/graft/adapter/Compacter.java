@@ -1,5 +1,6 @@
 package io.graft.adapter;
 
+import io.graft.io.Architecture;
 import io.graft.io.PeftCompacterConfig;
 import io.graft.nn.Adaptable;
 import io.graft.nn.Attachment;
@@ -56,7 +57,7 @@ public final class Compacter extends PeftAdapter<PeftCompacterConfig> {
     @Override
     Attachment attachment(Scope scope, Projection projection) {
         String module = projection.module();
-        if (!module.endsWith(".o_proj") && !module.endsWith(".down_proj")) {
+        if (!Architecture.endsHalf(module)) {
             throw new IllegalArgumentException(
                     "Compacter: target " + module + " is not supported; supported are o_proj and down_proj");
         }

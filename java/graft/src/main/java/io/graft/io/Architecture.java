@@ -2,6 +2,8 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
 
 /**
  * A kind of decoder that {@code model_type} of a {@code config.json} names. Each is one file: which fields it has and what
@@ -68,6 +70,34 @@ public abstract class Architecture {
     /** What {@code architectures} lists. */
     public String className() {
         return className;
+    }
+
+    /** What (IA)³ scales where nothing is named: PEFT's choice or, where PEFT has none, the like of it. */
+    public List<String> scaledModules() {
+        String down = ModuleNames.ending(names.down());
+        return names.k() == null
+                ? List.of(ModuleNames.ending(names.q()), down)
+                : List.of(ModuleNames.ending(names.q()), ModuleNames.ending(names.v()), down);
+    }
+
+    /** The last layer of attention and that of the MLP. */
+    public List<String> lastModules() {
+        return Stream.of(names.o(), names.down())
+                .map(ModuleNames::last)
+                .distinct()
+                .toList();
+    }
+
+    /** The norms. */
+    public List<String> norms() {
+        return Stream.of(names.attentionNorm(), names.mlpNorm(), ModuleNames.last(names.norm()))
+                .filter(Objects::nonNull)
+                .toList();
+    }
+
+    /** Whether a module is the last layer of attention or of an MLP, in any architecture. */
+    public static boolean endsHalf(String module) {
+        return ALL.stream().anyMatch(one -> one.lastModules().contains(ModuleNames.last(module)));
     }
 
     /** Paths of its modules. */

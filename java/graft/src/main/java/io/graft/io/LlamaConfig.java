@@ -68,7 +68,7 @@ public record LlamaConfig(
         ModuleNames names = design.architecture().names();
         return Stream.of(names.q(), names.k(), names.v(), names.o(), names.gate(), names.up(), names.down())
                 .filter(Objects::nonNull)
-                .map(path -> path.substring(path.lastIndexOf('.') + 1))
+                .map(ModuleNames::last)
                 .distinct()
                 .toList();
     }

@@ -2,6 +2,7 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Collections;
+import java.util.List;
 
 /** Mistral (arXiv 2310.06825): a Llama whose queries see the last keys only, in every layer. */
 final class MistralArchitecture extends Architecture {
@@ -25,5 +26,10 @@ final class MistralArchitecture extends Architecture {
         json.put("head_dim", config.headDim());
         int window = config.design().window();
         json.set("sliding_window", window == 0 ? json.nullNode() : json.numberNode(window));
+    }
+
+    @Override
+    public List<String> scaledModules() {
+        return PeftIa3Config.LLAMA_TARGETS;
     }
 }

@@ -41,6 +41,16 @@ public record ModuleNames(
             "mlp.up_proj",
             "mlp.down_proj");
 
+    /** The last name of a path. */
+    static String last(String path) {
+        return path.substring(path.lastIndexOf('.') + 1);
+    }
+
+    /** The last name or, where attention has one too that might be it, the path. */
+    static String ending(String path) {
+        return last(path).equals("c_proj") ? path : last(path);
+    }
+
     /** The same with an MLP of two layers. */
     ModuleNames withMlp(String first, String second) {
         return new ModuleNames(

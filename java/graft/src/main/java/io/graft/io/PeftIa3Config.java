@@ -12,7 +12,7 @@ public final class PeftIa3Config extends PeftConfig {
     /** PEFT's choice for a Llama: keys, values, and the inputs of the MLP's down-projection. */
     public static final List<String> LLAMA_TARGETS = List.of("k_proj", "v_proj", "down_proj");
 
-    private static final List<String> LLAMA_FEED_FORWARD = List.of("down_proj");
+    private static final List<String> FEED_FORWARD = List.of("down_proj", "mlp.c_proj", "fc_out");
 
     private final ModuleMatcher feedForward;
 
@@ -22,7 +22,7 @@ public final class PeftIa3Config extends PeftConfig {
         refuseUnless(fields, "init_ia3_weights", Json.toNode(true));
         this.feedForward = fields.has("feedforward_modules")
                 ? ModuleMatcher.of(fields, "feedforward_modules")
-                : new ModuleMatcher(LLAMA_FEED_FORWARD, null);
+                : new ModuleMatcher(FEED_FORWARD, null);
     }
 
     /**
@@ -46,7 +46,7 @@ public final class PeftIa3Config extends PeftConfig {
         json.set(
                 "feedforward_modules",
                 Json.toNode(targets.stream()
-                        .filter(new ModuleMatcher(LLAMA_FEED_FORWARD, null)::matches)
+                        .filter(new ModuleMatcher(FEED_FORWARD, null)::matches)
                         .toList()));
         return new PeftIa3Config(new JsonFields("new (IA)³ configuration", json));
     }

@@ -33,9 +33,14 @@ public final class PeftLnTuningConfig extends PeftConfig {
 
     /** All norms of a Llama. */
     public static PeftLnTuningConfig allNorms(String baseModel) {
+        return of(baseModel, LLAMA_TARGETS);
+    }
+
+    /** These norms, e.g. {@link Architecture#norms()}. */
+    public static PeftLnTuningConfig of(String baseModel, List<String> norms) {
         ObjectNode json = fresh("LN_TUNING", baseModel);
         json.putNull("exclude_modules");
-        json.set("target_modules", Json.toNode(LLAMA_TARGETS));
+        json.set("target_modules", Json.toNode(norms));
         return new PeftLnTuningConfig(new JsonFields("new LN-tuning configuration", json));
     }
 

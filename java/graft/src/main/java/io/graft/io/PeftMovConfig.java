@@ -9,7 +9,7 @@ import java.util.List;
  * layout of its (IA)³ with {@code peft_type} MOV, and {@link RouterSettings}.
  */
 public final class PeftMovConfig extends PeftConfig {
-    private static final List<String> LLAMA_FEED_FORWARD = List.of("down_proj");
+    private static final List<String> FEED_FORWARD = List.of("down_proj", "mlp.c_proj", "fc_out");
 
     private final ModuleMatcher feedForward;
     private final RouterSettings router;
@@ -19,7 +19,7 @@ public final class PeftMovConfig extends PeftConfig {
         this.router = RouterSettings.of(fields);
         this.feedForward = fields.has("feedforward_modules")
                 ? ModuleMatcher.of(fields, "feedforward_modules")
-                : new ModuleMatcher(LLAMA_FEED_FORWARD, null);
+                : new ModuleMatcher(FEED_FORWARD, null);
     }
 
     /**
@@ -44,7 +44,7 @@ public final class PeftMovConfig extends PeftConfig {
         json.set(
                 "feedforward_modules",
                 Json.toNode(targets.stream()
-                        .filter(new ModuleMatcher(LLAMA_FEED_FORWARD, null)::matches)
+                        .filter(new ModuleMatcher(FEED_FORWARD, null)::matches)
                         .toList()));
         return new PeftMovConfig(new JsonFields("new MoV configuration", json));
     }
