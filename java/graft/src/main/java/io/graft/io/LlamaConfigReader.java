@@ -1,9 +1,12 @@
 package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.graft.io.DecoderDesign.Part;
 import io.graft.tensor.DType;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 
 /** Reads a configuration: the fields that all architectures have, and forms of some that several have. */
@@ -229,6 +232,15 @@ final class LlamaConfigReader {
                         rope.positive("original_max_position_embeddings"));
             default -> throw rope.refuse(key, "is '" + type + "', supported are 'default' and 'llama3'");
         };
+    }
+
+    boolean flag(String field) {
+        return fields.flag(field, false);
+    }
+
+    /** What {@code attention_bias} says of the four projections of attention. */
+    Set<Part> attentionBiases() {
+        return flag("attention_bias") ? EnumSet.of(Part.INPUT_BIASES, Part.OUTPUT_BIAS) : EnumSet.noneOf(Part.class);
     }
 
     /** A field whose absence means true. */

@@ -100,8 +100,6 @@ class LlamaConfigTest {
                 "architectures | ['LlamaForTokenClassification'] | field 'architectures' is [LlamaForTokenClassification]",
                 "model_type | null | field 'model_type' is missing",
                 "hidden_act | 'gelu' | field 'hidden_act' is 'gelu', supported is 'silu'",
-                "attention_bias | true | field 'attention_bias' is true",
-                "mlp_bias | true | field 'mlp_bias' is true",
                 "attention_dropout | 0.1 | field 'attention_dropout' is not 0",
                 "quantization_config | {'bits':4} | field 'quantization_config.quant_method' is 'none', supported are",
                 "quantization_config | {'quant_method':'gptq'} | 'quantization_config.quant_method' is 'gptq'",
@@ -232,7 +230,7 @@ class LlamaConfigTest {
                 "codegen | tie_word_embeddings | true | field 'tie_word_embeddings' is true",
                 "codegen | rotary_dim | 12 | rotary_dim 12 is odd or more than a head of 10",
                 "codegen | activation_function | 'gelu' | field 'activation_function' is 'gelu'",
-                "qwen3 | attention_bias | true | field 'attention_bias' is true",
+                "qwen3 | attention_bias | 1 | field 'attention_bias' is 1, expected true or false",
                 "qwen3 | rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.rope_type' is 'yarn'",
             })
     void whatAnArchitectureDoesNotHaveIsRefusedByName(String model, String field, String value, String message) {

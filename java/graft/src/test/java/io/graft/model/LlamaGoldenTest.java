@@ -36,7 +36,8 @@ class LlamaGoldenTest {
                 "gpt_bigcode",
                 "codegen",
                 "codegen_groups",
-                "qwen2_window"
+                "qwen2_window",
+                "llama_biases"
             })
     void logitsAndLossEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
@@ -63,7 +64,8 @@ class LlamaGoldenTest {
                 "gpt_bigcode",
                 "codegen",
                 "codegen_groups",
-                "qwen2_window"
+                "qwen2_window",
+                "llama_biases"
             })
     void gradientsOfAllParametersEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
@@ -118,7 +120,8 @@ class LlamaGoldenTest {
                 "gpt_bigcode",
                 "codegen",
                 "codegen_groups",
-                "qwen2_window"
+                "qwen2_window",
+                "llama_biases"
             })
     void greedyGenerationEqualsTransformers(String name) {
         JsonNode expected = Golden.json(name, "greedy");
