@@ -73,7 +73,7 @@ class ArchitecturesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen"})
+    @ValueSource(strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3"})
     void everyCommandTakesIt(String type) throws Exception {
         Path model = model(type);
         Path adapter = folder.resolve("adapter");

@@ -19,6 +19,7 @@ public abstract class Architecture {
             new Qwen2Architecture(),
             new Qwen3Architecture(),
             new Starcoder2Architecture(),
+            new Phi3Architecture(),
             new GptBigCodeArchitecture(),
             new CodeGenArchitecture());
 

@@ -32,6 +32,8 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, int rota
         GROUPED_QVK,
         /** Attention and MLP read the same norm and are added together. */
         PARALLEL,
+        /** One layer makes gate and up of the MLP. */
+        FUSED_GATE,
         /** A bias of the head. */
         HEAD_BIAS
     }
@@ -73,7 +75,7 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, int rota
         attention += has(Part.INPUT_BIASES) ? queryWidth + 2 * keyWidth : 0;
         attention += has(Part.OUTPUT_BIAS) ? hidden : 0;
         attention += has(Part.HEAD_NORMS) ? 2 * headDim : 0;
-        long inner = architecture.names().gate() == null ? 1 : 2;
+        long inner = architecture.names().gate() == null && !has(Part.FUSED_GATE) ? 1 : 2;
         long mlp = (inner + 1) * hidden * intermediate;
         mlp += has(Part.MLP_BIASES) ? inner * intermediate + hidden : 0;
         return attention + mlp + (has(Part.PARALLEL) ? 1 : 2) * norm(hidden);

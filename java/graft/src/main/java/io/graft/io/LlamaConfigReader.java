@@ -141,6 +141,10 @@ final class LlamaConfigReader {
         return fields.positive(field, absent);
     }
 
+    double number(String field, double absent) {
+        return fields.number(field, absent);
+    }
+
     void check(String field, boolean holds, String problem) {
         if (!holds) {
             throw fields.refuse(field, problem);

@@ -8,7 +8,7 @@ package io.graft.io;
  * @param norm the last norm
  * @param q the query projection, or the one that makes keys and values too: k and v then are null
  * @param mlpNorm null where the MLP reads the norm of attention
- * @param gate null in an MLP without a gate
+ * @param gate null in an MLP without a gate, and where up makes it too
  */
 public record ModuleNames(
         String embedding,

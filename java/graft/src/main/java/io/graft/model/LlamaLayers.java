@@ -158,6 +158,7 @@ final class LlamaLayers {
                         ? BlockForm.Rotary.NONE
                         : design.has(Part.ROTARY_PAIRS) ? BlockForm.Rotary.PAIRS : BlockForm.Rotary.HALVES,
                 design.has(Part.GROUPED_QVK) ? 4 : 1,
+                design.has(Part.FUSED_GATE),
                 design.window(layer));
     }
 

@@ -11,6 +11,7 @@ package io.graft.nn;
  * @param norm which norm stands before either half
  * @param rotary how heads of q and k are turned by their position
  * @param fusedGroups of heads in a projection that makes q, k and v: 1 is q, k, v; each of more is q, v, k
+ * @param fusedGate whether the MLP's up makes its gate too, before itself
  * @param window how many keys a query sees, itself included; 0: all before it
  */
 public record BlockForm(
@@ -22,6 +23,7 @@ public record BlockForm(
         Norm.Kind norm,
         Rotary rotary,
         int fusedGroups,
+        boolean fusedGate,
         int window) {
     /** Which numbers of a head are turned together. */
     public enum Rotary {
@@ -38,7 +40,7 @@ public record BlockForm(
      *
      * @param q the query projection, or the one that makes keys and values too: k and v then are null
      * @param mlpNorm null where attention and MLP stand side by side on one norm
-     * @param gate the MLP's gate; null: its layers are up, GELU and down
+     * @param gate the MLP's gate; null: up makes it too, or there is none and the layers are up, GELU and down
      */
     public record Names(
             String attentionNorm,
@@ -70,5 +72,6 @@ public record BlockForm(
             Norm.Kind.RMS,
             Rotary.HALVES,
             1,
+            false,
             0);
 }

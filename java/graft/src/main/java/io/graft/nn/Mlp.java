@@ -18,6 +18,7 @@ public final class Mlp {
     private final Projection gate;
     private final Projection up;
     private final Projection down;
+    private final boolean fusedGate;
 
     /** @param beside the norm of attention, for an MLP that reads it too */
     Mlp(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make, Norm beside) {
@@ -29,7 +30,9 @@ public final class Mlp {
         this.gate = names.gate() == null
                 ? null
                 : make.projection(path + "." + names.gate(), shape.intermediate(), shape.hidden());
-        this.up = make.projection(path + "." + names.up(), shape.intermediate(), shape.hidden());
+        this.fusedGate = form.fusedGate();
+        this.up =
+                make.projection(path + "." + names.up(), (fusedGate ? 2L : 1L) * shape.intermediate(), shape.hidden());
         this.down = make.projection(path + "." + names.down(), shape.hidden(), shape.intermediate());
         if (form.mlpBiases()) {
             projections().forEach(layer -> layer.withBias(scope));
@@ -40,8 +43,13 @@ public final class Mlp {
     static final class Tape {
         final Tensor rstd;
         final Tensor h;
+        /** null without a gate. */
         final Tensor gate;
+
         final Tensor up;
+        /** What the layer up makes: up itself or, where it makes both, gate and up in one. */
+        final Tensor made;
+
         final Tensor act;
         final Tensor sgate;
         final Tensor sup;
@@ -62,12 +70,14 @@ public final class Mlp {
             long rows = scratch.h.size(0);
             h = inputs ? Precision.activation(scope, dtype, rows, layer.shape.hidden(), border) : scratch.h;
             act = inner ? Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border) : scratch.act;
-            gate = layer.gate == null
-                    ? null
-                    : Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
-            up = Precision.activation(scope, dtype, rows, layer.shape.intermediate(), border);
+            int width = layer.shape.intermediate();
+            made = Precision.activation(scope, dtype, rows, layer.fusedGate ? 2L * width : width, border);
+            up = layer.fusedGate ? made.columns(width, 2L * width) : made;
+            gate = layer.fusedGate
+                    ? made.columns(0, width)
+                    : layer.gate == null ? null : Precision.activation(scope, dtype, rows, width, border);
             rstd = training ? layer.norm.statistics(scope, rows) : null;
-            sgate = training && gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
+            sgate = training && layer.gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
 
@@ -79,8 +89,9 @@ public final class Mlp {
             h = shared.h;
             gate = shared.gate;
             up = shared.up;
+            made = shared.made;
             act = shared.act;
-            sgate = training && gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
+            sgate = training && layer.gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
         }
     }
@@ -88,11 +99,13 @@ public final class Mlp {
     /** Fills the tape: all that backward needs to be made again when a block keeps only its input. */
     void expand(Pass pass, Tensor x, Tape tape) {
         norm.forward(pass, x, tape.h, tape.rstd);
-        up.forward(pass, tape.h, false, tape.up, tape.sup);
-        if (gate == null) {
+        up.forward(pass, tape.h, false, tape.made, tape.sup);
+        if (gate != null) {
+            gate.forward(pass, tape.h, false, tape.gate, tape.sgate);
+        }
+        if (tape.gate == null) {
             Gelu.forward(pass.context(), tape.up, tape.act);
         } else {
-            gate.forward(pass, tape.h, false, tape.gate, tape.sgate);
             SwiGlu.forward(pass.context(), tape.gate, tape.up, tape.act);
         }
     }
@@ -114,13 +127,15 @@ public final class Mlp {
             return;
         }
         Tensor dh = wantNorm ? scratch.dh : null;
-        if (gate == null) {
+        if (tape.gate == null) {
             Gelu.backward(context, scratch.dact, tape.up, tape.up);
         } else {
             SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
+        }
+        if (gate != null) {
             gate.backward(pass, tape.gate, tape.h, tape.sgate, false, dh);
         }
-        up.backward(pass, tape.up, tape.h, tape.sup, gate != null, dh);
+        up.backward(pass, tape.made, tape.h, tape.sup, gate != null, dh);
         if (wantNorm) {
             norm.backward(pass, dh, x, tape.rstd, true, wantInput ? dx : null);
         }
@@ -144,7 +159,7 @@ public final class Mlp {
         return gate == null ? List.of(up, down) : List.of(gate, up, down);
     }
 
-    /** null in an MLP without one. */
+    /** null where there is none, or where {@link #up} makes it too. */
     public Projection gate() {
         return gate;
     }

@@ -50,7 +50,8 @@ class ConfigMutationTest {
     void modelConfigurations() throws IOException {
         mutate(Fixtures.path("models/llama_rope3/config.json"), LlamaConfig::read);
         mutate(Fixtures.path("models/llama_rope3/config_v4.json"), LlamaConfig::read);
-        for (String model : new String[] {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen"}) {
+        for (String model :
+                new String[] {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3"}) {
             mutate(Fixtures.path("models/" + model + "/config.json"), LlamaConfig::read);
         }
     }

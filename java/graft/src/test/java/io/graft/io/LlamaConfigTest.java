@@ -95,7 +95,7 @@ class LlamaConfigTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "model_type | 'gemma3' | field 'model_type' is 'gemma3', supported are [llama, mistral, qwen2, qwen3, starcoder2, gpt_bigcode, codegen]",
+                "model_type | 'gemma3' | field 'model_type' is 'gemma3', supported are [llama, mistral, qwen2, qwen3, starcoder2, phi3, gpt_bigcode, codegen]",
                 "model_type | 'qwen2' | field 'architectures' is [LlamaForCausalLM], supported for 'qwen2' is Qwen2ForCausalLM",
                 "architectures | ['LlamaForTokenClassification'] | field 'architectures' is [LlamaForTokenClassification]",
                 "model_type | null | field 'model_type' is missing",
@@ -226,6 +226,9 @@ class LlamaConfigTest {
                 "gpt_bigcode | add_cross_attention | true | field 'add_cross_attention' is true",
                 "gpt_bigcode | activation_function | 'relu' | field 'activation_function' is 'relu'",
                 "gpt_bigcode | n_embd | 41 | field 'n_embd' is 41, no multiple of n_head 4",
+                "phi3 | resid_pdrop | 0.1 | field 'resid_pdrop' is not 0: dropout of the base",
+                "phi3 | partial_rotary_factor | 0.5 | field 'partial_rotary_factor' is 0.5, supported is 1",
+                "phi3 | rope_parameters | {'rope_type':'longrope'} | field 'rope_parameters.rope_type' is 'longrope'",
                 "codegen | n_head | 2 | field 'n_head' is 2, no multiple of 4",
                 "codegen | tie_word_embeddings | true | field 'tie_word_embeddings' is true",
                 "codegen | rotary_dim | 12 | rotary_dim 12 is odd or more than a head of 10",

@@ -28,6 +28,7 @@ class ArchitectureGradientTest {
             case "qwen3" -> "'head_dim': 6, 'tie_word_embeddings': true";
             case "starcoder2" -> "'sliding_window': 3, 'head_dim': 6, 'tie_word_embeddings': false";
             case "gpt_bigcode" -> "'n_embd': 12, 'n_layer': 2, 'n_head': 4, 'n_inner': 20, 'n_positions': 9";
+            case "phi3" -> "'sliding_window': 3, 'head_dim': 6";
             case "codegen" -> "'n_embd': 32, 'n_layer': 2, 'n_head': 8, 'n_inner': 20, 'rotary_dim': 2";
             default -> throw new IllegalArgumentException(type);
         };
@@ -100,7 +101,11 @@ class ArchitectureGradientTest {
         "codegen, lora, false",
         "codegen, lora, true",
         "codegen, ia3, false",
-        "codegen, prefix, true"
+        "codegen, prefix, true",
+        "phi3, full, false",
+        "phi3, full, true",
+        "phi3, lora, true",
+        "phi3, ia3, false"
     })
     void gradientsAreDerivativesOfTheLoss(String type, String kind, boolean checkpointing) {
         GradientCheck.check(config(type), adapter(kind), checkpointing, 0);

@@ -37,7 +37,8 @@ class LlamaGoldenTest {
                 "codegen",
                 "codegen_groups",
                 "qwen2_window",
-                "llama_biases"
+                "llama_biases",
+                "phi3"
             })
     void logitsAndLossEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
@@ -65,7 +66,8 @@ class LlamaGoldenTest {
                 "codegen",
                 "codegen_groups",
                 "qwen2_window",
-                "llama_biases"
+                "llama_biases",
+                "phi3"
             })
     void gradientsOfAllParametersEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
@@ -121,7 +123,8 @@ class LlamaGoldenTest {
                 "codegen",
                 "codegen_groups",
                 "qwen2_window",
-                "llama_biases"
+                "llama_biases",
+                "phi3"
             })
     void greedyGenerationEqualsTransformers(String name) {
         JsonNode expected = Golden.json(name, "greedy");
