@@ -12,6 +12,7 @@ else()
   endif()
   set(CMAKE_CUDA_COMPILER ${GRAFT_NVCC})
   enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
   # why: CMake 3.25 does not know that nvcc has C++20.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)

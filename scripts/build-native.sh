@@ -48,7 +48,7 @@ neon)
         echo "skipped: the NEON paths are not compiled without $compiler (package g++-aarch64-linux-gnu)"
         exit 0
     fi
-    find "$root/native/src" -name '*.cpp' -print0 |
+    find "$root/native/src" -name '*.cpp' -not -path '*/cuda/runtime/*' -print0 |
         xargs -0 -P "$(nproc)" -n 1 "$compiler" -std=c++20 -fsyntax-only -Wall -Wextra -Werror -DGRAFT_BUILD \
             -DGRAFT_VERSION='"neon"' -DHWY_COMPILE_ONLY_STATIC -I"$root/native/src" -I"$root/native/include" \
             -isystem "$GRAFT_DNNL_ROOT/include"

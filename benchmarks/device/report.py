@@ -69,7 +69,7 @@ def main():
             note = f"{passed} of {len(result['tests'])} tests passed"
         print(f"| {row['section']} | {row['status']} | {row['seconds']} | {note} |")
     if not kernels:
-        print("\nNo CUDA kernels yet: nothing above ran on the GPU.")
+        print("\nNo nvcc: nothing above ran on the GPU.")
     print(f"\nWritten: {out / 'device.json'}")
 
 
