@@ -2,6 +2,7 @@
 # newest for what comes after; said aloud when there is none. Sanitizers watch the kernels in the emulator instead.
 option(GRAFT_CUDA "Compile the CUDA kernels when nvcc is there" ON)
 find_program(GRAFT_NVCC nvcc HINTS /usr/local/cuda/bin)
+set(GRAFT_HAS_CUDA OFF)
 if(NOT GRAFT_CUDA OR GRAFT_SANITIZE)
   message(STATUS "graft: the CUDA kernels are not compiled here")
 elseif(NOT GRAFT_NVCC)
@@ -12,6 +13,7 @@ else()
   endif()
   set(CMAKE_CUDA_COMPILER ${GRAFT_NVCC})
   enable_language(CUDA)
+  set(GRAFT_HAS_CUDA ON)
   find_package(CUDAToolkit REQUIRED)
   # why: CMake 3.25 does not know that nvcc has C++20.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)

@@ -12,7 +12,8 @@ configure_and_build() {
     shift 2
     # why: the jar of oneDNN has only the versioned name, and linkers look for the plain one.
     ln -sf libdnnl.so.3 "$GRAFT_DNNL_ROOT/libdnnl.so"
-    cmake -S "$root/native" -B "$folder" -G Ninja -DGRAFT_DNNL_ROOT="$GRAFT_DNNL_ROOT" "$@" >"$folder.log" 2>&1 ||
+    cmake -S "$root/native" -B "$folder" -G Ninja -DGRAFT_DNNL_ROOT="$GRAFT_DNNL_ROOT" \
+        -DGRAFT_CUDA="${GRAFT_CUDA:-ON}" "$@" >"$folder.log" 2>&1 ||
         { cat "$folder.log" >&2; exit 1; }
     cmake --build "$folder" --target "$goal"
 }

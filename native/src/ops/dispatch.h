@@ -46,7 +46,7 @@ inline bool is_reference(const char* implementation) { return std::string_view(i
 template <class Args>
 void dispatch(graft_context* handle, const Args& args) {
   core::Context& context = core::context_of(handle);
-  core::values_known = !context.planning;
+  core::values_known = !context.planning && context.device == GRAFT_DEVICE_CPU;
   args.check();
   constexpr const char* op = OpName<Args>::value;
   const char* const backend = context.device == GRAFT_DEVICE_CUDA ? "cuda" : "cpu";

@@ -214,6 +214,24 @@ void every_pattern(int digits, int bias) {
 TEST(CudaDeviceFunctions, Bf16IsExact) { every_pattern<bf16>(7, 127); }
 TEST(CudaDeviceFunctions, F16IsExact) { every_pattern<f16>(10, 15); }
 
+__global__ void quarter_turns(double step, double* to) {
+  const int i = static_cast<int>(threadIdx.x);
+  sin_cos_pi(i * step, to + 2 * i, to + 2 * i + 1);
+}
+
+TEST(CudaDeviceFunctions, SinesOfHalfTurns) {
+  for (double step : {0.5, -0.5, 100000.5, 0.1}) {
+    Buffer<double> to(128);
+    launch({"quarter_turns", 1, 64, 0, nullptr}, quarter_turns, step, static_cast<double*>(to));
+    const std::vector<double> got = to.get();
+    for (int i = 0; i < 64; ++i) {
+      const double angle = std::fmod(i * step, 2.0) * 3.14159265358979323846;
+      ASSERT_NEAR(got[2 * i], std::sin(angle), 1e-15);
+      ASSERT_NEAR(got[2 * i + 1], std::cos(angle), 1e-15);
+    }
+  }
+}
+
 __global__ void reverse_packs(const bf16* from, bf16* to) {
   const int packs = static_cast<int>(blockDim.x), i = static_cast<int>(threadIdx.x);
   store_pack(to + 8 * (packs - 1 - i), load_pack(from + 8 * i));

@@ -170,8 +170,8 @@ TEST(CudaSkinny, SeveralGroupsOfTilesEachWay) {
 }
 
 // Four tiles each way, so that both stages are used again.
-TEST(CudaSkinny, ManySchedulesForwards) { compare({GRAFT_DTYPE_BF16, 10, 450, 3, 0.2, 0, 456}, 25); }
-TEST(CudaSkinny, ManySchedulesBackwards) { compare({GRAFT_DTYPE_BF16, 200, 40, 3, 0.2, 0, 0}, 25); }
+TEST(CudaSkinny, ManySchedulesForwards) { compare({GRAFT_DTYPE_BF16, 10, 450, 3, 0.2, 0, 456}, 100); }
+TEST(CudaSkinny, ManySchedulesBackwards) { compare({GRAFT_DTYPE_BF16, 200, 40, 3, 0.2, 0, 0}, 100); }
 
 TEST(CudaSkinny, EmptyShapes) {
   const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);

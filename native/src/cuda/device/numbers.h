@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <numbers>
 
 #include "cuda/device/language.h"
 
@@ -77,6 +78,17 @@ GRAFT_DEVICE f16 from_float<f16>(float value) {
     return {static_cast<std::uint16_t>(
         sign | static_cast<std::uint32_t>(std::nearbyint(std::bit_cast<float>(magnitude) * 0x1p24f)))};
   return {static_cast<std::uint16_t>(sign | (magnitude + 0xfffu + (magnitude >> 13 & 1u) - 0x38000000u) >> 13)};
+#endif
+}
+
+/** sin πx and cos πx in double: without the slow path, and its registers, that CUDA has for large angles. */
+GRAFT_DEVICE void sin_cos_pi(double x, double* sine, double* cosine) {
+#if defined(__CUDACC__)
+  sincospi(x, sine, cosine);
+#else
+  const double angle = std::fmod(x, 2.0) * std::numbers::pi;  // the remainder is exact
+  *sine = std::sin(angle);
+  *cosine = std::cos(angle);
 #endif
 }
 

@@ -36,9 +36,10 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t b = blockIdx.x / n.tokens, t = blockIdx.x % n.tokens;
   const double position = positions[b * position_stride0 + t * position_stride1];
   for (std::int64_t i = threadIdx.x; i < n.half; i += kThreads) {
-    const double angle = direction * position * static_cast<double>(inv_freq[i]);
-    cosines[i] = static_cast<float>(cos(angle));
-    sines[i] = static_cast<float>(sin(angle));
+    double sine, cosine;
+    sin_cos_pi(direction * position * static_cast<double>(inv_freq[i]) * 0.318309886183790671538, &sine, &cosine);
+    cosines[i] = static_cast<float>(cosine);
+    sines[i] = static_cast<float>(sine);
   }
   if (!GRAFT_BUG(rope_no_barrier)) __syncthreads();
   for (std::int64_t pair = threadIdx.x; pair < n.heads * n.half; pair += kThreads) {
