@@ -49,7 +49,7 @@ final class GptBigCodeArchitecture extends Architecture {
                 .withPositions(1024)
                 .withEpsilon("layer_norm_epsilon", 1e-5)
                 .withTiedEmbeddings()
-                .withActivations("gelu_pytorch_tanh", "gelu_new")
+                .withActivations("gelu_pytorch_tanh", "gelu_new", "gelu_fast")
                 .withDropout();
         return reader.decoder(
                 defaults,

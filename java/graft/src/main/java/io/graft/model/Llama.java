@@ -25,9 +25,10 @@ import java.util.function.Consumer;
 import java.util.function.IntFunction;
 
 /**
- * A Llama: token embedding, decoder blocks, norm, head. The loss never makes the logits of a whole batch; backward is
- * explicit and goes down only as far as something is trained. All buffers belong to the current (batch, length): a batch
- * of another shape closes the old ones and makes new ones.
+ * A decoder as its configuration describes it, a Llama or one of the other architectures: token embedding, blocks, norm,
+ * head. The loss never makes the logits of a whole batch; backward is explicit and goes down only as far as something is
+ * trained. All buffers belong to the current (batch, length): a batch of another shape closes the old ones and makes new
+ * ones.
  *
  * <p>Not for use by two threads at once.
  */
