@@ -6,8 +6,10 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 
 /** Runs a command line in this process and keeps what it said. */
@@ -29,6 +31,19 @@ record Cli(int status, String out, String err) {
 
     static Path model(String name) {
         return FIXTURES.resolve("models").resolve(name);
+    }
+
+    /** The models that have such a golden file. */
+    static List<String> models(String file) {
+        try (Stream<Path> all = Files.list(FIXTURES.resolve("models"))) {
+            return all.map(Path::getFileName)
+                    .map(Path::toString)
+                    .filter(model -> Files.exists(golden(model, file)))
+                    .sorted()
+                    .toList();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     static Path adapter(String model, String name) {

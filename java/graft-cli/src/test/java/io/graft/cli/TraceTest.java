@@ -12,11 +12,12 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** {@code graft trace} against what transformers, PEFT and PyTorch computed. */
 class TraceTest {
@@ -28,19 +29,16 @@ class TraceTest {
         assertThat(Context.liveHandles()).isZero();
     }
 
+    static List<String> models() {
+        return Cli.models("base.safetensors");
+    }
+
+    static List<String> adapted() {
+        return Cli.models("lora.steps.json");
+    }
+
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen"
-            })
+    @MethodSource("models")
     void baseModelAgrees(String model) {
         Path golden = Cli.golden(model, "base.safetensors");
         Path out = folder.resolve("trace.safetensors");
@@ -51,18 +49,7 @@ class TraceTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen"
-            })
+    @MethodSource("adapted")
     void adapterAgrees(String model) throws Exception {
         Path golden = Cli.golden(model, "lora.safetensors");
         Path out = folder.resolve("trace.safetensors");

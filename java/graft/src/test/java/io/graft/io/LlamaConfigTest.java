@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LlamaConfigTest {
@@ -44,17 +45,7 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void writtenConfigurationIsReadBack(String model) throws IOException {
         Path original = Fixtures.path("models/" + model);
         LlamaConfig config = LlamaConfig.read(original);
@@ -134,17 +125,7 @@ class LlamaConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_tied",
-                "llama_rope3",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void parametersAreThoseOfTheFile(String model) {
         long expected = 0;
         try (Checkpoint checkpoint = Checkpoint.open(Fixtures.path("models/" + model))) {

@@ -16,6 +16,7 @@ import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Logits, loss, gradients of all parameters and generated ids against transformers. */
@@ -24,22 +25,7 @@ class LlamaGoldenTest {
     private static final double GRADIENTS = 1e-4;
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen",
-                "codegen_groups",
-                "qwen2_window",
-                "llama_biases",
-                "phi3"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void logitsAndLossEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -53,22 +39,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen",
-                "codegen_groups",
-                "qwen2_window",
-                "llama_biases",
-                "phi3"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void gradientsOfAllParametersEqualTransformers(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -110,22 +81,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen",
-                "codegen_groups",
-                "qwen2_window",
-                "llama_biases",
-                "phi3"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void greedyGenerationEqualsTransformers(String name) {
         JsonNode expected = Golden.json(name, "greedy");
         int[] prompt = ints(expected.get("prompt"));
@@ -160,18 +116,7 @@ class LlamaGoldenTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_tied",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen",
-                "codegen_groups"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void aSavedModelIsTheSameModel(String name, @TempDir Path directory) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
