@@ -31,8 +31,8 @@ void check_id(const char* name, const graft_tensor& tensor);  // i32 or i64
 void check_dtype(const char* name, const graft_tensor& tensor, graft_dtype dtype);
 void check_same_dtype(const char* name, const graft_tensor& tensor, const char* other_name, const graft_tensor& other);
 
-/** Whether the values in tensors are to be checked too: not on a context that plans, which has none. Set for each op.
- */
+/** Whether the values in tensors are to be checked too: not on a context that plans, which has none, nor on CUDA, where
+ * the host does not see them. Set for each op. */
 inline thread_local bool values_known = true;
 
 /** Each of these ids [T], which are in host memory, is in 0..count-1: to be called before anything is written. */

@@ -24,7 +24,7 @@ tests_of() {
 survivors=0
 for name in "${!file_of[@]}"; do
     filter=$(tests_of "${file_of[$name]}")
-    log=$(GRAFT_MUTATION=$name timeout 120 "$program" --gtest_brief=1 --gtest_fail_fast --gtest_filter="$filter" 2>&1)
+    log=$(GRAFT_MUTATION=$name timeout 300 "$program" --gtest_brief=1 --gtest_fail_fast --gtest_filter="$filter" 2>&1)
     status=$?
     if [ "$status" = 0 ]; then
         echo "NOT FOUND: $name in ${file_of[$name]} by $filter"
