@@ -170,7 +170,8 @@ final class FinetuneCommand extends GraftCommand {
         positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
         share("--keep-pieces", methodOptions.keptPieces);
-        share("--kept-share", methodOptions.keptShare);
+        share("--kept-share", methodOptions.keptShare(1));
+        positive("--copies", methodOptions.copies);
         share("--kept-gradients", methodOptions.keptGradients);
         positive("--samples", methodOptions.samples);
         if (!(methodOptions.rankSpread >= 1)) {
@@ -282,6 +283,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--corda-mode", methodOptions.cordaMode)
                 .with("--gate-penalty", methodOptions.gatePenalty)
                 .with("--kept-share", methodOptions.keptShare)
+                .with("--copies", methodOptions.copies)
                 .with("--kept-gradients", methodOptions.keptGradients)
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)

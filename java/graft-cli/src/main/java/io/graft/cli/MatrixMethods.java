@@ -3,6 +3,7 @@ package io.graft.cli;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Boft;
 import io.graft.adapter.C3a;
+import io.graft.adapter.CapaBoost;
 import io.graft.adapter.Compacter;
 import io.graft.adapter.FourierFt;
 import io.graft.adapter.Glora;
@@ -18,6 +19,7 @@ import io.graft.adapter.Said;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftBoftConfig;
 import io.graft.io.PeftC3aConfig;
+import io.graft.io.PeftCapaBoostConfig;
 import io.graft.io.PeftCompacterConfig;
 import io.graft.io.PeftFourierConfig;
 import io.graft.io.PeftGloraConfig;
@@ -139,6 +141,22 @@ final class MatrixMethods {
                     5e-3,
                     (options, seed) -> KAdaptation.create(
                             PeftKAdaptationConfig.of(options.baseModel, options.projections(), options.rank), seed)),
+            new Method(
+                    "capaboost",
+                    "CapaBoost",
+                    "CAPABOOST",
+                    2e-3,
+                    (options, seed) -> CapaBoost.create(
+                            PeftCapaBoostConfig.of(
+                                    options.baseModel,
+                                    options.projections(),
+                                    options.rank,
+                                    options.alpha(),
+                                    options.dropout,
+                                    options.copies,
+                                    options.keptShare(0.5),
+                                    seed & Integer.MAX_VALUE),
+                            seed)),
             new Method(
                     "peqa",
                     "PEQA",

@@ -63,6 +63,7 @@ public record Method(
             "c3a",
             "fourierft",
             "kadaptation",
+            "capaboost",
             "paca",
             "s2ft",
             "bitfit",

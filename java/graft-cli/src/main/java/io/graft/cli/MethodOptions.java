@@ -196,8 +196,15 @@ public final class MethodOptions {
             paramLabel = "P",
             description =
                     "U-BitFit, S-BitFit, SparseAdapter, ProPETL: share of the biases, or of the adapter's numbers, that is not"
-                            + " given up (default: ${DEFAULT-VALUE}).")
-    double keptShare = 0.4;
+                            + " given up (default: 0.4); CapaBoost: share that each mask leaves (default: 0.5).")
+    Double keptShare;
+
+    @Option(
+            names = "--copies",
+            paramLabel = "N",
+            description =
+                    "CapaBoost: copies of LoRA's factors, each under masks of its own (default: ${DEFAULT-VALUE}).")
+    int copies = 2;
 
     @Option(
             names = "--changed-model",
@@ -387,5 +394,9 @@ public final class MethodOptions {
 
     double alpha() {
         return alpha == null ? 2.0 * rank : alpha;
+    }
+
+    double keptShare(double absent) {
+        return keptShare == null ? absent : keptShare;
     }
 }

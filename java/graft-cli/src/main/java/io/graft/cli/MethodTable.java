@@ -126,7 +126,7 @@ final class MethodTable {
                     "ProPETL",
                     "LORA",
                     2e-3,
-                    (options, seed) -> Propetl.create(loraConfig(options, false), options.keptShare, seed)),
+                    (options, seed) -> Propetl.create(loraConfig(options, false), options.keptShare(0.4), seed)),
             new Method(
                     "vera",
                     "VeRA",
@@ -173,13 +173,13 @@ final class MethodTable {
                     "U-BitFit",
                     "BITFIT",
                     1e-2,
-                    (options, seed) -> bitFit(options).withPruning(options.keptShare, false)),
+                    (options, seed) -> bitFit(options).withPruning(options.keptShare(0.4), false)),
             new Method(
                     "s-bitfit",
                     "S-BitFit",
                     "BITFIT",
                     1e-2,
-                    (options, seed) -> bitFit(options).withPruning(options.keptShare, true)),
+                    (options, seed) -> bitFit(options).withPruning(options.keptShare(0.4), true)),
             new Method(
                     "bottleneck",
                     "bottleneck adapters",
@@ -192,7 +192,7 @@ final class MethodTable {
                     "BOTTLENECK",
                     5e-3,
                     (options, seed) -> Bottleneck.create(bottleneck(options).startingRandomly(), seed)
-                            .withSparsity(options.keptShare)),
+                            .withSparsity(options.keptShare(0.4))),
             new Method("mam", "MAM adapter", Method.COMBINED, 5e-3, MethodTable::mam),
             new Method(
                     "ln",

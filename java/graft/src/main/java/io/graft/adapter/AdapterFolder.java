@@ -24,6 +24,7 @@ public final class AdapterFolder {
             entry("BOFT", new Kind(Boft::load, Boft::frozen)),
             entry("BOTTLENECK", new Kind(Bottleneck::load, Bottleneck::frozen)),
             entry("C3A", new Kind(C3a::load, C3a::frozen)),
+            entry("CAPABOOST", new Kind(CapaBoost::load, CapaBoost::frozen)),
             entry("COMBINED", new Kind(AdapterFolder::loadParts, AdapterFolder::frozenParts)),
             entry("COMPACTER", new Kind(Compacter::load, Compacter::frozen)),
             entry("DEPT", new Kind(Dept::load, Dept::frozen)),

@@ -35,6 +35,7 @@ public abstract sealed class PeftConfig
                 PeftBoftConfig,
                 PeftC3aConfig,
                 PeftFourierConfig,
+                PeftCapaBoostConfig,
                 PeftKAdaptationConfig,
                 PeftOftConfig,
                 PeftBitFitConfig,

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.graft.io.PeftBoftConfig;
 import io.graft.io.PeftC3aConfig;
+import io.graft.io.PeftCapaBoostConfig;
 import io.graft.io.PeftCompacterConfig;
 import io.graft.io.PeftFourierConfig;
 import io.graft.io.PeftGloraConfig;
@@ -82,6 +83,12 @@ class MatrixAdaptersTest {
                     new Kind(
                             () -> KAdaptation.create(PeftKAdaptationConfig.of("", ALL, 2), 5),
                             KAdaptation::load,
+                            true)),
+            Map.entry(
+                    "capaboost",
+                    new Kind(
+                            () -> CapaBoost.create(PeftCapaBoostConfig.of("", ALL, 3, 6, 0.1, 2, 0.5, 7), 5),
+                            CapaBoost::load,
                             true)),
             Map.entry("boft", new Kind(() -> Boft.create(PeftBoftConfig.of("", ALL, 2, 2), 5), Boft::load, false)),
             Map.entry(

@@ -6,6 +6,7 @@ import io.graft.adapter.BitFit;
 import io.graft.adapter.Boft;
 import io.graft.adapter.Bottleneck;
 import io.graft.adapter.C3a;
+import io.graft.adapter.CapaBoost;
 import io.graft.adapter.Compacter;
 import io.graft.adapter.Dept;
 import io.graft.adapter.DyLora;
@@ -43,6 +44,7 @@ import io.graft.io.PeftBitFitConfig;
 import io.graft.io.PeftBoftConfig;
 import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftC3aConfig;
+import io.graft.io.PeftCapaBoostConfig;
 import io.graft.io.PeftCompacterConfig;
 import io.graft.io.PeftDeptConfig;
 import io.graft.io.PeftFourierConfig;
@@ -147,6 +149,9 @@ class GradientCheckTest {
         if (kind.equals("peqa")) {
             return Peqa.create(PeftPeqaConfig.of("base", LlamaConfig.PROJECTIONS, 2, 2));
         }
+        if (kind.equals("capaboost")) {
+            return CapaBoost.create(PeftCapaBoostConfig.of("base", LlamaConfig.PROJECTIONS, 2, 3, 0.3, 3, 0.6, 4), 2);
+        }
         if (kind.equals("loha")) {
             return Loha.create(PeftLohaConfig.parse("test", """
                     {"peft_type": "LOHA", "r": 2, "init_weights": false, "target_modules": "all-linear"}"""), 2);
@@ -245,6 +250,8 @@ class GradientCheckTest {
         "shira, true, true",
         "miss, false, false",
         "miss, true, true",
+        "capaboost, false, false",
+        "capaboost, true, true",
         "loha, false, false",
         "loha, true, true",
         "boft, false, false",
