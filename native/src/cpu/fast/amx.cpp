@@ -25,6 +25,11 @@ bool find_tiles() {
   return (low & kTileState) == kTileState && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+// why only around the two instructions: whatever else stood in a function for AMX would be compiled to AVX-512, which
+// the processors without tiles do not have, and WholeTiles is constructed on these too.
+GRAFT_BF16_TILES void store_tiles(void* configuration) { _tile_storeconfig(configuration); }
+GRAFT_BF16_TILES void load_tiles(const void* configuration) { _tile_loadconfig(configuration); }
+
 }  // namespace
 
 bool has_bf16_tiles() {
@@ -32,15 +37,15 @@ bool has_bf16_tiles() {
   return has;
 }
 
-GRAFT_BF16_TILES WholeTiles::WholeTiles() {
+WholeTiles::WholeTiles() {
   static const Configuration whole;
   if (!has_bf16_tiles()) return;
-  _tile_storeconfig(&before_);
-  _tile_loadconfig(&whole);
+  store_tiles(&before_);
+  load_tiles(&whole);
 }
 
-GRAFT_BF16_TILES WholeTiles::~WholeTiles() {
-  if (has_bf16_tiles()) _tile_loadconfig(&before_);
+WholeTiles::~WholeTiles() {
+  if (has_bf16_tiles()) load_tiles(&before_);
 }
 
 }  // namespace graft::cpu::fast

@@ -22,8 +22,8 @@ bool has_bf16_tiles();
 /** Eight whole tiles, until the end of the scope; nothing where there are none. */
 class WholeTiles {
  public:
-  GRAFT_BF16_TILES WholeTiles();
-  GRAFT_BF16_TILES ~WholeTiles();
+  WholeTiles();
+  ~WholeTiles();
   WholeTiles(const WholeTiles&) = delete;
   WholeTiles& operator=(const WholeTiles&) = delete;
 
