@@ -41,10 +41,6 @@ inline constexpr std::array<float, 15> kNf4Bounds = [] {
 
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
-/** The signed 8-bit dynamic map (arXiv 2110.02861, section 2.1), ascending: ±10^(i-6) times the middles of 2^i equal
- * parts of [0.1, 1], for i in 0..6, and 0 and 1. */
-const std::array<float, 256>& dynamic_map();
-
 /** The scales of an NF4 weight's blocks. */
 class Nf4Scales {
  public:

@@ -1,6 +1,8 @@
 #include "ops/adamw.h"
 
+#include <array>
 #include <cmath>
+#include <initializer_list>
 
 #include "core/error.h"
 #include "core/tensor_check.h"
@@ -10,6 +12,11 @@
 namespace graft::ops {
 using namespace core;
 namespace {
+
+struct Named {
+  const char* name;
+  const graft_tensor* tensor;
+};
 
 void check_master(const char* name, const graft_tensor& tensor) {
   if (tensor.dtype != GRAFT_DTYPE_F32 && tensor.dtype != GRAFT_DTYPE_F64)
@@ -32,6 +39,43 @@ double clip_factor(const AdamWStep& a) {
   return factor >= 1 ? 1 : factor;  // why not std::min: a norm of NaN must not pass as 1
 }
 
+// What both forms of the step have: all but the types of m and v.
+void check_step(const AdamWStep& a, std::initializer_list<Named> moments) {
+  check_tensor("g", a.g);
+  check_optional("squared_norm", a.squared_norm);
+  check_tensor("p", a.p);
+  for (const Named& moment : moments) check_tensor(moment.name, moment.tensor);
+  check_optional("p_out", a.p_out);
+  check_master("g", *a.g);
+  check_same_shape("p", *a.p, "g", *a.g);
+  check_same_dtype("p", *a.p, "g", *a.g);
+  std::array<Named, 6> written{{{"p", a.p}}};
+  std::size_t count = 1;
+  for (const Named& moment : moments) written[count++] = moment;
+  if (a.p_out != nullptr) {
+    check_float("p_out", *a.p_out);
+    check_same_shape("p_out", *a.p_out, "p", *a.p);
+    written[count++] = {"p_out", a.p_out};
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    check_no_overlap(written[i].name, written[i].tensor, "g", a.g);
+    check_no_overlap(written[i].name, written[i].tensor, "squared_norm", a.squared_norm);
+    for (std::size_t j = 0; j < i; ++j)
+      check_no_overlap(written[i].name, written[i].tensor, written[j].name, written[j].tensor);
+  }
+  if (a.squared_norm != nullptr) {
+    check_dtype("squared_norm", *a.squared_norm, GRAFT_DTYPE_F64);
+    check_shape("squared_norm", *a.squared_norm, {1});
+  }
+  check_not_negative("lr", a.lr);
+  check_decay("beta1", a.beta1);
+  check_decay("beta2", a.beta2);
+  check_not_negative("eps", a.eps);
+  check_not_negative("weight_decay", a.weight_decay);
+  if (a.step < 1) fail(GRAFT_INVALID_ARGUMENT, "step is %lld, must be >= 1", static_cast<long long>(a.step));
+  if (std::isnan(a.max_norm)) fail(GRAFT_INVALID_ARGUMENT, "max_norm is NaN");
+}
+
 }  // namespace
 
 void AdamWSquaredNorm::check() const {
@@ -44,44 +88,27 @@ void AdamWSquaredNorm::check() const {
 }
 
 void AdamWStep::check() const {
-  check_tensor("g", g);
-  check_optional("squared_norm", squared_norm);
-  check_tensor("p", p);
-  check_tensor("m", m);
-  check_tensor("v", v);
-  check_optional("p_out", p_out);
-  check_master("g", *g);
-  const struct {
-    const char* name;
-    const graft_tensor* tensor;
-  } states[] = {{"p", p}, {"m", m}, {"v", v}};
-  for (const auto& state : states) {
-    check_same_shape(state.name, *state.tensor, "g", *g);
-    check_same_dtype(state.name, *state.tensor, "g", *g);
-    check_no_overlap(state.name, state.tensor, "g", g);
-    check_no_overlap(state.name, state.tensor, "squared_norm", squared_norm);
+  const std::initializer_list<Named> moments{{"m", m}, {"v", v}};
+  check_step(*this, moments);
+  for (const Named& moment : moments) {
+    check_same_shape(moment.name, *moment.tensor, "g", *g);
+    check_same_dtype(moment.name, *moment.tensor, "g", *g);
   }
-  check_no_overlap("m", m, "p", p);
-  check_no_overlap("v", v, "p", p);
-  check_no_overlap("v", v, "m", m);
-  if (p_out != nullptr) {
-    check_float("p_out", *p_out);
-    check_same_shape("p_out", *p_out, "p", *p);
-    check_no_overlap("p_out", p_out, "g", g);
-    check_no_overlap("p_out", p_out, "squared_norm", squared_norm);
-    for (const auto& state : states) check_no_overlap("p_out", p_out, state.name, state.tensor);
+}
+
+void AdamWStep8Bit::check() const {
+  check_step(*this, {{"m", m}, {"m_scale", m_scale}, {"v", v}, {"v_scale", v_scale}});
+  const std::int64_t count = elements(*p), blocks = count / GRAFT_ADAMW_BLOCK + (count % GRAFT_ADAMW_BLOCK != 0);
+  for (const Named& codes : {Named{"m", m}, {"v", v}}) {
+    check_dtype(codes.name, *codes.tensor, GRAFT_DTYPE_U8);
+    check_same_shape(codes.name, *codes.tensor, "g", *g);
   }
-  if (squared_norm != nullptr) {
-    check_dtype("squared_norm", *squared_norm, GRAFT_DTYPE_F64);
-    check_shape("squared_norm", *squared_norm, {1});
+  for (const Named& scales : {Named{"m_scale", m_scale}, {"v_scale", v_scale}}) {
+    check_dtype(scales.name, *scales.tensor, GRAFT_DTYPE_F32);
+    check_shape(scales.name, *scales.tensor, {blocks});
   }
-  check_not_negative("lr", lr);
-  check_decay("beta1", beta1);
-  check_decay("beta2", beta2);
-  check_not_negative("eps", eps);
-  check_not_negative("weight_decay", weight_decay);
-  if (step < 1) fail(GRAFT_INVALID_ARGUMENT, "step is %lld, must be >= 1", static_cast<long long>(step));
-  if (std::isnan(max_norm)) fail(GRAFT_INVALID_ARGUMENT, "max_norm is NaN");
+  for (const Named& whole : {Named{"g", g}, {"p", p}, {"m", m}, {"v", v}, {"p_out", p_out}})
+    if (whole.tensor != nullptr) check_contiguous(whole.name, *whole.tensor);
 }
 
 template <class C>
@@ -116,6 +143,16 @@ graft_status graft_adamw_step(graft_context* context, const graft_tensor* g, dou
   return core::guard("graft_adamw_step", [&] {
     dispatch(context,
              ops::AdamWStep{g, lr, beta1, beta2, eps, weight_decay, step, max_norm, squared_norm, p, m, v, p_out});
+  });
+}
+
+graft_status graft_adamw_step_8bit(graft_context* context, const graft_tensor* g, double lr, double beta1, double beta2,
+                                   double eps, double weight_decay, int64_t step, double max_norm,
+                                   const graft_tensor* squared_norm, graft_tensor* p, graft_tensor* m,
+                                   graft_tensor* m_scale, graft_tensor* v, graft_tensor* v_scale, graft_tensor* p_out) {
+  return core::guard("graft_adamw_step_8bit", [&] {
+    const ops::AdamWStep plain{g, lr, beta1, beta2, eps, weight_decay, step, max_norm, squared_norm, p, m, v, p_out};
+    dispatch(context, ops::AdamWStep8Bit{plain, m_scale, v_scale});
   });
 }
 }

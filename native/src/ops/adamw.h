@@ -27,6 +27,13 @@ struct AdamWStep {
   void check() const;
 };
 
+/** The same step where m and v are u8 codes. */
+struct AdamWStep8Bit : AdamWStep {
+  graft_tensor* m_scale;
+  graft_tensor* v_scale;
+  void check() const;
+};
+
 /** What a step multiplies by, in the compute type C. The bias corrections are folded in, so that
  *    g ← clip·g;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  p ← keep·p − rate·m / (root·√v + eps). */
 template <class C>

@@ -23,6 +23,22 @@ GRAFT_API graft_status graft_adamw_step(graft_context* context, const graft_tens
                                         const graft_tensor* squared_norm, graft_tensor* p, graft_tensor* m,
                                         graft_tensor* v, graft_tensor* p_out);
 
+/** Elements that share a scale in graft_adamw_step_8bit. */
+#define GRAFT_ADAMW_BLOCK 256
+
+/** The same step with the moments in 8 bits (arXiv 2110.02861, section 2): each run of GRAFT_ADAMW_BLOCK elements in
+ * row-major order has a scale, its largest |m| or v, and codes of the dynamic map, ascending, signed for m and unsigned
+ * for v, as bitsandbytes has them. The step itself uses the new moments before they are rounded; v > 0 is never
+ * rounded to 0, for the next step divides by its root.
+ *
+ * m, v: u8, the shape of p; m_scale, v_scale: f32 [ceil(elements / GRAFT_ADAMW_BLOCK)]. Zero scales mean zero moments,
+ * whatever the codes: the start. g and p f32 (or both f64), p_out as above; all without gaps. */
+GRAFT_API graft_status graft_adamw_step_8bit(graft_context* context, const graft_tensor* g, double lr, double beta1,
+                                             double beta2, double eps, double weight_decay, int64_t step,
+                                             double max_norm, const graft_tensor* squared_norm, graft_tensor* p,
+                                             graft_tensor* m, graft_tensor* m_scale, graft_tensor* v,
+                                             graft_tensor* v_scale, graft_tensor* p_out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,7 @@ import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.train.AdamW;
 import io.graft.train.BatchSource;
 import io.graft.train.Trainer;
 import java.io.IOException;
@@ -38,7 +39,7 @@ public final class TrainingStep {
     private static final int BATCH = 4;
     private static final int LENGTH = 256;
     private static final int WARM_UP = 3;
-    private static final String METHODS = "frozen|full|lora|lora_dropout|dora|ia3|prompt|paca";
+    private static final String METHODS = "frozen|full|full_8bit|lora|lora_dropout|dora|ia3|prompt|paca";
     private static final String[] LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
     };
 
@@ -104,7 +105,7 @@ public final class TrainingStep {
             // What methods are held against: forward, loss and all activation gradients. One norm of the first block is
             // trained, which is what makes backward go down to there.
             case "frozen" -> new Full("model.layers.0.input_layernorm.weight"::equals);
-            case "full" -> new Full();
+            case "full", "full_8bit" -> new Full();
             case "lora" -> lora(0, false);
             case "lora_dropout" -> lora(0.1, false);
             case "dora" -> lora(0, true);
@@ -133,6 +134,11 @@ public final class TrainingStep {
                 1);
     }
 
+    private static Trainer.Options options(String method) {
+        return Trainer.Options.of(Long.MAX_VALUE, 1e-4)
+                .withOptimiser(AdamW.Settings.defaults().withEightBit(method.endsWith("_8bit")));
+    }
+
     /** Usage: TrainingStep METHOD DTYPE SHAPE ROUNDS; prints one line of JSON. */
     public static void main(String[] arguments) throws IOException {
         if (arguments.length != 4) {
@@ -146,7 +152,7 @@ public final class TrainingStep {
                 Scope scope = context.scope();
                 Llama model = Llama.create(
                         scope, shape(arguments[2]), dtype, 1, Llama.Options.training(method(arguments[0])));
-                Trainer trainer = new Trainer(model, Trainer.Options.of(Long.MAX_VALUE, 1e-4), new Same(8192))) {
+                Trainer trainer = new Trainer(model, options(arguments[0]), new Same(8192))) {
             for (int i = 0; i < WARM_UP; i++) {
                 trainer.step();
             }

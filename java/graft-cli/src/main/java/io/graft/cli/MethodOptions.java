@@ -359,10 +359,7 @@ public final class MethodOptions {
 
     /** The layers that the user named, else all linear layers of the base model's blocks. */
     List<String> projections() {
-        if (targets != null || baseModel.isEmpty()) {
-            return targets(LlamaConfig.PROJECTIONS);
-        }
-        return LlamaConfig.read(Path.of(baseModel)).projections();
+        return targets(architecture().projections());
     }
 
     /** The layers that the user named, else those that (IA)³ scales in the base model. */

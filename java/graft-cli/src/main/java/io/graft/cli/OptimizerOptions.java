@@ -11,6 +11,7 @@ final class OptimizerOptions {
     /** What --optimizer takes. */
     enum Kind {
         ADAMW,
+        ADAMW_8BIT,
         GALORE,
         MEZO
     }
@@ -18,8 +19,8 @@ final class OptimizerOptions {
     @Option(
             names = "--optimizer",
             paramLabel = "NAME",
-            description = "adamw; galore: gradients of matrices are projected, so that the state is smaller; mezo: no"
-                    + " gradients, two forward passes (default: adamw).")
+            description = "adamw; adamw_8bit: its state in 8 bits; galore: gradients of matrices are projected, so that"
+                    + " the state is smaller; mezo: no gradients, two forward passes (default: adamw).")
     Kind kind = Kind.ADAMW;
 
     @Option(
@@ -79,6 +80,7 @@ final class OptimizerOptions {
                 AdamW.Settings.defaults().withWeightDecay(weightDecay).withMaxNorm(clip);
         return switch (kind) {
             case ADAMW -> adamw;
+            case ADAMW_8BIT -> adamw.withEightBit(true);
             case GALORE -> adamw.withGalore(new Galore.Settings(rank, every, scale, seed));
             case MEZO -> new Mezo.Settings(epsilon, seed);
         };

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -143,6 +144,20 @@ class FinetuneOptionsTest extends FinetuneRuns {
         assertThat(finetune(folder.resolve("galore"), "--method", "full", "--steps", 20, "--resume")
                         .err())
                 .contains("--optimizer GALORE, not ADAMW");
+    }
+
+    @Test
+    void momentsOfEightBitsLearnTheSame() {
+        Object[] rest = {"--method", "full", "--lr", 1e-2, "--steps", 20, "--json"};
+        Cli plain = finetune(folder.resolve("wide"), rest);
+        Cli run = finetune(folder.resolve("narrow"), with(rest, "--optimizer", "adamw_8bit"));
+        assertThat(run.err()).isEmpty();
+        double end = run.events("step").get(19).get("loss").asDouble();
+        assertThat(end).isCloseTo(plain.events("step").get(19).get("loss").asDouble(), Offset.offset(0.2));
+        assertThat(end).isLessThan(run.events("step").get(0).get("loss").asDouble() - 0.3);
+        assertThat(finetune(folder.resolve("narrow"), "--method", "full", "--lr", 1e-2, "--steps", 20, "--resume")
+                        .err())
+                .contains("--optimizer ADAMW_8BIT, not ADAMW");
     }
 
     @Test

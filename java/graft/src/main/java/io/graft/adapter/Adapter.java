@@ -95,6 +95,11 @@ public interface Adapter {
         return true;
     }
 
+    /** Whether {@link #stepped} changes {@link OptimiserStep#moments}, which are then to be what they are, not codes. */
+    default boolean changesMoments() {
+        return false;
+    }
+
     /**
      * Told how many steps training will have: before the first one, and again should that change.
      *

@@ -154,6 +154,11 @@ public final class Combined implements Adapter {
     }
 
     @Override
+    public boolean changesMoments() {
+        return parts.values().stream().anyMatch(Adapter::changesMoments);
+    }
+
+    @Override
     public void starting(long steps) {
         parts.values().forEach(part -> part.starting(steps));
     }

@@ -117,6 +117,11 @@ public final class Lora extends PeftAdapter<PeftLoraConfig> {
     }
 
     @Override
+    public boolean changesMoments() {
+        return period > 0;
+    }
+
+    @Override
     public void starting(long steps) {
         if (merging != null) {
             merging.starting(steps);

@@ -142,6 +142,11 @@ public final class Paca extends PeftAdapter<PeftPacaConfig> {
     }
 
     @Override
+    public boolean changesMoments() {
+        return reselector != null;
+    }
+
+    @Override
     public void starting(long steps) {
         if (reselector != null) {
             reselector.starting(steps);

@@ -144,6 +144,11 @@ public final class Shira extends PeftAdapter<PeftShiraConfig> {
     }
 
     @Override
+    public boolean changesMoments() {
+        return reselector != null;
+    }
+
+    @Override
     public void starting(long steps) {
         if (reselector != null) {
             reselector.starting(steps);

@@ -73,6 +73,15 @@ public abstract class Architecture {
         return className;
     }
 
+    /** The last names of the linear layers of a block. */
+    public List<String> projections() {
+        return Stream.of(names.q(), names.k(), names.v(), names.o(), names.gate(), names.up(), names.down())
+                .filter(Objects::nonNull)
+                .map(ModuleNames::last)
+                .distinct()
+                .toList();
+    }
+
     /** What (IA)³ scales where nothing is named: PEFT's choice or, where PEFT has none, the like of it. */
     public List<String> scaledModules() {
         String down = ModuleNames.ending(names.down());

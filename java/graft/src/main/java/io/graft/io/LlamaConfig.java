@@ -7,9 +7,7 @@ import io.graft.tensor.WeightForm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Objects;
 import java.util.OptionalInt;
-import java.util.stream.Stream;
 
 /**
  * What {@code config.json} says of a decoder, in the form of transformers 4 ({@code rope_theta},
@@ -65,12 +63,7 @@ public record LlamaConfig(
 
     /** The last names of the linear layers of a block. */
     public List<String> projections() {
-        ModuleNames names = design.architecture().names();
-        return Stream.of(names.q(), names.k(), names.v(), names.o(), names.gate(), names.up(), names.down())
-                .filter(Objects::nonNull)
-                .map(ModuleNames::last)
-                .distinct()
-                .toList();
+        return design.architecture().projections();
     }
 
     /** A Llama. */

@@ -2,6 +2,7 @@ package io.graft.ops;
 
 import static io.graft.binding.Native.graft_adamw_squared_norm;
 import static io.graft.binding.Native.graft_adamw_step;
+import static io.graft.binding.Native.graft_adamw_step_8bit;
 
 import io.graft.binding.Status;
 import io.graft.tensor.Context;
@@ -53,6 +54,48 @@ public final class AdamWStep {
                     Tensor.pointer(context, p),
                     Tensor.pointer(context, m),
                     Tensor.pointer(context, v),
+                    Tensor.pointer(context, output)));
+        }
+    }
+
+    /**
+     * The same step with moments in 8 bits (arXiv 2110.02861, section 2): m and v are u8 codes of p's shape, their scales f32
+     * [ceil(elements / 256)], zero at the start; all tensors without gaps.
+     */
+    public static void step8bit(
+            Context context,
+            Tensor g,
+            double learningRate,
+            double beta1,
+            double beta2,
+            double epsilon,
+            double weightDecay,
+            long step,
+            double maxNorm,
+            Tensor squaredNorm,
+            Tensor p,
+            Tensor m,
+            Tensor mScale,
+            Tensor v,
+            Tensor vScale,
+            Tensor output) {
+        synchronized (context) {
+            Status.check(graft_adamw_step_8bit(
+                    context.pointer(),
+                    Tensor.pointer(context, g),
+                    learningRate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    weightDecay,
+                    step,
+                    maxNorm,
+                    Tensor.pointer(context, squaredNorm),
+                    Tensor.pointer(context, p),
+                    Tensor.pointer(context, m),
+                    Tensor.pointer(context, mScale),
+                    Tensor.pointer(context, v),
+                    Tensor.pointer(context, vScale),
                     Tensor.pointer(context, output)));
         }
     }

@@ -15,19 +15,33 @@ import java.util.Map;
 
 /**
  * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
- * shapes, or of those of projected gradients.
+ * shapes, or of those of projected gradients; or it is kept in 8 bits.
  */
 public final class AdamW implements Optimiser {
     /**
      * @param weightDecay decoupled; applies to every trained parameter
      * @param maxNorm gradients are scaled down to this global norm; 0: never
      * @param galore how gradients of matrices are projected; null: not at all
+     * @param eightBit whether the moments of parameters of 4096 elements and more are kept in 8 bits (arXiv 2110.02861);
+     *     not together with galore
      */
     public record Settings(
-            double beta1, double beta2, double epsilon, double weightDecay, double maxNorm, Galore.Settings galore)
+            double beta1,
+            double beta2,
+            double epsilon,
+            double weightDecay,
+            double maxNorm,
+            Galore.Settings galore,
+            boolean eightBit)
             implements OptimiserSettings {
+        public Settings {
+            if (galore != null && eightBit) {
+                throw new IllegalArgumentException("AdamW: moments of projected gradients are not kept in 8 bits");
+            }
+        }
+
         public Settings(double beta1, double beta2, double epsilon, double weightDecay, double maxNorm) {
-            this(beta1, beta2, epsilon, weightDecay, maxNorm, null);
+            this(beta1, beta2, epsilon, weightDecay, maxNorm, null, false);
         }
 
         public static Settings defaults() {
@@ -35,15 +49,19 @@ public final class AdamW implements Optimiser {
         }
 
         public Settings withWeightDecay(double value) {
-            return new Settings(beta1, beta2, epsilon, value, maxNorm, galore);
+            return new Settings(beta1, beta2, epsilon, value, maxNorm, galore, eightBit);
         }
 
         public Settings withMaxNorm(double value) {
-            return new Settings(beta1, beta2, epsilon, weightDecay, value, galore);
+            return new Settings(beta1, beta2, epsilon, weightDecay, value, galore, eightBit);
         }
 
         public Settings withGalore(Galore.Settings value) {
-            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, value);
+            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, value, eightBit);
+        }
+
+        public Settings withEightBit(boolean value) {
+            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, galore, value);
         }
 
         @Override
@@ -55,9 +73,8 @@ public final class AdamW implements Optimiser {
     private final Scope scope;
     private final Settings settings;
     private final Parameter[] parameters;
-    private final Map<Parameter, List<Tensor>> moments = new IdentityHashMap<>();
-    private final Tensor[] m;
-    private final Tensor[] v;
+    private final Map<Parameter, Moments> known = new IdentityHashMap<>();
+    private final Moments[] moments;
     private final Galore galore;
     private final Tensor squaredNorm;
     private final ByteBuffer squaredNormMemory;
@@ -68,8 +85,7 @@ public final class AdamW implements Optimiser {
         this.scope = parent.scope();
         this.settings = settings;
         this.parameters = trained.toArray(new Parameter[0]);
-        this.m = new Tensor[parameters.length];
-        this.v = new Tensor[parameters.length];
+        this.moments = new Moments[parameters.length];
         this.squaredNorm = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
         this.squaredNormMemory = squaredNorm.buffer();
         for (int i = 0; i < parameters.length; i++) {
@@ -83,10 +99,10 @@ public final class AdamW implements Optimiser {
         galore = settings.galore() == null ? null : new Galore(scope, settings, parameters);
         for (int i = 0; i < parameters.length; i++) {
             Tensor master = parameters[i].master();
-            long[] shape = galore == null ? master.shape() : galore.stateShape(i);
-            m[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
-            v[i] = scope.tensor(Memory.OPTIMIZER, master.dtype(), shape);
-            moments.put(parameters[i], galore == null ? List.of(m[i], v[i]) : List.of());
+            moments[i] = settings.eightBit()
+                    ? Moments.narrow(scope, parameters[i])
+                    : Moments.wide(scope, master.dtype(), galore == null ? master.shape() : galore.stateShape(i));
+            known.put(parameters[i], moments[i]);
         }
     }
 
@@ -112,24 +128,10 @@ public final class AdamW implements Optimiser {
         for (int i = 0; i < parameters.length; i++) {
             Parameter p = parameters[i];
             if (galore != null && galore.projects(i)) {
-                galore.step(i, rate * p.rateFactor(), step, squaredNorm, m[i], v[i]);
+                galore.step(i, rate * p.rateFactor(), step, squaredNorm, moments[i].m(), moments[i].v());
                 continue;
             }
-            AdamWStep.step(
-                    scope.context(),
-                    p.gradient(),
-                    rate * p.rateFactor(),
-                    settings.beta1(),
-                    settings.beta2(),
-                    settings.epsilon(),
-                    settings.weightDecay(),
-                    step,
-                    settings.maxNorm(),
-                    squaredNorm,
-                    p.master(),
-                    m[i],
-                    v[i],
-                    p.computeCopy());
+            moments[i].step(scope.context(), p, rate * p.rateFactor(), settings, step, squaredNorm);
         }
         return Math.sqrt(squaredNormMemory.getDouble(0));
     }
@@ -139,14 +141,27 @@ public final class AdamW implements Optimiser {
         return step;
     }
 
-    /** The running means of a trained parameter's gradient and of its square; nothing where gradients are projected. */
+    /**
+     * The running means of a trained parameter's gradient and of its square; nothing where gradients are projected.
+     *
+     * @throws UnsupportedOperationException where they are kept in 8 bits
+     */
     @Override
     public List<Tensor> moments(Parameter parameter) {
-        List<Tensor> known = moments.get(parameter);
-        if (known == null) {
+        Moments of = known.get(parameter);
+        if (of == null) {
             throw new IllegalArgumentException("AdamW: " + parameter + " is none of its parameters");
         }
-        return known;
+        if (of.coded()) {
+            throw new UnsupportedOperationException("AdamW: the moments of " + parameter.name()
+                    + " are kept in 8 bits, which a method that changes them while it trains cannot use");
+        }
+        return galore == null ? List.of(of.m(), of.v()) : List.of();
+    }
+
+    @Override
+    public boolean givesMoments() {
+        return !settings.eightBit();
     }
 
     @Override
@@ -165,8 +180,7 @@ public final class AdamW implements Optimiser {
         Map<String, Tensor> state = new LinkedHashMap<>();
         for (int i = 0; i < parameters.length; i++) {
             String name = parameters[i].name();
-            state.put("m/" + name, m[i]);
-            state.put("v/" + name, v[i]);
+            moments[i].putInto(state, name);
             if (directions(i) != null) {
                 state.put("directions/" + name, directions(i));
             }

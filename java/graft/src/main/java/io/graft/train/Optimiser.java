@@ -37,6 +37,11 @@ public interface Optimiser extends AutoCloseable {
     /** What is carried for one parameter, each of its shape; empty where that is nothing. */
     List<Tensor> moments(Parameter parameter);
 
+    /** Whether {@link #moments} can be changed from outside. */
+    default boolean givesMoments() {
+        return true;
+    }
+
     /** Whether {@link Objective#lossAndGradients} is ever asked. */
     default boolean usesGradients() {
         return true;

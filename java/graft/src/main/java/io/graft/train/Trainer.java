@@ -107,6 +107,11 @@ public final class Trainer implements AutoCloseable {
                     + model.adapter().getClass().getSimpleName() + " looks at gradients, of which there are none with "
                     + optimiser.getClass().getSimpleName());
         }
+        if (!optimiser.givesMoments() && model.adapter().changesMoments()) {
+            throw new IllegalArgumentException("Trainer: "
+                    + model.adapter().getClass().getSimpleName() + " changes moments while it trains, which "
+                    + optimiser.getClass().getSimpleName() + " keeps in 8 bits here");
+        }
         this.moments = optimiser::moments;
         this.batches = new Batch[options.accumulation()];
         for (int i = 0; i < batches.length; i++) {

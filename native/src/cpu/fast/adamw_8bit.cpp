@@ -1,0 +1,111 @@
+// adamw with moments of 8 bits, by SIMD and threads. A block of moments is decoded by the map into two buffers that
+// stay in L1, moved there in one pass over g and p, and coded again by a table instead of a search. Bytes per element:
+// 16 + sizeof(p_out) and 2 scales a block. FLOPs: 19, with three divisions and one square root.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/fast/adamw_8bit.cpp"
+#include <hwy/foreach_target.h>
+// why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include <algorithm>
+#include <cmath>
+
+#include "core/context.h"
+#include "core/dynamic_map.h"
+#include "core/tensor_check.h"
+#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/visit.h"
+#include "graft/ops/adamw.h"
+#include "ops/adamw.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace graft::cpu::fast::HWY_NAMESPACE {
+
+constexpr std::int64_t kBlocksPerChunk = 64;
+
+/** One kind of moment of one block: its codes and its scale, and how they are read and written. */
+struct Moments8 {
+  const core::DynamicMap& map;
+  const core::DynamicCodes& codes_of;
+  std::uint8_t* codes;
+  float* scale;
+
+  void decode(float* moments, std::int64_t count) const {
+    for (std::int64_t i = 0; i < count; ++i) moments[i] = map.values[codes[i]] * *scale;
+  }
+
+  void encode(float* moments, std::int64_t count) const {
+    const F d;
+    float largest = 0;
+    bool number = true;
+    for (std::int64_t i = 0; i < count; ++i) {
+      largest = std::max(largest, std::abs(moments[i]));
+      number = number && moments[i] == moments[i];
+    }
+    *scale = number ? largest : NAN;
+    const VF divisor = hn::Set(d, *scale > 0 ? *scale : 1.0f);
+    for_lanes(d, count,
+              [&](std::int64_t i, std::int64_t n) { put(d, hn::Div(at(d, moments + i, n), divisor), moments + i, n); });
+    for (std::int64_t i = 0; i < count; ++i) codes[i] = codes_of(moments[i]);
+  }
+};
+
+/** p_out may be NULL. */
+template <class T>
+void adamw_block(const ops::AdamWFactors<float>& f, const float* g, float* p, const Moments8& m, const Moments8& v,
+                 T* p_out, std::int64_t count) {
+  const F d;
+  const VF clip = hn::Set(d, f.clip), beta1 = hn::Set(d, f.beta1), beta2 = hn::Set(d, f.beta2);
+  const VF rest1 = hn::Set(d, f.rest1), rest2 = hn::Set(d, f.rest2), keep = hn::Set(d, f.keep);
+  const VF rate = hn::Set(d, f.rate), root = hn::Set(d, f.root), eps = hn::Set(d, f.eps);
+  alignas(64) float means[GRAFT_ADAMW_BLOCK], squares[GRAFT_ADAMW_BLOCK];
+  m.decode(means, count);
+  v.decode(squares, count);
+  for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
+    const VF gradient = hn::Mul(clip, at(d, g + i, n));
+    const VF mean = hn::MulAdd(beta1, at(d, means + i, n), hn::Mul(rest1, gradient));
+    const VF square = hn::MulAdd(beta2, at(d, squares + i, n), hn::Mul(hn::Mul(rest2, gradient), gradient));
+    const VF step = hn::Div(hn::Mul(rate, mean), hn::MulAdd(root, hn::Sqrt(square), eps));
+    const VF parameter = hn::Sub(hn::Mul(keep, at(d, p + i, n)), step);
+    put(d, mean, means + i, n);
+    put(d, square, squares + i, n);
+    put(d, parameter, p + i, n);
+    if (p_out != nullptr) put(d, parameter, p_out + i, n);
+  });
+  m.encode(means, count);
+  v.encode(squares, count);
+}
+
+void adamw_step_8bit(core::Context& context, const ops::AdamWStep8Bit& a) {
+  static const core::DynamicCodes m_codes(core::signed_dynamic_map()), v_codes(core::unsigned_dynamic_map());
+  const ops::AdamWFactors<float> factors(a);
+  const std::int64_t count = core::elements(*a.p), blocks = a.m_scale->shape[0];
+  visit_small_float(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, (blocks + kBlocksPerChunk - 1) / kBlocksPerChunk, [&](std::int64_t chunk, int) {
+      for (std::int64_t block = chunk * kBlocksPerChunk; block < std::min(blocks, (chunk + 1) * kBlocksPerChunk);
+           ++block) {
+        const std::int64_t first = block * GRAFT_ADAMW_BLOCK;
+        const Moments8 m{core::signed_dynamic_map(), m_codes, static_cast<std::uint8_t*>(a.m->data) + first,
+                         static_cast<float*>(a.m_scale->data) + block};
+        const Moments8 v{core::unsigned_dynamic_map(), v_codes, static_cast<std::uint8_t*>(a.v->data) + first,
+                         static_cast<float*>(a.v_scale->data) + block};
+        adamw_block(factors, static_cast<const float*>(a.g->data) + first, static_cast<float*>(a.p->data) + first, m, v,
+                    a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + first,
+                    std::min<std::int64_t>(GRAFT_ADAMW_BLOCK, count - first));
+      }
+    });
+  });
+}
+
+}  // namespace graft::cpu::fast::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace graft::cpu::fast {
+HWY_EXPORT(adamw_step_8bit);
+
+std::string refuse(const ops::AdamWStep8Bit& a) {
+  return a.p_out != nullptr && a.p_out->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.p_out) : refuse_f64(*a.p);
+}
+void run(core::Context& context, const ops::AdamWStep8Bit& a) { HWY_DYNAMIC_DISPATCH(adamw_step_8bit)(context, a); }
+}  // namespace graft::cpu::fast
+#endif
