@@ -1,7 +1,7 @@
 #include "core/dynamic_map.h"
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 
 namespace graft::core {
 namespace {
@@ -22,16 +22,26 @@ DynamicMap make(bool with_sign) {
   map.values[filled++] = 0;
   map.values[filled++] = 1;
   std::sort(map.values.begin(), map.values.end());
-  for (std::size_t i = 0; i < 255; ++i) map.bounds[i] = (map.values[i] + map.values[i + 1]) / 2;
-  map.bounds[255] = std::numeric_limits<float>::infinity();
+  for (std::size_t i = 0; i < map.bounds.size(); ++i) map.bounds[i] = (map.values[i] + map.values[i + 1]) / 2;
   if (!with_sign) map.bounds[0] = 0;
+  map.zero = map.furthest_below = with_sign ? 127 : 0;
+  int first = 1;
+  for (int i = 0; i < 7; ++i) {
+    const int parts = with_sign ? 1 << i : 2 << i;
+    const float slope = static_cast<float>(parts / 0.9 * std::pow(10, 6 - i));
+    map.decades[static_cast<std::size_t>(i)] = {map.bounds[static_cast<std::size_t>(map.zero + first - 1)], slope,
+                                                static_cast<float>(first - parts / 9.0),
+                                                static_cast<float>(first + parts - 1)};
+    first += parts;
+  }
+  map.decades[7] = {map.bounds[254], 0, static_cast<float>(first), static_cast<float>(first)};
   return map;
 }
 
 }  // namespace
 
 std::uint8_t DynamicMap::code(float x) const {
-  return static_cast<std::uint8_t>(std::lower_bound(bounds.begin(), bounds.end() - 1, x) - bounds.begin());
+  return static_cast<std::uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), x) - bounds.begin());
 }
 
 const DynamicMap& signed_dynamic_map() {
@@ -42,16 +52,6 @@ const DynamicMap& signed_dynamic_map() {
 const DynamicMap& unsigned_dynamic_map() {
   static const DynamicMap map = make(false);
   return map;
-}
-
-DynamicCodes::DynamicCodes(const DynamicMap& map) : bounds_(map.bounds) {
-  for (std::uint32_t place = 0; place < kCells; ++place) {
-    const std::uint32_t key = place == 0 ? 0 : kFirst + place;
-    const float nearest = std::bit_cast<float>(key << kShift);
-    const float furthest = std::bit_cast<float>(((kFirst + place + 1) << kShift) - 1);
-    lowest_[place] = map.code(nearest);
-    lowest_[kCells + place] = map.code(-furthest);
-  }
 }
 
 }  // namespace graft::core

@@ -1,6 +1,6 @@
 // adamw with moments of 8 bits, by SIMD and threads. A block of moments is decoded by the map into two buffers that
-// stay in L1, moved there in one pass over g and p, and coded again by a table instead of a search. Bytes per element:
-// 16 + sizeof(p_out) and 2 scales a block. FLOPs: 19, with three divisions and one square root.
+// stay in L1, moved there in one pass over g and p, and coded again by arithmetic in the place of a search. Bytes per
+// element: 16 + sizeof(p_out) and 2 scales a block. FLOPs: about 60, with three divisions and one square root.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/adamw_8bit.cpp"
 #include <hwy/foreach_target.h>
@@ -21,30 +21,57 @@ namespace graft::cpu::fast::HWY_NAMESPACE {
 
 constexpr std::int64_t kBlocksPerChunk = 64;
 
-/** One kind of moment of one block: its codes and its scale, and how they are read and written. */
+/** A block in L1; what lies behind a shorter one is 0. */
+using Block = float[GRAFT_ADAMW_BLOCK];
+
+/** One kind of moment of one block: its codes and its scale. */
 struct Moments8 {
   const core::DynamicMap& map;
-  const core::DynamicCodes& codes_of;
   std::uint8_t* codes;
   float* scale;
 
-  void decode(float* moments, std::int64_t count) const {
-    for (std::int64_t i = 0; i < count; ++i) moments[i] = map.values[codes[i]] * *scale;
+  void decode(Block& moments, std::int64_t count) const {
+    const float factor = *scale;
+    for (std::int64_t i = 0; i < count; ++i) moments[i] = map.values[codes[i]] * factor;
+    std::fill(moments + count, moments + GRAFT_ADAMW_BLOCK, 0.0f);
   }
 
-  void encode(float* moments, std::int64_t count) const {
+  void encode(const Block& moments, std::int64_t count) const {
     const F d;
-    float largest = 0;
-    bool number = true;
-    for (std::int64_t i = 0; i < count; ++i) {
-      largest = std::max(largest, std::abs(moments[i]));
-      number = number && moments[i] == moments[i];
+    const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    VF largest = hn::Zero(d), not_a_number = hn::Zero(d);
+    for (std::int64_t i = 0; i < GRAFT_ADAMW_BLOCK; i += lanes) {
+      const VF moment = hn::LoadU(d, moments + i);
+      largest = hn::Max(largest, hn::Abs(moment));
+      not_a_number = hn::Or(not_a_number, hn::VecFromMask(d, hn::IsNaN(moment)));
     }
-    *scale = number ? largest : NAN;
-    const VF divisor = hn::Set(d, *scale > 0 ? *scale : 1.0f);
-    for_lanes(d, count,
-              [&](std::int64_t i, std::int64_t n) { put(d, hn::Div(at(d, moments + i, n), divisor), moments + i, n); });
-    for (std::int64_t i = 0; i < count; ++i) codes[i] = codes_of(moments[i]);
+    const float top = hn::GetLane(hn::MaxOfLanes(d, largest));
+    *scale = hn::AllFalse(d, hn::MaskFromVec(not_a_number)) ? top : NAN;
+    const VF divisor = hn::Set(d, top > 0 ? top : 1.0f);
+    std::uint8_t made[GRAFT_ADAMW_BLOCK];
+    for (std::int64_t i = 0; i < GRAFT_ADAMW_BLOCK; i += lanes) {
+      const hn::Rebind<std::int32_t, F> di;
+      const VF code = code_of(d, hn::Div(hn::LoadU(d, moments + i), divisor));
+      hn::StoreU(hn::DemoteTo(hn::Rebind<std::uint8_t, F>(), hn::ConvertTo(di, code)), hn::Rebind<std::uint8_t, F>(),
+                 made + i);
+    }
+    std::copy_n(made, count, codes);
+  }
+
+  // How far x lies from the code of 0 follows from its decade; no search, no table.
+  HWY_INLINE VF code_of(F d, VF x) const {
+    const VF size = hn::Abs(x);
+    VF slope = hn::Zero(d), start = hn::Zero(d), last = hn::Zero(d);
+    for (const core::DynamicMap::Decade& decade : map.decades) {
+      const auto reached = hn::Gt(size, hn::Set(d, decade.from));
+      slope = hn::IfThenElse(reached, hn::Set(d, decade.slope), slope);
+      start = hn::IfThenElse(reached, hn::Set(d, decade.start), start);
+      last = hn::IfThenElse(reached, hn::Set(d, decade.last), last);
+    }
+    const VF first = hn::IfThenElseZero(hn::Gt(size, hn::Set(d, map.decades[0].from)), hn::Set(d, 1.0f));
+    const VF steps = hn::Max(first, hn::Min(last, hn::Floor(hn::MulAdd(slope, size, start))));
+    const VF zero = hn::Set(d, map.zero), below = hn::Set(d, map.furthest_below);
+    return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Sub(zero, hn::Min(steps, below)), hn::Add(zero, steps));
   }
 };
 
@@ -56,7 +83,7 @@ void adamw_block(const ops::AdamWFactors<float>& f, const float* g, float* p, co
   const VF clip = hn::Set(d, f.clip), beta1 = hn::Set(d, f.beta1), beta2 = hn::Set(d, f.beta2);
   const VF rest1 = hn::Set(d, f.rest1), rest2 = hn::Set(d, f.rest2), keep = hn::Set(d, f.keep);
   const VF rate = hn::Set(d, f.rate), root = hn::Set(d, f.root), eps = hn::Set(d, f.eps);
-  alignas(64) float means[GRAFT_ADAMW_BLOCK], squares[GRAFT_ADAMW_BLOCK];
+  alignas(64) Block means, squares;
   m.decode(means, count);
   v.decode(squares, count);
   for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
@@ -75,7 +102,6 @@ void adamw_block(const ops::AdamWFactors<float>& f, const float* g, float* p, co
 }
 
 void adamw_step_8bit(core::Context& context, const ops::AdamWStep8Bit& a) {
-  static const core::DynamicCodes m_codes(core::signed_dynamic_map()), v_codes(core::unsigned_dynamic_map());
   const ops::AdamWFactors<float> factors(a);
   const std::int64_t count = core::elements(*a.p), blocks = a.m_scale->shape[0];
   visit_small_float(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto tag) {
@@ -84,9 +110,9 @@ void adamw_step_8bit(core::Context& context, const ops::AdamWStep8Bit& a) {
       for (std::int64_t block = chunk * kBlocksPerChunk; block < std::min(blocks, (chunk + 1) * kBlocksPerChunk);
            ++block) {
         const std::int64_t first = block * GRAFT_ADAMW_BLOCK;
-        const Moments8 m{core::signed_dynamic_map(), m_codes, static_cast<std::uint8_t*>(a.m->data) + first,
+        const Moments8 m{core::signed_dynamic_map(), static_cast<std::uint8_t*>(a.m->data) + first,
                          static_cast<float*>(a.m_scale->data) + block};
-        const Moments8 v{core::unsigned_dynamic_map(), v_codes, static_cast<std::uint8_t*>(a.v->data) + first,
+        const Moments8 v{core::unsigned_dynamic_map(), static_cast<std::uint8_t*>(a.v->data) + first,
                          static_cast<float*>(a.v_scale->data) + block};
         adamw_block(factors, static_cast<const float*>(a.g->data) + first, static_cast<float*>(a.p->data) + first, m, v,
                     a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + first,
