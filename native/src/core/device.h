@@ -30,6 +30,8 @@ class Device {
   virtual void synchronize() = 0;
   /** The queue that kernels are put into, ready for the calling thread; throws when the device is poisoned. */
   virtual void* stream() = 0;
+  /** Its number among the devices of its kind. */
+  virtual int ordinal() const { return 0; }
 };
 
 /** Opens CUDA device `ordinal` with the caller's stream, or one of its own when NULL; throws DEVICE_UNAVAILABLE with a

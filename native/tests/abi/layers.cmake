@@ -1,5 +1,5 @@
-# Rooms see only downward: include <- core <- ops <- {cpu, cuda}; oneDNN is known in src/cpu/gemm alone, CUDA and PTX in
-# device.h; tests see include/ and their harness, those of kernels the kernels too. Run: cmake -DROOT=<repository> -P this.
+# Rooms see only downward: include <- core <- ops <- {cpu, cuda}; oneDNN is known in src/cpu/gemm alone, cuBLASLt in
+# src/cuda/gemm, CUDA and PTX in device.h; tests see include/ and their harness, those of kernels the kernels too. Run: cmake -DROOT=<repository> -P this.
 set(broken "")
 function(forbid pattern why)
   foreach(file ${ARGN})
@@ -28,6 +28,9 @@ sources(kernel_tests ${ROOT}/native/tests/cuda/* ${ROOT}/native/tests/emulator/*
 set(not_device ${cuda})
 list(REMOVE_ITEM not_device ${device})
 list(REMOVE_ITEM tests ${kernel_tests})
+sources(products ${ROOT}/native/src/cuda/gemm/*)
+set(not_products ${cuda})
+list(REMOVE_ITEM not_products ${products})
 set(not_gemm ${cpu} ${ops} ${core})
 list(REMOVE_ITEM not_gemm ${gemm})
 
@@ -37,6 +40,7 @@ forbid("cpu/|cuda/" "ops sees core and the contract" ${ops})
 forbid("cuda/" "the CPU backend does not see CUDA" ${cpu})
 forbid("cpu/" "the CUDA backend does not see the CPU's" ${cuda} ${kernel_tests})
 forbid("cuda_|mma|emulator/" "CUDA's headers are for device.h" ${not_device})
+forbid("cublas|cuda/gemm/library" "cuBLASLt is used in src/cuda/gemm alone" ${not_products})
 foreach(file ${not_device})
   file(STRINGS ${file} hits REGEX "asm *(volatile)? *\\(|<<<|__shared__")
   foreach(hit ${hits})

@@ -39,6 +39,8 @@ class CudaDevice final : public core::Device {
     close();
   }
 
+  int ordinal() const override { return ordinal_; }
+
   void* allocate(std::int64_t bytes) override {
     enter();
     void* memory = nullptr;
