@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "cuda/device.h"
+#include "cuda/kernels/column_sums.h"
 #include "cuda/kernels/reduce.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/rms_norm.h"
@@ -64,16 +65,6 @@ __global__ void __launch_bounds__(kThreads)
     for (std::int64_t j = threadIdx.x; j < columns; j += kThreads) part[j] = sums[j];
 }
 
-/** to[j] += Σ_g parts[g, j], in order of g. */
-__global__ void __launch_bounds__(kThreads)
-    add_parts(const float* parts, std::int64_t groups, std::int64_t columns, float* to) {
-  const std::int64_t j = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (GRAFT_BUG(add_parts_guard) ? j > columns : j >= columns) return;
-  float sum = 0;
-  for (std::int64_t g = 0; g < groups; ++g) sum += parts[g * columns + j];
-  to[j] += sum;
-}
-
 }  // namespace
 
 std::string refuse(const ops::RmsNormForward& a) { return refuse_f64(*a.x); }
@@ -106,9 +97,7 @@ void run(core::Context& context, const ops::RmsNormBackward& a) {
            rms_norm_backward<T>, rows<const T>(a.dy), rows<const T>(a.x), data<const T>(a.w), data<const float>(a.rstd),
            count, columns, rows_per_group, a.accumulate, rows<T>(a.dx), parts);
   });
-  if (parts == nullptr) return;
-  launch({"add_parts", static_cast<unsigned>(ceil_div<std::int64_t>(columns, kThreads)), kThreads, 0, stream(context)},
-         add_parts, parts, groups, columns, data<float>(a.dw));
+  if (parts != nullptr) add_parts(context, parts, groups, columns, data<float>(a.dw));
 }
 
 }  // namespace graft::cuda

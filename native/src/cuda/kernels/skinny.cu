@@ -7,42 +7,26 @@
 // there a thread has one row, or column, and half of j.
 //
 // Split sums (over 8 tiles of columns, 16 of rows) go into scratch and are added in order. Dropout: the thread that
-// copied 16 bytes masks them before the barrier; no mask is stored, and 1/(1-p) is a factor of the sums. Bytes: x once,
-// and 8·r for each row (column) and split. Tensor cores: 2·T·C·r FLOP for each of the sums.
+// copied 16 bytes masks them before the barrier; no mask is stored, and 1/(1-p) is a factor of the sums. Ranks over 64
+// go in slices. Bytes: x once for each slice, and 8·r for each row (column) and split. Tensor cores: 2·T·C·r FLOP for
+// each of the sums.
+#include <optional>
 #include <type_traits>
 
 #include "cuda/device.h"
+#include "cuda/kernels/dropout.h"
 #include "cuda/kernels/piece.h"
 #include "cuda/kernels/skinny.h"
 #include "cuda/kernels/tensor.h"
+#include "cuda/kernels/thin.h"
 
 namespace graft::cuda {
 namespace {
 
 constexpr int kThreads = 128, kTileRows = 64, kColumnTilesPerBlock = 8, kRowTilesPerBlock = 16;
+constexpr std::int64_t kSliceRank = 64;
 
 enum class Sums { kRows, kColumns, kBoth };
-
-/** A thin matrix [size, rank] of any float type: element (i, j) at i·stride_i + j·stride_j. */
-struct Thin {
-  const void* data;
-  graft_dtype dtype;
-  std::int64_t size, stride_i, stride_j;
-  int rank;
-  GRAFT_DEVICE float at(std::int64_t i, int j) const {
-    if (i >= size || j >= rank) return 0;
-    const std::int64_t index = i * stride_i + j * stride_j;
-    if (dtype == GRAFT_DTYPE_BF16) return to_float(static_cast<const bf16*>(data)[index]);
-    if (dtype == GRAFT_DTYPE_F16) return to_float(static_cast<const f16*>(data)[index]);
-    return static_cast<const float*>(data)[index];
-  }
-};
-
-struct Mask {
-  bool active;
-  std::uint64_t seed, offset;
-  std::uint32_t bound;
-};
 
 /** The sizes of tiles in shared memory for elements T and a rank of up to 8·RankTiles. */
 template <class T, int RankTiles>
@@ -59,23 +43,6 @@ struct Large {
   std::int64_t pitch, rows, columns;
   bool packs;  // every row begins at a multiple of 16 bytes
 };
-
-/** Element `first` of a dropout stream and the following of one pack: zeroed where they are dropped. */
-template <class T>
-GRAFT_DEVICE void drop(Pack<T>& pack, const Mask& mask, std::uint64_t first) {
-  using core::Philox;
-  if (first % Pack<T>::kSize == 0) {
-    const auto words = Philox::block(mask.seed, first >> 3, Philox::kDropoutRounds);
-    const bool upper = first & 4;  // of a pack of four: the second half of the block
-    for (int i = 0; i < Pack<T>::kSize; ++i) {
-      const std::uint32_t word = Pack<T>::kSize == 4 && upper ? words[2 + i / 2 % 2] : words[i / 2];
-      if ((word >> (16 * (i % 2)) & 0xffff) < mask.bound) pack.at[i] = T{};
-    }
-  } else {
-    for (int i = 0; i < Pack<T>::kSize; ++i)
-      if (Philox::half(mask.seed, first + i) < mask.bound) pack.at[i] = T{};
-  }
-}
 
 /** Starts a tile of x on its way into shared memory; what lies outside of the matrix becomes zero. */
 template <class T, int RankTiles>
@@ -106,8 +73,10 @@ GRAFT_DEVICE void drop_tile(const Large<T>& x, const Mask& mask, std::int64_t ro
   for (int i = static_cast<int>(threadIdx.x); i < kTileRows * packs; i += kThreads) {
     const int r = i / packs, c = i % packs * width;
     T* const at = tile + r * Shape::kPitch + c;
+    const unsigned keep = mask.keeps<width>((row0 + r) * x.columns + column0 + c);
     Pack<T> pack = load_pack(at);
-    drop(pack, mask, mask.offset + static_cast<std::uint64_t>((row0 + r) * x.columns + column0 + c));
+    for (int k = 0; k < width; ++k)
+      if ((keep >> k & 1) == 0) pack.at[k] = T{};
     store_pack(at, pack);
   }
 }
@@ -254,26 +223,42 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/** to(i, j) = or += factor · Σ_g parts[g, i, j], in order of g; to(i, j) at i·stride_i + j·stride_j. */
-template <class Out>
+/** Element (i, j) of a result at i·stride_i + j·stride_j; data may be NULL. */
+template <class T>
+struct Result {
+  T* data;
+  std::int64_t stride_i, stride_j;
+};
+
+template <class T>
+Result<T> result(const graft_tensor* m, bool transposed = false) {
+  if (m == nullptr) return {nullptr, 0, 0};
+  return {data<T>(m), transposed ? 1 : m->stride[0], transposed ? m->stride[0] : 1};
+}
+
+/** to(i, j) = or += factor · Σ_g parts[g, i, j], in order of g; the same into `copy`. */
+template <class Out, class Copy>
 __global__ void __launch_bounds__(kThreads)
     skinny_finish(const float* parts, std::int64_t groups, std::int64_t size, int rank, float factor, bool accumulate,
-                  Out* to, std::int64_t stride_i, std::int64_t stride_j) {
+                  Result<Out> to, Result<Copy> copy) {
   const std::int64_t at = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (at >= size * rank) return;
   float sum = 0;
   for (std::int64_t g = 0; g < groups; ++g) sum += parts[g * size * rank + at];
-  Out& result = to[at / rank * stride_i + at % rank * stride_j];
-  result = from_float<Out>(accumulate ? to_float(result) + factor * sum : factor * sum);
+  sum *= factor;
+  const std::int64_t i = at / rank, j = at % rank;
+  if (copy.data != nullptr) copy.data[i * copy.stride_i + j * copy.stride_j] = from_float<Copy>(sum);
+  if (to.data == nullptr) return;
+  Out& result = to.data[i * to.stride_i + j * to.stride_j];
+  result = from_float<Out>(accumulate ? to_float(result) + sum : sum);
 }
 
-template <class Out>
+template <class Out, class Copy>
 void finish(core::Context& context, const float* parts, std::int64_t groups, std::int64_t size, int rank, double factor,
-            bool accumulate, const graft_tensor& to, bool transposed) {
+            bool accumulate, const Result<Out>& to, const Result<Copy>& copy) {
   launch({"skinny_finish", static_cast<unsigned>(ceil_div<std::int64_t>(size * rank, kThreads)), kThreads, 0,
           stream(context)},
-         skinny_finish<Out>, parts, groups, size, rank, static_cast<float>(factor), accumulate,
-         static_cast<Out*>(to.data), transposed ? 1 : to.stride[0], transposed ? to.stride[0] : 1);
+         skinny_finish<Out, Copy>, parts, groups, size, rank, static_cast<float>(factor), accumulate, to, copy);
 }
 
 /** What a pass sums: parts are NULL where they are not wanted. */
@@ -321,74 +306,91 @@ std::int64_t column_groups(const graft_tensor& x, int tiles) {
   return ceil_div<std::int64_t>(x.shape[1], 256 / graft_dtype_bytes(x.dtype) * tiles);
 }
 
-Thin thin(const graft_tensor* m, bool transposed) {
+Mask planted_mask(const ops::Dropout& d) {
+  Mask mask = mask_of(d);
+  if (GRAFT_BUG(skinny_wrong_mask)) mask.bound /= 2;
+  return mask;
+}
+
+/** Calls body(first, rank) for slices of the rank that the kernels hold. */
+template <class Body>
+void for_slices(std::int64_t rank, Body&& body) {
+  for (std::int64_t first = 0; first < rank; first += kSliceRank)
+    body(first, static_cast<int>(rank - first < kSliceRank ? rank - first : kSliceRank));
+}
+
+/** Columns [first, first + count) of a matrix; none of NULL. */
+std::optional<graft_tensor> columns_of(const graft_tensor* m, std::int64_t first, int count) {
   if (m == nullptr) return {};
-  return {m->data,
-          m->dtype,
-          m->shape[transposed ? 1 : 0],
-          transposed ? 1 : m->stride[0],
-          transposed ? m->stride[0] : 1,
-          static_cast<int>(m->shape[transposed ? 0 : 1])};
+  return part(*m, 0, first, m->shape[0], count);
 }
 
-Mask mask_of(const ops::Dropout& d) {
-  return {d.active(), d.seed, d.offset, GRAFT_BUG(skinny_wrong_mask) ? d.bound() / 2 : d.bound()};
-}
-
-double factor_of(const ops::Dropout& d) { return d.active() ? d.scale() : 1; }
-
-std::string refuse_rank(const graft_tensor& x, std::int64_t rank) {
-  if (rank > kMostSkinnyRank) return "a rank of " + std::to_string(rank) + ", this has up to 64";
-  return refuse_f64(x);
-}
+const graft_tensor* pointer(const std::optional<graft_tensor>& part) { return part ? &*part : nullptr; }
 
 }  // namespace
 
 std::string refuse(const SkinnyForward& a) {
-  return a.a->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.a) : refuse_rank(*a.x, a.a->shape[0]);
+  return a.a->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.a) : refuse_f64(*a.x);
 }
 
 void run(core::Context& context, const SkinnyForward& a) {
   const std::int64_t rows = a.x->shape[0], groups = column_groups(*a.x, kColumnTilesPerBlock);
-  const int rank = static_cast<int>(a.a->shape[0]);
-  if (rows == 0 || rank == 0) return;
-  core::Scratch scratch(context.arena);
-  auto* parts = scratch.take<float>(groups * rows * rank);
-  launch_sums<Sums::kRows>(context, {a.x, mask_of(a.dropout), thin(a.a, true), {}, rank, parts, nullptr});
-  visit(a.s->dtype, [&](auto type) {
-    finish<decltype(type)>(context, parts, groups, rows, rank, factor_of(a.dropout), false, *a.s, false);
+  if (rows == 0) return;
+  for_slices(a.a->shape[0], [&](std::int64_t first, int rank) {
+    const graft_tensor down = part(*a.a, first, 0, rank, a.a->shape[1]);
+    const auto s = columns_of(a.s, first, rank), tail = columns_of(a.tail, first, rank);
+    core::Scratch scratch(context.arena);
+    auto* parts = scratch.take<float>(groups * rows * rank);
+    launch_sums<Sums::kRows>(context, {a.x, planted_mask(a.dropout), thin(&down, true), {}, rank, parts, nullptr});
+    visit(a.x->dtype, [&](auto type) {
+      using T = decltype(type);
+      finish(context, parts, groups, rows, rank, mask_factor(a.dropout), false, result<T>(pointer(s)),
+             result<T>(pointer(tail)));
+    });
   });
 }
 
 std::string refuse(const SkinnyBackward& a) {
-  return a.b->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.b) : refuse_rank(*a.dy, a.b->shape[1]);
+  return a.b->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.b) : refuse_f64(*a.dy);
 }
 
 void run(core::Context& context, const SkinnyBackward& a) {
   const std::int64_t rows = a.dy->shape[0], columns = a.dy->shape[1];
   const bool both = a.db != nullptr;
   const std::int64_t down = row_groups(*a.dy), right = column_groups(*a.dy, both ? 1 : kColumnTilesPerBlock);
-  const int rank = static_cast<int>(a.b->shape[1]);
-  if (rows == 0 || rank == 0) return;
-  core::Scratch scratch(context.arena);
-  auto* row_parts = scratch.take<float>(right * rows * rank);
-  auto* column_parts = both ? scratch.take<float>(down * columns * rank) : nullptr;
-  const Pass pass{a.dy, {}, thin(a.b, false), thin(a.s, false), rank, row_parts, column_parts};
-  both ? launch_sums<Sums::kBoth>(context, pass) : launch_sums<Sums::kRows>(context, pass);
-  finish<float>(context, row_parts, right, rows, rank, a.scale, false, *a.ds, false);
-  if (both) finish<float>(context, column_parts, down, columns, rank, a.scale, true, *a.db, false);
+  if (rows == 0) return;
+  for_slices(a.b->shape[1], [&](std::int64_t first, int rank) {
+    const auto b = columns_of(a.b, first, rank), s = columns_of(a.s, first, rank), ds = columns_of(a.ds, first, rank);
+    const auto tail = columns_of(a.tail, first, rank), db = columns_of(a.db, first, rank);
+    core::Scratch scratch(context.arena);
+    auto* row_parts = scratch.take<float>(right * rows * rank);
+    auto* column_parts = both ? scratch.take<float>(down * columns * rank) : nullptr;
+    const Pass pass{a.dy, {}, thin(pointer(b), false), thin(pointer(s), false), rank, row_parts, column_parts};
+    both ? launch_sums<Sums::kBoth>(context, pass) : launch_sums<Sums::kRows>(context, pass);
+    visit(a.dy->dtype, [&](auto type) {
+      finish(context, row_parts, right, rows, rank, a.scale, false, result<float>(pointer(ds)),
+             result<decltype(type)>(pointer(tail)));
+    });
+    if (both)
+      finish(context, column_parts, down, columns, rank, a.scale, true, result<float>(pointer(db)), Result<float>{});
+  });
 }
 
-std::string refuse(const SkinnyGradient& a) { return refuse_rank(*a.x, a.ds->shape[1]); }
+std::string refuse(const SkinnyGradient& a) { return refuse_f64(*a.x); }
 
 void run(core::Context& context, const SkinnyGradient& a) {
   const std::int64_t columns = a.x->shape[1], groups = row_groups(*a.x);
-  const int rank = static_cast<int>(a.ds->shape[1]);
-  if (a.x->shape[0] == 0 || columns == 0 || rank == 0) return;
-  core::Scratch scratch(context.arena);
-  auto* parts = scratch.take<float>(groups * columns * rank);
-  launch_sums<Sums::kColumns>(context, {a.x, mask_of(a.dropout), {}, thin(a.ds, false), rank, nullptr, parts});
-  finish<float>(context, parts, groups, columns, rank, factor_of(a.dropout), true, *a.da, true);
+  if (a.x->shape[0] == 0 || columns == 0) return;
+  for_slices(a.ds->shape[1], [&](std::int64_t first, int rank) {
+    const auto ds = columns_of(a.ds, first, rank);
+    const graft_tensor da = part(*a.da, first, 0, rank, columns);
+    core::Scratch scratch(context.arena);
+    auto* parts = scratch.take<float>(groups * columns * rank);
+    launch_sums<Sums::kColumns>(context,
+                                {a.x, planted_mask(a.dropout), {}, thin(pointer(ds), false), rank, nullptr, parts});
+    finish(context, parts, groups, columns, rank, mask_factor(a.dropout), true, result<float>(&da, true),
+           Result<float>{});
+  });
 }
 
 }  // namespace graft::cuda

@@ -30,6 +30,15 @@ T* data(const graft_tensor* tensor) {
   return tensor == nullptr ? nullptr : static_cast<T*>(tensor->data);
 }
 
+/** rows x columns of a matrix from (row, column) on, or of what lies behind its columns. */
+inline graft_tensor part(const graft_tensor& m, std::int64_t row, std::int64_t column, std::int64_t rows,
+                         std::int64_t columns) {
+  graft_tensor view = m;
+  view.data = static_cast<char*>(m.data) + (row * m.stride[0] + column) * graft_dtype_bytes(m.dtype);
+  view.shape[0] = rows, view.shape[1] = columns;
+  return view;
+}
+
 /** Calls body(T{}) with the type of a served dtype. */
 template <class Body>
 void visit(graft_dtype dtype, Body&& body) {

@@ -1,0 +1,41 @@
+// convert: to[i, j] = [to[i, j] +] factor · from[i, j], or zero where `from` ends. A thread has one element, in
+// row-major order of `to`. Bytes: the sizes of both, and once more that of `to` when it accumulates.
+#include "cuda/device.h"
+#include "cuda/kernels/convert.h"
+#include "cuda/kernels/tensor.h"
+
+namespace graft::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <class From, class To>
+__global__ void __launch_bounds__(kThreads)
+    convert_elements(Rows<const From> from, std::int64_t from_rows, std::int64_t from_columns, float factor,
+                     bool accumulate, std::int64_t rows, std::int64_t columns, Rows<To> to) {
+  const std::int64_t at = std::int64_t{blockIdx.x} * kThreads + threadIdx.x, i = at / columns, j = at % columns;
+  if (i >= rows) return;
+  const bool inside = i < from_rows && (GRAFT_BUG(convert_guard) ? j <= from_columns : j < from_columns);
+  float value = inside ? factor * to_float(from[i][j]) : 0.0f;
+  if (accumulate) value += to_float(to[i][j]);
+  to[i][j] = from_float<To>(value);
+}
+
+}  // namespace
+
+void run(core::Context& context, const Convert& c) {
+  if (c.rows == 0 || c.columns == 0) return;
+  visit(c.from_dtype, [&](auto from) {
+    using From = decltype(from);
+    visit(c.to_dtype, [&](auto to) {
+      using To = decltype(to);
+      launch({"convert_elements", static_cast<unsigned>(ceil_div<std::int64_t>(c.rows * c.columns, kThreads)), kThreads,
+              0, stream(context)},
+             convert_elements<From, To>, Rows<const From>{static_cast<const From*>(c.from), c.from_pitch}, c.from_rows,
+             c.from_columns, static_cast<float>(c.factor), c.accumulate, c.rows, c.columns,
+             Rows<To>{static_cast<To*>(c.to), c.pitch});
+    });
+  });
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,34 @@
+// A thin matrix of any float type, as kernels take it: one read costs little beside those of the large ones.
+#pragma once
+
+#include "cuda/device.h"
+#include "graft/tensor.h"
+
+namespace graft::cuda {
+
+/** A thin matrix [size, rank] of any float type: element (i, j) at i·stride_i + j·stride_j. */
+struct Thin {
+  const void* data;
+  graft_dtype dtype;
+  std::int64_t size, stride_i, stride_j;
+  int rank;
+  GRAFT_DEVICE float at(std::int64_t i, int j) const {
+    if (i >= size || j >= rank) return 0;
+    const std::int64_t index = i * stride_i + j * stride_j;
+    if (dtype == GRAFT_DTYPE_BF16) return to_float(static_cast<const bf16*>(data)[index]);
+    if (dtype == GRAFT_DTYPE_F16) return to_float(static_cast<const f16*>(data)[index]);
+    return static_cast<const float*>(data)[index];
+  }
+};
+
+inline Thin thin(const graft_tensor* m, bool transposed) {
+  if (m == nullptr) return {};
+  return {m->data,
+          m->dtype,
+          m->shape[transposed ? 1 : 0],
+          transposed ? 1 : m->stride[0],
+          transposed ? m->stride[0] : 1,
+          static_cast<int>(m->shape[transposed ? 0 : 1])};
+}
+
+}  // namespace graft::cuda
