@@ -107,7 +107,19 @@ section_build() {
     cmake --build "$build" --parallel "$jobs"
 }
 
+# Products need cuBLASLt: the toolkit's where the loader finds it, else the one that came with PyTorch.
+find_cublaslt() {
+    { [ -n "${GRAFT_CUBLASLT:-}" ] || ! has_kernels || ldconfig -p 2>/dev/null | grep -q libcublasLt; } && return 0
+    GRAFT_CUBLASLT=$(python3 -c 'import glob, os, site, sysconfig
+folders = {sysconfig.get_path("purelib"), *site.getsitepackages()}
+found = [f for folder in folders for f in glob.glob(os.path.join(folder, "nvidia", "*", "lib", "libcublasLt.so.*"))]
+print(max(found, default=""))' 2>/dev/null) || GRAFT_CUBLASLT=
+    if [ -n "$GRAFT_CUBLASLT" ]; then export GRAFT_CUBLASLT; else unset GRAFT_CUBLASLT; fi
+    echo "cuBLASLt: ${GRAFT_CUBLASLT:-not found, linear and LoRA will say so}"
+}
+
 section_test() {
+    find_cublaslt
     ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" --output-junit "$out/tests.xml"
     # why: ctest calls it skipped where the GPU cannot be used, which on a GPU host is a failure.
     if has_kernels; then "$build/tests/gpu/cuda_native_test" --gtest_brief=1; fi
@@ -116,6 +128,7 @@ section_test() {
 section_sanitizer() {
     has_kernels || { echo "skipped: $no_kernels"; return 0; }
     command -v compute-sanitizer >/dev/null || { echo "compute-sanitizer is not on the PATH"; return 1; }
+    find_cublaslt
     local tool
     for tool in memcheck racecheck synccheck initcheck; do
         echo "-- $tool"
@@ -126,6 +139,7 @@ section_sanitizer() {
 
 section_benchmark() {
     has_kernels || echo "$no_kernels"
+    find_cublaslt
     local benchmark name found=0 options
     for benchmark in "$build"/benchmarks/*_benchmark; do
         [ -x "$benchmark" ] || continue

@@ -15,10 +15,30 @@ struct Register {
   void run(core::Context&, const ops::Args&); \
   static const Register<ops::Args> register_##Args{{"kernel", refuse, run}};
 
+#define GRAFT_CUDA_NAMED(kind, Args)          \
+  namespace kind {                            \
+  std::string refuse(const ops::Args&);       \
+  void run(core::Context&, const ops::Args&); \
+  }
+
+#define GRAFT_CUDA_2(Args, best, second)                                             \
+  GRAFT_CUDA_NAMED(best, Args)                                                       \
+  GRAFT_CUDA_NAMED(second, Args)                                                     \
+  static const Register<ops::Args> register_##Args{{#best, best::refuse, best::run}, \
+                                                   {#second, second::refuse, second::run}};
+
 GRAFT_CUDA_1(AdamWSquaredNorm)
 GRAFT_CUDA_1(AdamWStep)
+GRAFT_CUDA_2(AttentionForward, tiles, general)
+GRAFT_CUDA_2(AttentionBackward, tiles, general)
 GRAFT_CUDA_1(EmbeddingForward)
 GRAFT_CUDA_1(EmbeddingBackward)
+GRAFT_CUDA_1(LinearForward)
+GRAFT_CUDA_1(LinearBackward)
+GRAFT_CUDA_2(LoraForward, bordered, accumulating)
+GRAFT_CUDA_2(LoraBackward, bordered, accumulating)
+GRAFT_CUDA_1(LoraMerge)
+GRAFT_CUDA_1(LoraPack)
 GRAFT_CUDA_1(RmsNormForward)
 GRAFT_CUDA_1(RmsNormBackward)
 GRAFT_CUDA_1(RopeFrequencies)

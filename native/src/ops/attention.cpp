@@ -36,6 +36,7 @@ void check_inputs(const graft_tensor* q, const graft_tensor* k, const graft_tens
   if (lengths == nullptr) return;
   check_shape("lengths", *lengths, {q->shape[0]});
   check_dtype("lengths", *lengths, GRAFT_DTYPE_I32);
+  if (!values_known) return;
   for (std::int64_t b = 0; b < lengths->shape[0]; ++b) {
     const std::int32_t length = static_cast<const std::int32_t*>(lengths->data)[b * lengths->stride[0]];
     if (length < 0 || length > k->shape[1])

@@ -6,6 +6,7 @@
 // the chain; a thread has one column, so that sums are made in the contract's order without atomics or sorting. Bytes,
 // T rows of H: forward 2·T·H·size; backward T·H·(size + 8) and, from the cache, T²/256 ids.
 #include "cuda/device.h"
+#include "cuda/kernels/fault.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/embedding.h"
 
@@ -13,24 +14,6 @@ namespace graft::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-
-/** The first position whose id is not in 0..limit-1 becomes the fault, if there is none yet. One block. */
-template <class Id>
-__global__ void __launch_bounds__(kThreads)
-    find_bad_id(const Id* ids, std::int64_t count, std::int64_t limit, core::Fault* fault, core::Fault found) {
-  GRAFT_SHARED(std::int64_t, first_of, kThreads);
-  std::int64_t first = count;
-  for (std::int64_t t = threadIdx.x; t < count && first == count; t += kThreads)
-    if (ids[t] < 0 || ids[t] >= limit) first = t;
-  first_of[threadIdx.x] = first;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (int i = 1; i < kThreads; ++i) first = first_of[i] < first ? first_of[i] : first;
-  if (first == count || fault->op != nullptr) return;
-  found.position = first;
-  found.value = ids[first];
-  *fault = found;
-}
 
 template <class T, class Id>
 __global__ void __launch_bounds__(kThreads)
@@ -80,14 +63,8 @@ __global__ void __launch_bounds__(kThreads)
 /** Calls body(Id{}) with the type of ids, after a look for bad ones. */
 template <class Body>
 void with_ids(core::Context& context, const char* op, const graft_tensor& ids, std::int64_t limit, Body&& body) {
-  const auto with = [&](auto id) {
-    using Id = decltype(id);
-    const core::Fault found{op, "ids", 0, 0, limit};
-    launch({"find_bad_id", 1, kThreads, 0, stream(context)}, find_bad_id<Id>, static_cast<const Id*>(ids.data),
-           ids.shape[0], limit, context.opened->fault(), found);
-    body(id);
-  };
-  ids.dtype == GRAFT_DTYPE_I64 ? with(std::int64_t{}) : with(std::int32_t{});
+  find_outside(context, op, "ids", ids, limit);
+  ids.dtype == GRAFT_DTYPE_I64 ? body(std::int64_t{}) : body(std::int32_t{});
 }
 
 }  // namespace

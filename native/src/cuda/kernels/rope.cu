@@ -3,6 +3,7 @@
 // leave float no digits behind the point, and then turn all heads with them. Bytes: 2·size for each element; the angles
 // cost R/2 double sincos for each token, whatever the number of heads.
 #include "cuda/device.h"
+#include "cuda/kernels/heads.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/rope.h"
 
@@ -11,16 +12,6 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostPairs = 4096;  // 32 KiB of cosines and sines
-
-/** [B, T, H, D], the last dimension without gaps. */
-template <class T>
-struct Heads {
-  T* data;
-  std::int64_t stride[3];
-  GRAFT_DEVICE T* at(std::int64_t b, std::int64_t t, std::int64_t h) const {
-    return data + b * stride[0] + t * stride[1] + h * stride[2];
-  }
-};
 
 struct Sizes {
   std::int64_t tokens, heads, width, half;  // T, H, D, R/2
@@ -67,11 +58,6 @@ __global__ void __launch_bounds__(kThreads) rope_frequencies(ops::RopeFrequencie
     frequency = (1 - keep) * frequency / a.factor + keep * frequency;
   }
   to[i] = static_cast<float>(frequency);
-}
-
-template <class T>
-Heads<T> heads(const graft_tensor& x) {
-  return {static_cast<T*>(x.data), {x.stride[0], x.stride[1], x.stride[2]}};
 }
 
 void rotate(core::Context& context, const graft_tensor& x, const graft_tensor& positions, const graft_tensor& inv_freq,

@@ -1,0 +1,99 @@
+// What the kernels of attention share: sizes, who sees whom, and the rows of a block.
+//
+// The query heads that read one kv head are its group; the rows of a kv head are its queries times its group, row i
+// being query i/G of head i%G in the group. So a block reads keys and values once for all heads of the group, and one
+// query of a cache has G rows.
+#pragma once
+
+#include "cuda/device.h"
+#include "cuda/kernels/fault.h"
+#include "cuda/kernels/heads.h"
+#include "ops/attention.h"
+
+namespace graft::cuda {
+
+/** Rows first <= i < end of a kv head. */
+struct RowRange {
+  std::int64_t first, end;
+};
+
+struct AttentionSizes {
+  std::int64_t queries, keys, past, window;  // T, S; window 0: none
+  int heads, key_heads, group, depth;        // Hq, Hk, Hq/Hk, D
+  float scale;
+  const std::int32_t* lengths;  // NULL: all of S
+
+  GRAFT_DEVICE std::int64_t rows() const { return queries * group; }
+  /** What is outside of the tensor is reported, and not read. */
+  GRAFT_DEVICE std::int64_t length(std::int64_t batch) const {
+    if (lengths == nullptr) return keys;
+    const std::int64_t length = lengths[batch];
+    return length < 0 ? 0 : length > keys ? keys : length;
+  }
+  /** A query sees the keys first(query) <= j < end(query, length). */
+  GRAFT_DEVICE std::int64_t first(std::int64_t query) const {
+    const std::int64_t j = past + query - window + 1;
+    return window > 0 && j > 0 ? j : 0;
+  }
+  GRAFT_DEVICE std::int64_t end(std::int64_t query, std::int64_t length) const {
+    const std::int64_t j = past + query + 1;
+    return GRAFT_BUG(attention_sees_itself_not) ? (j - 1 < length ? j - 1 : length) : j < length ? j : length;
+  }
+  GRAFT_DEVICE bool sees(std::int64_t query, std::int64_t key, std::int64_t length) const {
+    return key >= first(query) && key < end(query, length);
+  }
+  /** The rows of which each sees some of the keys from `key` to before `key_end`; with a window, some may see none. */
+  GRAFT_DEVICE RowRange rows_that_see(std::int64_t key, std::int64_t key_end, std::int64_t length) const {
+    if (key >= length) return {0, 0};
+    const std::int64_t from = key - past > 0 ? key - past : 0, to = key_end - 1 - past + window;
+    const std::int64_t last = window > 0 && to < queries ? (to > from ? to : from) : queries;
+    return {(from < queries ? from : queries) * group, (last < queries ? last : queries) * group};
+  }
+  /** Element (b, h, query) of lse and of what has its shape. */
+  GRAFT_DEVICE std::int64_t statistic(std::int64_t batch, std::int64_t head, std::int64_t query) const {
+    return (batch * heads + head) * queries + query;
+  }
+};
+
+template <class Args>
+AttentionSizes attention_sizes(const Args& a) {
+  const int heads = static_cast<int>(a.q->shape[2]), key_heads = static_cast<int>(a.k->shape[2]);
+  return {a.q->shape[1],
+          a.k->shape[1],
+          a.past,
+          a.window,
+          heads,
+          key_heads,
+          key_heads == 0 ? 1 : heads / key_heads,
+          static_cast<int>(a.q->shape[3]),
+          static_cast<float>(a.scale),
+          a.lengths == nullptr ? nullptr : static_cast<const std::int32_t*>(a.lengths->data)};
+}
+
+template <class Args>
+void check_lengths(core::Context& context, const char* op, const Args& a) {
+  if (a.lengths != nullptr) find_outside(context, op, "lengths", *a.lengths, a.k->shape[1] + 1);
+}
+
+/** delta [B, Hq, T] = Σ_c dout · o. */
+void attention_delta(core::Context& context, const ops::AttentionBackward& a, float* delta);
+
+inline constexpr float kLog2E = 1.44269504088896340736f, kLn2 = 0.693147180559945309417f;
+
+/** Why the tensor cores do not serve these tensors of one dtype, of which the first are q and k. */
+inline std::string refuse_tiles(std::initializer_list<const graft_tensor*> tensors) {
+  for (const graft_tensor* t : tensors) {
+    if (graft_dtype_bytes(t->dtype) != 2) return "the dtype is not bf16 or f16";
+    if (t->shape[3] != 64 && t->shape[3] != 128)
+      return "the head size is " + std::to_string(t->shape[3]) + ", this has 64 and 128";
+    bool packs = reinterpret_cast<std::uintptr_t>(t->data) % 16 == 0;
+    for (int i = 0; i < 3; ++i) packs = packs && t->stride[i] % 8 == 0;
+    if (!packs) return "heads do not begin at multiples of 16 bytes";
+  }
+  const graft_tensor &q = **tensors.begin(), &k = **(tensors.begin() + 1);
+  if (k.shape[2] > 0 && q.shape[1] * (q.shape[2] / k.shape[2]) >= std::int64_t{1} << 31) return "more than 2^31 rows";
+  if (q.shape[0] * k.shape[2] > 65535) return "more heads than a grid has";
+  return {};
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,14 @@
+// Integers in device memory that a call cannot check: a kernel does, and graft_context_synchronize reports.
+#pragma once
+
+#include "core/context.h"
+#include "graft/tensor.h"
+
+namespace graft::cuda {
+
+/** The first element of `values` [T] (i32 or i64) that is not in 0..limit-1 becomes the context's fault, if there is
+ * none yet. */
+void find_outside(core::Context& context, const char* op, const char* name, const graft_tensor& values,
+                  std::int64_t limit);
+
+}  // namespace graft::cuda

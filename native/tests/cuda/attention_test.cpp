@@ -1,0 +1,152 @@
+// attention on the CUDA device: against float64, on the tensor cores and on the general path; causal, grouped, with a
+// window, a cache, lengths, keys in several cuts, strides of a fused projection, and empty shapes.
+#include "schedules.h"
+
+namespace graft::test {
+namespace {
+
+struct Case {
+  graft_dtype dtype;
+  std::int64_t batches, queries, keys, heads, key_heads, depth;
+  std::int64_t past = 0, window = 0;
+  bool lengths = false, fused = false;
+};
+
+struct Result {
+  std::vector<double> o, lse, dq, dk, dv;
+  std::string forward, backward;
+};
+
+/** [B, T, H, D], or its part of a wider tensor, as q, k and v are in a fused projection. */
+struct Part {
+  Part(const Context& c, graft_dtype dtype, std::int64_t b, std::int64_t t, std::int64_t h, std::int64_t d, bool fused)
+      : whole(c, dtype, {b, t, fused ? h + 2 : h, d}),
+        tensor(whole.view(fused ? d : 0, {b, t, h, d}, {t * (fused ? h + 2 : h) * d, (fused ? h + 2 : h) * d, d, 1})) {}
+  Part& fill(const Context& c, graft_dtype values, std::uint64_t seed) {
+    Tensor exact(c, values, {tensor.elements()});
+    tensor.set(exact.random(seed).get());
+    return *this;
+  }
+  operator graft_tensor*() const { return tensor; }
+  Tensor whole, tensor;
+};
+
+Result run(const Context& c, graft_dtype storage, const Case& n, bool backward) {
+  const auto part = [&](std::int64_t t, std::int64_t h) { return Part(c, storage, n.batches, t, h, n.depth, n.fused); };
+  Part q = part(n.queries, n.heads), k = part(n.keys, n.key_heads), v = part(n.keys, n.key_heads);
+  Part o = part(n.queries, n.heads), dout = part(n.queries, n.heads), dq = part(n.queries, n.heads);
+  Part dk = part(n.keys, n.key_heads), dv = part(n.keys, n.key_heads);
+  q.fill(c, n.dtype, 1), k.fill(c, n.dtype, 2), v.fill(c, n.dtype, 3), dout.fill(c, n.dtype, 4);
+  Tensor lse(c, sums_of(storage), {n.batches, n.heads, n.queries}), lengths(c, kI32, {n.batches});
+  std::vector<double> counts;
+  for (std::int64_t b = 0; b < n.batches; ++b) counts.push_back(static_cast<double>(n.keys - 3 * b));
+  lengths.set(counts);
+  const double scale = 0.5 / std::sqrt(static_cast<double>(n.depth));
+  graft_tensor* const limit = n.lengths ? static_cast<graft_tensor*>(lengths) : nullptr;
+  Result r;
+  GRAFT_EXPECT_OK(graft_attention_forward(c, q, k, v, limit, scale, n.past, n.window, o, lse));
+  r.forward = c.last_dispatch();
+  if (backward) {
+    GRAFT_EXPECT_OK(graft_attention_backward(c, dout, q, k, v, o, lse, limit, scale, n.past, n.window, dq, dk, dv));
+    r.backward = c.last_dispatch();
+  }
+  GRAFT_EXPECT_OK(graft_context_synchronize(c));
+  r.o = o.tensor.get(), r.lse = lse.get(), r.dq = dq.tensor.get(), r.dk = dk.tensor.get(), r.dv = dv.tensor.get();
+  return r;
+}
+
+enum Direction { kForward, kBoth };
+
+void compare(const Case& n, const char* implementation, int seeds, Direction direction = kBoth) {
+  SCOPED_TRACE(std::string(name(n.dtype)) + " B=" + std::to_string(n.batches) + " T=" + std::to_string(n.queries) +
+               " S=" + std::to_string(n.keys) + " heads " + std::to_string(n.heads) + "/" +
+               std::to_string(n.key_heads) + " D=" + std::to_string(n.depth) + " past " + std::to_string(n.past) +
+               " window " + std::to_string(n.window));
+  const bool backward = direction == kBoth;
+  const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
+  const Result exact = run(cpu, kF64, n, backward), plain = run(cpu, n.dtype, n, backward);
+  Result first;
+  for_schedules(seeds, [&] {
+    const Result actual = run(cuda, n.dtype, n, backward);
+    const double u = unit_roundoff(n.dtype);
+    EXPECT_EQ(actual.forward, std::string("attention_forward:cuda/") + implementation);
+    expect_as_good(actual.o, plain.o, exact.o, u, "o");
+    expect_as_good(actual.lse, plain.lse, exact.lse, unit_roundoff(kF32), "lse");
+    if (backward) {
+      EXPECT_EQ(actual.backward, std::string("attention_backward:cuda/") + implementation);
+      expect_as_good(actual.dq, plain.dq, exact.dq, u, "dq");
+      expect_as_good(actual.dk, plain.dk, exact.dk, u, "dk");
+      expect_as_good(actual.dv, plain.dv, exact.dv, u, "dv");
+    }
+    if (first.o.empty()) first = actual;
+    EXPECT_TRUE(actual.o == first.o && actual.lse == first.lse && actual.dq == first.dq && actual.dk == first.dk &&
+                actual.dv == first.dv);
+  });
+}
+
+TEST(CudaAttention, TilesAgreeWithFloat64) {
+  compare({kBf16, 1, 5, 5, 1, 1, 64}, "tiles", 1);
+  compare({kF16, 2, 70, 70, 4, 2, 64}, "tiles", 1);
+  compare({kBf16, 1, 33, 140, 3, 1, 128, 107}, "tiles", 1);
+  compare({kBf16, 1, 90, 90, 2, 1, 64, 0, 20, false, true}, "tiles", 1);
+  compare({kF16, 2, 20, 50, 2, 2, 128, 25, 0, true}, "tiles", 1);
+}
+
+TEST(CudaAttention, AQueryOfACacheInSeveralCuts) {
+  compare({kBf16, 2, 1, 700, 8, 2, 64, 690, 0, true}, "tiles", 1, kForward);
+  compare({kBf16, 1, 2, 600, 4, 1, 128, 598, 300}, "tiles", 1, kForward);
+}
+
+TEST(CudaAttention, TheGeneralPathAgreesWithFloat64) {
+  for (graft_dtype dtype : {kF32, kBf16, kF16}) {
+    compare({dtype, 2, 7, 40, 4, 2, 24, 33, 0, true}, "general", 1);
+    compare({dtype, 1, 40, 40, 2, 1, 33, 0, 9, false, true}, "general", 1);
+  }
+  compare({kF32, 1, 3, 70, 2, 2, 128, 67}, "general", 1);
+}
+
+// Three tiles of keys for one block of rows, and three of rows for one of keys.
+TEST(CudaAttention, ManySchedules) { compare({kBf16, 1, 5, 150, 2, 1, 64, 145}, "tiles", 30, kForward); }
+TEST(CudaAttentionBackward, ManySchedules) { compare({kBf16, 1, 50, 70, 2, 1, 64, 20}, "tiles", 6); }
+TEST(CudaAttentionGeneral, ManySchedules) { compare({kF32, 1, 3, 35, 2, 1, 8, 32}, "general", 10); }
+
+TEST(CudaAttention, QueriesThatSeeNothingAndEmptyShapes) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  for (std::int64_t depth : {64, 10}) {
+    const Shape shape = {1, 3, 2, depth};
+    Tensor q = input(cuda, kBf16, kBf16, shape, 1), k = input(cuda, kBf16, kBf16, shape, 2);
+    Tensor o(cuda, kBf16, shape), dq = input(cuda, kBf16, kBf16, shape, 3), dk = input(cuda, kBf16, kBf16, shape, 4);
+    Tensor dv = input(cuda, kBf16, kBf16, shape, 5), lse(cuda, kF32, {1, 2, 3}), none(cuda, kI32, {1});
+    o.fill(7);
+    GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, k, k, none, 1, 0, 0, o, lse));
+    GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+    EXPECT_EQ(o.get(), std::vector<double>(static_cast<std::size_t>(6 * depth), 0.0));
+    EXPECT_EQ(lse.get(), std::vector<double>(6, -std::numeric_limits<double>::infinity()));
+    GRAFT_EXPECT_OK(graft_attention_backward(cuda, q, q, k, k, o, lse, none, 1, 0, 0, dq, dk, dv));
+    GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+    for (const Tensor* gradient : {&dq, &dk, &dv})
+      EXPECT_EQ(gradient->get(), std::vector<double>(static_cast<std::size_t>(6 * depth), 0.0));
+    Tensor no_q(cuda, kBf16, {1, 0, 2, depth}), no_o(cuda, kBf16, {1, 0, 2, depth}), no_lse(cuda, kF32, {1, 2, 0});
+    Tensor no_dq(cuda, kBf16, {1, 0, 2, depth});
+    GRAFT_EXPECT_OK(graft_attention_forward(cuda, no_q, k, k, nullptr, 1, 0, 0, no_o, no_lse));
+    dk.fill(7);
+    GRAFT_EXPECT_OK(graft_attention_backward(cuda, no_q, no_q, k, k, no_o, no_lse, nullptr, 1, 0, 0, no_dq, dk, dv));
+    GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+    EXPECT_EQ(dk.get(), std::vector<double>(static_cast<std::size_t>(6 * depth), 0.0));
+  }
+}
+
+TEST(CudaAttention, BadLengthsAreReportedAndHeadsThatAreTooLargeRefused) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  Tensor q = input(cuda, kBf16, kBf16, {2, 3, 1, 64}, 1), o(cuda, kBf16, {2, 3, 1, 64}), lengths(cuda, kI32, {2});
+  lengths.set({3, 4});
+  GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, q, q, lengths, 1, 0, 0, o, nullptr));
+  expect_error(graft_context_synchronize(cuda), GRAFT_INVALID_ARGUMENT,
+               {"attention_forward", "lengths[1] is 4", "0..3"});
+  Tensor wide(cuda, kF32, {1, 1, 1, 1025}), to(cuda, kF32, {1, 1, 1, 1025});
+  expect_error(graft_attention_forward(cuda, wide, wide, wide, nullptr, 1, 0, 0, to, nullptr), GRAFT_UNSUPPORTED,
+               {"1025", "1024"});
+}
+
+}  // namespace
+}  // namespace graft::test
