@@ -1,0 +1,54 @@
+package io.graft.benchmarks;
+
+import io.graft.benchmarks.measure.Inputs;
+import io.graft.benchmarks.measure.PlainGemm;
+import io.graft.benchmarks.measure.Roofline;
+import io.graft.benchmarks.measure.Trial;
+import io.graft.benchmarks.measure.Work;
+import io.graft.ops.Linear;
+import io.graft.tensor.DType;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+
+/**
+ * What the machine can do: a large square product in the compute type, by oneDNN and by Graft, and a copy of memory far
+ * larger than the caches. No op; all others are held against the better of its times.
+ */
+public class RooflineBenchmark extends OpBenchmark {
+    private static final int SIZE = 2048;
+    private static final int TINY = 128;
+    private static final int COPIED = 16 << 20;
+
+    @Override
+    protected void contenders(Trial trial) {
+        boolean tiny = model.equals("tiny");
+        int size = tiny ? TINY : SIZE;
+        double flops = 2.0 * size * size * size;
+        double bytes = 3.0 * size * size * type().bytes();
+        trial.graft(Roofline.GEMM, inputs -> {
+            Weight w = inputs.frozen(size, size, 0);
+            Tensor x = inputs.random(1, size, size);
+            Tensor y = inputs.output(size, size);
+            return new Work(() -> Linear.forward(inputs.context(), x, w, null, false, y))
+                    .gives("y", y)
+                    .cost(flops, bytes);
+        });
+        trial.peer(
+                Roofline.GEMM + " onednn",
+                Roofline.GEMM,
+                inputs -> plain(inputs, size).cost(flops, bytes));
+        trial.graft(Roofline.COPY, inputs -> {
+            Tensor x = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
+            Tensor y = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
+            return new Work(() -> PlainGemm.copy(x, y, threads())).cost(0, 8.0 * x.elements());
+        });
+    }
+
+    private Work plain(Inputs inputs, int size) {
+        Tensor w = inputs.frozen(size, size, 0).matrix();
+        Tensor y = inputs.output(size, size);
+        PlainGemm.threads(threads());
+        PlainGemm gemm = PlainGemm.forward(inputs.random(1, size, size), w, y);
+        return new Work(gemm::run).gives("y", y);
+    }
+}

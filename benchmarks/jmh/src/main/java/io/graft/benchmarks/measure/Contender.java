@@ -1,0 +1,184 @@
+package io.graft.benchmarks.measure;
+
+import com.sun.management.ThreadMXBean;
+import io.graft.tensor.Context;
+import io.graft.tensor.Memory;
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
+
+/** One of those that take turns in a {@link Trial}: its call, its times, its memory. */
+public final class Contender {
+    /** What became of a contender. */
+    public enum Status {
+        /** It was measured. */
+        TIMED,
+        /** It is not on the class path. */
+        ABSENT,
+        /** It cannot do this; {@link Contender#note} says why. */
+        REFUSED,
+        /** It gives other results than the contender that it claims to equal. */
+        DIFFERENT
+    }
+
+    /** why: so short that rounds stay short, so long that the clock and the wake-up of threads do not count. */
+    private static final double SAMPLE_SECONDS = 2e-3;
+
+    private static final int MOST_CALLS = 1000;
+
+    /** why: threads of the contender before may still spin; a long call does not notice, a short one is warmed up. */
+    private static final double SHORT_CALL_SECONDS = 50e-3;
+
+    private static final long PAUSE_NANOS = 1_000_000;
+    private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+
+    private final String name;
+    private final String equals;
+    private final Inputs inputs;
+    private final Work work;
+    private final Status status;
+    private final String note;
+    private final List<Double> milliseconds = new ArrayList<>();
+    private final Map<Memory, Long> peaks = new EnumMap<>(Memory.class);
+    private Map<String, float[]> results;
+    private long retained;
+    private long peak;
+    private long javaBytes;
+    private int calls = 1;
+    private double seconds;
+
+    private Contender(String name, String equals, Inputs inputs, Work work, Status status, String note) {
+        this.name = name;
+        this.equals = equals;
+        this.inputs = inputs;
+        this.work = work;
+        this.status = status;
+        this.note = note;
+    }
+
+    static Contender timed(String name, String equals, Inputs inputs, Work work) {
+        return new Contender(name, equals, inputs, work, Status.TIMED, "");
+    }
+
+    static Contender untimed(String name, String equals, Status status, String note) {
+        return new Contender(name, equals, null, null, status, note);
+    }
+
+    /** The first call: afterwards results and memory are known, and how many calls make a sample. */
+    void first() {
+        Context context = inputs.context();
+        context.resetPeak();
+        work.call().run();
+        context.synchronize();
+        for (Memory category : Memory.values()) {
+            peaks.put(category, context.peakMemory(category));
+        }
+        peak = context.peakMemory();
+        retained = context.memory();
+        results = new LinkedHashMap<>();
+        work.results().forEach((key, values) -> results.put(key, values.get()));
+        seconds = time(1);
+        calls = (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
+    }
+
+    Map<String, float[]> results() {
+        return results;
+    }
+
+    void forgetResults() {
+        results = null;
+    }
+
+    /** One sample: the mean of so many calls that the clock does not matter. */
+    void sample(boolean keep) {
+        if (seconds < SHORT_CALL_SECONDS) {
+            LockSupport.parkNanos(PAUSE_NANOS);
+            work.call().run();
+        }
+        long before = THREADS.getCurrentThreadAllocatedBytes();
+        double sample = time(calls);
+        javaBytes = (THREADS.getCurrentThreadAllocatedBytes() - before) / calls;
+        if (keep) {
+            milliseconds.add(sample * 1e3);
+        }
+    }
+
+    private double time(int count) {
+        long start = System.nanoTime();
+        for (int i = 0; i < count; i++) {
+            work.call().run();
+        }
+        inputs.context().synchronize();
+        return (System.nanoTime() - start) * 1e-9 / count;
+    }
+
+    void close() {
+        if (inputs != null) {
+            inputs.close();
+        }
+    }
+
+    public String name() {
+        return name;
+    }
+
+    /** The contender whose results these must be; empty for one that others are held against. */
+    public String equalTo() {
+        return equals;
+    }
+
+    public Status status() {
+        return status;
+    }
+
+    /** Why it was not measured, for people. */
+    public String note() {
+        return note;
+    }
+
+    /** Milliseconds of a call, one value for each measured round. */
+    public List<Double> milliseconds() {
+        return milliseconds;
+    }
+
+    /** Whether the native library's counters saw its memory; they do not see a peer's. */
+    public boolean countsMemory() {
+        return status == Status.TIMED && !peer();
+    }
+
+    boolean peer() {
+        return !equals.isEmpty();
+    }
+
+    /** The most bytes of a category during a call. */
+    public long peak(Memory category) {
+        return peaks.getOrDefault(category, 0L);
+    }
+
+    /** The most bytes at once during a call. */
+    public long peak() {
+        return peak;
+    }
+
+    /** Bytes that stay after a call. */
+    public long retained() {
+        return retained;
+    }
+
+    /** Bytes that a call allocates on the Java heap. */
+    public long javaBytes() {
+        return javaBytes;
+    }
+
+    public double flops() {
+        return work == null ? 0 : work.flops();
+    }
+
+    public double bytes() {
+        return work == null ? 0 : work.bytes();
+    }
+}

@@ -1,0 +1,137 @@
+package io.graft.benchmarks.measure;
+
+import io.graft.ops.Nf4;
+import io.graft.ops.Random;
+import io.graft.ops.Sketch;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import java.util.function.Consumer;
+
+/**
+ * The tensors of one contender, in a context of its own, so that the counters of the context are its memory. Random
+ * values depend on the seed and the shape alone: contenders that name the same seeds get the same inputs.
+ */
+public final class Inputs implements AutoCloseable {
+    private static final long FROZEN = 90;
+
+    private final Context context;
+    private final Scope scope;
+    private final DType dtype;
+
+    Inputs(Context context, DType dtype) {
+        this.context = context;
+        this.scope = context.scope();
+        this.dtype = dtype;
+    }
+
+    public Context context() {
+        return context;
+    }
+
+    public Scope scope() {
+        return scope;
+    }
+
+    /** The type that the contender computes in. */
+    public DType dtype() {
+        return dtype;
+    }
+
+    /** An activation with values in [-1, 1). */
+    public Tensor random(long seed, long... shape) {
+        return fill(seed, 1, scope.tensor(Memory.ACTIVATION, dtype, shape));
+    }
+
+    /** Like {@link #random}, with {@code border} unused elements behind each row. */
+    public Tensor bordered(long seed, long rows, long columns, int border) {
+        return fill(seed, 1, scope.matrix(Memory.ACTIVATION, dtype, rows, columns, columns + border));
+    }
+
+    /** A zeroed activation: what a call writes or keeps. */
+    public Tensor output(long... shape) {
+        return scope.tensor(Memory.ACTIVATION, dtype, shape);
+    }
+
+    /** A zeroed activation of some type. */
+    public Tensor output(DType type, long... shape) {
+        return scope.tensor(Memory.ACTIVATION, type, shape);
+    }
+
+    /** A trained parameter: f32, values in [-bound, bound). */
+    public Tensor parameter(long seed, double bound, long... shape) {
+        return fill(seed, bound, scope.tensor(Memory.ADAPTER, DType.F32, shape));
+    }
+
+    /** A zeroed gradient: f32. */
+    public Tensor gradient(long... shape) {
+        return scope.tensor(Memory.GRADIENT, DType.F32, shape);
+    }
+
+    /** Places below {@code limit}, ascending and evenly spread. */
+    public Tensor indices(int count, long limit) {
+        int[] values = new int[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = Math.toIntExact(i * limit / count);
+        }
+        return scope.tensor(Memory.ADAPTER, DType.I32, count).set(values);
+    }
+
+    /** Token ids or labels below {@code limit}. */
+    public Tensor ids(int count, long limit) {
+        return scope.tensor(Memory.ACTIVATION, DType.I32, count)
+                .set(new java.util.Random(1)
+                        .ints(count, 0, Math.toIntExact(limit))
+                        .toArray());
+    }
+
+    /** A frozen dense weight, scaled so that products stay near 1. */
+    public Weight frozen(long n, long k, int border) {
+        Weight w = scope.weight(Memory.BASE, dtype, n, k, border);
+        fill(FROZEN, Math.sqrt(3.0 / k), w.matrix());
+        return w;
+    }
+
+    /** The same weight in NF4, double quantised. */
+    public Weight nf4(long n, long k) {
+        Weight w = scope.nf4(Memory.BASE, n, k, true);
+        withFrozen(n, k, matrix -> Nf4.quantize(context, matrix, w));
+        return w;
+    }
+
+    /** A sketch of 4 bits and 4 groups with random codes and table. */
+    public Weight sketch(Tensor table, long k) {
+        Weight w = scope.sketch(Memory.BASE, table, k);
+        try (Scope making = scope.scope()) {
+            byte[] random = new byte[Math.toIntExact(table.size(0) * k)];
+            new java.util.Random(1).nextBytes(random);
+            for (int i = 0; i < random.length; i++) {
+                random[i] &= (byte) (table.size(2) - 1);
+            }
+            Tensor codes = making.tensor(Memory.WORKSPACE, DType.U8, table.size(0), k);
+            codes.buffer().put(random);
+            Sketch.pack(context, codes, w);
+        }
+        return w;
+    }
+
+    /** Lets the matrix of {@link #frozen} be used without keeping it. */
+    public void withFrozen(long n, long k, Consumer<Tensor> use) {
+        try (Scope making = scope.scope()) {
+            use.accept(fill(FROZEN, Math.sqrt(3.0 / k), making.tensor(Memory.WORKSPACE, dtype, n, k)));
+        }
+    }
+
+    private Tensor fill(long seed, double bound, Tensor tensor) {
+        Random.uniform(context, seed, 0, -bound, bound, tensor);
+        return tensor;
+    }
+
+    @Override
+    public void close() {
+        context.close();
+    }
+}

@@ -1,0 +1,131 @@
+package io.graft.benchmarks.measure;
+
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import io.graft.tensor.Memory;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * What a trial tells of one contender; a row of every table and results file.
+ *
+ * @param stem the op, as in {@code native/src/ops/ops.def}
+ * @param parameters model, dtype, tokens …
+ * @param contender its name
+ * @param equalTo the contender of Graft that computes the same, empty for Graft's own
+ * @param status {@code timed}, {@code absent}, {@code refused} or {@code different}
+ * @param note why it was not timed
+ * @param samples how many rounds
+ * @param milliseconds of a call
+ * @param ratios of times of the same round: to {@code frozen}, and to each peer that computes the same; below 1 is faster
+ * @param flops of a call, at least
+ * @param bytes that a call moves, at least
+ * @param peakBytes the most held during a call, by {@link Memory} category, and {@code all}; empty for peers
+ * @param retainedBytes held after a call; 0 for peers
+ * @param javaBytes that a call allocates on the Java heap
+ */
+public record Row(
+        String stem,
+        Map<String, String> parameters,
+        String contender,
+        String equalTo,
+        String status,
+        String note,
+        int samples,
+        Quartiles milliseconds,
+        Map<String, Quartiles> ratios,
+        double flops,
+        double bytes,
+        Map<String, Long> peakBytes,
+        long retainedBytes,
+        long javaBytes) {
+    /** The rows of a trial, in its order. */
+    static List<Row> of(String stem, Map<String, String> parameters, Trial trial) {
+        return trial.contenders().stream()
+                .map(contender -> of(stem, parameters, trial, contender))
+                .toList();
+    }
+
+    private static Row of(String stem, Map<String, String> parameters, Trial trial, Contender own) {
+        Map<String, Quartiles> ratios = new LinkedHashMap<>();
+        for (Contender other : trial.contenders()) {
+            boolean peer = other.equalTo().equals(own.name());
+            if ((peer || other.name().equals(Trial.FROZEN)) && other != own && both(own, other)) {
+                ratios.put(other.name(), ratio(own.milliseconds(), other.milliseconds()));
+            }
+        }
+        Map<String, Long> peaks = new LinkedHashMap<>();
+        if (own.countsMemory()) {
+            for (Memory category : Memory.values()) {
+                peaks.put(category.name().toLowerCase(Locale.ROOT), own.peak(category));
+            }
+            peaks.put("all", own.peak());
+        }
+        return new Row(
+                stem,
+                parameters,
+                own.name(),
+                own.equalTo(),
+                own.status().name().toLowerCase(Locale.ROOT),
+                own.note(),
+                own.milliseconds().size(),
+                Quartiles.of(own.milliseconds()),
+                ratios,
+                own.flops(),
+                own.bytes(),
+                peaks,
+                own.countsMemory() ? own.retained() : 0,
+                own.javaBytes());
+    }
+
+    private static boolean both(Contender own, Contender other) {
+        return own.status() == Contender.Status.TIMED && other.status() == Contender.Status.TIMED;
+    }
+
+    private static Quartiles ratio(List<Double> above, List<Double> below) {
+        List<Double> ratios = new ArrayList<>();
+        for (int i = 0; i < Math.min(above.size(), below.size()); i++) {
+            ratios.add(above.get(i) / below.get(i));
+        }
+        return Quartiles.of(ratios);
+    }
+
+    @JsonIgnore
+    public boolean isTimed() {
+        return status.equals("timed");
+    }
+
+    /** Billions of floating point operations in a second. */
+    @JsonIgnore
+    public double gigaflops() {
+        return flops / milliseconds.median() * 1e-6;
+    }
+
+    /** Billions of bytes in a second. */
+    @JsonIgnore
+    public double gigabytes() {
+        return bytes / milliseconds.median() * 1e-6;
+    }
+
+    /** The parameters in a few words. */
+    @JsonIgnore
+    public String shape() {
+        return parameters.entrySet().stream()
+                .map(parameter -> switch (parameter.getKey()) {
+                    case "model", "dtype", "layer" -> parameter.getValue();
+                    case "tokens" -> "T=" + parameter.getValue();
+                    case "rank" -> "r=" + parameter.getValue();
+                    default -> parameter.getKey() + "=" + parameter.getValue();
+                })
+                .collect(Collectors.joining(" "));
+    }
+
+    /** What a row has in common with its like in another run. */
+    @JsonIgnore
+    public String key() {
+        return stem + " " + shape() + " " + contender;
+    }
+}

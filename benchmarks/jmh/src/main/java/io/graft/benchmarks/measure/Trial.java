@@ -1,0 +1,143 @@
+package io.graft.benchmarks.measure;
+
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * Contenders that take turns in one process: each round times each of them once, in an order that rotates, so that a
+ * machine which changes its speed changes it for all. Ratios are those of the same round.
+ *
+ * <p>Before anything is timed each contender runs once. One that claims to compute what another does, and does not, is
+ * reported and not timed.
+ */
+public final class Trial implements AutoCloseable {
+    /** What methods of a layer are held against: the contender with this name. */
+    public static final String FROZEN = "frozen";
+
+    private static Trial current;
+
+    private final DType dtype;
+    private final int threads;
+    private final double budgetSeconds;
+    private final List<Contender> contenders = new ArrayList<>();
+    private int rounds;
+    private long started;
+
+    /**
+     * @param dtype what contenders compute in
+     * @param threads of each, 0 for all processors
+     * @param budgetSeconds for the rounds; those that come later are empty
+     */
+    public Trial(DType dtype, int threads, double budgetSeconds) {
+        this.dtype = dtype;
+        this.threads = threads;
+        this.budgetSeconds = budgetSeconds;
+        current = this;
+    }
+
+    /** The trial that this process is at, for profilers; null outside of one. */
+    static Trial current() {
+        return current;
+    }
+
+    /** Adds what Graft does. A failure is a failure of the benchmark. */
+    public Trial graft(String name, Function<Inputs, Work> work) {
+        Inputs inputs = open();
+        try {
+            Contender contender = Contender.timed(name, "", inputs, work.apply(inputs));
+            contender.first();
+            contenders.add(contender);
+        } catch (RuntimeException | Error failure) {
+            inputs.close();
+            throw new IllegalStateException(name + ": " + failure.getMessage(), failure);
+        }
+        return this;
+    }
+
+    /** Adds what somebody else's library does instead of the contender {@code equalTo}, which was added before. */
+    public Trial peer(String name, String equalTo, Function<Inputs, Work> work) {
+        Contender model = find(equalTo);
+        Inputs inputs = open();
+        Contender contender;
+        try {
+            contender = Contender.timed(name, equalTo, inputs, work.apply(inputs));
+            contender.first();
+        } catch (RuntimeException failure) {
+            inputs.close();
+            contenders.add(Contender.untimed(name, equalTo, Contender.Status.REFUSED, firstLine(failure)));
+            return this;
+        }
+        String difference = Agreement.difference(model.results(), contender.results(), dtype);
+        contender.forgetResults();
+        if (difference == null) {
+            contenders.add(contender);
+        } else {
+            contender.close();
+            contenders.add(Contender.untimed(name, equalTo, Contender.Status.DIFFERENT, difference));
+        }
+        return this;
+    }
+
+    /** Like {@link #peer}, with LibTorch, if it is there. */
+    public Trial torch(String name, String equalTo, Function<Inputs, Work> work) {
+        if (LibTorch.absence() != null) {
+            contenders.add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, LibTorch.absence()));
+            return this;
+        }
+        LibTorch.threads(threads);
+        return peer(name, equalTo, work);
+    }
+
+    private Inputs open() {
+        return new Inputs(threads == 0 ? Context.cpu() : Context.cpu(threads), dtype);
+    }
+
+    private Contender find(String name) {
+        return contenders.stream()
+                .filter(contender -> contender.name().equals(name) && contender.results() != null)
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("no contender is called " + name));
+    }
+
+    private static String firstLine(RuntimeException failure) {
+        String text = failure.getMessage() == null ? failure.toString() : failure.getMessage();
+        return text.lines().findFirst().orElse(failure.toString());
+    }
+
+    /** One round; {@code keep} its times, or let it only warm up. Empty once the time is up. */
+    public void round(boolean keep) {
+        if (rounds == 0) {
+            contenders.forEach(Contender::forgetResults);
+            started = System.nanoTime();
+        }
+        // why: medians and quartiles need a few values however slow the call is.
+        boolean enough = contenders.stream()
+                .allMatch(contender -> contender.status() != Contender.Status.TIMED
+                        || contender.milliseconds().size() >= 3);
+        if (enough && (System.nanoTime() - started) * 1e-9 > budgetSeconds) {
+            return;
+        }
+        for (int i = 0; i < contenders.size(); i++) {
+            Contender contender = contenders.get((i + rounds) % contenders.size());
+            if (contender.status() == Contender.Status.TIMED) {
+                contender.sample(keep);
+            }
+        }
+        rounds++;
+    }
+
+    public List<Contender> contenders() {
+        return contenders;
+    }
+
+    @Override
+    public void close() {
+        contenders.forEach(Contender::close);
+        if (current == this) {
+            current = null;
+        }
+    }
+}

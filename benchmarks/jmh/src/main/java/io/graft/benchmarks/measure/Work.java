@@ -1,0 +1,64 @@
+package io.graft.benchmarks.measure;
+
+import io.graft.tensor.Tensor;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Supplier;
+
+/** One call of a contender: what to run, what it gives, and what it has to move and to calculate at least. */
+public final class Work {
+    /** why: results of a large layer do not fit a small Java heap; a contender that is wrong is wrong there too. */
+    private static final long COMPARED = 1 << 20;
+
+    private final Runnable call;
+    private final Map<String, Supplier<float[]>> results = new LinkedHashMap<>();
+    private double flops;
+    private double bytes;
+
+    public Work(Runnable call) {
+        this.call = call;
+    }
+
+    /** Names a result, by which contenders that compute the same are held against each other. */
+    public Work gives(String name, Tensor tensor) {
+        long perRow = tensor.elements() / Math.max(1, tensor.size(0));
+        long rows = leading(tensor.size(0), perRow);
+        return gives(name, () -> tensor.rows(0, rows).floats());
+    }
+
+    /** Names a result of a peer; see {@link #leading}. */
+    public Work gives(String name, Supplier<float[]> values) {
+        results.put(name, values);
+        return this;
+    }
+
+    /** How many rows of a result are compared. */
+    public static long leading(long rows, long perRow) {
+        return Math.min(rows, Math.max(1, COMPARED / Math.max(1, perRow)));
+    }
+
+    /**
+     * Arithmetic and traffic of one call: the floor, in which each operand is read or written once for each pass over it.
+     */
+    public Work cost(double floatingPointOperations, double bytesMoved) {
+        this.flops = floatingPointOperations;
+        this.bytes = bytesMoved;
+        return this;
+    }
+
+    Runnable call() {
+        return call;
+    }
+
+    Map<String, Supplier<float[]>> results() {
+        return results;
+    }
+
+    double flops() {
+        return flops;
+    }
+
+    double bytes() {
+        return bytes;
+    }
+}
