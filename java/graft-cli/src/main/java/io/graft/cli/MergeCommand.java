@@ -1,14 +1,19 @@
 package io.graft.cli;
 
 import io.graft.adapter.Adapter;
+import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
-import io.graft.model.Llama;
+import io.graft.io.CheckpointWriter;
+import io.graft.io.LlamaConfig;
+import io.graft.model.Deviation;
+import io.graft.model.Merger;
 import io.graft.tensor.Context;
-import io.graft.tensor.DType;
 import io.graft.tensor.Weight;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -18,10 +23,9 @@ import picocli.CommandLine.Option;
         description = {
             "Write a model with an adapter folded into its weights: a plain checkpoint in Hugging Face's layout.",
             "",
-            "Weights are summed in fp32 and rounded once, to the type that is written. The base must be dense: an adapter that was trained"
-                    + " over its codes is merged over the checkpoint that the codes were made of, and then differs from"
-                    + " what was trained by the codes' error. Virtual tokens and networks that no weight can hold are"
-                    + " refused."
+            "Weights are read and written one at a time, summed in fp32 and rounded once, to the type that is written; how"
+                    + " far that is from the exact sum is reported. Codes (NF4, sketches) are decoded first, and encoded"
+                    + " again only with --quantize. Virtual tokens and networks that no weight can hold are refused."
         })
 final class MergeCommand extends GraftCommand {
     @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
@@ -31,67 +35,138 @@ final class MergeCommand extends GraftCommand {
     Path adapter;
 
     @Option(
+            names = "--base",
+            paramLabel = "none|nf4",
+            description = "nf4: the adapter was trained with --quantize nf4; a dense model gets the numbers of its NF4"
+                    + " codes before the adapter is added (default: none).")
+    Quantization base = Quantization.NONE;
+
+    @Option(
             names = "--dtype",
             paramLabel = "f32|bf16",
-            description = "Type of the weights that are written (default: that of the model's files).")
+            description = "Type of the weights that are written (default: that of the model's files; of what was codes,"
+                    + " that of the embedding).")
     Precision dtype;
+
+    @Option(
+            names = "--quantize",
+            paramLabel = "none|nf4",
+            description = "nf4: write linear layers as NF4, double quantised, in the layout of bitsandbytes (default:"
+                    + " none).")
+    Quantization quantize = Quantization.NONE;
+
+    @Option(
+            names = "--max-shard-size",
+            paramLabel = "SIZE",
+            converter = ByteSize.class,
+            description = "Start a new file before one has more bytes of tensors, as 5GB or 500MB (default: 50GB, as"
+                    + " transformers).")
+    Long fileBytes = CheckpointWriter.DEFAULT_FILE_BYTES;
+
+    @Option(names = "--errors", description = "Also show the error of every tensor that is not written exactly.")
+    boolean errors;
 
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Where the new model goes.")
     Path folder;
 
-    @Option(names = "--overwrite", description = "Replace the model that --out holds.")
+    @Option(
+            names = "--overwrite",
+            description =
+                    "Replace the model that --out holds, with all that is in its folder, once the new one is whole.")
     boolean overwrite;
+
+    private String worst = "";
+    private double largest;
 
     @Override
     int execute() throws IOException {
         existingFolder("--model", model);
-        Adapter loaded = Method.load(existingFolder("--adapter", adapter), false);
-        for (Path source : new Path[] {model, adapter}) {
-            if (Files.exists(folder) && Files.isSameFile(folder, source)) {
-                throw new InputException("--out must not be a folder that is read, " + source);
-            }
+        Method.load(existingFolder("--adapter", adapter), false);
+        checkTarget();
+        if (base != Quantization.NONE && ModelFiles.stored(model) != Weight.Kind.DENSE) {
+            throw new InputException(model + " holds codes already; --base is for dense models");
         }
-        if (!overwrite && Files.exists(folder.resolve("config.json"))) {
-            throw new InputException(folder + " already holds a model; --overwrite replaces it");
-        }
-        if (ModelFiles.stored(model) != Weight.Kind.DENSE) {
-            throw new InputException(model + " holds codes; merge over the dense checkpoint that they were made of");
-        }
-        if (!loaded.mergeable()) {
-            throw new InputException(adapter + " cannot be merged: no weight can hold what it does");
-        }
-        long weights;
+        LlamaConfig config = LlamaConfig.read(model);
+        Merger.Options options =
+                new Merger.Options(dtype == null ? null : dtype.dtype(), base.kind(), quantize.kind(), fileBytes);
+        Merger.Result[] result = new Merger.Result[1];
         try (Context context = openContext();
-                OpenModel opened = OpenModel.open(context, model, written(), Llama.Options.training(loaded))) {
-            opened.llama().merge();
-            clear();
-            opened.llama().save(folder);
-            weights = opened.parameters();
+                Checkpoint checkpoint = Checkpoint.open(model)) {
+            Merger merger = new Merger(context, checkpoint, config, this::load, options);
+            Files.createDirectories(folder.toAbsolutePath().getParent());
+            AtomicFiles.replaceDirectory(folder, fresh -> {
+                result[0] = merger.run(fresh, this::report);
+                ModelFiles.copyTokenizer(model, fresh);
+            });
         }
-        ModelFiles.copyTokenizer(model, folder);
-        long bytes = Files.size(folder.resolve("model.safetensors"));
-        out().say("%s with %s merged: %,d weights, %s", model, adapter, weights, Units.bytes(bytes));
-        out().say("saved in %s", folder);
-        out().event("merged", "out", folder.toString(), "parameters", weights, "bytes", bytes);
+        say(result[0]);
         return 0;
     }
 
-    private DType written() {
-        if (dtype != null) {
-            return dtype.dtype();
+    private Adapter load() {
+        return Method.load(adapter, false);
+    }
+
+    /** why all of it before any work: what is there is only ever replaced as a whole, and only when that was asked for. */
+    private void checkTarget() throws IOException {
+        if (!Files.exists(folder)) {
+            return;
         }
-        try (Checkpoint checkpoint = Checkpoint.open(model)) {
-            return checkpoint.names().stream()
-                    .filter(name -> checkpoint.shape(name).length == 2)
-                    .findFirst()
-                    .map(checkpoint::dtype)
-                    .orElseThrow(() -> new InputException(model + " holds no matrix"));
+        existingFolder("--out", folder);
+        for (Path source : new Path[] {model, adapter}) {
+            if (source.toRealPath().startsWith(folder.toRealPath())) {
+                throw new InputException("--out must not be, or hold, a folder that is read, " + source);
+            }
+        }
+        if (Files.exists(folder.resolve("config.json"))) {
+            if (!overwrite) {
+                throw new InputException(folder + " already holds a model; --overwrite replaces it");
+            }
+            return;
+        }
+        try (Stream<Path> inside = Files.list(folder)) {
+            if (inside.findAny().isPresent()) {
+                throw new InputException(folder + " is not empty and holds no model, so it is not replaced");
+            }
         }
     }
 
-    /** The files that would make an older model out of parts of two. */
-    private void clear() throws IOException {
-        Files.deleteIfExists(folder.resolve("config.json"));
-        Files.deleteIfExists(folder.resolve("model.safetensors.index.json"));
+    private void report(String name, Deviation error) {
+        if (error.largest() > largest) {
+            largest = error.largest();
+            worst = name;
+        }
+        if (errors && error.largest() > 0) {
+            out().say("%s: %s", name, text(error));
+        }
+        out().event("tensor", "name", name, "error", error.relative(), "largest_error", error.largest());
+    }
+
+    private void say(Merger.Result result) throws IOException {
+        long bytes = ModelFiles.weightBytes(folder);
+        out().say("%s with %s merged: %,d weights, %s", model, adapter, result.parameters(), Units.bytes(bytes));
+        out().say("error against the exact sum: %s", largest == 0 ? "none" : text(result.error()) + ", in " + worst);
+        out().say("saved in %s, %d %s", folder, result.files(), result.files() == 1 ? "file" : "files");
+        out().event(
+                        "merged",
+                        "out",
+                        folder.toString(),
+                        "parameters",
+                        result.parameters(),
+                        "bytes",
+                        bytes,
+                        "files",
+                        result.files(),
+                        "error",
+                        result.error().relative(),
+                        "largest_error",
+                        result.error().largest(),
+                        "worst",
+                        worst);
+    }
+
+    private static String text(Deviation error) {
+        return String.format(
+                Locale.ROOT, "%.3g of the weights' length, at most %.3g", error.relative(), error.largest());
     }
 }

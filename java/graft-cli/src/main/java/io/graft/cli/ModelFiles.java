@@ -8,11 +8,20 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.stream.Stream;
 
 /** A model's folder: how it holds weights, and the small files that go with them. */
 final class ModelFiles {
-    private static final List<String> TOKENIZER =
-            List.of("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json");
+    private static final List<String> TOKENIZER = List.of(
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "tokenizer.model",
+            "vocab.json",
+            "merges.txt",
+            "added_tokens.json",
+            "special_tokens_map.json",
+            "chat_template.jinja",
+            "generation_config.json");
 
     private ModelFiles() {}
 
@@ -20,6 +29,15 @@ final class ModelFiles {
     static Weight.Kind stored(Path folder) {
         try (Checkpoint checkpoint = Checkpoint.open(folder)) {
             return CodedWeights.kind(checkpoint);
+        }
+    }
+
+    /** The bytes of a folder's weights. */
+    static long weightBytes(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.toString().endsWith(".safetensors"))
+                    .mapToLong(file -> file.toFile().length())
+                    .sum();
         }
     }
 

@@ -70,8 +70,8 @@ abstract class RecodeCommand extends GraftCommand {
             return FinetuneRun.INTERRUPTED;
         }
         ModelFiles.copyTokenizer(model, output);
-        out().say("%s: %s", output, Units.bytes(size(output)));
-        out().event("done", "output", output.toString(), "bytes", size(output));
+        out().say("%s: %s", output, Units.bytes(ModelFiles.weightBytes(output)));
+        out().event("done", "output", output.toString(), "bytes", ModelFiles.weightBytes(output));
         return 0;
     }
 
@@ -114,13 +114,5 @@ abstract class RecodeCommand extends GraftCommand {
             Files.deleteIfExists(files.path(shard));
         }
         settings.write(output);
-    }
-
-    private static long size(Path folder) throws IOException {
-        try (var files = Files.list(folder)) {
-            return files.filter(file -> file.toString().endsWith(".safetensors"))
-                    .mapToLong(file -> file.toFile().length())
-                    .sum();
-        }
     }
 }

@@ -11,6 +11,7 @@ import io.graft.tensor.WeightForm;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
 
@@ -149,6 +150,19 @@ public interface Adapter {
     /** Whether weights can hold what the adapter does, so that {@link #merge} succeeds over a dense base. */
     default boolean mergeable() {
         return true;
+    }
+
+    /**
+     * Whether modules can be merged one after the other, each into a part of the model ({@link Adaptable#whole}) by a fresh
+     * adapter from the same files: not where what a module gets depends on the others.
+     */
+    default boolean separable() {
+        return false;
+    }
+
+    /** Tensors of the adapter's files for which the last {@link #attach} found no place; of a whole model there are none. */
+    default Set<String> unread() {
+        return Set.of();
     }
 
     /** Whether the codes of a quantised base can hold it too; {@link #merge} refuses those that cannot. */

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
 
@@ -207,6 +208,18 @@ public final class Combined implements Adapter {
     @Override
     public boolean mergeable() {
         return parts.values().stream().allMatch(Adapter::mergeable);
+    }
+
+    @Override
+    public boolean separable() {
+        return parts.values().stream().allMatch(Adapter::separable);
+    }
+
+    @Override
+    public Set<String> unread() {
+        Set<String> unread = new TreeSet<>();
+        parts.forEach((folder, part) -> part.unread().forEach(name -> unread.add(folder + "/" + name)));
+        return unread;
     }
 
     /** why the check first: nothing may have changed when a part has no weights to go into. */

@@ -131,14 +131,14 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
                     train(model.scope(), parameter);
                 }
             }
-            if (!unread.isEmpty()) {
+            if (model.whole() && !unread.isEmpty()) {
                 throw new IllegalArgumentException(source.resolve(FILE) + ": this model has no place for "
                         + unread.iterator().next() + " (" + unread.size() + " such tensors)");
             }
         } finally {
             file = null;
         }
-        if (attached.isEmpty() && parameters.isEmpty()) {
+        if (model.whole() && attached.isEmpty() && parameters.isEmpty()) {
             throw new IllegalArgumentException(name + ": " + config + " targets no module of the model");
         }
         attached();
@@ -303,6 +303,16 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
     @Override
     public final boolean trained() {
         return trained;
+    }
+
+    @Override
+    public boolean separable() {
+        return true;
+    }
+
+    @Override
+    public final Set<String> unread() {
+        return Set.copyOf(unread);
     }
 
     @Override

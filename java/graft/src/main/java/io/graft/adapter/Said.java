@@ -85,6 +85,12 @@ public final class Said extends PeftAdapter<PeftSaidConfig> {
         factor = Math.sqrt((double) config.dimension() / entries);
     }
 
+    /** why: one vector serves all modules, and the place of a module among them says which of its maps is whose. */
+    @Override
+    public boolean separable() {
+        return false;
+    }
+
     @Override
     boolean servesCodes(String module) {
         return false;

@@ -66,6 +66,10 @@ public final class Vera extends PeftAdapter<PeftVeraConfig> {
             return; // no target: attach says so
         }
         Scope scope = model.scope();
+        if (!model.whole()) {
+            inputs = shapeInFile(SHARED + "A")[1];
+            outputs = shapeInFile(SHARED + "B")[0];
+        }
         a = scope.tensor(Memory.ADAPTER, Precision.accumulator(model.dtype()), config.rank(), inputs);
         b = scope.tensor(Memory.ADAPTER, a.dtype(), outputs, config.rank());
         if (fromFile()) {

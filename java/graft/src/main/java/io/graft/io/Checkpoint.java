@@ -17,9 +17,6 @@ import java.util.Set;
  * <p>Opening checks that every shard exists and holds what the index says it does.
  */
 public final class Checkpoint implements TensorSource {
-    private static final String SINGLE = "model.safetensors";
-    private static final String INDEX = "model.safetensors.index.json";
-
     private final Path directory;
     private final Map<String, SafetensorsFile> shards;
     private final Map<String, SafetensorsFile> byTensor;
@@ -39,14 +36,14 @@ public final class Checkpoint implements TensorSource {
         Map<String, SafetensorsFile> shards = new LinkedHashMap<>();
         try {
             Map<String, SafetensorsFile> byTensor = new LinkedHashMap<>();
-            if (Files.exists(directory.resolve(SINGLE))) {
-                SafetensorsFile file = SafetensorsFile.open(directory.resolve(SINGLE));
-                shards.put(SINGLE, file);
+            if (Files.exists(directory.resolve(ShardIndex.SINGLE))) {
+                SafetensorsFile file = SafetensorsFile.open(directory.resolve(ShardIndex.SINGLE));
+                shards.put(ShardIndex.SINGLE, file);
                 file.names().forEach(name -> byTensor.put(name, file));
-            } else if (Files.exists(directory.resolve(INDEX))) {
-                openShards(directory.resolve(INDEX), shards, byTensor);
+            } else if (Files.exists(directory.resolve(ShardIndex.FILE))) {
+                openShards(directory.resolve(ShardIndex.FILE), shards, byTensor);
             } else {
-                throw new FormatException(directory, "holds neither " + SINGLE + " nor " + INDEX);
+                throw new FormatException(directory, "holds neither " + ShardIndex.SINGLE + " nor " + ShardIndex.FILE);
             }
             return new Checkpoint(directory, shards, byTensor);
         } catch (RuntimeException e) {

@@ -10,6 +10,7 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import io.graft.tensor.WeightForm;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -41,6 +42,12 @@ public final class CodedWeights {
     private static final String STATE = ".weight.quant_state.bitsandbytes__nf4";
     private static final String ABSMAX = ".weight.absmax";
     private static final String NESTED_ABSMAX = ".weight.nested_absmax";
+    private static final String LEVELS = ".weight.quant_map";
+    private static final String SCALES = ".weight.nested_quant_map";
+
+    /** What the state of a layer takes, padded with spaces: files can be laid out before it is known. */
+    private static final int STATE_BYTES = 256;
+
     private static final long BLOCK = 64;
     private static final long NESTED_BLOCK = 256;
 
@@ -152,21 +159,35 @@ public final class CodedWeights {
         Tensor codes = weight.codes();
         tensors.put(module + ".weight", scope.view(codes, 0, new long[] {codes.elements(), 1}, new long[] {1, 1}));
         tensors.put(module + ABSMAX, weight.absmax());
-        tensors.put(module + ".weight.quant_map", levels(scope));
+        tensors.put(module + LEVELS, levels(scope));
         ObjectNode state = Json.newObject();
         state.put("quant_type", "nf4").put("blocksize", BLOCK).put("dtype", "bfloat16");
         state.putArray("shape").add(weight.n()).add(weight.k());
         if (weight.nested()) {
             tensors.put(module + NESTED_ABSMAX, weight.nestedAbsmax());
-            tensors.put(module + ".weight.nested_quant_map", scales(scope));
+            tensors.put(module + SCALES, scales(scope));
             state.put("nested_blocksize", NESTED_BLOCK).put("nested_dtype", "float32");
             // why as a double: its text then is that of the fp32 value, whole.
             state.put("nested_offset", (double) weight.nestedOffset().item());
         }
-        byte[] text = state.toString().getBytes(StandardCharsets.UTF_8);
+        byte[] text = (state + " ".repeat(STATE_BYTES - state.toString().length())).getBytes(StandardCharsets.UTF_8);
         Tensor json = scope.tensor(Memory.WORKSPACE, DType.U8, text.length);
         json.buffer().put(text);
         tensors.put(module + STATE, json);
+    }
+
+    /** What {@link #put} will make of an NF4 weight, whatever its codes will be. */
+    public static List<StoredTensor> stored(String module, Weight weight) {
+        List<StoredTensor> stored = new ArrayList<>();
+        stored.add(new StoredTensor(module + ".weight", DType.U8, weight.codes().elements(), 1));
+        stored.add(StoredTensor.of(module + ABSMAX, weight.absmax()));
+        stored.add(new StoredTensor(module + LEVELS, DType.F32, 16));
+        if (weight.nested()) {
+            stored.add(StoredTensor.of(module + NESTED_ABSMAX, weight.nestedAbsmax()));
+            stored.add(new StoredTensor(module + SCALES, DType.F32, NESTED_BLOCK));
+        }
+        stored.add(new StoredTensor(module + STATE, DType.U8, STATE_BYTES));
+        return stored;
     }
 
     /** What the sixteen codes decode to. */

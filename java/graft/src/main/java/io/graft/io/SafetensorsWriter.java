@@ -39,20 +39,27 @@ public final class SafetensorsWriter {
 
     static void writeTo(WritableByteChannel channel, Map<String, Tensor> tensors, Map<String, String> metadata)
             throws IOException {
-        List<Map.Entry<String, Tensor>> ordered = new ArrayList<>(tensors.entrySet());
-        ordered.sort(Comparator.comparing((Map.Entry<String, Tensor> entry) -> typeOf(entry.getValue()))
-                .reversed()
-                .thenComparing(entry -> entry.getKey(), SafetensorsWriter::compareUtf8));
+        List<StoredTensor> stored = new ArrayList<>();
+        tensors.forEach((name, tensor) -> stored.add(StoredTensor.of(name, tensor)));
+        List<StoredTensor> ordered = ordered(stored);
         writeFully(channel, header(ordered, metadata));
         TensorTransfer transfer = new TensorTransfer(false);
-        for (Map.Entry<String, Tensor> entry : ordered) {
-            Tensor tensor = entry.getValue();
-            transfer.move(tensor, tensor.dtype(), buffer -> writeFully(channel, buffer));
+        for (StoredTensor each : ordered) {
+            transfer.move(tensors.get(each.name()), each.dtype(), buffer -> writeFully(channel, buffer));
         }
     }
 
-    private static ByteBuffer header(List<Map.Entry<String, Tensor>> tensors, Map<String, String> metadata)
-            throws IOException {
+    /** The order in which the format's own library lays tensors down. */
+    static List<StoredTensor> ordered(List<StoredTensor> tensors) {
+        List<StoredTensor> ordered = new ArrayList<>(tensors);
+        ordered.sort(Comparator.comparing((StoredTensor tensor) -> SafetensorsType.of(tensor.dtype()))
+                .reversed()
+                .thenComparing(StoredTensor::name, SafetensorsWriter::compareUtf8));
+        return ordered;
+    }
+
+    /** Everything before the numbers, which follow each other in the order given. */
+    static ByteBuffer header(List<StoredTensor> tensors, Map<String, String> metadata) throws IOException {
         ByteArrayOutputStream json = new ByteArrayOutputStream();
         try (JsonGenerator out = new JsonFactory().createGenerator(json)) {
             out.writeStartObject();
@@ -66,8 +73,8 @@ public final class SafetensorsWriter {
                 out.writeEndObject();
             }
             long offset = 0;
-            for (Map.Entry<String, Tensor> entry : tensors) {
-                offset = describe(out, entry.getKey(), entry.getValue(), offset);
+            for (StoredTensor tensor : tensors) {
+                offset = describe(out, tensor, offset);
             }
             out.writeEndObject();
         }
@@ -85,23 +92,16 @@ public final class SafetensorsWriter {
                 .flip();
     }
 
-    private static long describe(JsonGenerator out, String name, Tensor tensor, long offset) throws IOException {
-        if (name.equals("__metadata__")) {
-            throw new IllegalArgumentException("a tensor cannot be called __metadata__");
-        }
-        long end = offset + tensor.elements() * tensor.dtype().bytes();
-        out.writeObjectFieldStart(name);
-        out.writeStringField("dtype", typeOf(tensor).name());
+    private static long describe(JsonGenerator out, StoredTensor tensor, long offset) throws IOException {
+        long end = Math.addExact(offset, tensor.bytes());
+        out.writeObjectFieldStart(tensor.name());
+        out.writeStringField("dtype", SafetensorsType.of(tensor.dtype()).name());
         out.writeFieldName("shape");
-        out.writeArray(tensor.shape(), 0, tensor.rank());
+        out.writeArray(tensor.shape(), 0, tensor.shape().length);
         out.writeFieldName("data_offsets");
         out.writeArray(new long[] {offset, end}, 0, 2);
         out.writeEndObject();
         return end;
-    }
-
-    private static SafetensorsType typeOf(Tensor tensor) {
-        return SafetensorsType.of(tensor.dtype());
     }
 
     /** The order of UTF-8 bytes, which is that of code points and not of Java's chars. */

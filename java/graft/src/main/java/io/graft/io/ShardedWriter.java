@@ -1,12 +1,10 @@
 package io.graft.io;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.WeightForm;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.Locale;
+import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -26,7 +24,7 @@ public final class ShardedWriter {
 
     /** Where a file is, or will be. */
     public Path path(int shard) {
-        return directory.resolve(String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", shard + 1, shards));
+        return directory.resolve(ShardIndex.name(shard, shards));
     }
 
     /** Whether the file is there: it then is whole. */
@@ -41,21 +39,17 @@ public final class ShardedWriter {
 
     /** Writes index and configuration; every file must be there. */
     public void finish(LlamaConfig config, WeightForm form) {
-        ObjectNode index = Json.newObject();
-        ObjectNode map = Json.newObject();
+        Map<String, String> files = new LinkedHashMap<>();
         long bytes = 0;
         for (int shard = 0; shard < shards; shard++) {
             try (SafetensorsFile file = SafetensorsFile.open(path(shard))) {
                 for (String name : file.names()) {
-                    map.put(name, path(shard).getFileName().toString());
-                    long elements = Arrays.stream(file.shape(name)).reduce(1, (a, b) -> a * b);
-                    bytes += elements * file.dtype(name).bytes();
+                    files.put(name, path(shard).getFileName().toString());
+                    bytes += new StoredTensor(name, file.dtype(name), file.shape(name)).bytes();
                 }
             }
         }
-        index.putObject("metadata").put("total_size", bytes);
-        index.set("weight_map", map);
-        AtomicFiles.write(directory.resolve("model.safetensors.index.json"), PythonJson.write(index));
+        ShardIndex.write(directory, files, bytes);
         AtomicFiles.write(directory.resolve("config.json"), config.toJson(form));
     }
 }

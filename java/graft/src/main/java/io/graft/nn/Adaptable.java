@@ -30,6 +30,11 @@ public interface Adaptable {
     /** The attention half of a block. */
     AttentionBlock attention(int layer);
 
+    /** Whether this is all of the model, and not the part of it whose turn it is. */
+    default boolean whole() {
+        return true;
+    }
+
     /** All parameters of the base model, in the order of the checkpoint format. */
     List<Parameter> parameters();
 }

@@ -65,7 +65,7 @@ public final class Projection {
     }
 
     /** Gives the layer a bias [out], zero until it is filled; like the weights of norms in fp32 whatever the compute dtype. */
-    Projection withBias(Scope scope) {
+    public Projection withBias(Scope scope) {
         bias = new Parameter(module + ".bias", scope.tensor(Memory.BASE, Precision.accumulator(dtype), weight.n()));
         biasRows = new BiasRows(bias.value());
         return this;

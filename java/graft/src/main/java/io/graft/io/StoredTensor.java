@@ -1,0 +1,35 @@
+package io.graft.io;
+
+import io.graft.tensor.DType;
+import io.graft.tensor.Tensor;
+import java.util.Arrays;
+
+/**
+ * A tensor of a safetensors file before its numbers are there.
+ *
+ * @param name path of the parameter
+ * @param dtype type of an element in the file
+ * @param shape sizes of the dimensions; empty for a scalar
+ */
+public record StoredTensor(String name, DType dtype, long... shape) {
+    public StoredTensor {
+        if (name.equals("__metadata__")) {
+            throw new IllegalArgumentException("a tensor cannot be called __metadata__");
+        }
+    }
+
+    /** The entry for a tensor in memory. */
+    static StoredTensor of(String name, Tensor tensor) {
+        return new StoredTensor(name, tensor.dtype(), tensor.shape());
+    }
+
+    /** How many numbers it has. */
+    public long elements() {
+        return Arrays.stream(shape).reduce(1, Math::multiplyExact);
+    }
+
+    /** How many bytes it takes in the file. */
+    public long bytes() {
+        return Math.multiplyExact(elements(), dtype.bytes());
+    }
+}
