@@ -63,7 +63,7 @@ def build(method, dtype, shape):
                 if name in LINEARS:
                     setattr(module, name, PacaLinear(child))
         model.enable_input_require_grads()
-    elif method not in ("full", "full_8bit"):  # PyTorch has no AdamW of 8 bits: both are held against its own
+    elif not method.startswith("full"):  # all forms of full fine-tuning are held against PyTorch's AdamW
         if method == "ia3":
             adapter = peft.IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"],
                                      task_type="CAUSAL_LM")

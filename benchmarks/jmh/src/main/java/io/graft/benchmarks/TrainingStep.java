@@ -39,7 +39,8 @@ public final class TrainingStep {
     private static final int BATCH = 4;
     private static final int LENGTH = 256;
     private static final int WARM_UP = 3;
-    private static final String METHODS = "frozen|full|full_8bit|lora|lora_dropout|dora|ia3|prompt|paca";
+    private static final String METHODS =
+            "frozen|full|full_8bit|full_in_backward|lora|lora_dropout|dora|ia3|prompt|paca";
     private static final String[] LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
     };
 
@@ -105,7 +106,7 @@ public final class TrainingStep {
             // What methods are held against: forward, loss and all activation gradients. One norm of the first block is
             // trained, which is what makes backward go down to there.
             case "frozen" -> new Full("model.layers.0.input_layernorm.weight"::equals);
-            case "full", "full_8bit" -> new Full();
+            case "full", "full_8bit", "full_in_backward" -> new Full();
             case "lora" -> lora(0, false);
             case "lora_dropout" -> lora(0.1, false);
             case "dora" -> lora(0, true);
@@ -134,9 +135,14 @@ public final class TrainingStep {
                 1);
     }
 
+    /** full_in_backward: everything that makes full fine-tuning small, moments of 8 bits too. */
     private static Trainer.Options options(String method) {
+        boolean inBackward = method.equals("full_in_backward");
+        AdamW.Settings settings = AdamW.Settings.defaults();
         return Trainer.Options.of(Long.MAX_VALUE, 1e-4)
-                .withOptimiser(AdamW.Settings.defaults().withEightBit(method.endsWith("_8bit")));
+                .withOptimiser(settings.withMaxNorm(inBackward ? 0 : settings.maxNorm())
+                        .withEightBit(inBackward || method.equals("full_8bit"))
+                        .withInBackward(inBackward));
     }
 
     /** Usage: TrainingStep METHOD DTYPE SHAPE ROUNDS; prints one line of JSON. */

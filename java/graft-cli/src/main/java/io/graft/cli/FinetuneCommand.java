@@ -190,7 +190,7 @@ final class FinetuneCommand extends GraftCommand {
         notNegative("--reselect-every", methodOptions.reselectEvery);
         notNegative("--adapter-drop", adapterDrop);
         notNegative("--warmup", warmup);
-        optimizer.check(this, rate);
+        optimizer.check(this, rate, accumulate);
         notNegative("--save-every", saveEvery);
         text.check(this);
         if (!(methodOptions.dropout >= 0 && methodOptions.dropout < 1)) {

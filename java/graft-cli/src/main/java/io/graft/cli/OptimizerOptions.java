@@ -59,12 +59,30 @@ final class OptimizerOptions {
             description = "Largest gradient norm, not of mezo; 0: any (default: 1).")
     double clip = 1.0;
 
-    /** @param rate the learning rate that the user named, or null */
-    void check(GraftCommand command, Double rate) {
+    @Option(
+            names = "--optimizer-in-backward",
+            description = "adamw, adamw_8bit: each block is moved as soon as backward is through with it, so that only"
+                    + " one block's gradients exist; needs --clip 0 and no --accumulate.")
+    boolean inBackward;
+
+    /**
+     * @param rate the learning rate that the user named, or null
+     * @param accumulate batches of a step
+     */
+    void check(GraftCommand command, Double rate, int accumulate) {
+        if (inBackward && accumulate > 1) {
+            throw command.usage("--optimizer-in-backward: the gradients of --accumulate " + accumulate
+                    + " batches cannot be added up where they are given up at once");
+        }
         if (kind == Kind.MEZO && rate == null) {
             throw command.usage(
                     "--optimizer mezo needs --lr: rates of methods are for AdamW, whose steps do not grow with"
                             + " the gradient. The paper has 1e-7 to 1e-6 for whole models, 1e-5 to 1e-4 for LoRA");
+        }
+        if (inBackward && (kind == Kind.GALORE || kind == Kind.MEZO || clip > 0)) {
+            throw command.usage(
+                    "--optimizer-in-backward needs --optimizer adamw or adamw_8bit, and --clip 0: the norm of"
+                            + " all gradients is not known while they are made");
         }
         command.positive("--galore-rank", rank);
         command.positive("--galore-every", every);
@@ -76,8 +94,10 @@ final class OptimizerOptions {
 
     /** @param seed of random directions */
     OptimiserSettings settings(long seed) {
-        AdamW.Settings adamw =
-                AdamW.Settings.defaults().withWeightDecay(weightDecay).withMaxNorm(clip);
+        AdamW.Settings adamw = AdamW.Settings.defaults()
+                .withWeightDecay(weightDecay)
+                .withMaxNorm(clip)
+                .withInBackward(inBackward);
         return switch (kind) {
             case ADAMW -> adamw;
             case ADAMW_8BIT -> adamw.withEightBit(true);

@@ -84,7 +84,7 @@ final class PlanCommand extends GraftCommand {
         if (length < 2) {
             throw usage("--length must be at least 2, got " + length);
         }
-        optimizer.check(this, 1.0);
+        optimizer.check(this, 1.0, 1);
         try {
             return Arrays.stream(names)
                     .map(String::strip)

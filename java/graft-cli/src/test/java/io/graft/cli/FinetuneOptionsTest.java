@@ -161,6 +161,28 @@ class FinetuneOptionsTest extends FinetuneRuns {
     }
 
     @Test
+    void movingInBackwardTakesLessMemoryAndGivesTheSame() {
+        Object[] rest = {"--method", "full", "--clip", 0, "--steps", 5, "--json"};
+        Cli behind = finetune(folder.resolve("behind"), rest);
+        Cli inside = finetune(folder.resolve("inside"), with(rest, "--optimizer-in-backward"));
+        assertThat(inside.err()).isEmpty();
+        assertThat(peak(inside)).isLessThan(peak(behind));
+        assertThat(losses(inside)).isEqualTo(losses(behind)).hasSize(5);
+        assertThat(finetune(folder.resolve("clipped"), "--method", "full", "--optimizer-in-backward", "--steps", 1)
+                        .err())
+                .contains("needs --optimizer adamw or adamw_8bit, and --clip 0");
+        assertThat(finetune(folder.resolve("added"), with(rest, "--optimizer-in-backward", "--accumulate", 2))
+                        .err())
+                .contains("--accumulate 2 batches");
+    }
+
+    private static List<Double> losses(Cli run) {
+        return run.events("step").stream()
+                .map(step -> step.get("loss").asDouble())
+                .toList();
+    }
+
+    @Test
     void forwardPassesAloneTakeTheMemoryOfInference() {
         long plain = peak(finetune(folder.resolve("adamw"), "--method", "full", "--steps", 3, "--json"));
         Object[] mezo = {"--method", "full", "--optimizer", "mezo", "--lr", 1e-5, "--steps", 3, "--json"};

@@ -145,6 +145,11 @@ public final class Llama implements Adaptable, AutoCloseable {
         return passes.lossAndGradients(batch, normalizer, dropoutSeed, dropoutOffset);
     }
 
+    /** From now on backward shows each block's own parameters when their gradients are complete; null: to nobody. */
+    public void duringBackward(Consumer<List<Parameter>> finished) {
+        passes.duringBackward(finished);
+    }
+
     /** The loss of the last {@link #lossAndGradients(Batch)}, not rounded to float. */
     double lastLoss() {
         return passes.lastLoss();

@@ -1,17 +1,22 @@
 package io.graft.model;
 
 import io.graft.io.ModuleNames;
+import io.graft.nn.BlockStack;
+import io.graft.nn.Parameter;
 import io.graft.nn.SideNetwork;
 import io.graft.ops.Linear;
 import io.graft.ops.LinearCrossEntropy;
 import io.graft.tensor.Tensor;
+import java.util.List;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 
 /** The passes of a model over whole batches, forward to logits or the loss and backward, each in the buffers that fit its batch. */
 final class Passes {
     private final Llama model;
     private final LlamaLayers layers;
     private final Workspaces workspaces;
+    private BlockStack.Observer finished;
 
     Passes(Llama model, LlamaLayers layers, boolean gradientCheckpointing) {
         this.model = model;
@@ -46,10 +51,15 @@ final class Passes {
             work.sideBackward();
         }
         if (below) {
-            work.stack.backward(work.pass);
+            work.stack.backward(work.pass, finished);
             work.embedBackward(layers.embedding());
         }
         return (float) work.lossValue();
+    }
+
+    /** See {@link Llama#duringBackward}. */
+    void duringBackward(Consumer<List<Parameter>> moved) {
+        finished = moved == null ? null : (block, gradient) -> moved.accept(layers.blocks()[block].parameters());
     }
 
     private void loss(Workspace work, Batch batch, double normalizer, Tensor dhidden, Tensor dhead) {

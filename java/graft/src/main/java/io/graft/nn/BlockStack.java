@@ -249,7 +249,7 @@ public final class BlockStack {
     }
 
     /** observer: sees the gradient of each block's input, and may change it before the block below does; or null. */
-    void backward(Pass pass, Observer observer) {
+    public void backward(Pass pass, Observer observer) {
         int lowest = lowestLearning();
         for (int i = blocks.length - 1; i >= Math.max(lowest, 0); i--) {
             boolean wantInput = i > lowest;

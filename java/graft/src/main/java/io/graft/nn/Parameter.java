@@ -16,6 +16,7 @@ public final class Parameter {
     private Scope scope;
     private Tensor master;
     private Tensor gradient;
+    private GradientPool pool;
     private double rateFactor = 1;
 
     /** A frozen parameter. The name is the one of the checkpoint, e.g. {@code model.norm.weight}. */
@@ -106,9 +107,35 @@ public final class Parameter {
     /** Sum of gradients since {@link #zeroGradient()}, made when first asked for; null when frozen. */
     public Tensor gradient() {
         if (gradient == null && scope != null) {
-            gradient = scope.tensor(Memory.GRADIENT, Precision.accumulator(value.dtype()), value.shape());
+            gradient = pool != null
+                    ? pool.take(value)
+                    : scope.tensor(Memory.GRADIENT, Precision.accumulator(value.dtype()), value.shape());
         }
         return gradient;
+    }
+
+    /** Makes it take its gradient from a pool each time; does nothing where it has one already. */
+    public void takeGradientFrom(GradientPool source) {
+        if (gradient == null) {
+            pool = source;
+        }
+    }
+
+    /** Gives the gradient back to the pool that it came from, or clears it where it is its own. */
+    public void dropGradient() {
+        if (pool == null || gradient == null) {
+            zeroGradient();
+        } else {
+            pool.give(gradient);
+            gradient = null;
+        }
+    }
+
+    /** Whether value, master and gradient are memory without gaps. */
+    public boolean isContiguous() {
+        return value.isContiguous()
+                && (master == null || master.isContiguous())
+                && (gradient == null || gradient.isContiguous());
     }
 
     public boolean trainable() {

@@ -1,5 +1,6 @@
 package io.graft.train;
 
+import io.graft.nn.GradientPool;
 import io.graft.nn.Parameter;
 import io.graft.ops.AdamWStep;
 import io.graft.ops.TensorOps;
@@ -8,10 +9,12 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.ByteBuffer;
+import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
@@ -24,6 +27,9 @@ public final class AdamW implements Optimiser {
      * @param galore how gradients of matrices are projected; null: not at all
      * @param eightBit whether the moments of parameters of 4096 elements and more are kept in 8 bits (arXiv 2110.02861);
      *     not together with galore
+     * @param inBackward whether the parameters of a block are moved as soon as backward is through with it, and their
+     *     gradients given up (LOMO, arXiv 2306.09782, section 3.1): with maxNorm 0, for the global norm is known too late, and
+     *     not together with galore
      */
     public record Settings(
             double beta1,
@@ -32,16 +38,22 @@ public final class AdamW implements Optimiser {
             double weightDecay,
             double maxNorm,
             Galore.Settings galore,
-            boolean eightBit)
+            boolean eightBit,
+            boolean inBackward)
             implements OptimiserSettings {
         public Settings {
-            if (galore != null && eightBit) {
-                throw new IllegalArgumentException("AdamW: moments of projected gradients are not kept in 8 bits");
+            if (galore != null && (eightBit || inBackward)) {
+                throw new IllegalArgumentException("AdamW: with projected gradients moments are not kept in 8 bits, and"
+                        + " nothing is moved in backward");
+            }
+            if (inBackward && maxNorm > 0) {
+                throw new IllegalArgumentException("AdamW: gradients cannot be scaled to the norm " + maxNorm
+                        + " when they are moved in backward, before all are known");
             }
         }
 
         public Settings(double beta1, double beta2, double epsilon, double weightDecay, double maxNorm) {
-            this(beta1, beta2, epsilon, weightDecay, maxNorm, null, false);
+            this(beta1, beta2, epsilon, weightDecay, maxNorm, null, false, false);
         }
 
         public static Settings defaults() {
@@ -49,19 +61,23 @@ public final class AdamW implements Optimiser {
         }
 
         public Settings withWeightDecay(double value) {
-            return new Settings(beta1, beta2, epsilon, value, maxNorm, galore, eightBit);
+            return new Settings(beta1, beta2, epsilon, value, maxNorm, galore, eightBit, inBackward);
         }
 
         public Settings withMaxNorm(double value) {
-            return new Settings(beta1, beta2, epsilon, weightDecay, value, galore, eightBit);
+            return new Settings(beta1, beta2, epsilon, weightDecay, value, galore, eightBit, inBackward);
         }
 
         public Settings withGalore(Galore.Settings value) {
-            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, value, eightBit);
+            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, value, eightBit, inBackward);
         }
 
         public Settings withEightBit(boolean value) {
-            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, galore, value);
+            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, galore, value, inBackward);
+        }
+
+        public Settings withInBackward(boolean value) {
+            return new Settings(beta1, beta2, epsilon, weightDecay, maxNorm, galore, eightBit, value);
         }
 
         @Override
@@ -75,6 +91,7 @@ public final class AdamW implements Optimiser {
     private final Parameter[] parameters;
     private final Map<Parameter, Moments> known = new IdentityHashMap<>();
     private final Moments[] moments;
+    private final Set<Parameter> moved = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Galore galore;
     private final Tensor squaredNorm;
     private final ByteBuffer squaredNormMemory;
@@ -88,13 +105,18 @@ public final class AdamW implements Optimiser {
         this.moments = new Moments[parameters.length];
         this.squaredNorm = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
         this.squaredNormMemory = squaredNorm.buffer();
+        GradientPool pool = new GradientPool(scope);
         for (int i = 0; i < parameters.length; i++) {
             Tensor master = parameters[i].master();
             if (master == null) {
                 throw new IllegalArgumentException("AdamW: " + parameters[i] + " has no gradient");
             }
-            // why: a gradient is made when it is first asked for; memory should be known before the first step.
-            parameters[i].gradient();
+            if (settings.inBackward()) {
+                parameters[i].takeGradientFrom(pool);
+            } else {
+                // why: a gradient is made when it is first asked for; memory should be known before the first step.
+                parameters[i].gradient();
+            }
         }
         galore = settings.galore() == null ? null : new Galore(scope, settings, parameters);
         for (int i = 0; i < parameters.length; i++) {
@@ -108,9 +130,38 @@ public final class AdamW implements Optimiser {
 
     @Override
     public float step(Objective objective, double rate) {
-        float loss = objective.lossAndGradients();
-        norm = step(rate);
+        if (!settings.inBackward()) {
+            float loss = objective.lossAndGradients();
+            norm = step(rate);
+            return loss;
+        }
+        begin();
+        moved.clear();
+        float loss = objective.lossAndGradients(some -> {
+            for (Parameter parameter : some) {
+                moveNow(parameter, rate);
+            }
+        });
+        for (Parameter parameter : parameters) {
+            moveNow(parameter, rate);
+        }
+        norm = Math.sqrt(squaredNormMemory.getDouble(0));
         return loss;
+    }
+
+    /** Moves one of its parameters, once in a step. */
+    private void moveNow(Parameter parameter, double rate) {
+        Moments of = known.get(parameter);
+        if (of != null && moved.add(parameter)) {
+            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm);
+            of.step(scope.context(), parameter, rate * parameter.rateFactor(), settings, step, null);
+            parameter.dropGradient();
+        }
+    }
+
+    private void begin() {
+        step++;
+        TensorOps.fill(scope.context(), 0, squaredNorm);
     }
 
     @Override
@@ -120,8 +171,7 @@ public final class AdamW implements Optimiser {
 
     /** Moves all parameters by their gradients, which stay as they are. Returns the norm before clipping. */
     public double step(double rate) {
-        step++;
-        TensorOps.fill(scope.context(), 0, squaredNorm);
+        begin();
         for (Parameter parameter : parameters) {
             AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm);
         }
@@ -157,6 +207,11 @@ public final class AdamW implements Optimiser {
                     + " are kept in 8 bits, which a method that changes them while it trains cannot use");
         }
         return galore == null ? List.of(of.m(), of.v()) : List.of();
+    }
+
+    @Override
+    public boolean movesInBackward() {
+        return settings.inBackward();
     }
 
     @Override

@@ -30,10 +30,7 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
     /** In 8 bits where the parameter is large enough, and no part of a wider matrix. */
     static Moments narrow(Scope scope, Parameter parameter) {
         Tensor p = parameter.master();
-        Tensor copy = parameter.computeCopy();
-        boolean whole =
-                p.isContiguous() && parameter.gradient().isContiguous() && (copy == null || copy.isContiguous());
-        if (!whole || p.elements() < MIN_8BIT_ELEMENTS) {
+        if (!parameter.isContiguous() || p.elements() < MIN_8BIT_ELEMENTS) {
             return wide(scope, p.dtype(), p.shape());
         }
         long blocks = (p.elements() + BLOCK - 1) / BLOCK;

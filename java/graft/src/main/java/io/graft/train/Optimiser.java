@@ -4,6 +4,7 @@ import io.graft.nn.Parameter;
 import io.graft.tensor.Tensor;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /** Moves trained parameters, one step at a time, by what it asks of the loss. */
 public interface Optimiser extends AutoCloseable {
@@ -14,6 +15,9 @@ public interface Optimiser extends AutoCloseable {
 
         /** With the gradients of all parameters, and the adapter's own part of the loss. */
         float lossAndGradients();
+
+        /** The same for a single batch; shows parameters on the way, as soon as backward reads and adds to them no more. */
+        float lossAndGradients(Consumer<List<Parameter>> finished);
     }
 
     /** One step; returns the loss before it. Gradients that were made stay as they are. */
@@ -45,6 +49,11 @@ public interface Optimiser extends AutoCloseable {
     /** Whether {@link Objective#lossAndGradients} is ever asked. */
     default boolean usesGradients() {
         return true;
+    }
+
+    /** Whether parameters are moved, and their gradients given up, while backward still runs: for single batches. */
+    default boolean movesInBackward() {
+        return false;
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
@@ -102,10 +103,15 @@ public final class Trainer implements AutoCloseable {
         this.options = options;
         this.source = source;
         this.optimiser = options.optimiser().create(model.scope(), model.trainable());
-        if (!optimiser.usesGradients() && !model.adapter().trainsWithoutGradients()) {
+        boolean keepsGradients = optimiser.usesGradients() && !optimiser.movesInBackward();
+        if (!keepsGradients && !model.adapter().trainsWithoutGradients()) {
             throw new IllegalArgumentException("Trainer: "
                     + model.adapter().getClass().getSimpleName() + " looks at gradients, of which there are none with "
-                    + optimiser.getClass().getSimpleName());
+                    + optimiser.getClass().getSimpleName() + (optimiser.usesGradients() ? " in backward" : ""));
+        }
+        if (optimiser.movesInBackward() && options.accumulation() > 1) {
+            throw new IllegalArgumentException("Trainer: gradients of " + options.accumulation()
+                    + " batches cannot accumulate, for parameters are moved in backward");
         }
         if (!optimiser.givesMoments() && model.adapter().changesMoments()) {
             throw new IllegalArgumentException("Trainer: "
@@ -192,6 +198,16 @@ public final class Trainer implements AutoCloseable {
             }
             model.leaveOutAdapters(0);
             return loss;
+        }
+
+        @Override
+        public float lossAndGradients(Consumer<List<Parameter>> finished) {
+            model.duringBackward(finished);
+            try {
+                return lossAndGradients();
+            } finally {
+                model.duringBackward(null);
+            }
         }
 
         @Override

@@ -28,6 +28,7 @@ import io.graft.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,6 +85,11 @@ class MezoTest extends InContext {
             @Override
             public float lossAndGradients() {
                 throw new AssertionError("MeZO asks for no gradients");
+            }
+
+            @Override
+            public float lossAndGradients(Consumer<List<Parameter>> finished) {
+                return lossAndGradients();
             }
         };
         try (Mezo mezo = new Mezo(parameters, new Mezo.Settings(0.125, 11))) {
