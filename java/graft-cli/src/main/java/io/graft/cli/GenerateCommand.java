@@ -1,12 +1,14 @@
 package io.graft.cli;
 
 import io.graft.adapter.LoraSet;
+import io.graft.io.ChatTemplate;
 import io.graft.io.Tokenizer;
 import io.graft.model.Generator;
 import io.graft.model.Llama;
 import io.graft.model.Sampling;
 import io.graft.tensor.Context;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,6 +31,14 @@ final class GenerateCommand extends GraftCommand {
 
     @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "What to continue.")
     List<String> prompts;
+
+    @Option(
+            names = "--chat",
+            description = "Ask each --prompt as a user would, by the model's chat template, and show the answer alone.")
+    boolean chat;
+
+    @Option(names = "--system", paramLabel = "TEXT", description = "With --chat: what the system says first.")
+    String system;
 
     @Option(names = "--max-tokens", paramLabel = "N", description = "At most so many new tokens (default: 128).")
     int maxTokens = 128;
@@ -87,14 +97,18 @@ final class GenerateCommand extends GraftCommand {
         if (adapters.size() > 1 && adapters.size() != prompts.size()) {
             throw usage("each --prompt needs its --adapter: got " + prompts.size() + " and " + adapters.size());
         }
+        if (system != null && !chat) {
+            throw usage("--system needs --chat");
+        }
         model.check();
+        ChatTemplate template = chat ? ChatTemplate.read(model.folder) : null;
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = open(context)) {
             opened.llama().leaveOutAdapters(adapterDrop);
             for (int i = 0; i < prompts.size(); i++) {
                 String adapter = adapters.size() > 1 ? adapters.get(i).toString() : null;
-                generate(tokenizer, opened, prompts.get(i), adapter);
+                generate(tokenizer, opened, template, prompts.get(i), adapter);
             }
         }
         return 0;
@@ -110,14 +124,26 @@ final class GenerateCommand extends GraftCommand {
         return model.open(context, Llama.Options.training(LoraSet.frozen(named)));
     }
 
-    private void generate(Tokenizer tokenizer, OpenModel opened, String prompt, String adapter) {
-        int[] ids = tokenizer.encode(prompt, true);
+    private int[] encode(Tokenizer tokenizer, ChatTemplate template, String prompt) {
+        if (template == null) {
+            return tokenizer.encode(prompt, true);
+        }
+        List<Map<String, String>> messages = new ArrayList<>();
+        if (system != null) {
+            messages.add(Map.of("role", "system", "content", system));
+        }
+        messages.add(Map.of("role", "user", "content", prompt));
+        return tokenizer.encode(template.render(messages, true), false);
+    }
+
+    private void generate(Tokenizer tokenizer, OpenModel opened, ChatTemplate template, String prompt, String adapter) {
+        int[] ids = encode(tokenizer, template, prompt);
         if (ids.length == 0) {
             throw usage("--prompt has no tokens");
         }
         TextStream text = new TextStream(tokens -> tokenizer.decode(tokens, true), stops);
         long started = System.nanoTime();
-        out().stream(prompt);
+        out().stream(template == null ? prompt : "");
         int[] made;
         try (Generator generator = new Generator(opened.llama(), adapter)) {
             Sampling sampling = new Sampling(temperature, topK, topP, minP, repetitionPenalty, seed);

@@ -3,10 +3,14 @@ package io.graft.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.graft.io.Tokenizer;
+import io.graft.model.Generator;
 import io.graft.tensor.Context;
+import io.graft.tensor.DType;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -77,6 +81,40 @@ class GenerateTest {
         assertThat(texts("--prompt", "assertEquals(", "--repetition-penalty", 1000)
                         .get(0))
                 .isNotEqualTo(whole);
+    }
+
+    /** By the model's template, whose special tokens are not doubled; the system's text and the user's count. */
+    @Test
+    void aChatIsWrittenDownByTheTemplate() throws Exception {
+        Path model = Files.createDirectory(folder.resolve("model"));
+        try (var files = Files.list(MODEL)) {
+            for (Path file : (Iterable<Path>) files::iterator) {
+                Files.copy(file, model.resolve(file.getFileName()));
+            }
+        }
+        Object[] ask = {
+            "generate", "--model", model, "--max-tokens", 8, "--temperature", 0, "--prompt", "list", "--chat"
+        };
+        assertThat(Cli.run(ask).err()).contains("has no chat template");
+        Files.writeString(
+                model.resolve("chat_template.jinja"),
+                "{% for m in messages %}{{ m.role + '(' + m.content + ');' }}{% endfor %}{{ 'assert' if add_generation_prompt }}");
+        Cli run = Cli.run(FinetuneRuns.with(ask, "--system", "be brief", "--json"));
+        assertThat(run.err()).isEmpty();
+        String plain = Cli.run(FinetuneRuns.with(ask, "--system", "be brief")).out();
+        JsonNode made = run.events("generated").get(0);
+        assertThat(plain).startsWith(made.get("text").asText()).doesNotContain("system(");
+        String text = "system(be brief);user(list);assert";
+        try (Tokenizer tokenizer = Tokenizer.load(model);
+                Context context = Context.cpu(1);
+                OpenModel opened = OpenModel.open(context, model, null, DType.F32, Quantization.NONE, false);
+                Generator generator = new Generator(opened.llama())) {
+            int[] expected = generator.greedy(tokenizer.encode(text, false), 8);
+            assertThat(made.get("ids")).hasToString(Arrays.toString(expected).replace(" ", ""));
+        }
+        assertThat(Cli.run("generate", "--model", model, "--prompt", "a", "--system", "b")
+                        .err())
+                .contains("--system needs --chat");
     }
 
     @Test

@@ -2,6 +2,7 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.math.BigDecimal;
+import java.util.Collection;
 import java.util.Iterator;
 import java.util.Map;
 import java.util.TreeMap;
@@ -25,7 +26,7 @@ final class PythonJson {
         } else if (node.isArray()) {
             writeArray(node, newline, out);
         } else if (node.isTextual()) {
-            writeText(node.textValue(), out);
+            text(node.textValue(), true, out);
         } else if (node.isFloatingPointNumber()) {
             out.append(number(node.doubleValue()));
         } else {
@@ -41,7 +42,7 @@ final class PythonJson {
         out.append('{');
         for (Map.Entry<String, JsonNode> field : sorted.entrySet()) {
             out.append(separator).append(inner);
-            writeText(field.getKey(), out);
+            text(field.getKey(), true, out);
             out.append(": ");
             write(field.getValue(), inner, out);
             separator = ",";
@@ -60,7 +61,7 @@ final class PythonJson {
         out.append(node.isEmpty() ? "" : newline).append(']');
     }
 
-    private static void writeText(String text, StringBuilder out) {
+    private static void text(String text, boolean ascii, StringBuilder out) {
         out.append('"');
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
@@ -73,7 +74,7 @@ final class PythonJson {
                 case '\b' -> out.append("\\b");
                 case '\f' -> out.append("\\f");
                 default -> {
-                    if (c < 0x20 || c > 0x7e) {
+                    if (c < 0x20 || (ascii && c > 0x7e)) {
                         out.append(String.format("\\u%04x", (int) c));
                     } else {
                         out.append(c);
@@ -82,6 +83,47 @@ final class PythonJson {
             }
         }
         out.append('"');
+    }
+
+    /**
+     * As {@code json.dumps(value, ensure_ascii=False, indent=indent)} does, of maps, lists, texts, numbers and truth values.
+     *
+     * @param indent negative for one line
+     */
+    static String dumps(Object value, int indent) {
+        StringBuilder out = new StringBuilder();
+        dump(value, indent, "\n", out);
+        return out.toString();
+    }
+
+    private static void dump(Object value, int indent, String newline, StringBuilder out) {
+        if (value instanceof Map<?, ?> map) {
+            dumpAll(map.entrySet(), "{}", indent, newline, out);
+        } else if (value instanceof Map.Entry<?, ?> field) {
+            text(String.valueOf(field.getKey()), false, out);
+            out.append(": ");
+            dump(field.getValue(), indent, newline, out);
+        } else if (value instanceof Collection<?> items) {
+            dumpAll(items, "[]", indent, newline, out);
+        } else if (value instanceof Double || value instanceof Float) {
+            out.append(number(((Number) value).doubleValue()));
+        } else if (value == null || value instanceof Number || value instanceof Boolean) {
+            out.append(value);
+        } else {
+            text(value.toString(), false, out);
+        }
+    }
+
+    private static void dumpAll(Collection<?> items, String brackets, int indent, String newline, StringBuilder out) {
+        String inner = newline + " ".repeat(Math.max(0, indent));
+        String separator = "";
+        out.append(brackets.charAt(0));
+        for (Object item : items) {
+            out.append(separator).append(indent < 0 ? "" : inner);
+            dump(item, indent, inner, out);
+            separator = indent < 0 ? ", " : ",";
+        }
+        out.append(indent < 0 || items.isEmpty() ? "" : newline).append(brackets.charAt(1));
     }
 
     /** Python's repr of a float: 1e-05 where Java says 1.0E-5, 0.0001 where Java says 1.0E-4. */
