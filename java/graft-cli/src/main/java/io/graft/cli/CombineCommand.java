@@ -3,6 +3,7 @@ package io.graft.cli;
 import io.graft.adapter.AdapterAverage;
 import io.graft.adapter.LoraHub;
 import io.graft.adapter.LoraSum;
+import io.graft.io.ChatTemplate;
 import io.graft.io.TextDataset;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
@@ -162,7 +163,7 @@ final class CombineCommand extends GraftCommand {
                         Llama.Options.training(hub.adapter()).withBase(quantize.kind()));
                 Progress progress = new Progress(out(), "lorahub", evaluations)) {
             Llama llama = opened.llama();
-            List<Example> all = TextExamples.of(TextDataset.read(tokenizer, length, data));
+            List<Example> all = TextExamples.of(TextDataset.read(tokenizer, ChatTemplate.find(model), length, data));
             List<Batch> few = TextExamples.batches(all.subList(0, Math.min(examples, all.size())), 1, examples);
             int[] tried = {0};
             weights = WeightSearch.run(hub.size(), evaluations, seed, tries -> {

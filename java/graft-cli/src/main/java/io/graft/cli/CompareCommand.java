@@ -68,12 +68,13 @@ final class CompareCommand extends GraftCommand {
         methodOptions.withBaseModel(model.folder).withSteps(steps);
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
                 Field field = new Field(this::openContext, model::open, seed)) {
-            List<Example> examples = text.examples(tokenizer);
-            List<Example> held = evalData == null ? heldOut(examples) : text.examples(tokenizer, evalData);
+            List<Example> examples = text.examples(this, tokenizer, model.folder);
+            List<Example> held =
+                    evalData == null ? heldOut(examples) : text.examples(this, tokenizer, model.folder, evalData);
             List<Example> training = evalData == null ? examples.subList(0, examples.size() - held.size()) : examples;
             List<Batch> validation = text.batches(held, VALIDATION_BATCHES);
             for (Method method : methods) {
-                ExampleBatches source = new ExampleBatches(training, text.batch, text.length, text.length, seed);
+                ExampleBatches source = new ExampleBatches(training, text.batch, text.length, text.multiple(), seed);
                 field.add(method, methodOptions, source, (long) text.batch * text.length);
             }
             out().note("%d methods on %s, %d steps each in turns", methods.size(), model.folder, steps);

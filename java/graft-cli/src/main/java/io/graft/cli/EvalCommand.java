@@ -49,7 +49,7 @@ final class EvalCommand extends GraftCommand {
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = model.open(context, adapter, false)) {
             opened.llama().leaveOutAdapters(adapterDrop);
-            List<Batch> batches = text.batches(text.examples(tokenizer), Integer.MAX_VALUE);
+            List<Batch> batches = text.batches(text.examples(this, tokenizer, model.folder), Integer.MAX_VALUE);
             Evaluation result = Evaluation.of(out(), opened.llama(), batches);
             out().say(
                             "loss %.4f, perplexity %.2f, %s tokens, %.0f tokens/s",

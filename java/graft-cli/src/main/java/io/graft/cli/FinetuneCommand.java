@@ -128,10 +128,11 @@ final class FinetuneCommand extends GraftCommand {
         methodOptions.withBaseModel(model.folder);
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model.folder)) {
-            List<Example> examples = text.examples(tokenizer);
-            List<Batch> validation =
-                    evalData == null ? List.of() : text.batches(text.examples(tokenizer, evalData), Integer.MAX_VALUE);
-            ExampleBatches source = new ExampleBatches(examples, text.batch, text.length, text.length, seed);
+            List<Example> examples = text.examples(this, tokenizer, model.folder);
+            List<Batch> validation = evalData == null
+                    ? List.of()
+                    : text.batches(text.examples(this, tokenizer, model.folder, evalData), Integer.MAX_VALUE);
+            ExampleBatches source = new ExampleBatches(examples, text.batch, text.length, text.multiple(), seed);
             long total = steps != null ? steps : steps(source);
             Llama.Options options = Llama.Options.training(method.create().apply(methodOptions.withSteps(total), seed))
                     .withGradientCheckpointing(checkpointing);
@@ -303,6 +304,8 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--steps", steps)
                 .with("--batch", text.batch)
                 .with("--length", text.length)
+                .with("--rows", text.rows)
+                .with("--too-long", text.tooLong)
                 .with("--adapter-drop", adapterDrop)
                 .with("--accumulate", accumulate)
                 .with("--lr", rate)
@@ -315,7 +318,7 @@ final class FinetuneCommand extends GraftCommand {
 
     private void describe(Method method, OpenModel opened, int examples, long total) {
         out().note(
-                        "%s of %s: %s of %s parameters, %d blocks of %d tokens, %d steps, %s%s",
+                        "%s of %s: %s of %s parameters, %d rows of %d tokens, %d steps, %s%s",
                         method.title(),
                         model.folder,
                         Units.count(opened.trainedParameters()),

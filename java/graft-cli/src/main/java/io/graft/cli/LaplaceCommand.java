@@ -45,8 +45,8 @@ final class LaplaceCommand extends GraftCommand {
         try (Context context = openContext();
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = model.open(context, adapter, true)) {
-            List<Batch> rows =
-                    TextExamples.batches(text.examples(tokenizer), 1, samples == null ? Integer.MAX_VALUE : samples);
+            List<Batch> rows = TextExamples.batches(
+                    text.examples(this, tokenizer, model.folder), 1, samples == null ? Integer.MAX_VALUE : samples);
             Laplace posterior = Laplace.fit(opened.llama(), rows.size(), rows::get);
             posterior.write(adapter);
             out().say(

@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.io.ChatTemplate;
 import io.graft.io.Checkpoint;
 import io.graft.io.LlamaConfig;
 import io.graft.io.TextDataset;
@@ -111,7 +112,8 @@ final class SketchCommand extends RecodeCommand {
 
     private int[][] text() {
         try (Tokenizer tokenizer = Tokenizer.load(model)) {
-            List<Example> blocks = TextExamples.of(TextDataset.read(tokenizer, length, calibration));
+            List<Example> blocks =
+                    TextExamples.of(TextDataset.read(tokenizer, ChatTemplate.find(model), length, calibration));
             int count = Math.min(samples, blocks.size());
             if (count == 0) {
                 throw new InputException("--calibration gives no whole block of " + length + " tokens");

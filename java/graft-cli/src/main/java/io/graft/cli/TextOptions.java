@@ -1,5 +1,7 @@
 package io.graft.cli;
 
+import io.graft.io.ChatTemplate;
+import io.graft.io.DocumentReader;
 import io.graft.io.TextDataset;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
@@ -10,11 +12,26 @@ import picocli.CommandLine.Option;
 
 /** Which text, and how it is cut into batches. */
 final class TextOptions {
+    private static final int PADDED = 32;
+
+    /** What a row is. */
+    enum Rows {
+        STREAM,
+        DOCUMENTS
+    }
+
+    /** What becomes of a document that a row does not hold. */
+    enum TooLong {
+        CUT,
+        DROP
+    }
+
     @Option(
             names = "--data",
             required = true,
             paramLabel = "FILE|DIR",
-            description = "Text files, or .jsonl with \"text\" or \"prompt\" and \"completion\".")
+            description =
+                    "Text files, or .jsonl with \"text\", with \"prompt\" and \"completion\", or with \"messages\".")
     Path data;
 
     @Option(names = "--batch", paramLabel = "N", description = "Rows of a batch (default: ${DEFAULT-VALUE}).")
@@ -23,6 +40,20 @@ final class TextOptions {
     @Option(names = "--length", paramLabel = "N", description = "Tokens of a row (default: ${DEFAULT-VALUE}).")
     int length = 256;
 
+    @Option(
+            names = "--rows",
+            paramLabel = "stream|documents",
+            description =
+                    "stream: documents follow each other, cut into rows of --length, and each sees those before it in"
+                            + " its row; documents: each is a row of its own, of at most --length (default: stream).")
+    Rows rows = Rows.STREAM;
+
+    @Option(
+            names = "--too-long",
+            paramLabel = "cut|drop",
+            description = "With --rows documents: what becomes of those with more tokens (default: cut).")
+    TooLong tooLong = TooLong.CUT;
+
     void check(GraftCommand command) {
         command.positive("--batch", batch);
         if (length < 2) {
@@ -30,17 +61,47 @@ final class TextOptions {
         }
     }
 
-    /** The blocks of the text. */
-    List<Example> examples(Tokenizer tokenizer) {
-        return examples(tokenizer, data);
+    /** Rows are padded to a multiple of it: few different shapes keep a model's buffers. */
+    int multiple() {
+        return rows == Rows.STREAM ? length : Math.min(length, PADDED);
     }
 
-    /** The blocks of another text, of the same length. */
-    List<Example> examples(Tokenizer tokenizer, Path text) {
-        return TextExamples.of(TextDataset.read(tokenizer, length, text));
+    /** The rows of the text. */
+    List<Example> examples(GraftCommand command, Tokenizer tokenizer, Path model) {
+        return examples(command, tokenizer, model, data);
     }
 
-    /** These blocks in their order, at most so many batches. */
+    /** The rows of another text. */
+    List<Example> examples(GraftCommand command, Tokenizer tokenizer, Path model, Path text) {
+        ChatTemplate chat = ChatTemplate.find(model);
+        if (rows == Rows.STREAM) {
+            return TextExamples.of(TextDataset.read(tokenizer, chat, length, text));
+        }
+        TextExamples.Documents found =
+                TextExamples.documents(new DocumentReader(tokenizer, chat), text, length, tooLong == TooLong.DROP);
+        command.out()
+                .note(
+                        "%s: %d documents, %d cut to %d tokens, %d left out",
+                        text, found.examples().size(), found.cut(), length, found.leftOut());
+        command.out()
+                .event(
+                        "data",
+                        "source",
+                        text.toString(),
+                        "documents",
+                        found.examples().size(),
+                        "cut",
+                        found.cut(),
+                        "left_out",
+                        found.leftOut());
+        if (found.examples().isEmpty()) {
+            throw new InputException(
+                    text + " has no document with anything to learn in its first " + length + " tokens");
+        }
+        return found.examples();
+    }
+
+    /** These rows in their order, at most so many batches. */
     List<Batch> batches(List<Example> examples, int most) {
         return TextExamples.batches(examples, batch, most);
     }

@@ -60,6 +60,16 @@ public final class ChatTemplate {
      * @throws FormatException if there is none
      */
     public static ChatTemplate read(Path directory) {
+        ChatTemplate found = find(directory);
+        if (found == null) {
+            throw new FormatException(
+                    directory, "has no chat template: neither " + FILE + " nor chat_template in " + CONFIG);
+        }
+        return found;
+    }
+
+    /** As {@link #read}, or null where there is none. */
+    public static ChatTemplate find(Path directory) {
         Path config = directory.resolve(CONFIG);
         Path file = directory.resolve(FILE);
         JsonFields fields = Files.exists(config) ? new JsonFields(config.toString(), Json.readObject(config)) : null;
@@ -80,11 +90,7 @@ public final class ChatTemplate {
             }
         }
         String source = fields == null ? null : source(fields);
-        if (source == null) {
-            throw new FormatException(
-                    directory, "has no chat template: neither " + FILE + " nor chat_template in " + CONFIG);
-        }
-        return new ChatTemplate(config + ", chat_template", source, tokens, LocalDateTime::now);
+        return source == null ? null : new ChatTemplate(config + ", chat_template", source, tokens, LocalDateTime::now);
     }
 
     /** A token as text, or as the {@code content} of an object. */

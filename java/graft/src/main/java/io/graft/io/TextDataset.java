@@ -3,7 +3,6 @@ package io.graft.io;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.BitSet;
-import java.util.OptionalInt;
 
 /**
  * Text as one stream of tokens, cut into blocks of equal length.
@@ -31,13 +30,17 @@ public final class TextDataset {
     }
 
     /**
-     * Reads files and directories of text: {@code .java}, {@code .txt}, and {@code .jsonl} with a {@code text}, or a
-     * {@code prompt} and a {@code completion}, a line.
+     * Reads files and directories of text, see {@link DocumentReader}; messages are refused.
      *
      * @throws FormatException if a source cannot be read, naming file, line and field
      */
     public static TextDataset read(Tokenizer tokenizer, int blockLength, Path... sources) {
-        Builder builder = builder(tokenizer, blockLength);
+        return read(tokenizer, null, blockLength, sources);
+    }
+
+    /** As {@link #read(Tokenizer, int, Path...)}, of messages too, written down by a chat template. */
+    public static TextDataset read(Tokenizer tokenizer, ChatTemplate chat, int blockLength, Path... sources) {
+        Builder builder = new Builder(new DocumentReader(tokenizer, chat), blockLength);
         for (Path source : sources) {
             builder.add(source);
         }
@@ -46,7 +49,7 @@ public final class TextDataset {
 
     /** An empty dataset, to which documents are added. */
     public static Builder builder(Tokenizer tokenizer, int blockLength) {
-        return new Builder(tokenizer, blockLength);
+        return new Builder(new DocumentReader(tokenizer, null), blockLength);
     }
 
     /** Number of blocks; tokens of the last, incomplete block are left out. */
@@ -91,23 +94,23 @@ public final class TextDataset {
 
     /** Collects documents. */
     public static final class Builder {
-        private final Tokenizer tokenizer;
+        private final DocumentReader reader;
         private final int blockLength;
         private final BitSet ignored = new BitSet();
         private int[] tokens = new int[1 << 12];
         private int count;
 
-        private Builder(Tokenizer tokenizer, int blockLength) {
+        private Builder(DocumentReader reader, int blockLength) {
             if (blockLength < 1) {
                 throw new IllegalArgumentException("blockLength is " + blockLength);
             }
-            this.tokenizer = tokenizer;
+            this.reader = reader;
             this.blockLength = blockLength;
         }
 
         /** Adds a file, or all text files in a directory. */
         public Builder add(Path source) {
-            TextFiles.read(source, this::addExample);
+            reader.read(source, this::add);
             return this;
         }
 
@@ -118,14 +121,7 @@ public final class TextDataset {
 
         /** Adds a prompt, which is read but not learnt, and what follows it. */
         public Builder addExample(String prompt, String completion) {
-            append(tokenizer.bos());
-            if (!prompt.isEmpty()) {
-                int start = count;
-                append(tokenizer.encode(prompt, false));
-                ignored.set(start, count);
-            }
-            append(tokenizer.encode(completion, false));
-            append(tokenizer.eos());
+            add(reader.document(prompt, completion));
             return this;
         }
 
@@ -142,16 +138,15 @@ public final class TextDataset {
             return new TextDataset(Arrays.copyOf(tokens, count), (BitSet) ignored.clone(), blockLength, 0, blocks);
         }
 
-        private void append(OptionalInt token) {
-            token.ifPresent(id -> append(new int[] {id}));
-        }
-
-        private void append(int[] more) {
-            int total = Math.addExact(count, more.length);
+        private void add(Document document) {
+            int total = Math.addExact(count, document.ids().length);
             if (total > tokens.length) {
                 tokens = Arrays.copyOf(tokens, (int) Math.min(Integer.MAX_VALUE - 8, Math.max(total, 2L * count)));
             }
-            System.arraycopy(more, 0, tokens, count, more.length);
+            for (int i = 0; i < document.ids().length; i++) {
+                tokens[count + i] = document.ids()[i];
+                ignored.set(count + i, document.labels()[i] == IGNORED);
+            }
             count = total;
         }
     }

@@ -1,6 +1,6 @@
 package io.graft.io;
 
-import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -13,14 +13,17 @@ import java.util.Locale;
 import java.util.stream.Stream;
 
 /**
- * Reads training text: a directory's {@code .java}, {@code .txt} and {@code .jsonl} files in the order of their paths,
- * or one file of any name. A line of {@code .jsonl} holds {@code text}, or {@code prompt} and {@code completion}; any
- * other file is one document.
+ * Finds training text: a directory's {@code .java}, {@code .txt} and {@code .jsonl} files in the order of their paths, or
+ * one file of any name. A line of {@code .jsonl} is a row with fields; any other file is one document.
  */
 final class TextFiles {
-    /** Takes one document; the prompt, which may be empty, is read but not learnt. */
+    /** Takes what is found. */
     interface Documents {
-        void add(String prompt, String text);
+        /** A file that is one document. */
+        void text(String text);
+
+        /** A row with fields; {@code where} names file and line. */
+        void row(String where, JsonFields fields);
     }
 
     private static final List<String> ENDINGS = List.of(".java", ".txt", ".jsonl");
@@ -29,11 +32,13 @@ final class TextFiles {
 
     static void read(Path source, Documents documents) {
         for (Path file : files(source)) {
-            String text = text(file);
             if (file.toString().endsWith(".jsonl")) {
-                readLines(file, text, documents);
-            } else if (!text.isEmpty()) {
-                documents.add("", text);
+                readLines(file, documents);
+                continue;
+            }
+            String text = text(file);
+            if (!text.isEmpty()) {
+                documents.text(text);
             }
         }
     }
@@ -57,37 +62,44 @@ final class TextFiles {
     }
 
     private static String text(Path file) {
+        return reading(
+                file,
+                () -> StandardCharsets.UTF_8
+                        .newDecoder()
+                        .decode(ByteBuffer.wrap(Files.readAllBytes(file)))
+                        .toString());
+    }
+
+    /** A line at a time, so that the file may be larger than memory. */
+    private static void readLines(Path file, Documents documents) {
+        reading(file, () -> {
+            try (BufferedReader lines = Files.newBufferedReader(file)) {
+                int number = 0;
+                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                    number++;
+                    if (!line.isBlank()) {
+                        String where = file + ":" + number;
+                        documents.row(where, new JsonFields(where, Json.readObject(where, line)));
+                    }
+                }
+            }
+            return null;
+        });
+    }
+
+    private interface Reading<T> {
+        T read() throws IOException;
+    }
+
+    private static <T> T reading(Path file, Reading<T> reading) {
         try {
-            byte[] bytes = Files.readAllBytes(file);
-            return StandardCharsets.UTF_8
-                    .newDecoder()
-                    .decode(ByteBuffer.wrap(bytes))
-                    .toString();
+            return reading.read();
         } catch (CharacterCodingException e) {
             throw new FormatException(file, "is not UTF-8", e);
         } catch (NoSuchFileException e) {
             throw new FormatException(file, "no such file", e);
         } catch (IOException e) {
             throw new FormatException(file, "cannot be read: " + e, e);
-        }
-    }
-
-    private static void readLines(Path file, String text, Documents documents) {
-        String[] lines = text.split("\n", -1);
-        for (int i = 0; i < lines.length; i++) {
-            if (lines[i].isBlank()) {
-                continue;
-            }
-            String where = file + ":" + (i + 1);
-            ObjectNode json = Json.readObject(where, lines[i]);
-            JsonFields fields = new JsonFields(where, json);
-            if (fields.has("text")) {
-                documents.add("", fields.text("text"));
-            } else if (fields.has("prompt")) {
-                documents.add(fields.text("prompt"), fields.text("completion"));
-            } else {
-                throw new FormatException(where, "has neither 'text' nor 'prompt' and 'completion'");
-            }
         }
     }
 }

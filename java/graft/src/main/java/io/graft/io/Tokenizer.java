@@ -1,6 +1,8 @@
 package io.graft.io;
 
+import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
@@ -71,6 +73,32 @@ public final class Tokenizer implements AutoCloseable {
             narrow[i] = Math.toIntExact(encoded[i]);
         }
         return narrow;
+    }
+
+    /**
+     * Token ids of a text without added special tokens, and where they come from.
+     *
+     * @param places the place in the text, in chars, of the first character that each token stands for
+     */
+    record Encoded(int[] ids, int[] places) {}
+
+    synchronized Encoded encodeWithPlaces(String text) {
+        checkOpen();
+        Encoding encoding = tokenizer.encode(text, false, false);
+        CharSpan[] spans = encoding.getCharTokenSpans();
+        int[] ids = new int[spans.length];
+        int[] places = new int[spans.length];
+        int codePoint = 0;
+        int place = 0;
+        for (int i = 0; i < ids.length; i++) {
+            ids[i] = Math.toIntExact(encoding.getIds()[i]);
+            // why: spans count code points; they rise, but for tokens that share one.
+            int start = spans[i] == null ? codePoint : spans[i].getStart();
+            place = text.offsetByCodePoints(place, start - codePoint);
+            codePoint = start;
+            places[i] = place;
+        }
+        return new Encoded(ids, places);
     }
 
     /** The text of token ids; {@code skipSpecial}: without special tokens. */

@@ -1,0 +1,77 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+
+/** Training on documents that are rows of their own. */
+class DocumentsTest extends FinetuneRuns {
+    private Path rows(String name, int count) throws Exception {
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < count; i++) {
+            lines.append("{\"prompt\": \"assertEquals(%d, \", \"completion\": \"list.get(%d));%s\"}\n"
+                    .formatted(i, i, " x".repeat(i % 3 == 0 ? 30 : i)));
+        }
+        lines.append("{\"prompt\": \"%s\", \"completion\": \"never\"}\n".formatted("int a; ".repeat(40)));
+        return Files.writeString(folder.resolve(name), lines);
+    }
+
+    /** The loss of all rows is the mean over their tokens, however they are batched and padded. */
+    @Test
+    void paddingChangesNoLoss() throws Exception {
+        Path data = rows("rows.jsonl", 7);
+        double one = loss(data, 1);
+        assertThat(loss(data, 3)).isCloseTo(one, Offset.offset(1e-5));
+        assertThat(loss(data, 8)).isCloseTo(one, Offset.offset(1e-5));
+        assertThat(loss(data, 2, "--too-long", "drop")).isNotCloseTo(one, Offset.offset(1e-3));
+    }
+
+    private double loss(Path data, int batch, Object... more) {
+        Cli run = Cli.run(with(
+                new Object[] {
+                    "eval",
+                    "--model",
+                    MODEL,
+                    "--data",
+                    data,
+                    "--rows",
+                    "documents",
+                    "--length",
+                    40,
+                    "--batch",
+                    batch,
+                    "--json"
+                },
+                more));
+        assertThat(run.err()).isEmpty();
+        assertThat(run.events("data").get(0).get("left_out").asInt()).isEqualTo(more.length == 0 ? 1 : 4);
+        assertThat(run.events("data").get(0).get("cut").asInt()).isEqualTo(more.length == 0 ? 3 : 0);
+        return run.events("eval").get(0).get("loss").asDouble();
+    }
+
+    /** Checkpoints on the way change nothing, and a resume with other rows would be another run. */
+    @Test
+    void aRunResumesWithItsRows() throws Exception {
+        text = rows("rows.jsonl", 9);
+        Path whole = folder.resolve("whole");
+        Object[] documents = {"--rows", "documents", "--steps", 8};
+        assertThat(finetune(whole, documents).status()).isZero();
+        Path parts = folder.resolve("parts");
+        assertThat(finetune(parts, with(documents, "--save-every", 3)).status()).isZero();
+        assertThat(Files.mismatch(adapter(whole), adapter(parts))).isEqualTo(-1);
+        assertThat(finetune(parts, "--steps", 8, "--resume").err()).contains("--rows DOCUMENTS, not STREAM");
+        assertThat(after(trained(folder.resolve("learnt"), "--rows", "documents", "--steps", 40)))
+                .isLessThan(2.5);
+    }
+
+    @Test
+    void nothingToLearnIsSaid() throws Exception {
+        text = rows("rows.jsonl", 0);
+        assertThat(finetune(folder.resolve("out"), "--rows", "documents", "--steps", 1)
+                        .err())
+                .contains("has no document with anything to learn in its first 32 tokens");
+    }
+}
