@@ -2,16 +2,19 @@ package io.graft.cli;
 
 import io.graft.adapter.LoraSet;
 import io.graft.io.ChatTemplate;
+import io.graft.io.StopTokens;
 import io.graft.io.Tokenizer;
 import io.graft.model.Generator;
 import io.graft.model.Llama;
 import io.graft.model.Sampling;
 import io.graft.tensor.Context;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -29,8 +32,28 @@ final class GenerateCommand extends GraftCommand {
                     "Adapter in PEFT's layout. Several LoRA adapters: the first for the first --prompt, and so on.")
     List<Path> adapters = List.of();
 
-    @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "What to continue.")
-    List<String> prompts;
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "What to continue; may be given several times.")
+    List<String> prompts = List.of();
+
+    @Option(
+            names = "--prompts",
+            paramLabel = "FILE",
+            description =
+                    "Prompts of a .jsonl file, continued together: a line with \"prompt\", or with \"messages\" by the"
+                            + " model's chat template, and with \"adapter\" where there are several.")
+    Path file;
+
+    @Option(
+            names = "--results",
+            paramLabel = "FILE",
+            description = "With --prompts: where each line goes with its \"text\", \"tokens\" and \"end\".")
+    Path results;
+
+    @Option(
+            names = "--batch",
+            paramLabel = "N",
+            description = "With --prompts: so many are continued together (default: ${DEFAULT-VALUE}).")
+    int batch = 8;
 
     @Option(
             names = "--chat",
@@ -79,8 +102,10 @@ final class GenerateCommand extends GraftCommand {
             description = "AdapterDrop: without the adapter of the lowest N blocks (default: 0).")
     int adapterDrop;
 
+    private Set<Integer> ends;
+
     @Override
-    int execute() {
+    int execute() throws IOException {
         positive("--max-tokens", maxTokens);
         notNegative("--temperature", temperature);
         notNegative("--top-k", topK);
@@ -94,7 +119,19 @@ final class GenerateCommand extends GraftCommand {
         if (stops.contains("")) {
             throw usage("--stop must not be empty");
         }
-        if (adapters.size() > 1 && adapters.size() != prompts.size()) {
+        if (prompts.isEmpty() == (file == null)) {
+            throw usage("give either --prompt or --prompts");
+        }
+        if ((file == null) != (results == null)) {
+            throw usage("--prompts and --results go together");
+        }
+        positive("--batch", batch);
+        if (file != null) {
+            existing("--prompts", file);
+            if (chat) {
+                throw usage("--chat is for --prompt; lines with \"messages\" are chats");
+            }
+        } else if (adapters.size() > 1 && adapters.size() != prompts.size()) {
             throw usage("each --prompt needs its --adapter: got " + prompts.size() + " and " + adapters.size());
         }
         if (system != null && !chat) {
@@ -106,6 +143,11 @@ final class GenerateCommand extends GraftCommand {
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = open(context)) {
             opened.llama().leaveOutAdapters(adapterDrop);
+            ends = StopTokens.read(model.folder, opened.config());
+            if (file != null) {
+                new PromptRun(this, tokenizer, opened.llama(), ends).run(ChatTemplate.find(model.folder));
+                return 0;
+            }
             for (int i = 0; i < prompts.size(); i++) {
                 String adapter = adapters.size() > 1 ? adapters.get(i).toString() : null;
                 generate(tokenizer, opened, template, prompts.get(i), adapter);
@@ -122,6 +164,10 @@ final class GenerateCommand extends GraftCommand {
         Map<String, Path> named = new LinkedHashMap<>();
         adapters.forEach(folder -> named.put(folder.toString(), existingFolder("--adapter", folder)));
         return model.open(context, Llama.Options.training(LoraSet.frozen(named)));
+    }
+
+    Sampling sampling() {
+        return new Sampling(temperature, topK, topP, minP, repetitionPenalty, seed);
     }
 
     private int[] encode(Tokenizer tokenizer, ChatTemplate template, String prompt) {
@@ -146,9 +192,8 @@ final class GenerateCommand extends GraftCommand {
         out().stream(template == null ? prompt : "");
         int[] made;
         try (Generator generator = new Generator(opened.llama(), adapter)) {
-            Sampling sampling = new Sampling(temperature, topK, topP, minP, repetitionPenalty, seed);
-            made = generator.generate(ids, maxTokens, sampling, token -> {
-                if (opened.config().eosIds().contains(token)) {
+            made = generator.generate(ids, maxTokens, sampling(), token -> {
+                if (ends.contains(token)) {
                     return false;
                 }
                 String piece = text.add(token);

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -69,6 +70,10 @@ final class Json {
 
     static ObjectNode newObject() {
         return MAPPER.createObjectNode();
+    }
+
+    static ArrayNode newArray() {
+        return MAPPER.createArrayNode();
     }
 
     static JsonNode toNode(Object value) {

@@ -1,7 +1,5 @@
 package io.graft.model;
 
-import io.graft.nn.KvCache;
-import io.graft.tensor.Scope;
 import java.util.Arrays;
 import java.util.function.IntPredicate;
 
@@ -19,12 +17,17 @@ public final class Generator implements AutoCloseable {
     public Generator(Llama model, String adapter) {
         this.model = model;
         this.adapter = adapter;
-        this.single = model.continuation();
+        this.single = model.continuation(1);
     }
 
     /** The most likely continuation, exactly {@code count} tokens. */
     public int[] greedy(int[] prompt, int count) {
         return generate(prompt, count, Sampling.greedy(), token -> true);
+    }
+
+    /** The tokens that continue a prompt, at most {@code count}, as they are asked for; to be closed. */
+    public TokenStream stream(int[] prompt, int count, Sampling sampling) {
+        return new TokenStream(model, adapter, single, prompt, count, sampling);
     }
 
     /**
@@ -33,38 +36,18 @@ public final class Generator implements AutoCloseable {
      * @param accept sees each new token; false ends the generation, and that token is the last of the result
      */
     public int[] generate(int[] prompt, int count, Sampling sampling, IntPredicate accept) {
-        if (prompt.length == 0) {
-            throw new IllegalArgumentException("generate: the prompt has no tokens");
-        }
-        Sampler sampler = new Sampler(sampling);
-        sampler.saw(prompt);
         int[] result = new int[count];
         int made = 0;
-        try (KvCache cache = model.cache(prompt.length + count)) {
-            float[] logits = count == 0 ? null : prompt(prompt, cache);
-            while (made < count) {
-                int token = sampler.next(logits);
+        try (TokenStream tokens = stream(prompt, count, sampling)) {
+            while (tokens.hasNext()) {
+                int token = tokens.nextInt();
                 result[made++] = token;
-                if (!accept.test(token) || made == count) {
+                if (!accept.test(token)) {
                     break;
                 }
-                logits = step(single, new int[] {token}, cache);
             }
         }
         return Arrays.copyOf(result, made);
-    }
-
-    private float[] prompt(int[] prompt, KvCache cache) {
-        try (Workspace work = model.beginning(prompt.length)) {
-            return step(work, prompt, cache);
-        }
-    }
-
-    private float[] step(Workspace work, int[] ids, KvCache cache) {
-        work.choose(0, adapter);
-        try (Scope step = model.scope().scope()) {
-            return model.decode(work, step, ids, cache).floats();
-        }
     }
 
     @Override

@@ -187,6 +187,16 @@ public final class Llama implements Adaptable, AutoCloseable {
         return work.decode(layers, step, ids, cache, prompt, virtualTokens());
     }
 
+    /** Runs one new token of each row behind what its cache holds; the logits [rows, vocabulary]. */
+    Tensor decodeRows(Workspace work, Scope step, int[] ids, List<KvCache> caches) {
+        return work.decodeRows(layers, step, ids, caches);
+    }
+
+    /** Whether rows of different lengths can be continued together: not where what is added depends on a row's place. */
+    boolean decodesRows() {
+        return prompt == null && side == null;
+    }
+
     /** A cache for one sequence of at most {@code capacity} tokens, beside virtual ones. */
     public KvCache cache(int capacity) {
         KvCache cache = new KvCache(scope, dtype, layers.shape(), config.layers(), 1, virtualTokens() + capacity);
@@ -213,8 +223,8 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     /** For each token after them. */
-    Workspace continuation() {
-        return new Workspace(this, 1, 1, BlockStack.Mode.INFERENCE, null, null);
+    Workspace continuation(int rows) {
+        return new Workspace(this, rows, 1, BlockStack.Mode.INFERENCE, null, null);
     }
 
     /** Frees all activations; the next pass makes them again. */

@@ -196,6 +196,20 @@ final class Workspace implements AutoCloseable {
         return result;
     }
 
+    /** Runs one new token of each row behind what its own cache holds; the logits [rows, vocabulary]. */
+    Tensor decodeRows(LlamaLayers layers, Scope step, int[] values, List<KvCache> caches) {
+        pass.evaluating();
+        pass.positions(caches.stream().mapToInt(KvCache::length).toArray());
+        layers.head().prepare(pass.context());
+        embed(layers.embedding(), values, null);
+        run(KvCache.together(step, caches), null, null);
+        caches.forEach(cache -> cache.advance(1));
+        layers.norm().forward(pass, stack.output(), normed, null);
+        Tensor result = logits(layers.head().weight().n());
+        Linear.forward(pass.context(), hidden, layers.head().weight(), null, false, result);
+        return result;
+    }
+
     void embedBackward(TokenEmbedding embedding) {
         embedding.backward(pass, ids, stack.gradient());
         if (positions != null) {

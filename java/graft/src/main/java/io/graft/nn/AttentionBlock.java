@@ -155,10 +155,20 @@ public final class AttentionBlock {
      * y, which holds x on entry, gains the attention output.
      *
      * @param store where keys and values go, null for the tape
+     * @param apart where they go instead, for each row of one token by itself; null where store says it for all
+     * @param views of what apart belongs to
      * @param gate null without a gated prompt
      */
     void forward(
-            Pass pass, Tensor x, Tensor y, Tape tape, KvCache.Layer store, GatedPrompt.Tape gate, Scratch scratch) {
+            Pass pass,
+            Tensor x,
+            Tensor y,
+            Tape tape,
+            KvCache.Layer store,
+            KvCache.Row[] apart,
+            KvCache.Views views,
+            GatedPrompt.Tape gate,
+            Scratch scratch) {
         Context context = pass.context();
         norm.forward(pass, x, tape.h, tape.rstd);
         if (k == null) {
@@ -184,21 +194,46 @@ public final class AttentionBlock {
         if (store != null) {
             TensorOps.copy(context, tape.vHeads, store.newValues());
         }
-        Attention.forward(
-                context,
-                tape.qHeads,
-                store == null ? tape.kHeads : store.keys(),
-                store == null ? tape.vHeads : store.values(),
-                pass.lengths(),
-                shape.attentionScale(),
-                pass.past(),
-                window,
-                gate == null ? tape.outHeads : gate.own,
-                tape.lse);
+        Tensor out = gate == null ? tape.outHeads : gate.own;
+        if (apart == null) {
+            Attention.forward(
+                    context,
+                    tape.qHeads,
+                    store == null ? tape.kHeads : store.keys(),
+                    store == null ? tape.vHeads : store.values(),
+                    pass.lengths(),
+                    shape.attentionScale(),
+                    pass.past(),
+                    window,
+                    out,
+                    tape.lse);
+        } else {
+            for (int row = 0; row < apart.length; row++) {
+                attend(context, apart[row], views, row, tape, out);
+            }
+        }
         if (gate != null) {
             gate.forward(context, tape.qHeads, tape.outHeads);
         }
         o.forward(pass, tape.out, true, y, tape.so);
+    }
+
+    /** One row's new token behind its own earlier ones. */
+    private void attend(Context context, KvCache.Row own, KvCache.Views views, int row, Tape tape, Tensor out) {
+        KvCache.Layer layer = own.layer();
+        TensorOps.copy(context, views.row(tape.kHeads, row), layer.newKeys());
+        TensorOps.copy(context, views.row(tape.vHeads, row), layer.newValues());
+        Attention.forward(
+                context,
+                views.row(tape.qHeads, row),
+                layer.keys(),
+                layer.values(),
+                null,
+                shape.attentionScale(),
+                own.past(),
+                window,
+                views.row(out, row),
+                null);
     }
 
     /**

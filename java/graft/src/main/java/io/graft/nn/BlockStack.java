@@ -215,7 +215,16 @@ public final class BlockStack {
         TensorOps.copy(pass.context(), residual[i], middle[i]);
         blocks[i]
                 .attention()
-                .forward(pass, residual[i], middle[i], attention[i], store(pass, i, cache), gates[i], scratch);
+                .forward(
+                        pass,
+                        residual[i],
+                        middle[i],
+                        attention[i],
+                        store(pass, i, cache),
+                        cache == null ? null : cache.rows(i),
+                        cache,
+                        gates[i],
+                        scratch);
     }
 
     private KvCache.Layer store(Pass pass, int i, KvCache.Views cache) {

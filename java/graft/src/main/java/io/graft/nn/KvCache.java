@@ -4,6 +4,7 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.util.List;
 
 /** Keys (already rotated) and values of all earlier tokens, [B, capacity, Hk, D] for each layer. */
 public final class KvCache implements AutoCloseable {
@@ -41,17 +42,50 @@ public final class KvCache implements AutoCloseable {
     /** One layer as attention reads it, and the place of the new tokens. */
     record Layer(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues) {}
 
+    /** One row of a batch, in a cache of its own, and how many tokens that held before. */
+    record Row(Layer layer, long past) {}
+
     /** All layers with the new tokens included; lives as long as the scope it was made in. */
     public static final class Views {
         private final Layer[] layers;
+        private final Row[][] rows;
+        private final Scope step;
 
-        private Views(Layer[] layers) {
+        private Views(Layer[] layers, Row[][] rows, Scope step) {
             this.layers = layers;
+            this.rows = rows;
+            this.step = step;
         }
 
+        /** null where each row has a cache of its own. */
         Layer layer(int index) {
-            return layers[index];
+            return layers == null ? null : layers[index];
         }
+
+        /** null where one cache holds all rows. */
+        Row[] rows(int index) {
+            return rows == null ? null : rows[index];
+        }
+
+        /** One row of a batch [B, 1, H, D]. */
+        Tensor row(Tensor batch, int row) {
+            long[] shape = {1, 1, batch.size(2), batch.size(3)};
+            return step.view(batch, row * batch.stride(0), shape, batch.strides());
+        }
+    }
+
+    /** Caches of one row each, which hold different numbers of tokens, with room for one more in each. */
+    public static Views together(Scope step, List<KvCache> caches) {
+        int count = caches.get(0).keys.length;
+        Row[][] rows = new Row[count][caches.size()];
+        for (int row = 0; row < caches.size(); row++) {
+            KvCache cache = caches.get(row);
+            Views own = cache.views(step, 1);
+            for (int layer = 0; layer < count; layer++) {
+                rows[layer][row] = new Row(own.layer(layer), cache.length);
+            }
+        }
+        return new Views(null, rows, step);
     }
 
     /** Makes room for {@code added} tokens behind those held; call {@link #advance} when they are written. */
@@ -68,7 +102,7 @@ public final class KvCache implements AutoCloseable {
                     part(step, keys[i], length, added),
                     part(step, values[i], length, added));
         }
-        return new Views(layers);
+        return new Views(layers, null, step);
     }
 
     private Tensor part(Scope step, Tensor whole, int from, int count) {

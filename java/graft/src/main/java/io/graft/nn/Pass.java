@@ -6,6 +6,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.IntBuffer;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /**
@@ -76,6 +77,12 @@ public final class Pass {
             values[i] = (int) (past + i % length);
         }
         positions.set(values);
+    }
+
+    /** Sets the position of each row's one token. */
+    public void positions(int[] each) {
+        past = Arrays.stream(each).max().orElse(0);
+        positions.set(each);
     }
 
     /** Sets the number of real tokens of each row, behind as many virtual ones. */
