@@ -31,7 +31,8 @@ final class TextOptions {
             required = true,
             paramLabel = "FILE|DIR",
             description =
-                    "Text files, or .jsonl with \"text\", with \"prompt\" and \"completion\", or with \"messages\".")
+                    "Text files, or .jsonl or .parquet with \"text\", with \"prompt\" and \"completion\", or (.jsonl) with"
+                            + " \"messages\".")
     Path data;
 
     @Option(names = "--batch", paramLabel = "N", description = "Rows of a batch (default: ${DEFAULT-VALUE}).")

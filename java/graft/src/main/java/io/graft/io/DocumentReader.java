@@ -10,9 +10,9 @@ import java.util.OptionalInt;
 import java.util.function.Consumer;
 
 /**
- * Reads training text a document at a time: files and directories of {@code .java}, {@code .txt} and {@code .jsonl}. A text
- * file is a document; a line of {@code .jsonl} has {@code text}, a {@code prompt} and a {@code completion}, of which the latter
- * is learnt, or {@code messages}, of which the assistant's are learnt.
+ * Reads training text a document at a time: files and directories of {@code .java}, {@code .txt}, {@code .jsonl} and {@code
+ * .parquet}. A text file is a document; a row of the others has {@code text}, a {@code prompt} and a {@code completion}, of
+ * which the latter is learnt, or, in {@code .jsonl}, {@code messages}, of which the assistant's are learnt.
  *
  * <p>Texts and completions get begin-of-text and end-of-text, as far as the tokenizer has these; messages get what the chat
  * template says.
@@ -30,7 +30,7 @@ public final class DocumentReader {
     /**
      * Reads a file, or all files of a directory that hold text, in the order of their paths.
      *
-     * @throws FormatException if something cannot be read, naming file, line and field
+     * @throws FormatException if something cannot be read, naming file, line or row, and field
      */
     public void read(Path source, Consumer<Document> documents) {
         TextFiles.read(source, new TextFiles.Documents() {

@@ -13,8 +13,8 @@ import java.util.Locale;
 import java.util.stream.Stream;
 
 /**
- * Finds training text: a directory's {@code .java}, {@code .txt} and {@code .jsonl} files in the order of their paths, or
- * one file of any name. A line of {@code .jsonl} is a row with fields; any other file is one document.
+ * Finds training text: a directory's {@code .java}, {@code .txt}, {@code .jsonl} and {@code .parquet} files in the order of
+ * their paths, or one file of any name. The latter two have rows with fields; any other file is one document.
  */
 final class TextFiles {
     /** Takes what is found. */
@@ -26,7 +26,7 @@ final class TextFiles {
         void row(String where, JsonFields fields);
     }
 
-    private static final List<String> ENDINGS = List.of(".java", ".txt", ".jsonl");
+    private static final List<String> ENDINGS = List.of(".java", ".txt", ".jsonl", ".parquet");
 
     private TextFiles() {}
 
@@ -34,6 +34,13 @@ final class TextFiles {
         for (Path file : files(source)) {
             if (file.toString().endsWith(".jsonl")) {
                 readLines(file, documents);
+                continue;
+            }
+            if (file.toString().endsWith(".parquet")) {
+                reading(file, () -> {
+                    ParquetRows.read(file, documents);
+                    return null;
+                });
                 continue;
             }
             String text = text(file);
