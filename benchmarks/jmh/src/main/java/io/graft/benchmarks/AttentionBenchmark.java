@@ -55,12 +55,13 @@ public class AttentionBenchmark extends TokenBenchmark {
         Tensor v = v(inputs);
         Tensor o = inputs.output(q.shape());
         long past = keys() - tokens;
+        double scale = scale();
         // Each query sees the keys up to its own: half of them where all positions are queries.
         double pairs = tokens * (past + (tokens + 1) / 2.0) * shape().heads();
         double product = 2 * pairs * shape().headSize();
         double bytes = type().bytes();
         if (!training()) {
-            return new Work(() -> Attention.forward(inputs.context(), q, k, v, null, scale(), past, 0, o, null))
+            return new Work(() -> Attention.forward(inputs.context(), q, k, v, null, scale, past, 0, o, null))
                     .gives("y", o)
                     .cost(2 * product, bytes * (2 * q.elements() + 2 * k.elements()));
         }
@@ -70,8 +71,8 @@ public class AttentionBenchmark extends TokenBenchmark {
         Tensor dk = inputs.output(k.shape());
         Tensor dv = inputs.output(v.shape());
         return new Work(() -> {
-                    Attention.forward(inputs.context(), q, k, v, null, scale(), past, 0, o, lse);
-                    Attention.backward(inputs.context(), dout, q, k, v, o, lse, null, scale(), past, 0, dq, dk, dv);
+                    Attention.forward(inputs.context(), q, k, v, null, scale, past, 0, o, lse);
+                    Attention.backward(inputs.context(), dout, q, k, v, o, lse, null, scale, past, 0, dq, dk, dv);
                 })
                 .gives("y", o)
                 .gives("dq", dq)

@@ -35,10 +35,11 @@ import org.openjdk.jmh.runner.IterationType;
 @Warmup(iterations = 2)
 @Measurement(iterations = 11)
 public abstract class OpBenchmark {
-    /** Threads of every contender; 0: one for each processor. */
-    private static final int THREADS = Integer.getInteger("graft.bench.threads", 0);
+    /** Threads of every contender; 0, as without it: one for each processor. */
+    public static final String THREADS = "graft.bench.threads";
 
-    private static final double SECONDS = Double.parseDouble(System.getProperty("graft.bench.seconds", "Infinity"));
+    /** Seconds after which no more rounds are measured; without it there is no limit. */
+    public static final String SECONDS = "graft.bench.seconds";
 
     @Param({"llama-3.2-1b", "llama-3-8b", "llama-3.1-70b"})
     public String model;
@@ -62,12 +63,14 @@ public abstract class OpBenchmark {
 
     /** Threads of every contender. */
     protected final int threads() {
-        return THREADS == 0 ? Runtime.getRuntime().availableProcessors() : THREADS;
+        int named = Integer.getInteger(THREADS, 0);
+        return named == 0 ? Runtime.getRuntime().availableProcessors() : named;
     }
 
     @Setup
     public void open() {
-        trial = new Trial(type(), THREADS, SECONDS);
+        double seconds = Double.parseDouble(System.getProperty(SECONDS, "Infinity"));
+        trial = new Trial(type(), Integer.getInteger(THREADS, 0), seconds);
         contenders(trial);
     }
 

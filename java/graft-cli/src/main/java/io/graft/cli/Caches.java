@@ -3,10 +3,10 @@ package io.graft.cli;
 import java.nio.file.Path;
 
 /** The folder for what can be fetched or made again: {@code $GRAFT_CACHE}, else {@code graft} in the user's cache. */
-final class Caches {
+public final class Caches {
     private Caches() {}
 
-    static Path folder(String part) {
+    public static Path folder(String part) {
         String named = System.getenv("GRAFT_CACHE");
         if (named != null && !named.isBlank()) {
             return Path.of(named, part);

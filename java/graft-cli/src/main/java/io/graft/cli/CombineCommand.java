@@ -92,7 +92,7 @@ final class CombineCommand extends GraftCommand {
     Path folder;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         positive("--rank", rank);
         if (rank != null && how != How.SVD) {
             throw usage("--rank is for --how svd");

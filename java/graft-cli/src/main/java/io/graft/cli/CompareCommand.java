@@ -63,7 +63,7 @@ final class CompareCommand extends GraftCommand {
     long seed;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         List<Method> methods = check();
         methodOptions.withBaseModel(model.folder).withSteps(steps);
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
@@ -83,7 +83,7 @@ final class CompareCommand extends GraftCommand {
             Comparison comparison = new Comparison(out(), field.contenders(), validation, Interruption::requested);
             report(comparison.run(steps), training.size());
         }
-        return Interruption.requested() ? FinetuneRun.INTERRUPTED : 0;
+        return Interruption.requested() ? Interruption.STATUS : 0;
     }
 
     private List<Method> check() {

@@ -46,7 +46,7 @@ final class DemoCommand extends GraftCommand {
     long seed = 1;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         positive("--minutes", minutes);
         positive("--base-steps", baseSteps);
         positive("--steps", steps);

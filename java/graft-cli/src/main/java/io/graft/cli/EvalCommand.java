@@ -37,7 +37,7 @@ final class EvalCommand extends GraftCommand {
     int adapterDrop;
 
     @Override
-    int execute() {
+    protected int execute() {
         text.check(this);
         positive("--draws", draws);
         if (draws != null && adapter == null) {

@@ -116,7 +116,7 @@ final class FinetuneCommand extends GraftCommand {
     long seed;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         Method method = check();
         prepareFolder();
         RunSettings settings = settings(method);

@@ -13,9 +13,6 @@ import java.util.List;
  * Ctrl-C a checkpoint and a word on where it is.
  */
 final class FinetuneRun {
-    /** Exit status after an interruption, as a shell gives it for SIGINT. */
-    static final int INTERRUPTED = 130;
-
     /** The file in the output folder that a resume needs. */
     static final String CHECKPOINT = "training.safetensors";
 
@@ -62,7 +59,7 @@ final class FinetuneRun {
             Path file = folder.resolve(CHECKPOINT);
             out.note("interrupted at step %d of %d; saved %s, --resume continues", trainer.steps(), total, file);
             out.event("interrupted", "step", trainer.steps(), "steps", total, "checkpoint", file.toString());
-            return INTERRUPTED;
+            return Interruption.STATUS;
         }
         evaluate(validation, "after");
         method.save(opened.llama(), folder);

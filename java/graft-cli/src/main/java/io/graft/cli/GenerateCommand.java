@@ -105,7 +105,7 @@ final class GenerateCommand extends GraftCommand {
     private Set<Integer> ends;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         positive("--max-tokens", maxTokens);
         notNegative("--temperature", temperature);
         notNegative("--top-k", topK);

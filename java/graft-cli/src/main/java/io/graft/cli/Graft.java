@@ -2,6 +2,7 @@ package io.graft.cli;
 
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ServiceLoader;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -31,7 +32,10 @@ import picocli.CommandLine.ParameterException;
             InfoCommand.class,
             TraceCommand.class
         },
-        footer = {"", "`graft COMMAND --help` explains a command."},
+        footer = {
+            "",
+            "`graft COMMAND --help` explains a command. `graft bench`, in a source tree, measures ops beside their peers."
+        },
         versionProvider = Version.class)
 public final class Graft implements Runnable {
     @CommandLine.Spec
@@ -55,8 +59,9 @@ public final class Graft implements Runnable {
     }
 
     /** The command line with the exit codes and error texts described above. */
-    static CommandLine commandLine() {
+    public static CommandLine commandLine() {
         CommandLine line = new CommandLine(new Graft());
+        ServiceLoader.load(GraftCommand.class).forEach(line::addSubcommand);
         line.setCaseInsensitiveEnumValuesAllowed(true);
         line.setUsageHelpAutoWidth(true);
         line.setParameterExceptionHandler((failure, arguments) -> {

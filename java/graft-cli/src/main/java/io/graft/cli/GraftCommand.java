@@ -3,14 +3,19 @@ package io.graft.cli;
 import io.graft.tensor.Context;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
+import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** What every command shares: {@code --help}, {@code --json}, {@code --threads}, and how it complains. */
-abstract class GraftCommand implements Callable<Integer> {
+/**
+ * What every command shares: {@code --help}, {@code --json}, {@code --threads}, and how it complains. Commands of other
+ * modules are found by {@link java.util.ServiceLoader}.
+ */
+public abstract class GraftCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
 
@@ -27,7 +32,7 @@ abstract class GraftCommand implements Callable<Integer> {
             names = "--threads",
             paramLabel = "N",
             description = "Threads of the native library (default: one per core).")
-    Integer threads;
+    protected Integer threads;
 
     @Option(names = "--stack-trace", description = "On failure also print the Java stack trace.")
     boolean stackTrace;
@@ -35,7 +40,7 @@ abstract class GraftCommand implements Callable<Integer> {
     private Output output;
 
     /** The work; a return value other than 0 is the exit status. */
-    abstract int execute() throws Exception;
+    protected abstract int execute() throws Exception;
 
     @Override
     public final Integer call() throws Exception {
@@ -43,22 +48,30 @@ abstract class GraftCommand implements Callable<Integer> {
         return execute();
     }
 
-    final Output out() {
+    protected final Output out() {
         if (output == null) {
             output = new Output(spec.commandLine().getOut(), spec.commandLine().getErr(), json);
         }
         return output;
     }
 
+    /** The words of the command line, the name of the command first. */
+    protected final List<String> words() {
+        CommandLine root = spec.root().commandLine();
+        return root.getParseResult() == null
+                ? List.of(spec.name())
+                : root.getParseResult().originalArgs();
+    }
+
     final Context openContext() {
         return threads == null ? Context.cpu() : Context.cpu(threads);
     }
 
-    final ParameterException usage(String message) {
+    protected final ParameterException usage(String message) {
         return new ParameterException(spec.commandLine(), message);
     }
 
-    final void positive(String option, Number value) {
+    protected final void positive(String option, Number value) {
         if (value != null && !(value.doubleValue() > 0)) {
             throw usage(option + " must be positive, got " + value);
         }
@@ -87,7 +100,7 @@ abstract class GraftCommand implements Callable<Integer> {
         return path;
     }
 
-    static Path existing(String what, Path path) {
+    protected static Path existing(String what, Path path) {
         if (!Files.exists(path)) {
             throw new InputException(what + " does not exist: " + path);
         }

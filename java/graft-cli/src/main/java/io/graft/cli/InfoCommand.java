@@ -23,7 +23,7 @@ final class InfoCommand extends GraftCommand {
     Path model;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         machine();
         if (model != null) {
             model();

@@ -11,7 +11,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * <p>A shutdown hook is the only portable place to learn of the signal. It may delay the exit, and so it waits until
  * the command has finished, but never longer than a minute; a second signal (SIGKILL apart) does not shorten that.
  */
-final class Interruption {
+public final class Interruption {
+    /** Exit status of a command that was asked to end and did. */
+    public static final int STATUS = 130;
+
     private static final long PATIENCE_SECONDS = 60;
     private static final AtomicBoolean INSTALLED = new AtomicBoolean();
     private static final CountDownLatch FINISHED = new CountDownLatch(1);
@@ -26,13 +29,13 @@ final class Interruption {
     }
 
     /** From now on the signal sets {@link #requested()} and the exit waits for {@link #finished()}. */
-    static void install() {
+    public static void install() {
         if (enabled && INSTALLED.compareAndSet(false, true)) {
             Runtime.getRuntime().addShutdownHook(new Thread(Interruption::await, "graft-interruption"));
         }
     }
 
-    static boolean requested() {
+    public static boolean requested() {
         return requested;
     }
 

@@ -37,7 +37,7 @@ final class LaplaceCommand extends GraftCommand {
     Integer samples;
 
     @Override
-    int execute() {
+    protected int execute() {
         text.check(this);
         positive("--samples", samples);
         model.check();

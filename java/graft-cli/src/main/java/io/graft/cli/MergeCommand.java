@@ -79,7 +79,7 @@ final class MergeCommand extends GraftCommand {
     private double largest;
 
     @Override
-    int execute() throws IOException {
+    protected int execute() throws IOException {
         existingFolder("--model", model);
         Method.load(existingFolder("--adapter", adapter), false);
         checkTarget();

@@ -56,7 +56,7 @@ final class PlanCommand extends GraftCommand {
     boolean checkpointing;
 
     @Override
-    int execute() {
+    protected int execute() {
         List<Method> methods = check();
         LlamaConfig config = LlamaConfig.read(existingFolder("--model", model.folder));
         methodOptions.withBaseModel(model.folder).withSteps(2);

@@ -38,7 +38,7 @@ abstract class RecodeCommand extends GraftCommand {
     abstract Recoder recoder(Scope scope, Checkpoint checkpoint, LlamaConfig config) throws IOException;
 
     @Override
-    final int execute() throws IOException {
+    protected final int execute() throws IOException {
         existingFolder("--model", model);
         check();
         if (resume && overwrite) {
@@ -67,7 +67,7 @@ abstract class RecodeCommand extends GraftCommand {
         }
         if (!whole) {
             out().note("interrupted; --resume continues behind the last whole block");
-            return FinetuneRun.INTERRUPTED;
+            return Interruption.STATUS;
         }
         ModelFiles.copyTokenizer(model, output);
         out().say("%s: %s", output, Units.bytes(ModelFiles.weightBytes(output)));

@@ -80,7 +80,7 @@ final class TraceCommand extends GraftCommand {
     double epsilon = 1e-8;
 
     @Override
-    int execute() {
+    protected int execute() {
         notNegative("--steps", steps);
         notNegative("--lr", rate);
         notNegative("--clip", clip);

@@ -85,6 +85,10 @@ public final class Contender {
         calls = (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
     }
 
+    Work work() {
+        return work;
+    }
+
     Map<String, float[]> results() {
         return results;
     }

@@ -3,6 +3,7 @@ package io.graft.benchmarks.measure;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.graft.tensor.Memory;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -42,6 +43,8 @@ public record Row(
         Map<String, Long> peakBytes,
         long retainedBytes,
         long javaBytes) {
+    private static final List<String> ORDER = List.of("model", "layer", "tokens", "rank", "dtype");
+
     /** The rows of a trial, in its order. */
     static List<Row> of(String stem, Map<String, String> parameters, Trial trial) {
         return trial.contenders().stream()
@@ -113,7 +116,13 @@ public record Row(
     /** The parameters in a few words. */
     @JsonIgnore
     public String shape() {
+        return shape(parameters);
+    }
+
+    /** The parameters of a benchmark in a few words. */
+    public static String shape(Map<String, String> parameters) {
         return parameters.entrySet().stream()
+                .sorted(Comparator.comparingInt(parameter -> place(parameter.getKey())))
                 .map(parameter -> switch (parameter.getKey()) {
                     case "model", "dtype", "layer" -> parameter.getValue();
                     case "tokens" -> "T=" + parameter.getValue();
@@ -121,6 +130,11 @@ public record Row(
                     default -> parameter.getKey() + "=" + parameter.getValue();
                 })
                 .collect(Collectors.joining(" "));
+    }
+
+    private static int place(String parameter) {
+        int place = ORDER.indexOf(parameter);
+        return place < 0 ? ORDER.size() : place;
     }
 
     /** What a row has in common with its like in another run. */

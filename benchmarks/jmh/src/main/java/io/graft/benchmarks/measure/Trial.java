@@ -63,7 +63,8 @@ public final class Trial implements AutoCloseable {
         Inputs inputs = open();
         Contender contender;
         try {
-            contender = Contender.timed(name, equalTo, inputs, work.apply(inputs));
+            contender =
+                    Contender.timed(name, equalTo, inputs, work.apply(inputs).costAs(model.work()));
             contender.first();
         } catch (RuntimeException failure) {
             inputs.close();

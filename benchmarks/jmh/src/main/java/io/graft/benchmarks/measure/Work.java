@@ -46,6 +46,11 @@ public final class Work {
         return this;
     }
 
+    /** What computes the same has the same floor, however much more it does. */
+    Work costAs(Work other) {
+        return cost(other.flops, other.bytes);
+    }
+
     Runnable call() {
         return call;
     }

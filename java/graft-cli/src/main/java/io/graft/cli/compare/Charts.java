@@ -5,7 +5,9 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.ChartEncoder;
@@ -15,8 +17,8 @@ import org.knowm.xchart.internal.chartpart.Chart;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** The pictures of a comparison as PNG files. A LinkageError says that this Java installation cannot draw. */
-final class Charts {
+/** Pictures as PNG files. A LinkageError says that this Java installation cannot draw. */
+public final class Charts {
     private static final double SMOOTHING = 0.9;
     private static final double MEBIBYTE = 1 << 20;
 
@@ -48,29 +50,28 @@ final class Charts {
 
     /** Memory by what it is for, one bar for each run. */
     static void memory(Path png, List<Result> runs) throws IOException {
-        CategoryChart chart = bars("Memory of a training run", "MiB", runs.size());
-        chart.getStyler().setStacked(true);
-        List<String> names = names(runs);
-        chart.addSeries("frozen weights", names, mebibytes(runs, bytes -> bytes.base()));
-        chart.addSeries("trained, gradients, optimiser", names, mebibytes(runs, bytes -> bytes.training()));
-        chart.addSeries("activations", names, mebibytes(runs, bytes -> bytes.activations()));
-        save(chart, png);
+        Map<String, List<Double>> parts = new LinkedHashMap<>();
+        parts.put("frozen weights", mebibytes(runs, Result.Bytes::base));
+        parts.put("trained, gradients, optimiser", mebibytes(runs, Result.Bytes::training));
+        parts.put("activations", mebibytes(runs, Result.Bytes::activations));
+        bars(png, "Memory of a training run", "MiB", names(runs), parts, true);
     }
 
     /** Time of a step, one bar for each run. */
     static void time(Path png, List<Result> runs) throws IOException {
-        CategoryChart chart = bars("Time of a training step (median)", "ms", runs.size());
-        chart.getStyler().setLegendVisible(false);
-        chart.addSeries(
-                "ms per step",
-                names(runs),
-                runs.stream().map(Result::milliseconds).toList());
-        save(chart, png);
+        List<Double> times = runs.stream().map(Result::milliseconds).toList();
+        bars(png, "Time of a training step (median)", "ms", names(runs), Map.of("ms per step", times), false);
     }
 
-    private static CategoryChart bars(String title, String unit, int count) {
+    /**
+     * Bars over names, for each series one, beside each other or stacked; a null has no bar. A legend where there are
+     * several series.
+     */
+    public static void bars(
+            Path png, String title, String unit, List<String> names, Map<String, List<Double>> series, boolean stacked)
+            throws IOException {
         CategoryChart chart = new CategoryChartBuilder()
-                .width(Math.max(600, 110 * count))
+                .width(Math.max(600, (stacked ? 110 : 70 + 40 * series.size()) * names.size()))
                 .height(420)
                 .title(title)
                 .yAxisTitle(unit)
@@ -78,7 +79,10 @@ final class Charts {
                 .build();
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
         chart.getStyler().setAvailableSpaceFill(0.6).setXAxisLabelRotation(30);
-        return chart;
+        chart.getStyler().setLegendVisible(series.size() > 1);
+        chart.getStyler().setStacked(stacked);
+        series.forEach((name, values) -> chart.addSeries(name, names, values));
+        save(chart, png);
     }
 
     private static List<String> names(List<Result> runs) {

@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A comparison as one HTML file that stands alone: what ran on which machine, the table, the pictures, and samples of
+ * Results as one HTML file that stands alone: what ran on which machine, the table, the pictures, and samples of
  * generated text.
  */
 final class HtmlReport {
@@ -27,6 +27,7 @@ final class HtmlReport {
             Path file,
             String title,
             Map<String, String> facts,
+            String heading,
             List<String> header,
             List<List<String>> rows,
             List<Path> pictures,
@@ -46,7 +47,7 @@ final class HtmlReport {
                 .append("</td><td>")
                 .append(escape(value))
                 .append("</td></tr>\n"));
-        html.append("</table>\n<h2>Methods</h2>\n<table>\n");
+        html.append("</table>\n<h2>").append(escape(heading)).append("</h2>\n<table>\n");
         row(html, "th", header);
         rows.forEach(row -> row(html, "td", row));
         html.append("</table>\n");

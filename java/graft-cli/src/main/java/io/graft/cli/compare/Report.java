@@ -2,6 +2,7 @@ package io.graft.cli.compare;
 
 import io.graft.cli.Machine;
 import io.graft.cli.Output;
+import io.graft.cli.TextTable;
 import io.graft.cli.Units;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -11,7 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The results of a comparison: the table on stdout, pictures and one HTML file in a folder, events for programs. */
+/** Results: the table on stdout, pictures and one HTML file in a folder, events for programs. */
 public final class Report {
     private static final String FILE = "report.html";
 
@@ -43,8 +44,9 @@ public final class Report {
         return this;
     }
 
+    /** Draws into a PNG file. */
     @FunctionalInterface
-    private interface Drawing {
+    public interface Drawing {
         void to(Path png) throws IOException;
     }
 
@@ -53,7 +55,8 @@ public final class Report {
         return picture(file, png -> Charts.losses(png, caption, runs));
     }
 
-    private Report picture(String file, Drawing drawing) {
+    /** A picture below the table; where this Java installation cannot draw, a remark. */
+    public Report picture(String file, Drawing drawing) {
         Path png = folder.resolve(file);
         try {
             drawing.to(png);
@@ -66,7 +69,7 @@ public final class Report {
     }
 
     /**
-     * Writes everything.
+     * Writes everything about training runs.
      *
      * @param rows all runs
      * @param compared those whose memory and time are drawn
@@ -74,14 +77,21 @@ public final class Report {
     public void write(List<Result> rows, List<Result> compared) throws IOException {
         picture("memory.png", png -> Charts.memory(png, compared));
         picture("time.png", png -> Charts.time(png, compared));
-        fact("peak resident memory of the process", Units.bytes(Machine.peakResidentMemory()));
-        Path html = folder.resolve(FILE);
-        HtmlReport.write(html, title, facts, ResultTable.HEADER, ResultTable.rows(rows), pictures, samples);
-        out.say("");
-        out.say("%s", ResultTable.text(rows));
         for (Result result : rows) {
             event(result);
         }
+        write("Methods", ResultTable.HEADER, ResultTable.rows(rows));
+    }
+
+    /** Writes everything: one table with this heading, what was given before, and where the report is. */
+    public void write(String heading, List<String> header, List<List<String>> rows) throws IOException {
+        fact("peak resident memory of the process", Units.bytes(Machine.peakResidentMemory()));
+        Path html = folder.resolve(FILE);
+        HtmlReport.write(html, title, facts, heading, header, rows, pictures, samples);
+        TextTable table = new TextTable(header);
+        rows.forEach(table::add);
+        out.say("");
+        out.say("%s", table);
         out.event("report", "file", html.toString(), "peak_resident_bytes", Machine.peakResidentMemory());
         out.say("report: %s", html);
     }

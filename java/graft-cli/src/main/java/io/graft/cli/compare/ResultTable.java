@@ -1,6 +1,5 @@
 package io.graft.cli.compare;
 
-import io.graft.cli.TextTable;
 import io.graft.cli.Units;
 import java.util.List;
 import java.util.Locale;
@@ -24,12 +23,6 @@ final class ResultTable {
 
     static List<List<String>> rows(List<Result> results) {
         return results.stream().map(ResultTable::row).toList();
-    }
-
-    static String text(List<Result> results) {
-        TextTable table = new TextTable(HEADER);
-        rows(results).forEach(table::add);
-        return table.toString();
     }
 
     private static List<String> row(Result result) {

@@ -1,5 +1,6 @@
 package io.graft.cli.demo;
 
+import io.graft.cli.Maven;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
@@ -15,7 +16,6 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 
 /**
  * The source jars that the demo trains on: fetched by Maven from wherever Maven is told to fetch, kept in a cache
@@ -24,8 +24,6 @@ import java.util.concurrent.TimeUnit;
  * <p>{@code corpus-pom.xml} lists the coordinates, {@code SHA256SUMS} the checksums; both are resources.
  */
 final class SourceJars {
-    private static final long PATIENCE_MINUTES = 5;
-
     private final Path folder;
     private final Map<String, String> checksums;
 
@@ -78,46 +76,7 @@ final class SourceJars {
         try (InputStream in = SourceJars.class.getResourceAsStream("corpus-pom.xml")) {
             Files.copy(in, pom, StandardCopyOption.REPLACE_EXISTING);
         }
-        Path log = folder.resolve("maven.log");
-        String maven = maven();
-        ProcessBuilder builder =
-                new ProcessBuilder(maven, "--batch-mode", "--quiet", "-f", pom.toString(), "dependency:copy");
-        builder.redirectErrorStream(true).redirectOutput(log.toFile());
-        try {
-            Process process = builder.start();
-            process.getOutputStream().close();
-            if (!process.waitFor(PATIENCE_MINUTES, TimeUnit.MINUTES)) {
-                process.destroyForcibly();
-                throw new IOException(
-                        "Maven did not fetch the sources within " + PATIENCE_MINUTES + " minutes; its log: " + log);
-            }
-            if (process.exitValue() != 0) {
-                throw new IOException("Maven could not fetch the sources of Apache Commons (exit status "
-                        + process.exitValue() + "); its log, " + log + ", begins: " + beginning(log));
-            }
-        } catch (InterruptedException stopped) {
-            Thread.currentThread().interrupt();
-            throw new IOException("interrupted while Maven fetched the sources", stopped);
-        }
-    }
-
-    /** The Maven to use: what the start script names, else a wrapper above the current folder, else the path's. */
-    private static String maven() {
-        String named = System.getProperty("graft.maven", System.getenv("GRAFT_MAVEN"));
-        if (named != null && !named.isBlank()) {
-            return named;
-        }
-        for (Path at = Path.of("").toAbsolutePath(); at != null; at = at.getParent()) {
-            if (Files.isExecutable(at.resolve("mvnw"))) {
-                return at.resolve("mvnw").toString();
-            }
-        }
-        return "mvn";
-    }
-
-    private static String beginning(Path log) throws IOException {
-        String text = Files.readString(log).replaceAll("\\u001b\\[[0-9;]*m", "").strip();
-        return text.length() > 500 ? text.substring(0, 500) + " …" : text;
+        Maven.run("the sources of Apache Commons", pom, folder.resolve("maven.log"), "dependency:copy");
     }
 
     static String sha256(Path file) throws IOException {

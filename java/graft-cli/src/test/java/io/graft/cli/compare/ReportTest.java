@@ -32,13 +32,19 @@ class ReportTest {
                 html,
                 "a title",
                 Map.of("machine", "a <b>"),
+                "Some heading",
                 List.of("method"),
                 List.of(List.of("lora")),
                 List.of(png, folder.resolve("absent.png")),
                 Map.of("sample", "if (a < b && c)"));
         assertThat(Files.readAllBytes(png)).startsWith(0x89, 'P', 'N', 'G');
         assertThat(Files.readString(html))
-                .contains("data:image/png;base64,", "<td>lora</td>", "a &lt;b&gt;", "if (a &lt; b &amp;&amp; c)")
+                .contains(
+                        "data:image/png;base64,",
+                        "<td>lora</td>",
+                        "a &lt;b&gt;",
+                        "<h2>Some heading</h2>",
+                        "if (a &lt; b &amp;&amp; c)")
                 .doesNotContain("src=\"http");
     }
 

@@ -1,0 +1,239 @@
+package io.graft.benchmarks.bench;
+
+import io.graft.benchmarks.measure.LibTorch;
+import io.graft.benchmarks.measure.Row;
+import io.graft.cli.GraftCommand;
+import io.graft.cli.Interruption;
+import io.graft.cli.Progress;
+import io.graft.cli.compare.Report;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code graft bench}: ops and methods at the shapes of real models, beside what one would use instead. */
+@Command(
+        name = "bench",
+        description = {
+            "Measure ops and methods at the shapes of real models, beside the frozen layer, oneDNN and LibTorch.",
+            "",
+            "Contenders take turns in one process, so that a machine whose speed changes is as fast for all, and their"
+                    + " results are compared before anything is timed. A short run takes about five minutes."
+        },
+        footer = {
+            "",
+            "docs/guide/benchmarks.md says how to read the numbers. Exit status 1: a benchmark failed, or with --compare"
+                    + " something is slower."
+        })
+public final class BenchCommand extends GraftCommand {
+    /** Seconds of rounds for each benchmark, in a short run. */
+    private static final double SHORT_SECONDS = 4;
+
+    @Option(names = "--full", description = "All shapes and types: hours.")
+    boolean full;
+
+    @Option(
+            names = "--only",
+            paramLabel = "STEM",
+            split = ",",
+            description = "Only these ops, such as lora or rms_norm.")
+    List<String> only;
+
+    @Option(
+            names = {"-p", "--parameter"},
+            paramLabel = "NAME=VALUE[,VALUE]",
+            description = "Values of a parameter instead of its own: model, dtype, tokens, layer, rank.")
+    Map<String, String> named = new LinkedHashMap<>();
+
+    @Option(names = "--device", paramLabel = "NAME", description = "cpu or cuda (default: ${DEFAULT-VALUE}).")
+    String device = "cpu";
+
+    @Option(names = "--peers", description = "Fetch LibTorch by Maven, 110 MB once, and measure it too.")
+    boolean peers;
+
+    @Option(names = "--rounds", paramLabel = "N", description = "Measured rounds of each benchmark (default: 11).")
+    Integer rounds;
+
+    @Option(
+            names = "--forks",
+            paramLabel = "N",
+            description = "Processes for each benchmark, 0 for this one (default: ${DEFAULT-VALUE}).")
+    int forks = 1;
+
+    @Option(names = "--out", paramLabel = "DIR", description = "Where the report goes (default: ${DEFAULT-VALUE}).")
+    Path folder = Path.of("graft-bench");
+
+    @Option(
+            names = "--keep",
+            description = "Keep the results as benchmarks/results/MACHINE/COMMIT.json of the source tree too.")
+    boolean keep;
+
+    @Option(
+            names = "--compare",
+            arity = "2",
+            paramLabel = "FILE",
+            description = "Measure nothing; say what changed from one results file to another.")
+    List<Path> compared;
+
+    @Option(
+            names = "--threshold",
+            paramLabel = "PERCENT",
+            description = "With --compare: what counts as a change (default: ${DEFAULT-VALUE}).")
+    double threshold = 10;
+
+    @Override
+    protected int execute() throws IOException {
+        if (compared != null) {
+            positive("--threshold", threshold);
+            return compare();
+        }
+        check();
+        List<Cell> cells = cells();
+        if (peers) {
+            Peers.fetch(out());
+        }
+        // why: a fetched LibTorch is on the class path of the measuring processes, not of this one.
+        boolean torch = peers || LibTorch.absence() == null;
+        if (!torch) {
+            out().note("no LibTorch in this run: %s", LibTorch.absence());
+        }
+        List<Row> rows = new ArrayList<>();
+        int failed = measure(cells, rows);
+        Run run = Surroundings.run(command(), threads == null ? 0 : threads, torch, rows);
+        run.write(folder.resolve("results.json"));
+        report(run, torch);
+        if (keep) {
+            Path kept = run.place(Surroundings.tree().resolve("benchmarks").resolve("results"));
+            run.write(kept);
+            out().say("kept: %s", kept);
+        }
+        return Interruption.requested() ? Interruption.STATUS : failed == 0 ? 0 : 1;
+    }
+
+    private void check() {
+        positive("--rounds", rounds);
+        if (forks < 0) {
+            throw usage("--forks must not be negative, got " + forks);
+        }
+        if (peers && forks == 0) {
+            throw usage("--peers needs processes of its own: --forks must not be 0");
+        }
+        if (device.equals("cuda")) {
+            throw usage(
+                    "--device cuda: the benchmarks have no CUDA contenders yet; benchmarks/device/run.sh measures a GPU");
+        }
+        if (!device.equals("cpu")) {
+            throw usage("--device must be cpu or cuda, got " + device);
+        }
+    }
+
+    private List<Cell> cells() {
+        Map<String, List<String>> values = new LinkedHashMap<>();
+        named.forEach((name, list) -> values.put(name, Arrays.asList(list.split(","))));
+        BenchPlan plan = new BenchPlan(full, values);
+        try {
+            return plan.cells(only == null ? plan.stems() : only);
+        } catch (IllegalArgumentException unknown) {
+            throw usage(unknown.getMessage());
+        }
+    }
+
+    private int measure(List<Cell> cells, List<Row> rows) throws IOException {
+        CellRunner runner = new CellRunner(
+                forks, rounds, threads == null ? 0 : threads, full ? Double.POSITIVE_INFINITY : SHORT_SECONDS);
+        int failed = 0;
+        Interruption.install();
+        try (Progress progress = new Progress(out(), "benchmarks", cells.size())) {
+            for (int i = 0; i < cells.size() && !Interruption.requested(); i++) {
+                try {
+                    List<Row> measured = runner.run(cells.get(i));
+                    measured.forEach(this::event);
+                    rows.addAll(measured);
+                } catch (IllegalStateException failure) {
+                    failed++;
+                    out().note("%s", failure.getMessage());
+                    out().event("failed", "op", cells.get(i).stem(), "message", failure.getMessage());
+                }
+                progress.update(i + 1, cells.get(i).stem() + " " + cells.get(i).shape());
+            }
+        }
+        return failed;
+    }
+
+    private void event(Row row) {
+        out().event(
+                        "result",
+                        "op",
+                        row.stem(),
+                        "parameters",
+                        row.parameters(),
+                        "contender",
+                        row.contender(),
+                        "status",
+                        row.status(),
+                        "note",
+                        row.note(),
+                        "ms",
+                        row.milliseconds().median(),
+                        "ms_lower_quartile",
+                        row.milliseconds().lower(),
+                        "ms_upper_quartile",
+                        row.milliseconds().upper(),
+                        "ratios",
+                        row.ratios(),
+                        "flops",
+                        row.flops(),
+                        "bytes",
+                        row.bytes(),
+                        "peak_bytes",
+                        row.peakBytes(),
+                        "retained_bytes",
+                        row.retainedBytes(),
+                        "java_bytes",
+                        row.javaBytes());
+    }
+
+    private void report(Run run, boolean torch) throws IOException {
+        Report report = new Report(out(), folder, "Graft bench")
+                .fact("instruction sets", String.join(" ", run.instructionSets()))
+                .fact("Java", run.java())
+                .fact("commit", run.commit())
+                .fact("libraries", run.libraries().toString().replaceAll("[{}]", ""))
+                .fact("threads", Integer.toString(run.threads()))
+                .fact(
+                        "roof: GEMM",
+                        run.roofline().gigaflops().entrySet().stream()
+                                .map(rate -> String.format("%s %.0f GFLOP/s", rate.getKey(), rate.getValue()))
+                                .reduce((a, b) -> a + ", " + b)
+                                .orElse("not measured"))
+                .fact("roof: copy", String.format("%.1f GB/s", run.roofline().gigabytes()))
+                .fact("LibTorch", torch ? "measured" : LibTorch.absence())
+                .fact("command", run.command());
+        RunPictures.add(report, run);
+        List<String> untimed = RunTable.untimed(run);
+        if (!untimed.isEmpty()) {
+            report.sample("Not timed", String.join("\n", untimed));
+        }
+        report.write("Contenders", RunTable.HEADER, RunTable.rows(run));
+        untimed.forEach(reason -> out().say("not timed, %s", reason));
+        out().say("results: %s", folder.resolve("results.json"));
+    }
+
+    /** The command without the place of the report, which is this machine's own. */
+    private String command() {
+        return ("graft " + String.join(" ", words())).replaceAll(" --out[ =]\\S+", "");
+    }
+
+    private int compare() {
+        Run before = Run.read(compared.get(0));
+        Run after = Run.read(compared.get(1));
+        RunComparison comparison = RunComparison.of(before, after, threshold / 100);
+        ComparisonOutput.write(out(), before, after, comparison);
+        return comparison.slower() ? 1 : 0;
+    }
+}

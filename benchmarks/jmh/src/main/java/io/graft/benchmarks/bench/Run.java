@@ -1,0 +1,88 @@
+package io.graft.benchmarks.bench;
+
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import io.graft.benchmarks.measure.Roofline;
+import io.graft.benchmarks.measure.Row;
+import io.graft.cli.InputException;
+import io.graft.io.AtomicFiles;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * A run as it is kept in a file: what was measured, and all that the numbers depend on.
+ *
+ * @param format of the file; this class reads {@link #FORMAT} alone
+ * @param processor as the system names it
+ * @param cores that the process may use
+ * @param instructionSets that matter to the kernels
+ * @param memoryBytes of the machine
+ * @param java virtual machine and version
+ * @param commit of the source tree, with {@code -changed} where it differs from it
+ * @param libraries versions of Graft and of what it is held against
+ * @param command that made the file
+ * @param threads of every contender
+ * @param roofline of the machine in this run
+ * @param rows of all contenders
+ */
+record Run(
+        int format,
+        String processor,
+        int cores,
+        Set<String> instructionSets,
+        long memoryBytes,
+        String java,
+        String commit,
+        Map<String, String> libraries,
+        String command,
+        int threads,
+        Roofline roofline,
+        List<Row> rows) {
+    static final int FORMAT = 1;
+
+    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    /** The machine in the name of a folder: {@code amd-epyc-7b13-2cpu}. */
+    @JsonIgnore
+    String machine() {
+        String words = processor.toLowerCase(Locale.ROOT).replaceAll("\\((r|tm)\\)", "");
+        return words.replaceAll("[^a-z0-9]+", "-").replaceAll("^-|-$", "") + "-" + cores + "cpu";
+    }
+
+    /** Where it is kept below a folder of results. */
+    Path place(Path results) {
+        return results.resolve(machine()).resolve(commit + ".json");
+    }
+
+    /** Writes the file, whole or not at all. */
+    void write(Path file) throws IOException {
+        Files.createDirectories(file.toAbsolutePath().getParent());
+        AtomicFiles.write(file, JSON.writeValueAsString(this) + "\n");
+    }
+
+    /** Reads a file; the message of a failure names it. */
+    static Run read(Path file) {
+        if (!Files.isRegularFile(file)) {
+            throw new InputException("no results file: " + file);
+        }
+        Run run;
+        try {
+            run = JSON.readValue(file.toFile(), Run.class);
+        } catch (IOException unreadable) {
+            throw new InputException(
+                    "not a results file of graft bench: " + file + ": "
+                            + unreadable.getMessage().lines().findFirst().orElse(""),
+                    unreadable);
+        }
+        if (run.format() != FORMAT || run.rows() == null) {
+            throw new InputException("results file " + file + " has format " + run.format() + ", must be " + FORMAT);
+        }
+        return run;
+    }
+}

@@ -1,0 +1,94 @@
+package io.graft.benchmarks.bench;
+
+import io.graft.benchmarks.measure.Quartiles;
+import io.graft.benchmarks.measure.Roofline;
+import io.graft.benchmarks.measure.Row;
+import io.graft.benchmarks.measure.Trial;
+import io.graft.cli.Units;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** The one table of a run: a row for each contender that was timed, and in words why others were not. */
+final class RunTable {
+    static final List<String> HEADER = List.of(
+            "op",
+            "shape",
+            "contender",
+            "ms",
+            "quartiles",
+            "× frozen",
+            "× peers",
+            "GFLOP/s",
+            "GB/s",
+            "of roof",
+            "peak",
+            "retained",
+            "Java B");
+
+    private static final String NONE = "-";
+
+    private RunTable() {}
+
+    static List<List<String>> rows(Run run) {
+        return run.rows().stream()
+                .filter(Row::isTimed)
+                .map(row -> row(row, run.roofline()))
+                .toList();
+    }
+
+    /** One line for each reason, with all contenders that it holds for. */
+    static List<String> untimed(Run run) {
+        return run.rows().stream()
+                .filter(row -> !row.isTimed())
+                .collect(Collectors.groupingBy(
+                        row -> row.status() + ": " + row.note(),
+                        java.util.LinkedHashMap::new,
+                        Collectors.mapping(row -> row.stem() + "/" + row.contender(), Collectors.toList())))
+                .entrySet()
+                .stream()
+                .map(reason -> reason.getKey() + " ("
+                        + reason.getValue().stream().distinct().collect(Collectors.joining(", ")) + ")")
+                .toList();
+    }
+
+    private static List<String> row(Row row, Roofline roof) {
+        Quartiles ms = row.milliseconds();
+        return List.of(
+                row.stem(),
+                row.shape(),
+                row.contender(),
+                milliseconds(ms.median()),
+                milliseconds(ms.lower()) + "–" + milliseconds(ms.upper()),
+                row.ratios().containsKey(Trial.FROZEN)
+                        ? ratio(row.ratios().get(Trial.FROZEN).median())
+                        : NONE,
+                peers(row),
+                row.flops() > 0 ? String.format(Locale.ROOT, "%.1f", row.gigaflops()) : NONE,
+                row.bytes() > 0 ? String.format(Locale.ROOT, "%.1f", row.gigabytes()) : NONE,
+                share(roof.share(row)),
+                row.peakBytes().isEmpty() ? NONE : Units.bytes(row.peakBytes().get("all")),
+                row.peakBytes().isEmpty() ? NONE : Units.bytes(row.retainedBytes()),
+                Long.toString(row.javaBytes()));
+    }
+
+    private static String peers(Row row) {
+        String text = row.ratios().entrySet().stream()
+                .filter(other -> !other.getKey().equals(Trial.FROZEN))
+                .map(other -> ratio(other.getValue().median()) + " " + other.getKey())
+                .collect(Collectors.joining(", "));
+        return text.isEmpty() ? NONE : text;
+    }
+
+    static String milliseconds(double value) {
+        return String.format(Locale.ROOT, value < 0.1 ? "%.4f" : value < 10 ? "%.3f" : "%.1f", value);
+    }
+
+    private static String ratio(double value) {
+        return String.format(Locale.ROOT, "%.2f", value);
+    }
+
+    private static String share(double value) {
+        return Double.isNaN(value) ? NONE : String.format(Locale.ROOT, "%.0f %%", 100 * value);
+    }
+}

@@ -1,0 +1,85 @@
+package io.graft.benchmarks.bench;
+
+import io.graft.benchmarks.measure.LibTorch;
+import io.graft.benchmarks.measure.Roofline;
+import io.graft.benchmarks.measure.Row;
+import io.graft.cli.Machine;
+import io.graft.cli.Version;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.TreeMap;
+
+/** What numbers depend on besides the code: machine, Java, commit, versions of libraries. */
+final class Surroundings {
+    private static final String UNKNOWN = "unknown";
+
+    private Surroundings() {}
+
+    static Run run(String command, int threads, boolean peers, List<Row> rows) throws IOException {
+        return new Run(
+                Run.FORMAT,
+                Machine.processor(),
+                Machine.processors(),
+                Machine.instructionSets(),
+                Machine.totalMemory(),
+                System.getProperty("java.vm.name") + " " + System.getProperty("java.version"),
+                commit(),
+                libraries(peers),
+                command,
+                threads == 0 ? Machine.processors() : threads,
+                Roofline.of(rows),
+                rows);
+    }
+
+    private static Map<String, String> libraries(boolean peers) throws IOException {
+        Properties versions = new Properties();
+        try (InputStream in = Surroundings.class.getResourceAsStream("libraries.properties")) {
+            versions.load(in);
+        }
+        Map<String, String> all = new TreeMap<>();
+        versions.forEach((name, version) -> all.put((String) name, (String) version));
+        if (!peers && LibTorch.absence() != null) {
+            all.remove("LibTorch");
+        }
+        all.put("Graft", Version.read());
+        return all;
+    }
+
+    /** The source tree: what the start script names, else the current folder. */
+    static Path tree() {
+        return Path.of(System.getProperty("graft.root", ""));
+    }
+
+    private static String commit() {
+        String commit = git("rev-parse", "--short", "HEAD");
+        return commit.equals(UNKNOWN)
+                        || git("status", "--porcelain", "--untracked-files=no").isEmpty()
+                ? commit
+                : commit + "-changed";
+    }
+
+    private static String git(String... arguments) {
+        List<String> command = new java.util.ArrayList<>(
+                List.of("git", "-C", tree().toAbsolutePath().toString()));
+        command.addAll(List.of(arguments));
+        try {
+            Process process = new ProcessBuilder(command)
+                    .redirectError(ProcessBuilder.Redirect.DISCARD)
+                    .redirectInput(new File("/dev/null"))
+                    .start();
+            String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+            return process.waitFor() == 0 ? text : UNKNOWN;
+        } catch (IOException absent) {
+            return UNKNOWN;
+        } catch (InterruptedException stopped) {
+            Thread.currentThread().interrupt();
+            return UNKNOWN;
+        }
+    }
+}

@@ -1,0 +1,66 @@
+package io.graft.benchmarks.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.graft.benchmarks.measure.Roofline;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+/** Which benchmarks a run has, at which shapes. */
+class BenchPlanTest {
+    private static List<Cell> cells(BenchPlan plan, String stem) {
+        return plan.cells(List.of(stem)).stream()
+                .filter(cell -> !cell.stem().equals(Roofline.STEM))
+                .toList();
+    }
+
+    @Test
+    void aShortRunTakesTheFirstShapesAndOneTokenWhereItMatters() {
+        BenchPlan plan = new BenchPlan(false, Map.of());
+        assertThat(cells(plan, "lora"))
+                .extracting(Cell::shape)
+                .containsExactly("llama-3.2-1b q_proj T=512 r=16 bf16", "llama-3.2-1b q_proj T=1 r=16 bf16");
+        assertThat(cells(plan, "linear_cross_entropy"))
+                .extracting(Cell::shape)
+                .containsExactly("llama-3.2-1b T=128 bf16");
+        assertThat(plan.cells(plan.stems())).hasSizeBetween(plan.stems().size() + 4, 50);
+    }
+
+    @Test
+    void aFullRunTakesAll() {
+        BenchPlan plan = new BenchPlan(true, Map.of());
+        assertThat(cells(plan, "lora")).hasSize(3 * 2 * 5 * 4);
+        assertThat(cells(plan, "rms_norm")).hasSize(3 * 2 * 5);
+        assertThat(cells(plan, "adamw")).hasSize(3 * 2);
+        assertThat(cells(plan, "rms_norm").stream()
+                        .map(cell -> cell.parameters().get("tokens")))
+                .contains("1", "8", "128", "512", "2048");
+    }
+
+    @Test
+    void theMachineIsMeasuredFirstAndLast() {
+        List<Cell> cells = new BenchPlan(false, Map.of()).cells(List.of("gelu"));
+        assertThat(cells).extracting(Cell::stem).containsExactly("roofline", "gelu", "roofline");
+        assertThat(new BenchPlan(true, Map.of("dtype", List.of("f32"), "tokens", List.of("3"))).cells(List.of("gelu")))
+                .extracting(Cell::shape)
+                .containsExactly(
+                        "llama-3.2-1b f32",
+                        "llama-3.2-1b T=3 f32",
+                        "llama-3-8b T=3 f32",
+                        "llama-3.1-70b T=3 f32",
+                        "llama-3.2-1b f32");
+    }
+
+    @Test
+    void whatIsUnknownIsRefusedInWords() {
+        BenchPlan plan = new BenchPlan(false, Map.of("hats", List.of("3")));
+        assertThatThrownBy(() -> plan.cells(List.of("lora")))
+                .hasMessageContaining("no chosen benchmark has a parameter hats")
+                .hasMessageContaining("tokens");
+        assertThatThrownBy(() -> plan.cells(List.of("hat")))
+                .hasMessageContaining("no op is called hat")
+                .hasMessageContaining("rms_norm");
+    }
+}

@@ -1,0 +1,177 @@
+package io.graft.benchmarks.measure;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.graft.ops.Linear;
+import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** Contenders that take turns. */
+class TrialTest {
+    @AfterEach
+    void nothingStaysOpen() {
+        assertThat(Context.liveHandles()).isZero();
+        assertThat(Trial.current()).isNull();
+    }
+
+    private static Work linear(Inputs inputs) {
+        Weight w = inputs.frozen(96, 64, 0);
+        Tensor x = inputs.random(1, 40, 64);
+        Tensor y = inputs.output(40, 96);
+        return new Work(() -> Linear.forward(inputs.context(), x, w, null, false, y))
+                .gives("y", y)
+                .cost(2 * 40 * 96 * 64, 4 * (40 * 96 + 40 * 64 + 96 * 64));
+    }
+
+    private static Work plain(Inputs inputs) {
+        Tensor w = inputs.frozen(96, 64, 0).matrix();
+        Tensor y = inputs.output(40, 96);
+        PlainGemm gemm = PlainGemm.forward(inputs.random(1, 40, 64), w, y);
+        return new Work(gemm::run).gives("y", y);
+    }
+
+    private static Work wrong(Inputs inputs) {
+        Work right = plain(inputs);
+        Tensor y = inputs.output(40, 96);
+        return new Work(() -> TensorOps.fill(inputs.context(), 0.5, y)).gives("y", y);
+    }
+
+    private static List<Row> rows(Trial trial) {
+        return Row.of("linear", Map.of("model", "tiny", "dtype", "f32"), trial);
+    }
+
+    @Test
+    void contendersThatComputeTheSameAreTimedInTurns() {
+        try (Trial trial = new Trial(DType.F32, 1, Double.POSITIVE_INFINITY)) {
+            trial.graft(Trial.FROZEN, TrialTest::linear).peer("onednn", Trial.FROZEN, TrialTest::plain);
+            trial.round(false);
+            for (int i = 0; i < 4; i++) {
+                trial.round(true);
+            }
+            Row frozen = rows(trial).get(0);
+            Row plain = rows(trial).get(1);
+            assertThat(frozen.samples()).isEqualTo(4);
+            assertThat(plain.samples()).isEqualTo(4);
+            assertThat(frozen.ratios()).containsOnlyKeys("onednn");
+            assertThat(plain.ratios()).containsOnlyKeys(Trial.FROZEN);
+            assertThat(plain.flops()).isEqualTo(frozen.flops());
+            assertThat(frozen.gigaflops())
+                    .isCloseTo(frozen.flops() / frozen.milliseconds().median() * 1e-6, within(1e-9));
+            assertThat(frozen.javaBytes()).isZero();
+        }
+    }
+
+    @Test
+    void whatComputesSomethingElseIsReportedAndNotTimed() {
+        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+            trial.graft(Trial.FROZEN, TrialTest::linear)
+                    .peer("wrong", Trial.FROZEN, TrialTest::wrong)
+                    .peer("silent", Trial.FROZEN, inputs -> new Work(() -> {}))
+                    .peer("unable", Trial.FROZEN, inputs -> {
+                        throw new IllegalStateException("no such type");
+                    });
+            trial.round(true);
+            List<Row> rows = rows(trial);
+            assertThat(rows).extracting(Row::status).containsExactly("timed", "different", "different", "refused");
+            assertThat(rows.get(1).note()).startsWith("y differs by ");
+            assertThat(rows.get(2).note()).isEqualTo("it does not give y");
+            assertThat(rows.get(3).note()).isEqualTo("no such type");
+            assertThat(rows.get(1).samples()).isZero();
+            assertThat(rows.get(0).ratios()).isEmpty();
+        }
+    }
+
+    @Test
+    void aFailureOfGraftIsAFailure() {
+        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+            assertThatThrownBy(() -> trial.graft("lora", inputs -> {
+                        Tensor x = inputs.random(1, 2, 2);
+                        return new Work(() -> TensorOps.add(inputs.context(), x, inputs.output(3, 3)));
+                    }))
+                    .hasMessageContaining("lora: ");
+            assertThatThrownBy(() -> trial.peer("onednn", "absent", TrialTest::plain))
+                    .hasMessageContaining("no contender is called absent");
+        }
+    }
+
+    @Test
+    void roundsEndWithTheirTimeButNotBeforeThree() {
+        try (Trial trial = new Trial(DType.F32, 1, 0)) {
+            trial.graft(Trial.FROZEN, TrialTest::linear);
+            for (int i = 0; i < 8; i++) {
+                trial.round(true);
+            }
+            assertThat(rows(trial).get(0).samples()).isEqualTo(3);
+        }
+    }
+
+    /** What the counters saw of a call is what the planner says that it takes. */
+    @Test
+    void memoryAgreesWithThePlanner() {
+        Function<Inputs, Work> work = TrialTest::linear;
+        try (Trial trial = new Trial(DType.BF16, 1, 1);
+                Inputs planned = new Inputs(Context.planning(1), DType.BF16)) {
+            trial.graft(Trial.FROZEN, work);
+            Work call = work.apply(planned);
+            planned.context().resetPeak();
+            call.call().run();
+            Contender measured = trial.contenders().get(0);
+            for (Memory category : Memory.values()) {
+                assertThat(measured.peak(category))
+                        .as(category.name())
+                        .isEqualTo(planned.context().peakMemory(category));
+            }
+            assertThat(measured.peak()).isEqualTo(planned.context().peakMemory());
+            assertThat(measured.peak(Memory.BASE)).isGreaterThanOrEqualTo(96 * 64 * 2);
+            assertThat(rows(trial).get(0).peakBytes()).containsEntry("all", measured.peak());
+        }
+    }
+
+    @Test
+    void quartilesLieBetweenTheirNeighbours() {
+        Quartiles five = Quartiles.of(List.of(5.0, 1.0, 4.0, 2.0, 3.0));
+        assertThat(five).isEqualTo(new Quartiles(2, 3, 4));
+        assertThat(Quartiles.of(List.of(1.0, 2.0))).isEqualTo(new Quartiles(1.25, 1.5, 1.75));
+        assertThat(Quartiles.of(List.of()).median()).isNaN();
+    }
+
+    @Test
+    void theRoofIsTheBestOfWhatWasSeen() {
+        Row slow = gemm(20);
+        Row fast = gemm(10);
+        Roofline roof = Roofline.of(List.of(slow, fast));
+        assertThat(roof.gigaflops()).containsExactly(Map.entry("f32", 100.0));
+        assertThat(roof.gigabytes()).isNaN();
+        assertThat(roof.share(slow)).isCloseTo(0.5, within(1e-12));
+    }
+
+    private static Row gemm(double ms) {
+        Quartiles time = new Quartiles(ms, ms, ms);
+        return new Row(
+                Roofline.STEM,
+                Map.of("dtype", "f32"),
+                Roofline.GEMM,
+                "",
+                "timed",
+                "",
+                1,
+                time,
+                Map.of(),
+                1e9,
+                0,
+                Map.of(),
+                0,
+                0);
+    }
+}
