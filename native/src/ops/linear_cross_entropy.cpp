@@ -26,7 +26,7 @@ void LinearCrossEntropyForward::check() const {
   check_finite("normalizer", normalizer);
   if (normalizer < 0) fail(GRAFT_INVALID_ARGUMENT, "normalizer is %g, must be >= 0", normalizer);
   check_finite("gradient_scale", gradient_scale);
-  for (std::int64_t row = 0; row < h->shape[0]; ++row)
+  for (std::int64_t row = 0; values_known && row < h->shape[0]; ++row)
     if (counts(row) && (label(row) < 0 || label(row) >= w->n))
       fail(GRAFT_INVALID_ARGUMENT, "labels[%lld] is %lld, must be in 0..%lld or %lld to be ignored",
            static_cast<long long>(row), static_cast<long long>(label(row)), static_cast<long long>(w->n - 1),

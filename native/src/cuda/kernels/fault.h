@@ -1,14 +1,16 @@
 // Integers in device memory that a call cannot check: a kernel does, and graft_context_synchronize reports.
 #pragma once
 
+#include <optional>
+
 #include "core/context.h"
 #include "graft/tensor.h"
 
 namespace graft::cuda {
 
-/** The first element of `values` [T] (i32 or i64) that is not in 0..limit-1 becomes the context's fault, if there is
- * none yet. */
+/** The first element of `values` [T] (i32 or i64) that is neither in 0..limit-1 nor `allowed` becomes the context's
+ * fault, if there is none yet. */
 void find_outside(core::Context& context, const char* op, const char* name, const graft_tensor& values,
-                  std::int64_t limit);
+                  std::int64_t limit, std::optional<std::int64_t> allowed = {});
 
 }  // namespace graft::cuda
