@@ -1,18 +1,48 @@
 // linear: y = x Wᵀ + bias, dx = dy W, dW += dyᵀ x, each one product of the library, which adds the bias to its tiles;
-// dbias by column_sums. An empty sum, of which the library knows nothing, is made by convert: a matrix of zeros or of
-// the bias. FLOPs: 2·T·N·K for each product.
+// dbias by column_sums. NF4 weights are decoded in panels of 4 Mi elements, of rows for y and of columns for dx, each
+// just before its product. An empty sum, of which the library knows nothing, is made by convert: a matrix of zeros or
+// of the bias. FLOPs: 2·T·N·K for each product.
+#include <algorithm>
+
 #include "core/tensor_check.h"
 #include "cuda/gemm/gemm.h"
 #include "cuda/kernels/column_sums.h"
 #include "cuda/kernels/convert.h"
 #include "cuda/kernels/linear.h"
+#include "cuda/kernels/nf4.h"
 #include "cuda/kernels/tensor.h"
 
 namespace graft::cuda {
 namespace {
 
+// Elements of an NF4 weight that are decoded at a time: what stays in the L2 until the product has read it.
+constexpr std::int64_t kPanelElements = std::int64_t{4} << 20, kFewest = 64;
+
 std::string refuse_weight(const graft_weight& w) {
-  return w.kind == GRAFT_WEIGHT_DENSE ? "" : std::string("w is ") + core::kind_name(w.kind) + ", this has dense ones";
+  if (w.kind == GRAFT_WEIGHT_DENSE || w.kind == GRAFT_WEIGHT_NF4) return {};
+  return std::string("w is ") + core::kind_name(w.kind) + ", this has dense ones and NF4";
+}
+
+/** How many of so many rows (columns) of other so many elements make a panel. */
+std::int64_t panel_size(std::int64_t count, std::int64_t elements) {
+  const std::int64_t fitting = kPanelElements / std::max<std::int64_t>(elements, 1) / kFewest * kFewest;
+  return std::min(count, std::max(fitting, kFewest));
+}
+
+/** Calls body(first, size, factor) for W, or for panels of its rows (or columns), decoded. */
+template <class Body>
+void for_panels(core::Context& context, const graft_weight& w, graft_dtype dtype, bool rows, Body&& body) {
+  const std::int64_t all = rows ? w.n : w.k, other = rows ? w.k : w.n;
+  if (w.kind == GRAFT_WEIGHT_DENSE) return body(0, all, factor(core::dense_matrix(w)));
+  const std::int64_t size = panel_size(all, other);
+  core::Scratch scratch(context.arena);
+  void* const memory = scratch.take<char>(size * other * graft_dtype_bytes(dtype));
+  for (std::int64_t first = 0; first < all; first += size) {
+    const std::int64_t count = std::min(size, all - first), columns = rows ? w.k : count;
+    const graft_tensor panel{memory, dtype, GRAFT_DEVICE_CUDA, 2, 0, {rows ? count : w.n, columns}, {columns, 1}};
+    run(context, Nf4Decode{&w, rows ? first : 0, rows ? 0 : first, panel});
+    body(first, count, factor(panel));
+  }
 }
 
 /** c = a·b [+ c]; zeros where the sum is empty. */
@@ -44,8 +74,12 @@ std::string refuse(const ops::LinearForward& a) {
 
 void run(core::Context& context, const ops::LinearForward& a) {
   core::Scratch scratch(context.arena);
-  const void* bias = bias_as(context, scratch, a.bias, a.y->dtype);
-  product(context, factor(*a.x), factor(core::dense_matrix(*a.w)).t(), a.x->dtype, a.accumulate, *a.y, bias);
+  const auto* bias = static_cast<const char*>(bias_as(context, scratch, a.bias, a.y->dtype));
+  for_panels(context, *a.w, a.x->dtype, true, [&](std::int64_t first, std::int64_t size, const Factor& w) {
+    const graft_tensor y = part(*a.y, 0, first, a.y->shape[0], size);
+    product(context, factor(*a.x), w.t(), a.x->dtype, a.accumulate, y,
+            bias == nullptr ? nullptr : bias + first * graft_dtype_bytes(y.dtype));
+  });
 }
 
 std::string refuse(const ops::LinearBackward& a) {
@@ -55,7 +89,12 @@ std::string refuse(const ops::LinearBackward& a) {
 
 void run(core::Context& context, const ops::LinearBackward& a) {
   const graft_dtype dtype = a.dy->dtype;
-  if (a.dx != nullptr) product(context, factor(*a.dy), factor(core::dense_matrix(*a.w)), dtype, a.accumulate, *a.dx);
+  if (a.dx != nullptr) {
+    // Panels of columns: each element of dx is one sum, and is rounded once.
+    for_panels(context, *a.w, dtype, false, [&](std::int64_t first, std::int64_t size, const Factor& w) {
+      product(context, factor(*a.dy), w, dtype, a.accumulate, part(*a.dx, 0, first, a.dx->shape[0], size));
+    });
+  }
   if (a.dw != nullptr) product(context, factor(*a.dy).t(), factor(*a.x), dtype, true, *a.dw);
   if (a.dbias != nullptr) column_sums(context, *a.dy, data<float>(a.dbias));
 }
