@@ -200,7 +200,9 @@ __global__ void __launch_bounds__(kThreads)
       cp_async_wait<0>();
     }
     T* const tile = tiles + stage * Shape::kX;
-    if (mask.active) drop_tile<T, RankTiles>(x, mask, row_of(i), column_of(i), tile);
+    if constexpr (Wanted != Sums::kBoth) {  // dY, which has both, is not dropped
+      if (mask.active) drop_tile<T, RankTiles>(x, mask, row_of(i), column_of(i), tile);
+    }
     if (!GRAFT_BUG(skinny_no_barrier_before)) __syncthreads();
     if constexpr (rows) add_rows<T, RankTiles>(tile, rights + (to_the_right ? stage : 0) * Shape::kRight, of_rows);
     if constexpr (columns) add_columns<T, RankTiles>(tile, lefts + stage * Shape::kLeft, of_columns);

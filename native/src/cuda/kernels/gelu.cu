@@ -1,0 +1,91 @@
+// gelu in its tanh form: with u = √(8/π)·(x + 0.044715·x³) and s = 1/(1 + e^-u), y = x·s and
+//   dx = dy·(s + x·s·(1 − s)·u'),   1 − s being the sigmoid of −u.
+// A thread has one piece of one row, block (t, c) the c-th 256 pieces of row t. All is read before it is written, so
+// that outputs may be the inputs' memory. Bytes, T rows of F: forward 2·T·F·size, backward 3·T·F·size.
+#include "cuda/kernels/piece.h"
+#include "cuda/kernels/tensor.h"
+#include "ops/gelu.h"
+
+namespace graft::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr float kScale = 1.5957691216057308f, kCubic = 0.044715f;
+
+/** why clamped: beyond, the sigmoid is 0 or 1 in every dtype, and the powers of x would be infinite times zero. */
+GRAFT_DEVICE float near_zero(float x) { return fminf(fmaxf(x, -40.0f), 40.0f); }
+
+GRAFT_DEVICE float sigmoid(float x) {
+  const float v = near_zero(x);
+  return 1 / (1 + expf(-kScale * (v + kCubic * v * v * v)));
+}
+
+template <int Width>
+GRAFT_DEVICE std::int64_t first_column() {
+  return (std::int64_t{blockIdx.y} * kThreads + threadIdx.x) * Width;
+}
+
+template <class T, int Width>
+__global__ void __launch_bounds__(kThreads) gelu_forward(Rows<const T> x, std::int64_t columns, Rows<T> y) {
+  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  if (GRAFT_BUG(gelu_guard) ? j > columns : j >= columns) return;
+  const auto from = load_piece<Width>(x[t] + j);
+  Piece<T, Width> to;
+  for (int i = 0; i < Width; ++i) {
+    const float v = to_float(from.at[i]);
+    to.at[i] = from_float<T>(v * sigmoid(v));
+  }
+  store_piece(y[t] + j, to);
+}
+
+template <class T, int Width>
+__global__ void __launch_bounds__(kThreads)
+    gelu_backward(Rows<const T> dy, Rows<const T> x, std::int64_t columns, Rows<T> dx) {
+  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  if (j >= columns) return;
+  const auto d = load_piece<Width>(dy[t] + j), from = load_piece<Width>(x[t] + j);
+  Piece<T, Width> to;
+  for (int i = 0; i < Width; ++i) {
+    const float v = to_float(from.at[i]), s = sigmoid(v), rest = sigmoid(-v), n = near_zero(v);
+    to.at[i] = from_float<T>(to_float(d.at[i]) * (s + v * s * rest * kScale * (1 + 3 * kCubic * n * n)));
+  }
+  store_piece(dx[t] + j, to);
+}
+
+dim3 grid(const graft_tensor& matrix, int width) {
+  return {static_cast<unsigned>(matrix.shape[0]),
+          static_cast<unsigned>(ceil_div<std::int64_t>(matrix.shape[1], std::int64_t{kThreads} * width)), 1};
+}
+
+std::string refuse_matrix(const graft_tensor& x) {
+  if (x.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
+  return refuse_f64(x);
+}
+
+}  // namespace
+
+std::string refuse(const ops::GeluForward& a) { return refuse_matrix(*a.x); }
+
+void run(core::Context& context, const ops::GeluForward& a) {
+  visit(a.x->dtype, [&](auto type) {
+    using T = decltype(type);
+    with_width<T>(in_packs({a.x, a.y}), [&](auto width) {
+      launch({"gelu_forward", grid(*a.x, width), kThreads, 0, stream(context)}, gelu_forward<T, width>,
+             rows<const T>(a.x), a.x->shape[1], rows<T>(a.y));
+    });
+  });
+}
+
+std::string refuse(const ops::GeluBackward& a) { return refuse_matrix(*a.x); }
+
+void run(core::Context& context, const ops::GeluBackward& a) {
+  visit(a.x->dtype, [&](auto type) {
+    using T = decltype(type);
+    with_width<T>(in_packs({a.dy, a.x, a.dx}), [&](auto width) {
+      launch({"gelu_backward", grid(*a.x, width), kThreads, 0, stream(context)}, gelu_backward<T, width>,
+             rows<const T>(a.dy), rows<const T>(a.x), a.x->shape[1], rows<T>(a.dx));
+    });
+  });
+}
+
+}  // namespace graft::cuda
