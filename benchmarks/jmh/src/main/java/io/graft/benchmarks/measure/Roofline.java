@@ -43,7 +43,8 @@ public record Roofline(Map<String, Double> gigaflops, double gigabytes) {
 
     /** Which part of the speed that the roof allows a row reaches: 1 is the roof; NaN where no roof or cost is known. */
     public double share(Row row) {
-        double compute = row.flops() / (gigaflops.getOrDefault(row.parameters().getOrDefault("dtype", ""), Double.NaN) * 1e6);
+        double compute =
+                row.flops() / (gigaflops.getOrDefault(row.parameters().getOrDefault("dtype", ""), Double.NaN) * 1e6);
         double traffic = row.bytes() / (gigabytes * 1e6);
         double floor = Math.max(Double.isNaN(compute) ? 0 : compute, Double.isNaN(traffic) ? 0 : traffic);
         return floor > 0 ? floor / row.milliseconds().median() : Double.NaN;
