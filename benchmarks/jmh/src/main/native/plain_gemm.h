@@ -1,5 +1,5 @@
-// What the machine gives without Graft: a whole-matrix product by oneDNN with its own threads, the line that frozen layers
-// are held against, and a copy of memory by plain threads; together the roofline.
+// What the machine gives without Graft: a whole-matrix product by oneDNN with its own threads, the line that frozen
+// layers are held against, and a copy of memory by plain threads; together the roofline.
 #pragma once
 
 #include <dlfcn.h>

@@ -4,6 +4,7 @@ import io.graft.benchmarks.measure.LibTorch;
 import io.graft.benchmarks.measure.Row;
 import io.graft.cli.GraftCommand;
 import io.graft.cli.Interruption;
+import io.graft.cli.Machine;
 import io.graft.cli.Progress;
 import io.graft.cli.compare.Report;
 import java.io.IOException;
@@ -135,7 +136,7 @@ public final class BenchCommand extends GraftCommand {
     private List<Cell> cells() {
         Map<String, List<String>> values = new LinkedHashMap<>();
         named.forEach((name, list) -> values.put(name, Arrays.asList(list.split(","))));
-        BenchPlan plan = new BenchPlan(full, values);
+        BenchPlan plan = new BenchPlan(full, values, Machine.instructionSets());
         try {
             return plan.cells(only == null ? plan.stems() : only);
         } catch (IllegalArgumentException unknown) {

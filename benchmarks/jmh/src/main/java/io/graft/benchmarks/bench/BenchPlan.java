@@ -31,16 +31,24 @@ final class BenchPlan {
     /** why: a head over a whole vocabulary takes as long as sixty layers. */
     private static final Map<String, String> SHORT_TOKENS = Map.of("linear_cross_entropy", "128");
 
+    private static final String DTYPE = "dtype";
+
+    /** Processors without one of these have no products of bf16, and most libraries multiply them by plain loops. */
+    private static final List<String> BF16_PRODUCTS = List.of("avx512f", "amx_bf16", "sve");
+
     private final Map<String, Class<?>> benchmarks = new TreeMap<>();
     private final Map<String, List<String>> named;
     private final boolean full;
+    private final Set<String> instructionSets;
 
     /**
      * @param full all values, or the first of each
      * @param named values that replace those of a parameter, wherever it exists
+     * @param instructionSets of the processor, by which a short run chooses its type
      */
-    BenchPlan(boolean full, Map<String, List<String>> named) {
+    BenchPlan(boolean full, Map<String, List<String>> named, Set<String> instructionSets) {
         this.full = full;
+        this.instructionSets = instructionSets;
         this.named = Map.copyOf(named);
         OutputFormat silent = OutputFormatFactory.createFormatInstance(System.err, VerboseMode.SILENT);
         BenchmarkList.defaultList().getAll(silent, List.of()).stream()
@@ -99,13 +107,21 @@ final class BenchPlan {
     private List<Cell> roofline() {
         Map<String, List<String>> values = declared(benchmarks.get(Roofline.STEM));
         values.put("model", named.getOrDefault("model", values.get("model")).subList(0, 1));
-        values.computeIfPresent("dtype", (name, all) -> named.getOrDefault(name, full ? all : all.subList(0, 1)));
+        values.computeIfPresent(DTYPE, (name, all) -> named.getOrDefault(name, chosen(name, all)));
         return product(benchmarks.get(Roofline.STEM), values);
+    }
+
+    private List<String> chosen(String parameter, List<String> all) {
+        if (full) {
+            return all;
+        }
+        boolean wide = parameter.equals(DTYPE) && java.util.Collections.disjoint(BF16_PRODUCTS, instructionSets);
+        return List.of(wide ? "f32" : all.get(0));
     }
 
     private Map<String, List<String>> values(String stem, Class<?> type) {
         Map<String, List<String>> values = declared(type);
-        values.replaceAll((name, all) -> full ? all : all.subList(0, 1));
+        values.replaceAll(this::chosen);
         if (!full && SHORT_TOKENS.containsKey(stem)) {
             values.replace(TOKENS, List.of(SHORT_TOKENS.get(stem)));
         }

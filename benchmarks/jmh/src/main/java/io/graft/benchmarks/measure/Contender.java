@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 
@@ -22,7 +23,9 @@ public final class Contender {
         /** It cannot do this; {@link Contender#note} says why. */
         REFUSED,
         /** It gives other results than the contender that it claims to equal. */
-        DIFFERENT
+        DIFFERENT,
+        /** It takes so long that a run cannot wait for it. */
+        SLOW
     }
 
     /** why: so short that rounds stay short, so long that the clock and the wake-up of threads do not count. */
@@ -32,6 +35,11 @@ public final class Contender {
 
     /** why: threads of the contender before may still spin; a long call does not notice, a short one is warmed up. */
     private static final double SHORT_CALL_SECONDS = 50e-3;
+
+    private static final double SLOW_SECONDS = 2;
+
+    /** why: some libraries have types that they multiply by plain loops, for half a minute each time. */
+    private static final double TIMES_SLOWER = 20;
 
     private static final long PAUSE_NANOS = 1_000_000;
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -72,8 +80,7 @@ public final class Contender {
     void first() {
         Context context = inputs.context();
         context.resetPeak();
-        work.call().run();
-        context.synchronize();
+        seconds = time(1);
         for (Memory category : Memory.values()) {
             peaks.put(category, context.peakMemory(category));
         }
@@ -81,8 +88,22 @@ public final class Contender {
         retained = context.memory();
         results = new LinkedHashMap<>();
         work.results().forEach((key, values) -> results.put(key, values.get()));
-        seconds = time(1);
+        if (seconds < SLOW_SECONDS) {
+            seconds = time(1);
+        }
         calls = (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
+    }
+
+    /** Why a run cannot wait for this contender, which does what the other does; null where it can. */
+    String slowness(Contender other) {
+        return seconds < SLOW_SECONDS || seconds < TIMES_SLOWER * other.seconds
+                ? null
+                : String.format(
+                        Locale.ROOT,
+                        "a call took %.1f s, %.0f times as long as that of %s",
+                        seconds,
+                        seconds / other.seconds,
+                        other.name);
     }
 
     Work work() {

@@ -17,7 +17,7 @@ import java.util.stream.Collectors;
  * @param parameters model, dtype, tokens …
  * @param contender its name
  * @param equalTo the contender of Graft that computes the same, empty for Graft's own
- * @param status {@code timed}, {@code absent}, {@code refused} or {@code different}
+ * @param status {@code timed}, {@code absent}, {@code refused}, {@code different} or {@code slow}
  * @param note why it was not timed
  * @param samples how many rounds
  * @param milliseconds of a call

@@ -73,12 +73,16 @@ public final class Trial implements AutoCloseable {
         }
         String difference = Agreement.difference(model.results(), contender.results(), dtype);
         contender.forgetResults();
-        if (difference == null) {
+        String slowness = contender.slowness(model);
+        if (difference == null && slowness == null) {
             contenders.add(contender);
-        } else {
-            contender.close();
-            contenders.add(Contender.untimed(name, equalTo, Contender.Status.DIFFERENT, difference));
+            return this;
         }
+        contender.close();
+        contenders.add(
+                difference == null
+                        ? Contender.untimed(name, equalTo, Contender.Status.SLOW, slowness)
+                        : Contender.untimed(name, equalTo, Contender.Status.DIFFERENT, difference));
         return this;
     }
 

@@ -29,7 +29,7 @@ class BenchCommandTest {
     @TempDir
     Path folder;
 
-    private record Outcome(int status, String out, String err) {
+    record Outcome(int status, String out, String err) {
         List<JsonNode> events(String kind) throws IOException {
             List<JsonNode> events = new ArrayList<>();
             for (String line : out.lines().toList()) {
@@ -47,7 +47,7 @@ class BenchCommandTest {
         System.setProperty("jmh.ignoreLock", "true");
     }
 
-    private Outcome bench(Object... arguments) {
+    static Outcome bench(Object... arguments) {
         List<String> words = new ArrayList<>(List.of("bench"));
         for (Object argument : arguments) {
             words.add(argument.toString());

@@ -6,10 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.graft.benchmarks.measure.Roofline;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 /** Which benchmarks a run has, at which shapes. */
 class BenchPlanTest {
+    private static final Set<String> AVX512 = Set.of("avx2", "avx512f");
+
     private static List<Cell> cells(BenchPlan plan, String stem) {
         return plan.cells(List.of(stem)).stream()
                 .filter(cell -> !cell.stem().equals(Roofline.STEM))
@@ -18,7 +21,7 @@ class BenchPlanTest {
 
     @Test
     void aShortRunTakesTheFirstShapesAndOneTokenWhereItMatters() {
-        BenchPlan plan = new BenchPlan(false, Map.of());
+        BenchPlan plan = new BenchPlan(false, Map.of(), AVX512);
         assertThat(cells(plan, "lora"))
                 .extracting(Cell::shape)
                 .containsExactly("llama-3.2-1b q_proj T=512 r=16 bf16", "llama-3.2-1b q_proj T=1 r=16 bf16");
@@ -29,8 +32,17 @@ class BenchPlanTest {
     }
 
     @Test
+    void aShortRunTakesATypeThatTheProcessorMultiplies() {
+        BenchPlan plan = new BenchPlan(false, Map.of(), Set.of("avx2"));
+        assertThat(plan.cells(List.of("gelu")))
+                .allSatisfy(cell -> assertThat(cell.parameters()).containsEntry("dtype", "f32"));
+        assertThat(new BenchPlan(true, Map.of(), Set.of("avx2")).cells(List.of("adamw")))
+                .anySatisfy(cell -> assertThat(cell.parameters()).containsEntry("dtype", "bf16"));
+    }
+
+    @Test
     void aFullRunTakesAll() {
-        BenchPlan plan = new BenchPlan(true, Map.of());
+        BenchPlan plan = new BenchPlan(true, Map.of(), AVX512);
         assertThat(cells(plan, "lora")).hasSize(3 * 2 * 5 * 4);
         assertThat(cells(plan, "rms_norm")).hasSize(3 * 2 * 5);
         assertThat(cells(plan, "adamw")).hasSize(3 * 2);
@@ -41,9 +53,10 @@ class BenchPlanTest {
 
     @Test
     void theMachineIsMeasuredFirstAndLast() {
-        List<Cell> cells = new BenchPlan(false, Map.of()).cells(List.of("gelu"));
+        List<Cell> cells = new BenchPlan(false, Map.of(), AVX512).cells(List.of("gelu"));
         assertThat(cells).extracting(Cell::stem).containsExactly("roofline", "gelu", "roofline");
-        assertThat(new BenchPlan(true, Map.of("dtype", List.of("f32"), "tokens", List.of("3"))).cells(List.of("gelu")))
+        assertThat(new BenchPlan(true, Map.of("dtype", List.of("f32"), "tokens", List.of("3")), AVX512)
+                        .cells(List.of("gelu")))
                 .extracting(Cell::shape)
                 .containsExactly(
                         "llama-3.2-1b f32",
@@ -55,7 +68,7 @@ class BenchPlanTest {
 
     @Test
     void whatIsUnknownIsRefusedInWords() {
-        BenchPlan plan = new BenchPlan(false, Map.of("hats", List.of("3")));
+        BenchPlan plan = new BenchPlan(false, Map.of("hats", List.of("3")), AVX512);
         assertThatThrownBy(() -> plan.cells(List.of("lora")))
                 .hasMessageContaining("no chosen benchmark has a parameter hats")
                 .hasMessageContaining("tokens");

@@ -13,6 +13,7 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -89,6 +90,28 @@ class TrialTest {
             assertThat(rows.get(3).note()).isEqualTo("no such type");
             assertThat(rows.get(1).samples()).isZero();
             assertThat(rows.get(0).ratios()).isEmpty();
+        }
+    }
+
+    @Test
+    void aPeerThatTakesForeverIsNotRepeated() {
+        int[] calls = {0};
+        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+            trial.graft(Trial.FROZEN, TrialTest::linear).peer("loops", Trial.FROZEN, inputs -> {
+                Work right = plain(inputs);
+                return new Work(() -> {
+                            calls[0]++;
+                            right.call().run();
+                            LockSupport.parkNanos(2_100_000_000L);
+                        })
+                        .gives("y", right.results().get("y"));
+            });
+            trial.round(true);
+            assertThat(calls[0]).isEqualTo(1);
+            assertThat(rows(trial).get(1).status()).isEqualTo("slow");
+            assertThat(rows(trial).get(1).note())
+                    .startsWith("a call took 2.")
+                    .endsWith("times as long as that of frozen");
         }
     }
 
