@@ -3,6 +3,7 @@ package io.graft.benchmarks;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
 import io.graft.ops.AdamWStep;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Tensor;
@@ -22,7 +23,7 @@ public class AdamwBenchmark extends OpBenchmark {
             Tensor output = inputs.output(n, k);
             double elements = (double) n * k;
             return new Work(() -> {
-                        norm.set(0f);
+                        TensorOps.fill(inputs.context(), 0, norm);
                         AdamWStep.squaredNorm(inputs.context(), g, norm);
                         // why: no clipping, which would shrink g in place from call to call.
                         AdamWStep.step(inputs.context(), g, 1e-4, 0.9, 0.999, 1e-8, 0.01, 1, 0, norm, p, m, v, output);

@@ -1,5 +1,6 @@
 package io.graft.benchmarks.bench;
 
+import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Row;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.cli.compare.Charts;
@@ -47,8 +48,12 @@ final class RunPictures {
                             Map.of("× peer", values(peers, RunPictures::overPeers)),
                             false));
         }
-        List<Row> all =
-                first(run, row -> own(row) && !Double.isNaN(run.roofline().share(row)));
+        List<Row> all = first(
+                run,
+                row -> own(row)
+                        && !Double.isNaN(run.roofline().share(row))
+                        && !row.stem().equals(Roofline.STEM)
+                        && (!row.contender().equals(Trial.FROZEN) || row.stem().equals("linear")));
         if (!all.isEmpty()) {
             report.picture(
                     "roof.png",

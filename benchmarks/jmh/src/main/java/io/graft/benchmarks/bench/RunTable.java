@@ -27,6 +27,7 @@ final class RunTable {
             "Java B");
 
     private static final String NONE = "-";
+    private static final int NAMED = 6;
 
     private RunTable() {}
 
@@ -47,9 +48,14 @@ final class RunTable {
                         Collectors.mapping(row -> row.stem() + "/" + row.contender(), Collectors.toList())))
                 .entrySet()
                 .stream()
-                .map(reason -> reason.getKey() + " ("
-                        + reason.getValue().stream().distinct().collect(Collectors.joining(", ")) + ")")
+                .map(reason -> reason.getKey() + shortened(reason.getValue()))
                 .toList();
+    }
+
+    private static String shortened(List<String> contenders) {
+        List<String> different = contenders.stream().distinct().toList();
+        String more = different.size() > NAMED ? " and " + (different.size() - NAMED) + " more" : "";
+        return different.stream().limit(NAMED).collect(Collectors.joining(", ", " (", more + ")"));
     }
 
     private static List<String> row(Row row, Roofline roof) {

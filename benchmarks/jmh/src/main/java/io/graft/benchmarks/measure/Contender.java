@@ -175,6 +175,11 @@ public final class Contender {
         return status == Status.TIMED && !peer();
     }
 
+    /** Whether it computes what a layer does, so that a ratio to the frozen layer says something. */
+    boolean isLayer() {
+        return work != null && work.results().containsKey("y");
+    }
+
     boolean peer() {
         return !equals.isEmpty();
     }

@@ -56,7 +56,8 @@ public record Row(
         Map<String, Quartiles> ratios = new LinkedHashMap<>();
         for (Contender other : trial.contenders()) {
             boolean peer = other.equalTo().equals(own.name());
-            if ((peer || other.name().equals(Trial.FROZEN)) && other != own && both(own, other)) {
+            boolean frozen = other.name().equals(Trial.FROZEN) && own.isLayer();
+            if ((peer || frozen) && other != own && both(own, other)) {
                 ratios.put(other.name(), ratio(own.milliseconds(), other.milliseconds()));
             }
         }

@@ -27,7 +27,7 @@ class BenchPlanTest {
                 .containsExactly("llama-3.2-1b q_proj T=512 r=16 bf16", "llama-3.2-1b q_proj T=1 r=16 bf16");
         assertThat(cells(plan, "linear_cross_entropy"))
                 .extracting(Cell::shape)
-                .containsExactly("llama-3.2-1b T=128 bf16");
+                .containsExactly("llama-3.2-1b T=32 bf16");
         assertThat(plan.cells(plan.stems())).hasSizeBetween(plan.stems().size() + 4, 50);
     }
 

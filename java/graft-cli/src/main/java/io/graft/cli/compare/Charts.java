@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import javax.imageio.ImageIO;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.ChartEncoder;
@@ -22,8 +23,13 @@ public final class Charts {
     private static final double SMOOTHING = 0.9;
     private static final double MEBIBYTE = 1 << 20;
 
+    /** why: names of more bars only fit side by side when they stand upright. */
+    private static final int MANY = 12;
+
     static {
         System.setProperty("java.awt.headless", "true");
+        // why: its cache on disk registers a shutdown hook, which fails after Ctrl-C, when there is a report to write.
+        ImageIO.setUseCache(false);
     }
 
     private Charts() {}
@@ -70,15 +76,17 @@ public final class Charts {
     public static void bars(
             Path png, String title, String unit, List<String> names, Map<String, List<Double>> series, boolean stacked)
             throws IOException {
+        boolean many = names.size() > MANY;
+        int bars = stacked ? 1 : series.size();
         CategoryChart chart = new CategoryChartBuilder()
-                .width(Math.max(600, (stacked ? 110 : 70 + 40 * series.size()) * names.size()))
-                .height(420)
+                .width(Math.max(600, (many ? 20 + 20 * bars : 70 + 40 * bars) * names.size()))
+                .height(many ? 560 : 420)
                 .title(title)
                 .yAxisTitle(unit)
                 .theme(Styler.ChartTheme.XChart)
                 .build();
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
-        chart.getStyler().setAvailableSpaceFill(0.6).setXAxisLabelRotation(30);
+        chart.getStyler().setAvailableSpaceFill(0.6).setXAxisLabelRotation(many ? 80 : 30);
         chart.getStyler().setLegendVisible(series.size() > 1);
         chart.getStyler().setStacked(stacked);
         series.forEach((name, values) -> chart.addSeries(name, names, values));
