@@ -109,9 +109,9 @@ public final class BenchCommand extends GraftCommand {
         run.write(folder.resolve("results.json"));
         report(run, torch);
         if (keep) {
-            Path kept = run.place(Surroundings.tree().resolve("benchmarks").resolve("results"));
-            run.write(kept);
-            out().say("kept: %s", kept);
+            out().say(
+                            "kept: %s",
+                            run.keep(Surroundings.tree().resolve("benchmarks").resolve("results")));
         }
         return Interruption.requested() ? Interruption.STATUS : failed == 0 ? 0 : 1;
     }

@@ -14,6 +14,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /**
  * A run as it is kept in a file: what was measured, and all that the numbers depend on.
@@ -55,9 +57,23 @@ record Run(
         return words.replaceAll("[^a-z0-9]+", "-").replaceAll("^-|-$", "") + "-" + cores + "cpu";
     }
 
-    /** Where it is kept below a folder of results. */
-    Path place(Path results) {
-        return results.resolve(machine()).resolve(commit + ".json");
+    /** Writes {@code MACHINE/COMMIT.json} below a folder, unless that would lose rows of an earlier run. */
+    Path keep(Path results) throws IOException {
+        Path file = results.resolve(machine()).resolve(commit + ".json");
+        if (Files.exists(file)) {
+            Set<String> lost = keys(read(file));
+            lost.removeAll(keys(this));
+            if (!lost.isEmpty()) {
+                throw new InputException(file + " has " + lost.size() + " rows that this run does not have, such as "
+                        + lost.iterator().next() + "; it is left as it is");
+            }
+        }
+        write(file);
+        return file;
+    }
+
+    private static Set<String> keys(Run run) {
+        return run.rows().stream().map(Row::key).collect(Collectors.toCollection(TreeSet::new));
     }
 
     /** Writes the file, whole or not at all. */

@@ -98,6 +98,29 @@ class BenchCommandTest {
         assertThat(Context.liveHandles()).isZero();
     }
 
+    @Test
+    void whatIsKeptIsNotReplacedByLess() throws IOException {
+        System.setProperty("graft.root", folder.toString());
+        try {
+            Outcome both = tiny("--forks", 0, "--only", "gelu,swiglu", "-p", "tokens=4", "--keep");
+            assertThat(both.status()).as(both.err()).isZero();
+            Path kept = Path.of(both.out()
+                    .lines()
+                    .filter(line -> line.startsWith("kept: "))
+                    .findFirst()
+                    .orElseThrow()
+                    .substring("kept: ".length()));
+            assertThat(kept).startsWith(folder.resolve("benchmarks/results")).isRegularFile();
+            byte[] before = Files.readAllBytes(kept);
+            Outcome part = tiny("--forks", 0, "--only", "gelu", "-p", "tokens=4", "--keep");
+            assertThat(part.status()).isEqualTo(1);
+            assertThat(part.err()).contains("rows that this run does not have, such as swiglu tiny T=4 f32");
+            assertThat(Files.readAllBytes(kept)).isEqualTo(before);
+        } finally {
+            System.clearProperty("graft.root");
+        }
+    }
+
     /** Each benchmark in a process of its own, as users run it. */
     @Test
     void aProcessOfItsOwnGivesItsRowsBack() throws IOException {

@@ -86,8 +86,11 @@ public final class Charts {
                 .theme(Styler.ChartTheme.XChart)
                 .build();
         chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
-        chart.getStyler().setAvailableSpaceFill(0.6).setXAxisLabelRotation(many ? 80 : 30);
+        chart.getStyler().setAvailableSpaceFill(0.6).setXAxisLabelRotation(many ? 90 : 30);
         chart.getStyler().setLegendVisible(series.size() > 1);
+        if (many) {
+            chart.getStyler().setXAxisMaxLabelCount(names.size());
+        }
         chart.getStyler().setStacked(stacked);
         series.forEach((name, values) -> chart.addSeries(name, names, values));
         save(chart, png);

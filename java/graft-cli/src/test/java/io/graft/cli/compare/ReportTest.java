@@ -6,8 +6,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ReportTest {
     @TempDir
@@ -46,6 +50,18 @@ class ReportTest {
                         "<h2>Some heading</h2>",
                         "if (a &lt; b &amp;&amp; c)")
                 .doesNotContain("src=\"http");
+    }
+
+    /** One bar, and more than names fit beside each other. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 70})
+    void anyNumberOfBarsIsDrawn(int count) throws Exception {
+        List<String> names =
+                IntStream.range(0, count).mapToObj(Integer::toString).toList();
+        List<Double> values = names.stream().map(Double::valueOf).toList();
+        Path png = folder.resolve("bars.png");
+        Charts.bars(png, "bars", "ms", names, Map.of("a", values, "b", values), false);
+        assertThat(ImageIO.read(png.toFile()).getWidth()).isBetween(600, 5000);
     }
 
     @Test
