@@ -155,7 +155,7 @@ public final class BatchGenerator {
         List<KvCache> caches = running.stream().map(row -> row.stream.cache()).toList();
         float[] logits;
         try (Scope step = model.scope().scope()) {
-            logits = model.decodeRows(work, step, ids, caches).floats();
+            logits = work.decodeRows(model.modules(), step, ids, caches).floats();
         }
         int vocabulary = logits.length / ids.length;
         for (int row = 0; row < ids.length; row++) {

@@ -157,11 +157,7 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** Number of predictions of a batch that count in the loss: with virtual tokens also those of the rows' first. */
     public long targets(Batch batch) {
-        return batch.targets(promptLength());
-    }
-
-    private int promptLength() {
-        return prompt == null ? 0 : prompt.length();
+        return batch.targets(prompt == null ? 0 : prompt.length());
     }
 
     /** Logits [batch, virtual tokens + length, vocabulary] of a batch, row-major. */
@@ -187,11 +183,6 @@ public final class Llama implements Adaptable, AutoCloseable {
         return work.decode(layers, step, ids, cache, prompt, virtualTokens());
     }
 
-    /** Runs one new token of each row behind what its cache holds; the logits [rows, vocabulary]. */
-    Tensor decodeRows(Workspace work, Scope step, int[] ids, List<KvCache> caches) {
-        return work.decodeRows(layers, step, ids, caches);
-    }
-
     /** Whether rows of different lengths can be continued together: not where what is added depends on a row's place. */
     boolean decodesRows() {
         return prompt == null && side == null;
@@ -210,7 +201,7 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     private int virtualTokens() {
-        return promptLength() + (prefix == null ? 0 : prefix.length());
+        return (prompt == null ? 0 : prompt.length()) + (prefix == null ? 0 : prefix.length());
     }
 
     Workspace workspace(int batch, int length, BlockStack.Mode mode) {
@@ -395,12 +386,10 @@ public final class Llama implements Adaptable, AutoCloseable {
 
     /** A parameter of the base model by its name in the checkpoint. */
     public Parameter parameter(String name) {
-        for (Parameter parameter : parameters()) {
-            if (parameter.name().equals(name)) {
-                return parameter;
-            }
-        }
-        throw new IllegalArgumentException("the model has no parameter " + name);
+        return parameters().stream()
+                .filter(parameter -> parameter.name().equals(name))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("the model has no parameter " + name));
     }
 
     @Override

@@ -1,5 +1,6 @@
 package io.graft.ops;
 
+import static io.graft.binding.Native.GRAFT_ADAMW_BLOCK;
 import static io.graft.binding.Native.graft_adamw_squared_norm;
 import static io.graft.binding.Native.graft_adamw_step;
 import static io.graft.binding.Native.graft_adamw_step_8bit;
@@ -10,6 +11,9 @@ import io.graft.tensor.Tensor;
 
 /** AdamW with decoupled weight decay (arXiv 1711.05101, algorithm 2) and clipping by the global norm. */
 public final class AdamWStep {
+    /** Elements that share a scale in {@link #step8bit}. */
+    public static final int BLOCK = GRAFT_ADAMW_BLOCK;
+
     private AdamWStep() {}
 
     /** sum [1] f64 += Σ g²; call once for each gradient, from a zeroed sum. */
@@ -60,7 +64,7 @@ public final class AdamWStep {
 
     /**
      * The same step with moments in 8 bits (arXiv 2110.02861, section 2): m and v are u8 codes of p's shape, their scales f32
-     * [ceil(elements / 256)], zero at the start; all tensors without gaps.
+     * [ceil(elements / BLOCK)], zero at the start; all tensors without gaps.
      */
     public static void step8bit(
             Context context,

@@ -20,8 +20,6 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
     /** Smaller parameters keep 32 bits: their moments weigh nothing, and are those of norms and biases. */
     private static final long MIN_8BIT_ELEMENTS = 4096;
 
-    private static final long BLOCK = 256;
-
     static Moments wide(Scope scope, DType dtype, long[] shape) {
         return new Moments(
                 scope.tensor(Memory.OPTIMIZER, dtype, shape), scope.tensor(Memory.OPTIMIZER, dtype, shape), null, null);
@@ -33,7 +31,7 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
         if (!parameter.isContiguous() || p.elements() < MIN_8BIT_ELEMENTS) {
             return wide(scope, p.dtype(), p.shape());
         }
-        long blocks = (p.elements() + BLOCK - 1) / BLOCK;
+        long blocks = (p.elements() + AdamWStep.BLOCK - 1) / AdamWStep.BLOCK;
         return new Moments(
                 scope.tensor(Memory.OPTIMIZER, DType.U8, p.shape()),
                 scope.tensor(Memory.OPTIMIZER, DType.U8, p.shape()),
