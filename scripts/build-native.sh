@@ -12,8 +12,15 @@ configure_and_build() {
     shift 2
     # why: the jar of oneDNN has only the versioned name, and linkers look for the plain one.
     ln -sf libdnnl.so.3 "$GRAFT_DNNL_ROOT/libdnnl.so"
+    local cache=
+    if command -v ccache >/dev/null; then
+        # Clones in other folders share one cache.
+        export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
+        cache=ccache
+    fi
     cmake -S "$root/native" -B "$folder" -G Ninja -DGRAFT_DNNL_ROOT="$GRAFT_DNNL_ROOT" \
-        -DGRAFT_CUDA="${GRAFT_CUDA:-ON}" "$@" >"$folder.log" 2>&1 ||
+        -DGRAFT_CUDA="${GRAFT_CUDA:-ON}" -DCMAKE_C_COMPILER_LAUNCHER="$cache" -DCMAKE_CXX_COMPILER_LAUNCHER="$cache" \
+        "$@" >"$folder.log" 2>&1 ||
         { cat "$folder.log" >&2; exit 1; }
     cmake --build "$folder" --target "$goal"
 }
