@@ -31,5 +31,5 @@ function(graft_kernels name)
   target_compile_options(${name} PRIVATE --expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter
                                          $<$<BOOL:${GRAFT_WERROR}>:-Werror=all-warnings>)
   set_target_properties(${name} PROPERTIES CUDA_STANDARD 20 CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-                        CUDA_COMPILER_LAUNCHER "sh;${PROJECT_SOURCE_DIR}/../cmake/ptxas_report.sh")
+                        CUDA_COMPILER_LAUNCHER "sh;${PROJECT_SOURCE_DIR}/../cmake/ptxas_report.sh;${CMAKE_CXX_COMPILER_LAUNCHER}")
 endfunction()

@@ -4,44 +4,16 @@
 #pragma once
 
 #include <cmath>
-#include <cstdlib>
+#include <functional>
 #include <string>
 
 #include "tensors.h"
-#if !defined(GRAFT_ON_GPU)
-#include "emulator/emulator.h"
-#endif
 
 namespace graft::test {
 
-#if defined(GRAFT_ON_GPU)
-template <class Body>
-void for_schedules(int, Body&& body) {
-  body();
-}
-#else
 /** Calls body under so many seeds, each with copies that land early, late, or either. GRAFT_EMULATOR_SEEDS sets another
- * number for all tests, GRAFT_EMULATOR_SEED runs one. */
-template <class Body>
-void for_schedules(int seeds, Body&& body) {
-  const auto number = [](const char* name, int otherwise) {
-    const char* text = std::getenv(name);
-    return text == nullptr ? otherwise : std::atoi(text);
-  };
-  const int only = number("GRAFT_EMULATOR_SEED", -1), most = number("GRAFT_EMULATOR_SEEDS", seeds);
-  const int first = only < 0 ? 0 : only, end = only < 0 ? std::min(seeds, most) : only + 1;
-  using emulator::Completion;
-  for (int seed = first; seed < end; ++seed) {
-    for (const Completion completion : {Completion::kEager, Completion::kLazy, Completion::kRandom}) {
-      emulator::set_schedule({static_cast<std::uint32_t>(seed), completion, 1 + seed % 2});
-      SCOPED_TRACE("GRAFT_EMULATOR_SEED=" + std::to_string(seed) + ", completion " +
-                   std::to_string(static_cast<int>(completion)));
-      body();
-      if (testing::Test::HasFailure()) return;
-    }
-  }
-}
-#endif
+ * number for all tests, GRAFT_EMULATOR_SEED runs one. On a GPU host: once. */
+void for_schedules(int seeds, const std::function<void()>& body);
 
 /** A tensor of dtype `storage` with random values that dtype `values` can hold. */
 inline Tensor input(const Context& c, graft_dtype storage, graft_dtype values, const Shape& shape, std::uint64_t seed,

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #if defined(GRAFT_ASAN)
 #include <sanitizer/asan_interface.h>
 #endif
@@ -48,6 +49,30 @@ void copy_words(const std::uint32_t* from, int count, std::uint32_t* to) {
   for (int i = 0; i < count; ++i) static_cast<volatile std::uint32_t*>(to)[i] = from[i];
 }
 
+// Threads and warps that blocks have used, for the next ones: stacks are dear, above all to the sanitizers.
+template <class T>
+class Spare {
+ public:
+  std::unique_ptr<T> take() {
+    const std::lock_guard lock(mutex_);
+    if (spare_.empty()) return std::make_unique<T>();
+    std::unique_ptr<T> taken = std::move(spare_.back());
+    spare_.pop_back();
+    return taken;
+  }
+  void give(std::vector<std::unique_ptr<T>>& used) {
+    const std::lock_guard lock(mutex_);
+    for (auto& each : used) spare_.push_back(std::move(each));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<T>> spare_;
+};
+
+Spare<Thread> spare_threads;
+Spare<Warp> spare_warps;
+
 }  // namespace
 
 void die(const char* format, ...) {
@@ -75,8 +100,8 @@ Block::Block(const char* kernel, Dim3 grid, Dim3 size, std::size_t shared_bytes,
       dynamic_bytes_(shared_bytes),
       static_(allocate(kMostStatic)) {
   if (shared_bytes > kMostDynamic) die("kernel %s asks for %zu bytes of shared memory", kernel, shared_bytes);
-  for (int i = 0; i < count_; ++i) threads_.push_back(std::make_unique<Thread>());
-  for (int i = 0; i < count_; i += 32) warps_.push_back(std::make_unique<Warp>());
+  for (int i = 0; i < count_; ++i) threads_.push_back(spare_threads.take());
+  for (int i = 0; i < count_; i += 32) warps_.push_back(spare_warps.take());
 }
 
 Block::~Block() {
@@ -84,6 +109,8 @@ Block::~Block() {
   permit(static_, kMostStatic);
   std::free(dynamic_);
   std::free(static_);
+  spare_threads.give(threads_);
+  spare_warps.give(warps_);
 }
 
 std::uint32_t Block::random() {
