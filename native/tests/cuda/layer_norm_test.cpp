@@ -9,11 +9,11 @@ struct Result {
 };
 
 Result run(const Context& c, graft_dtype storage, graft_dtype values, std::int64_t rows, std::int64_t columns,
-           bool accumulate, std::int64_t pitch = 0) {
+           bool accumulate, graft_dtype weights, std::int64_t pitch = 0) {
   const graft_dtype sums = sums_of(storage);
   const Shape matrix = {rows, columns};
-  Tensor x = input(c, storage, values, matrix, 1, pitch), w = input(c, storage, values, {columns}, 2);
-  Tensor b = input(c, storage, values, {columns}, 3), dy = input(c, storage, values, matrix, 4, pitch);
+  Tensor x = input(c, storage, values, matrix, 1, pitch), w = input(c, weights, values, {columns}, 2);
+  Tensor b = input(c, weights, values, {columns}, 3), dy = input(c, storage, values, matrix, 4, pitch);
   Tensor dx = input(c, storage, values, matrix, 5, pitch), y(c, storage, matrix, pitch), stats(c, sums, {rows, 2});
   Tensor dw = input(c, sums, values, {columns}, 6), db = input(c, sums, values, {columns}, 7);
   GRAFT_EXPECT_OK(graft_layer_norm_forward(c, x, w, b, 1e-5, y, stats));
@@ -22,15 +22,15 @@ Result run(const Context& c, graft_dtype storage, graft_dtype values, std::int64
   return {y.get(), stats.get(), dx.get(), dw.get(), db.get()};
 }
 
-void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool accumulate, std::int64_t pitch,
-             int seeds) {
+void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool accumulate, std::int64_t pitch, int seeds,
+             graft_dtype weights) {
   SCOPED_TRACE(std::string(name(dtype)) + " " + std::to_string(rows) + " x " + std::to_string(columns));
   const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
-  const Result exact = run(cpu, kF64, dtype, rows, columns, accumulate);
-  const Result plain = run(cpu, dtype, dtype, rows, columns, accumulate, pitch);
+  const Result exact = run(cpu, kF64, dtype, rows, columns, accumulate, kF64);
+  const Result plain = run(cpu, dtype, dtype, rows, columns, accumulate, weights, pitch);
   Result first;
   for_schedules(seeds, [&] {
-    const Result actual = run(cuda, dtype, dtype, rows, columns, accumulate, pitch);
+    const Result actual = run(cuda, dtype, dtype, rows, columns, accumulate, weights, pitch);
     const double u = unit_roundoff(dtype), sum = unit_roundoff(kF32);
     expect_as_good(actual.y, plain.y, exact.y, u, "y");
     expect_as_good(actual.stats, plain.stats, exact.stats, sum, "stats");
@@ -42,11 +42,17 @@ void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool ac
   });
 }
 
+void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool accumulate, std::int64_t pitch,
+             int seeds) {
+  compare(dtype, rows, columns, accumulate, pitch, seeds, dtype);
+}
+
 TEST(CudaLayerNorm, AgreesWithFloat64) {
   for (graft_dtype dtype : {kF32, kBf16, kF16}) {
     for (bool accumulate : {false, true}) {
       compare(dtype, 3, 257, accumulate, 300, 1);
       compare(dtype, 5, 64, accumulate, 0, 1);
+      compare(dtype, 3, 40, accumulate, 0, 1, kF32);
       compare(dtype, 0, 7, accumulate, 0, 1);
     }
   }

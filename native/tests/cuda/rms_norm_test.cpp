@@ -9,10 +9,10 @@ struct Result {
 };
 
 Result run(const Context& c, graft_dtype storage, graft_dtype values, std::int64_t rows, std::int64_t columns,
-           bool accumulate, std::int64_t pitch = 0) {
+           bool accumulate, graft_dtype weights, std::int64_t pitch = 0) {
   const graft_dtype sums = storage == GRAFT_DTYPE_F64 ? GRAFT_DTYPE_F64 : GRAFT_DTYPE_F32;
   const Shape matrix = {rows, columns};
-  Tensor x = input(c, storage, values, matrix, 1, pitch), w = input(c, storage, values, {columns}, 2);
+  Tensor x = input(c, storage, values, matrix, 1, pitch), w = input(c, weights, values, {columns}, 2);
   Tensor dy = input(c, storage, values, matrix, 3, pitch), dx = input(c, storage, values, matrix, 4, pitch);
   Tensor y(c, storage, matrix, pitch), rstd(c, sums, {rows}), dw = input(c, sums, values, {columns}, 5);
   GRAFT_EXPECT_OK(graft_rms_norm_forward(c, x, w, 1e-5, y, rstd));
@@ -21,14 +21,14 @@ Result run(const Context& c, graft_dtype storage, graft_dtype values, std::int64
   return {y.get(), rstd.get(), dx.get(), dw.get()};
 }
 
-void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool accumulate, std::int64_t pitch,
-             int seeds) {
+void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool accumulate, std::int64_t pitch, int seeds,
+             graft_dtype weights) {
   const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
-  const Result exact = run(cpu, GRAFT_DTYPE_F64, dtype, rows, columns, accumulate);
-  const Result plain = run(cpu, dtype, dtype, rows, columns, accumulate, pitch);
+  const Result exact = run(cpu, GRAFT_DTYPE_F64, dtype, rows, columns, accumulate, GRAFT_DTYPE_F64);
+  const Result plain = run(cpu, dtype, dtype, rows, columns, accumulate, weights, pitch);
   Result first;
   for_schedules(seeds, [&] {
-    const Result actual = run(cuda, dtype, dtype, rows, columns, accumulate, pitch);
+    const Result actual = run(cuda, dtype, dtype, rows, columns, accumulate, weights, pitch);
     const double u = unit_roundoff(dtype), sum = unit_roundoff(GRAFT_DTYPE_F32);
     expect_as_good(actual.y, plain.y, exact.y, u, "y");
     expect_as_good(actual.rstd, plain.rstd, exact.rstd, sum, "rstd");
@@ -40,12 +40,18 @@ void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool ac
   });
 }
 
+void compare(graft_dtype dtype, std::int64_t rows, std::int64_t columns, bool accumulate, std::int64_t pitch,
+             int seeds) {
+  compare(dtype, rows, columns, accumulate, pitch, seeds, dtype);
+}
+
 TEST(CudaRmsNorm, AgreesWithFloat64) {
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16, GRAFT_DTYPE_F16}) {
     SCOPED_TRACE(name(dtype));
     for (bool accumulate : {false, true}) {
       compare(dtype, 1, 1, accumulate, 0, 2);
       compare(dtype, 3, 257, accumulate, 300, 2);
+      compare(dtype, 3, 40, accumulate, 0, 1, kF32);
       compare(dtype, 5, 1024, accumulate, 0, 1);
       compare(dtype, 0, 7, accumulate, 0, 1);
     }

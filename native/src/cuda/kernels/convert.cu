@@ -38,4 +38,12 @@ void run(core::Context& context, const Convert& c) {
   });
 }
 
+const void* vector_as(core::Context& context, core::Scratch& scratch, const graft_tensor* vector, graft_dtype dtype) {
+  if (vector == nullptr || vector->dtype == dtype) return data<const void>(vector);
+  const std::int64_t n = vector->shape[0];
+  void* const made = scratch.take<char>(n * graft_dtype_bytes(dtype));
+  run(context, Convert{vector->data, vector->dtype, 1, n, n, made, dtype, 1, n, n});
+  return made;
+}
+
 }  // namespace graft::cuda

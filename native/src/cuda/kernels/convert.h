@@ -1,4 +1,4 @@
-// A matrix into another type, a larger shape, or a sum.
+// A matrix into another type, a larger shape, or a sum; a vector into another type.
 #pragma once
 
 #include "core/context.h"
@@ -20,5 +20,8 @@ struct Convert {
 };
 
 void run(core::Context& context, const Convert& c);
+
+/** A vector [N] in `dtype`: the tensor's memory, or a copy in scratch; NULL for NULL. */
+const void* vector_as(core::Context& context, core::Scratch& scratch, const graft_tensor* vector, graft_dtype dtype);
 
 }  // namespace graft::cuda

@@ -58,14 +58,6 @@ void product(core::Context& context, const Factor& a, const Factor& b, graft_dty
 
 }  // namespace
 
-const void* bias_as(core::Context& context, core::Scratch& scratch, const graft_tensor* bias, graft_dtype dtype) {
-  if (bias == nullptr || bias->dtype == dtype) return data<const void>(bias);
-  const std::int64_t n = bias->shape[0];
-  void* const made = scratch.take<char>(n * graft_dtype_bytes(dtype));
-  run(context, Convert{bias->data, bias->dtype, 1, n, n, made, dtype, 1, n, n});
-  return made;
-}
-
 std::string refuse(const ops::LinearForward& a) {
   if (a.bias != nullptr && a.bias->dtype == GRAFT_DTYPE_F64) return refuse_f64(*a.bias);
   const std::string refusal = refuse_gemm(a.x->dtype, a.y->dtype);
@@ -74,7 +66,7 @@ std::string refuse(const ops::LinearForward& a) {
 
 void run(core::Context& context, const ops::LinearForward& a) {
   core::Scratch scratch(context.arena);
-  const auto* bias = static_cast<const char*>(bias_as(context, scratch, a.bias, a.y->dtype));
+  const auto* bias = static_cast<const char*>(vector_as(context, scratch, a.bias, a.y->dtype));
   for_panels(context, *a.w, a.x->dtype, true, [&](std::int64_t first, std::int64_t size, const Factor& w) {
     const graft_tensor y = part(*a.y, 0, first, a.y->shape[0], size);
     product(context, factor(*a.x), w.t(), a.x->dtype, a.accumulate, y,

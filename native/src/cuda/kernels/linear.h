@@ -13,7 +13,4 @@ void run(core::Context& context, const ops::LinearForward& a);
 std::string refuse(const ops::LinearBackward& a);
 void run(core::Context& context, const ops::LinearBackward& a);
 
-/** bias [N] in `dtype`: the tensor's memory, or a copy in scratch; NULL for NULL. */
-const void* bias_as(core::Context& context, core::Scratch& scratch, const graft_tensor* bias, graft_dtype dtype);
-
 }  // namespace graft::cuda

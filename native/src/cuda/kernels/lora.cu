@@ -106,7 +106,7 @@ void run(core::Context& context, const ops::LoraForward& a) {
   core::Scratch scratch(context.arena);
   const graft_tensor wide = part(*a.x, 0, 0, rows, k + rank), w = part(a.w->storage, 0, 0, n, k + rank);
   graft::cuda::run(context, Gemm{factor(wide), factor(w).t(), a.x->dtype, a.y->data, a.y->stride[0], a.y->dtype, 1,
-                                 a.accumulate ? 1.0f : 0.0f, bias_as(context, scratch, a.bias, a.y->dtype)});
+                                 a.accumulate ? 1.0f : 0.0f, vector_as(context, scratch, a.bias, a.y->dtype)});
 }
 
 std::string refuse(const ops::LoraBackward& a) {
