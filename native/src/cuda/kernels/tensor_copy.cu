@@ -4,6 +4,7 @@
 #include "core/narrow.h"
 #include "core/tensor_check.h"
 #include "cuda/device.h"
+#include "cuda/kernels/places.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/tensor_copy.h"
 
@@ -11,27 +12,6 @@ namespace graft::cuda {
 namespace {
 
 constexpr int kThreads = 256, kTile = 32, kTileRows = kThreads / kTile;
-
-/** Where element i of a tensor is. */
-struct Places {
-  std::int64_t shape[GRAFT_MAX_RANK], stride[GRAFT_MAX_RANK];
-  int rank;
-  GRAFT_DEVICE std::int64_t operator[](std::int64_t i) const {
-    std::int64_t at = 0;
-    for (int d = rank - 1; d >= 0; --d) {
-      at += i % shape[d] * stride[d];
-      i /= shape[d];
-    }
-    return at;
-  }
-};
-
-Places places(const graft_tensor& t) {
-  if (core::is_contiguous(t)) return {{core::elements(t)}, {1}, 1};
-  Places p{{}, {}, t.rank};
-  for (int d = 0; d < t.rank; ++d) p.shape[d] = t.shape[d], p.stride[d] = t.stride[d];
-  return p;
-}
 
 template <class To, class From>
 GRAFT_DEVICE To converted(From value) {
