@@ -9,6 +9,7 @@
 #define GRAFT_GRAFT_H
 
 #include "graft/context.h"
+#include "graft/device.h"
 #include "graft/ops/activation.h"
 #include "graft/ops/adamw.h"
 #include "graft/ops/attention.h"

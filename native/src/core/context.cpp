@@ -2,11 +2,13 @@
 
 #include <sched.h>
 
+#include <cstdio>
 #include <memory>
 
 #include "core/device.h"
 #include "core/error.h"
 #include "core/isa.h"
+#include "graft/device.h"
 
 namespace graft::core {
 namespace {
@@ -17,16 +19,34 @@ int available_processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-std::unique_ptr<Device> open_cuda(int ordinal, void* stream) {
-  if (cuda_opener() == nullptr)
+const CudaBackend& cuda() {
+  if (cuda_backend().open == nullptr)
     fail(GRAFT_DEVICE_UNAVAILABLE, "device is CUDA, but this library was built without CUDA");
-  return cuda_opener()(ordinal, stream);
+  return cuda_backend();
+}
+
+void check_ordinal(int ordinal) {
+  if (ordinal < 0) fail(GRAFT_INVALID_ARGUMENT, "ordinal is %d, must be >= 0", ordinal);
+  const int count = cuda().count();
+  if (ordinal >= count)
+    fail(GRAFT_DEVICE_UNAVAILABLE, "CUDA device %d is asked for, there %s %d", ordinal, count == 1 ? "is" : "are",
+         count);
+}
+
+std::unique_ptr<Device> open_cuda(int ordinal, void* stream) {
+  check_ordinal(ordinal);
+  return cuda().open(ordinal, stream);
 }
 
 void check_new(std::int32_t threads, graft_context** context) {
   if (context == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
   *context = nullptr;
   if (threads < 0 || threads > 1024) fail(GRAFT_INVALID_ARGUMENT, "threads is %d, must be in 0..1024", threads);
+}
+
+void check_device(graft_device device) {
+  if (device != GRAFT_DEVICE_CPU && device != GRAFT_DEVICE_CUDA)
+    fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU) or 1 (CUDA)", device);
 }
 
 thread_local graft_device entered_device = GRAFT_DEVICE_CPU;
@@ -60,11 +80,29 @@ using namespace graft::core;
 
 extern "C" {
 
+graft_status graft_cuda_device_count(int32_t* count) {
+  return guard("graft_cuda_device_count", [&] {
+    if (count == nullptr) fail(GRAFT_INVALID_ARGUMENT, "count is NULL");
+    *count = 0;
+    *count = cuda().count();
+  });
+}
+
+graft_status graft_cuda_device_describe(int32_t ordinal, char* name, int64_t name_bytes, int64_t* memory_bytes) {
+  return guard("graft_cuda_device_describe", [&] {
+    check_ordinal(ordinal);
+    if (name != nullptr && name_bytes <= 0)
+      fail(GRAFT_INVALID_ARGUMENT, "name_bytes is %lld, must be > 0", static_cast<long long>(name_bytes));
+    const DeviceProperties found = cuda().properties(ordinal);
+    if (name != nullptr) std::snprintf(name, static_cast<std::size_t>(name_bytes), "%s", found.name.c_str());
+    if (memory_bytes != nullptr) *memory_bytes = found.memory_bytes;
+  });
+}
+
 graft_status graft_context_create(graft_device device, int32_t threads, graft_context** context) {
   return guard("graft_context_create", [&] {
     check_new(threads, context);
-    if (device != GRAFT_DEVICE_CPU && device != GRAFT_DEVICE_CUDA)
-      fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU) or 1 (CUDA)", device);
+    check_device(device);
     max_isa();  // names an unknown one
     *context = new graft_context(device, threads == 0 ? available_processors() : threads,
                                  device == GRAFT_DEVICE_CUDA ? open_cuda(0, nullptr) : nullptr);
@@ -75,7 +113,8 @@ graft_status graft_context_create(graft_device device, int32_t threads, graft_co
 graft_status graft_context_create_planning(graft_device device, int32_t threads, graft_context** context) {
   return guard("graft_context_create_planning", [&] {
     check_new(threads, context);
-    if (device != GRAFT_DEVICE_CPU) fail(GRAFT_INVALID_ARGUMENT, "device is %d, must be 0 (CPU)", device);
+    check_device(device);
+    if (device == GRAFT_DEVICE_CUDA) cuda();
     max_isa();
     *context = new graft_context(device, threads == 0 ? available_processors() : threads, planned_memory(), true);
     live_handles.fetch_add(1);
@@ -86,7 +125,6 @@ graft_status graft_context_create_cuda(int32_t ordinal, void* stream, graft_cont
   return guard("graft_context_create_cuda", [&] {
     if (context == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
     *context = nullptr;
-    if (ordinal < 0) fail(GRAFT_INVALID_ARGUMENT, "ordinal is %d, must be >= 0", ordinal);
     *context = new graft_context(GRAFT_DEVICE_CUDA, 1, open_cuda(ordinal, stream));
     live_handles.fetch_add(1);
   });

@@ -7,9 +7,9 @@
 
 namespace graft::core {
 
-OpenDevice& cuda_opener() {
-  static OpenDevice opener = nullptr;
-  return opener;
+CudaBackend& cuda_backend() {
+  static CudaBackend backend{};
+  return backend;
 }
 
 void report(Fault& fault) {

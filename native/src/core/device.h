@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 namespace graft::core {
 
@@ -34,13 +35,26 @@ class Device {
   virtual int ordinal() const { return 0; }
 };
 
-/** Opens CUDA device `ordinal` with the caller's stream, or one of its own when NULL; throws DEVICE_UNAVAILABLE with a
- * reason. NULL where the library has no CUDA backend. */
-using OpenDevice = std::unique_ptr<Device> (*)(int ordinal, void* stream);
-OpenDevice& cuda_opener();
+struct DeviceProperties {
+  std::string name;
+  std::int64_t memory_bytes;
+};
+
+/** The CUDA backend; all NULL where the library has none. */
+struct CudaBackend {
+  /** How many devices there are; throws DEVICE_UNAVAILABLE with a reason where none can be used. */
+  int (*count)();
+  DeviceProperties (*properties)(int ordinal);
+  /** Opens a device with the caller's stream, or one of its own when NULL. */
+  std::unique_ptr<Device> (*open)(int ordinal, void* stream);
+};
+CudaBackend& cuda_backend();
 
 /** Memory of contexts that plan: zeroed addresses, which take memory only where somebody writes. */
 std::unique_ptr<Device> planned_memory();
+
+/** Their queue: what is put into it is not run. */
+void* planned_queue();
 
 /** Throws INVALID_ARGUMENT for a fault, which is then forgotten. */
 void report(Fault& fault);

@@ -41,13 +41,18 @@ class PlannedMemory final : public Device {
   }
   Fault* fault() override { return nullptr; }
   void synchronize() override {}
-  void* stream() override { return nullptr; }
+  void* stream() override { return planned_queue(); }
 
  private:
   std::map<void*, std::size_t> sizes_;
 };
 
 }  // namespace
+
+void* planned_queue() {
+  static char queue;
+  return &queue;
+}
 
 std::unique_ptr<Device> planned_memory() { return std::make_unique<PlannedMemory>(); }
 

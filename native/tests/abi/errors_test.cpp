@@ -17,6 +17,9 @@ TEST(Context, BadArguments) {
   expect_error(graft_context_create_cuda(-1, nullptr, &context), GRAFT_INVALID_ARGUMENT, {"ordinal is -1"});
   expect_error(graft_context_create_cuda(999, nullptr, &context), GRAFT_DEVICE_UNAVAILABLE, {"CUDA"});
   EXPECT_EQ(context, nullptr);
+  expect_error(graft_cuda_device_count(nullptr), GRAFT_INVALID_ARGUMENT, {"count is NULL"});
+  expect_error(graft_cuda_device_describe(-1, nullptr, 0, nullptr), GRAFT_INVALID_ARGUMENT, {"ordinal is -1"});
+  expect_error(graft_cuda_device_describe(999, nullptr, 0, nullptr), GRAFT_DEVICE_UNAVAILABLE, {"CUDA"});
   EXPECT_EQ(graft_context_destroy(nullptr), GRAFT_OK);
   expect_error(graft_context_memory(nullptr, GRAFT_MEMORY_BASE, nullptr, nullptr), GRAFT_INVALID_ARGUMENT, {"context"});
 }
@@ -96,6 +99,8 @@ TEST(Context, PlansTheBytesThatARunTakes) {
   EXPECT_EQ(graft_context_destroy(planning), GRAFT_OK);
   EXPECT_EQ(graft_context_destroy(real), GRAFT_OK);
   expect_error(graft_context_create_planning(GRAFT_DEVICE_CPU, -1, &planning), GRAFT_INVALID_ARGUMENT, {"threads"});
+  expect_error(graft_context_create_planning(static_cast<graft_device>(7), 1, &planning), GRAFT_INVALID_ARGUMENT,
+               {"device is 7"});
 }
 
 TEST(Tensor, BadArguments) {

@@ -126,6 +126,23 @@ TEST_F(EmulatorDeathTest, OutgrownStack) {
   EXPECT_DEATH(run("stack", kernel, 1), "");
 }
 
+TEST(Emulator, HasTwoDevices) {
+  std::int32_t count = 0;
+  GRAFT_EXPECT_OK(graft_cuda_device_count(&count));
+  EXPECT_EQ(count, 2);
+  char name[9];
+  std::int64_t bytes = 0;
+  GRAFT_EXPECT_OK(graft_cuda_device_describe(1, name, sizeof name, &bytes));
+  EXPECT_STREQ(name, "emulated");
+  EXPECT_GT(bytes, 0);
+  graft_context* context = nullptr;
+  GRAFT_EXPECT_OK(graft_context_create_cuda(1, nullptr, &context));
+  GRAFT_EXPECT_OK(graft_context_destroy(context));
+  expect_error(graft_context_create_cuda(2, nullptr, &context), GRAFT_DEVICE_UNAVAILABLE,
+               {"CUDA device 2 is asked for, there are 2"});
+  expect_error(graft_cuda_device_describe(9, name, sizeof name, nullptr), GRAFT_DEVICE_UNAVAILABLE, {"CUDA device 9"});
+}
+
 TEST(Emulator, SharedMemoryStartsAsNan) {
   emulator::set_schedule({});
   float seen[2] = {};

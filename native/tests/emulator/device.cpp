@@ -1,5 +1,6 @@
 // The emulator as a device of the library: memory that starts as NaN and whose bounds are watched, exactly by
-// AddressSanitizer, by a guard without it. A context of GRAFT_DEVICE_CUDA runs on it in the tests.
+// AddressSanitizer, by a guard without it. A context of GRAFT_DEVICE_CUDA runs on it in the tests; there are two
+// devices, since a program may ask for any of several.
 #include "core/device.h"
 
 #include <cstdio>
@@ -21,8 +22,13 @@ constexpr std::size_t kGuard = 0;  // its red zones are better
 constexpr std::size_t kGuard = 256;
 #endif
 
+constexpr int kDevices = 2;
+
 class EmulatedDevice final : public core::Device {
  public:
+  explicit EmulatedDevice(int ordinal) : ordinal_(ordinal) {}
+  int ordinal() const override { return ordinal_; }
+
   void* allocate(std::int64_t bytes) override {
     void* memory = nullptr;
     const auto size = static_cast<std::size_t>(bytes);
@@ -76,13 +82,19 @@ class EmulatedDevice final : public core::Device {
         stop("a kernel wrote behind the end of device memory");
   }
 
+  const int ordinal_;
   std::mutex mutex_;
   core::Fault fault_{};
   std::map<void*, std::size_t> sizes_;
 };
 
 const bool opened = [] {
-  core::cuda_opener() = [](int, void*) { return std::unique_ptr<core::Device>(new EmulatedDevice); };
+  core::cuda_backend() = {
+      [] { return kDevices; },
+      [](int) {
+        return core::DeviceProperties{"emulated device", std::int64_t{1} << 33};
+      },
+      [](int ordinal, void*) { return std::unique_ptr<core::Device>(new EmulatedDevice(ordinal)); }};
   return true;
 }();
 

@@ -3,12 +3,14 @@
 
 #include <cstddef>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "cuda/device/language.h"
 
 namespace graft::cuda {
 
-/** What a launch needs beside the kernel and its arguments. A grid or block of size 0 launches nothing. */
+/** What a launch needs beside the kernel and its arguments. A grid or block of size 0 launches nothing,
+ * nor does the queue of a context that plans. */
 struct Launch {
   const char* kernel;  // its name, for messages
   dim3 grid, block;
@@ -19,7 +21,7 @@ struct Launch {
 /** Puts kernel(arguments…) behind the work of the stream; throws DEVICE_ERROR when the device refuses. */
 template <class... Parameters, class... Arguments>
 void launch(const Launch& l, void (*kernel)(Parameters...), const Arguments&... arguments) {
-  if (l.grid.x == 0 || l.grid.y == 0 || l.grid.z == 0) return;
+  if (l.grid.x == 0 || l.grid.y == 0 || l.grid.z == 0 || l.stream == core::planned_queue()) return;
 #if defined(__CUDACC__)
   constexpr std::size_t granted = 48 << 10;  // more must be asked for
   if (l.shared_bytes > granted)

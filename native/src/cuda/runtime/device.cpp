@@ -115,20 +115,30 @@ class CudaDevice final : public core::Device {
   std::string cause_;
 };
 
-std::unique_ptr<core::Device> open(int ordinal, void* stream) {
+int count() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) {
     cudaGetLastError();
     core::fail(GRAFT_DEVICE_UNAVAILABLE, "no CUDA device can be used: %s", cudaGetErrorString(error));
   }
-  if (ordinal >= count)
-    core::fail(GRAFT_DEVICE_UNAVAILABLE, "CUDA device %d is asked for, there are %d", ordinal, count);
-  return std::make_unique<CudaDevice>(ordinal, stream);
+  return count;
 }
 
+core::DeviceProperties properties(int ordinal) {
+  cudaDeviceProp found;
+  const cudaError_t error = cudaGetDeviceProperties(&found, ordinal);
+  if (error != cudaSuccess) {
+    cudaGetLastError();
+    core::fail(GRAFT_DEVICE_UNAVAILABLE, "CUDA device %d cannot be used: %s", ordinal, cudaGetErrorString(error));
+  }
+  return {found.name, static_cast<std::int64_t>(found.totalGlobalMem)};
+}
+
+std::unique_ptr<core::Device> open(int ordinal, void* stream) { return std::make_unique<CudaDevice>(ordinal, stream); }
+
 const bool registered = [] {
-  core::cuda_opener() = open;
+  core::cuda_backend() = {count, properties, open};
   return true;
 }();
 
