@@ -17,6 +17,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                         include = {
                             "graft/status.h",
                             "graft/context.h",
+                            "graft/device.h",
                             "graft/tensor.h",
                             "graft/weight.h",
                             "graft/ops/activation.h",

@@ -1,7 +1,6 @@
 package io.graft.io;
 
 import io.graft.binding.Address;
-import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -14,9 +13,9 @@ import org.bytedeco.javacpp.BytePointer;
 /**
  * Moves a tensor between memory and a stream of bytes in row-major order.
  *
- * <p>Memory of the stream's own type is transferred in place, at once or row by row. Anything else passes block by
- * block through one small staging buffer, where the native copy converts types and gathers or scatters strides; a whole
- * second copy never exists.
+ * <p>Memory of the CPU and of the stream's own type is transferred in place, at once or row by row. Anything else passes
+ * block by block through one small staging buffer, where the native copy converts types and gathers or scatters strides;
+ * a whole second copy never exists.
  */
 final class TensorTransfer {
     /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
@@ -45,9 +44,11 @@ final class TensorTransfer {
             return;
         }
         long length = tensor.elements() * streamType.bytes();
-        if (tensor.dtype() == streamType && tensor.isContiguous()) {
+        boolean inReach = tensor.dtype() == streamType
+                && tensor.scope().context().device().isCpu();
+        if (inReach && tensor.isContiguous()) {
             moveDirectly(tensor, length, bytes);
-        } else if (tensor.dtype() == streamType && hasLongRows(tensor)) {
+        } else if (inReach && hasLongRows(tensor)) {
             moveRows(tensor, bytes);
         } else if (length <= STAGING_BYTES) {
             moveStaged(tensor, streamType, (int) length, bytes);
@@ -79,14 +80,14 @@ final class TensorTransfer {
             staging = ByteBuffer.allocateDirect(length);
         }
         ByteBuffer buffer = staging.clear().limit(length);
-        try (Scope scope = tensor.scope().scope();
+        try (Scope scope = tensor.scope().context().host().scope();
                 BytePointer pointer = new BytePointer(buffer)) {
             Tensor staged = scope.wrap(pointer.address(), streamType, tensor.shape());
             if (reading) {
                 bytes.transfer(buffer);
-                TensorOps.copy(scope.context(), staged, tensor);
+                tensor.upload(staged);
             } else {
-                TensorOps.copy(scope.context(), tensor, staged);
+                tensor.download(staged);
                 bytes.transfer(buffer);
             }
         }

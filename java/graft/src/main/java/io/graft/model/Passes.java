@@ -28,7 +28,7 @@ final class Passes {
         Workspace work = inference(batch);
         forward(work, batch);
         loss(work, batch, 0, null, null);
-        return (float) work.lossValue();
+        return (float) work.loss.value();
     }
 
     /** See {@link Llama#lossAndGradients(Batch, double, long, long)}. */
@@ -54,7 +54,7 @@ final class Passes {
             work.stack.backward(work.pass, finished);
             work.embedBackward(layers.embedding());
         }
-        return (float) work.lossValue();
+        return (float) work.loss.value();
     }
 
     /** See {@link Llama#duringBackward}. */
@@ -63,16 +63,15 @@ final class Passes {
     }
 
     private void loss(Workspace work, Batch batch, double normalizer, Tensor dhidden, Tensor dhead) {
-        work.fillLabels(batch);
         LinearCrossEntropy.forward(
                 model.context(),
                 work.hidden,
                 layers.head().weight(),
-                work.labels,
+                work.labels(batch),
                 Batch.IGNORED,
                 normalizer,
                 1,
-                work.loss,
+                work.loss.tensor(),
                 null,
                 dhidden,
                 dhead);
@@ -80,7 +79,7 @@ final class Passes {
 
     /** The loss of the last pass with gradients, not rounded to float. */
     double lastLoss() {
-        return workspaces.training().lossValue();
+        return workspaces.training().loss.value();
     }
 
     Tensor logits(Batch batch) {

@@ -14,18 +14,15 @@ import io.graft.ops.Linear;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
-import java.nio.ByteBuffer;
-import java.nio.IntBuffer;
 import java.util.List;
 
 /** All buffers and views of one (batch, length): made once, so that a training step makes no tensor and no garbage. */
 final class Workspace implements AutoCloseable {
     final Pass pass;
     final BlockStack stack;
-    final Tensor ids;
-    final Tensor labels;
     /** Output of the last norm [T, hidden], where the head has a bias with a 1 behind each row, and its gradient. */
     final Tensor hidden;
 
@@ -36,18 +33,17 @@ final class Workspace implements AutoCloseable {
 
     final Tensor rstd;
     final Tensor dhidden;
-    final Tensor loss;
+    final Mirror loss;
 
     private final Scope scope;
+    private final Mirror ids;
+    private final Mirror labels;
     private final int tokens;
     private final Prompt.Places prompt;
     private final SideNetwork.Run side;
     private final PositionEmbedding.Rows positions;
     private final int promptLength;
     private final int virtualTokens;
-    private final IntBuffer idsMemory;
-    private final IntBuffer labelsMemory;
-    private final ByteBuffer lossMemory;
     private final List<String> adapters;
     private Tensor logits;
 
@@ -74,8 +70,8 @@ final class Workspace implements AutoCloseable {
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
         side = model.side() == null ? null : model.side().new Run(scope, pass, mode);
         positions = model.modules().positions() == null ? null : model.modules().positions().new Rows(scope, pass);
-        ids = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
-        labels = scope.tensor(Memory.ACTIVATION, DType.I32, rows);
+        ids = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, rows));
+        labels = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, rows));
         long inputs = model.modules().head().weight().k();
         long behind = inputs - width;
         hidden = Precision.activation(scope, dtype, rows, inputs, 0);
@@ -83,10 +79,7 @@ final class Workspace implements AutoCloseable {
         if (behind > 0) {
             TensorOps.fill(scope.context(), 1, hidden);
         }
-        loss = scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), 1);
-        idsMemory = ids.buffer().asIntBuffer();
-        labelsMemory = labels.buffer().asIntBuffer();
-        lossMemory = loss.buffer();
+        loss = new Mirror(scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), 1));
         rstd = training ? model.modules().norm().statistics(scope, rows) : null;
         dhidden = training ? Precision.activation(scope, dtype, rows, inputs, 0) : null;
         dnormed = !training || behind == 0 ? dhidden : dhidden.columns(0, width);
@@ -153,12 +146,12 @@ final class Workspace implements AutoCloseable {
     void embed(TokenEmbedding embedding, int[] values, int[] lengths) {
         // why: writing through buffers made once leaves no garbage, which Tensor.set does.
         for (int row = 0; row < pass.batch(); row++) {
-            idsMemory.put(row * pass.length() + promptLength, values, row * tokens, tokens);
+            ids.ints().put(row * pass.length() + promptLength, values, row * tokens, tokens);
         }
         if (lengths != null) {
             pass.lengths(lengths, virtualTokens);
         }
-        embedding.forward(pass, ids, stack.input());
+        embedding.forward(pass, ids.tensor(), stack.input());
         if (prompt != null) {
             prompt.forward(pass);
         }
@@ -211,7 +204,7 @@ final class Workspace implements AutoCloseable {
     }
 
     void embedBackward(TokenEmbedding embedding) {
-        embedding.backward(pass, ids, stack.gradient());
+        embedding.backward(pass, ids.tensor(), stack.gradient());
         if (positions != null) {
             positions.backward(stack.gradient());
         }
@@ -220,18 +213,16 @@ final class Workspace implements AutoCloseable {
         }
     }
 
-    void fillLabels(Batch batch) {
-        batch.shiftLabels(promptLength, labelsMemory);
-    }
-
-    double lossValue() {
-        return loss.dtype() == DType.F64 ? lossMemory.getDouble(0) : lossMemory.getFloat(0);
+    /** For each position the label of the next one. */
+    Tensor labels(Batch batch) {
+        batch.shiftLabels(promptLength, labels.ints());
+        return labels.tensor();
     }
 
     /** Logits [T, vocabulary] in the accumulator's dtype, made when first asked for. */
     Tensor logits(long vocabulary) {
         if (logits == null) {
-            DType wide = loss.dtype();
+            DType wide = loss.tensor().dtype();
             logits = scope.tensor(Memory.ACTIVATION, wide, pass.tokens(), vocabulary);
         }
         return logits;

@@ -3,9 +3,9 @@ package io.graft.nn;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
-import java.nio.IntBuffer;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
@@ -20,12 +20,9 @@ public final class Pass {
     private final int length;
     private final Tensor positions;
     private final Tensor inverseFrequencies;
-    private final Tensor lengths;
-    private final IntBuffer lengthsMemory;
-    private final Tensor realRows;
-    private final IntBuffer realRowsMemory;
-    private final Tensor segments;
-    private final IntBuffer segmentsMemory;
+    private final Mirror lengths;
+    private final Mirror realRows;
+    private final Mirror segments;
     private boolean padded;
     private boolean training;
     private long past;
@@ -40,12 +37,9 @@ public final class Pass {
         this.length = length;
         this.inverseFrequencies = inverseFrequencies;
         this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
-        this.lengths = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
-        this.lengthsMemory = lengths.buffer().asIntBuffer();
-        this.realRows = scope.tensor(Memory.ACTIVATION, DType.I32, batch);
-        this.realRowsMemory = realRows.buffer().asIntBuffer();
-        this.segments = scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2);
-        this.segmentsMemory = segments.buffer().asIntBuffer();
+        this.lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
+        this.realRows = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
+        this.segments = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2));
         positions(0);
     }
 
@@ -62,11 +56,8 @@ public final class Pass {
         this.inverseFrequencies = inverseFrequencies;
         this.positions = leader.positions;
         this.lengths = leader.lengths;
-        this.lengthsMemory = leader.lengthsMemory;
         this.realRows = leader.realRows;
-        this.realRowsMemory = leader.realRowsMemory;
         this.segments = leader.segments;
-        this.segmentsMemory = leader.segmentsMemory;
     }
 
     /** Sets the position of the first token: 0, or how many tokens the cache already holds. */
@@ -91,15 +82,15 @@ public final class Pass {
         for (int i = 0; i < values.length; i++) {
             int real = virtualTokens + values[i];
             padded |= real < past + length;
-            lengthsMemory.put(i, real);
-            realRowsMemory.put(i, (int) (real - past));
+            lengths.ints().put(i, real);
+            realRows.ints().put(i, (int) (real - past));
         }
     }
 
     /** Says which adapter of several the rows of a sequence use; -1: none. To be said for each sequence. */
     public void adapter(int sequence, int adapter) {
-        segmentsMemory.put(2 * sequence, (sequence + 1) * length);
-        segmentsMemory.put(2 * sequence + 1, adapter);
+        segments.ints().put(2 * sequence, (sequence + 1) * length);
+        segments.ints().put(2 * sequence + 1, adapter);
     }
 
     /**
@@ -146,24 +137,24 @@ public final class Pass {
 
     /** The lengths tensor, or null when no row is padded. */
     public Tensor lengths() {
-        return leader.padded ? lengths : null;
+        return leader.padded ? lengths.tensor() : null;
     }
 
     /** How many rows of a sequence are real. */
     int real(int sequence) {
         return leader.padded
-                ? Math.toIntExact(Math.max(0, Math.min(length, lengthsMemory.get(sequence) - leader.past)))
+                ? Math.toIntExact(Math.max(0, Math.min(length, lengths.get(sequence) - leader.past)))
                 : length;
     }
 
     /** For each sequence the row behind its last, and its adapter [batch, 2]; see {@link #adapter}. */
     Tensor segments() {
-        return segments;
+        return segments.tensor();
     }
 
     /** Of each sequence the rows that are not padding [batch] i32, or null when none is padded. */
     Tensor realRows() {
-        return leader.padded ? realRows : null;
+        return leader.padded ? realRows.tensor() : null;
     }
 
     /** The share that this batch has in the loss of its step: what losses beside that of the targets are weighed with. */

@@ -3,6 +3,7 @@ package io.graft.tensor;
 import static io.graft.binding.Native.GRAFT_DEVICE_CPU;
 import static io.graft.binding.Native.GRAFT_MEMORY_CATEGORIES;
 import static io.graft.binding.Native.graft_context_create;
+import static io.graft.binding.Native.graft_context_create_cuda;
 import static io.graft.binding.Native.graft_context_create_planning;
 import static io.graft.binding.Native.graft_context_destroy;
 import static io.graft.binding.Native.graft_context_last_dispatch;
@@ -29,15 +30,34 @@ public final class Context implements AutoCloseable {
     }
 
     private final graft_context handle;
+    private final Device device;
     private final Children children = new Children();
     private final LeakReport leakReport;
     private final int threads;
+    private final boolean planning;
+    private Context host;
     private boolean closed;
 
-    private Context(graft_context handle, int threads) {
+    private Context(graft_context handle, Device device, int threads, boolean planning) {
+        this.planning = planning;
         this.handle = handle;
+        this.device = device;
         this.threads = threads;
         this.leakReport = LeakReport.watch(this, "Context");
+    }
+
+    /**
+     * A context of a device.
+     *
+     * @throws io.graft.binding.GraftDeviceException if it cannot be used, with the reason
+     */
+    public static Context on(Device device) {
+        if (device.isCpu()) {
+            return cpu();
+        }
+        graft_context handle = new graft_context();
+        Status.check(graft_context_create_cuda(device.ordinal(), null, handle));
+        return of(handle, device, false);
     }
 
     /** A context of the CPU with one thread for each processor that the process may use. */
@@ -49,7 +69,7 @@ public final class Context implements AutoCloseable {
     public static Context cpu(int threads) {
         graft_context handle = new graft_context();
         Status.check(graft_context_create(GRAFT_DEVICE_CPU, threads, handle));
-        return of(handle);
+        return of(handle, Device.CPU, false);
     }
 
     /**
@@ -59,21 +79,47 @@ public final class Context implements AutoCloseable {
      * @param threads that are planned for; 0: all processors that the process may use
      */
     public static Context planning(int threads) {
-        graft_context handle = new graft_context();
-        Status.check(graft_context_create_planning(GRAFT_DEVICE_CPU, threads, handle));
-        return of(handle);
+        return planning(Device.CPU, threads);
     }
 
-    private static Context of(graft_context handle) {
+    /**
+     * The same for any kind of device, which need not be there. Scratch of a GPU is counted at its most.
+     *
+     * @throws io.graft.binding.GraftDeviceException if the library is built without that kind
+     */
+    public static Context planning(Device device, int threads) {
+        graft_context handle = new graft_context();
+        Status.check(graft_context_create_planning(device.kind().ordinal(), threads, handle));
+        return of(handle, device, true);
+    }
+
+    private static Context of(graft_context handle, Device device, boolean planning) {
         int[] count = new int[1];
         Status.check(graft_context_threads(handle, count));
-        return new Context(handle, count[0]);
+        return new Context(handle, device, count[0], planning);
     }
 
     /** A new scope, which closes with this context at the latest. */
     public synchronized Scope scope() {
         pointer();
         return new Scope(this, children);
+    }
+
+    /** Where it computes, and where its tensors are. */
+    public Device device() {
+        return device;
+    }
+
+    /** The context of the CPU in which values for this one's device are made and read: itself on the CPU. */
+    public synchronized Context host() {
+        pointer();
+        if (device.isCpu()) {
+            return this;
+        }
+        if (host == null) {
+            host = planning ? planning(1) : cpu(1);
+        }
+        return host;
     }
 
     /** Number of threads that the context computes with. */
@@ -144,6 +190,9 @@ public final class Context implements AutoCloseable {
             return;
         }
         children.close();
+        if (host != null) {
+            host.close();
+        }
         // why: should the library refuse because handles live that no scope knows, the context must stay open.
         Status.check(graft_context_destroy(handle));
         closed = true;
@@ -152,7 +201,7 @@ public final class Context implements AutoCloseable {
 
     @Override
     public String toString() {
-        return "Context cpu, " + threads + " threads" + (closed ? ", closed" : "");
+        return "Context " + device + (device.isCpu() ? ", " + threads + " threads" : "") + (closed ? ", closed" : "");
     }
 
     private synchronized long bytes(int category, boolean peak) {

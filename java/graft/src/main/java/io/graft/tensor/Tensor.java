@@ -99,17 +99,26 @@ public final class Tensor extends Handle {
         return view(0, newShape, newStrides);
     }
 
-    /** Address of the first element. */
+    /** Address of the first element, which Java can reach. */
     public long address() {
         synchronized (scope().context()) {
+            requireCpu("address");
             return pointer(scope().context(), this).data().address();
         }
     }
 
-    /** The memory of a contiguous tensor in the machine's byte order. Not to be used after the tensor is closed. */
+    private void requireCpu(String method) {
+        Device device = scope().context().device();
+        if (!device.isCpu()) {
+            throw new IllegalStateException(method + ": " + this + " is on " + device + ", out of Java's reach");
+        }
+    }
+
+    /** The memory of a contiguous tensor of the CPU in the machine's byte order. Not to be used after the tensor is closed. */
     public ByteBuffer buffer() {
         synchronized (scope().context()) {
             graft_tensor open = pointer(scope().context(), this);
+            requireCpu("buffer");
             long bytes = elements() * dtype.bytes();
             if (!isContiguous() || bytes > Integer.MAX_VALUE) {
                 throw new IllegalArgumentException("buffer: " + this
@@ -120,6 +129,19 @@ public final class Tensor extends Handle {
             }
             return new BytePointer(open.data()).capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
         }
+    }
+
+    /**
+     * Takes the elements of a tensor of the same shape that lives in the {@linkplain Context#host() host} of this one's
+     * context, converted to this one's type; waits for that.
+     */
+    public void upload(Tensor from) {
+        Transfer.upload(from, this);
+    }
+
+    /** Gives its elements to a tensor of the same shape in the host of its context; see {@link #upload}. */
+    public void download(Tensor into) {
+        Transfer.download(this, into);
     }
 
     /** Sets all elements, row-major, rounding to the tensor's type. Returns this. */

@@ -1,6 +1,8 @@
 package io.graft.tensor;
 
 import static io.graft.binding.Native.graft_tensor_copy;
+import static io.graft.binding.Native.graft_tensor_download;
+import static io.graft.binding.Native.graft_tensor_upload;
 
 import io.graft.binding.Status;
 import java.util.Arrays;
@@ -11,8 +13,9 @@ import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
 
 /**
- * Moves elements between Java arrays and tensors. Where type or layout differ, a contiguous tensor of the array's type
- * stands between them and the library's own copy converts. For tests, inputs and reports, not for the inner loop.
+ * Moves elements between Java arrays and tensors, and between tensors of a device and of its host. Where type, layout or
+ * device differ, a contiguous tensor of the array's type stands between them and the library's own copy converts. For
+ * tests, inputs, files and reports, not for the inner loop.
  */
 final class Transfer {
     private Transfer() {}
@@ -86,13 +89,14 @@ final class Transfer {
             if (length == 0) {
                 return;
             }
-            if (tensor.dtype() == arrayType && tensor.isContiguous()) {
-                move.run(Tensor.pointer(context, tensor).data());
+            if (holdsArray(tensor, arrayType)) {
+                move.run(memory(tensor));
                 return;
             }
-            try (Tensor staging = staging(tensor, arrayType)) {
-                move.run(Tensor.pointer(context, staging).data());
-                copy(context, staging, tensor);
+            try (Scope staging = context.host().scope()) {
+                Tensor values = like(tensor, arrayType, staging);
+                move.run(memory(values));
+                upload(values, tensor);
             }
         }
     }
@@ -105,19 +109,97 @@ final class Transfer {
             if (tensor.elements() == 0) {
                 return;
             }
-            if (tensor.dtype() == arrayType && tensor.isContiguous()) {
-                move.run(Tensor.pointer(context, tensor).data());
+            if (holdsArray(tensor, arrayType)) {
+                move.run(memory(tensor));
                 return;
             }
-            try (Tensor staging = staging(tensor, arrayType)) {
-                copy(context, tensor, staging);
-                move.run(Tensor.pointer(context, staging).data());
+            try (Scope staging = context.host().scope()) {
+                Tensor values = like(tensor, arrayType, staging);
+                download(tensor, values);
+                move.run(memory(values));
             }
         }
     }
 
-    private static Tensor staging(Tensor tensor, DType arrayType) {
-        return tensor.scope().tensor(Memory.WORKSPACE, arrayType, tensor.shape());
+    private static boolean holdsArray(Tensor tensor, DType arrayType) {
+        return tensor.dtype() == arrayType
+                && tensor.isContiguous()
+                && tensor.scope().context().device().isCpu();
+    }
+
+    /** See {@link Tensor#upload}: the host converts, and the device gets its own type without gaps. */
+    static void upload(Tensor from, Tensor to) {
+        Context context = to.scope().context();
+        synchronized (context) {
+            if (context.device().isCpu()) {
+                copy(context, from, to);
+                return;
+            }
+            requireSameShape("upload", from, to);
+            try (Scope scope = context.host().scope();
+                    Scope deviceScope = context.scope()) {
+                Tensor values = from;
+                if (from.dtype() != to.dtype() || !from.isContiguous()) {
+                    values = like(to, to.dtype(), scope);
+                    copy(context.host(), from, values);
+                }
+                Tensor dense = to.isContiguous() ? to : like(to, to.dtype(), deviceScope);
+                Status.check(graft_tensor_upload(
+                        context.pointer(), Tensor.pointer(context, dense), hostMemory(context, values), bytes(dense)));
+                if (dense != to) {
+                    copy(context, dense, to);
+                }
+            }
+        }
+    }
+
+    /** See {@link Tensor#download}. */
+    static void download(Tensor from, Tensor to) {
+        Context context = from.scope().context();
+        synchronized (context) {
+            if (context.device().isCpu()) {
+                copy(context, from, to);
+                return;
+            }
+            requireSameShape("download", from, to);
+            try (Scope scope = context.host().scope();
+                    Scope deviceScope = context.scope()) {
+                Tensor dense = from;
+                if (!from.isContiguous()) {
+                    dense = like(from, from.dtype(), deviceScope);
+                    copy(context, from, dense);
+                }
+                boolean direct = from.dtype() == to.dtype() && to.isContiguous();
+                Tensor values = direct ? to : like(from, from.dtype(), scope);
+                Status.check(graft_tensor_download(
+                        context.pointer(), Tensor.pointer(context, dense), hostMemory(context, values), bytes(dense)));
+                if (!direct) {
+                    copy(context.host(), values, to);
+                }
+            }
+        }
+    }
+
+    private static void requireSameShape(String method, Tensor from, Tensor to) {
+        if (!Arrays.equals(from.shape(), to.shape())) {
+            throw new IllegalArgumentException(method + ": " + from + " and " + to + " are of different shapes");
+        }
+    }
+
+    private static Pointer memory(Tensor tensor) {
+        return Tensor.pointer(tensor.scope().context(), tensor).data();
+    }
+
+    private static Pointer hostMemory(Context context, Tensor values) {
+        return Tensor.pointer(context.host(), values).data();
+    }
+
+    private static long bytes(Tensor tensor) {
+        return tensor.elements() * tensor.dtype().bytes();
+    }
+
+    private static Tensor like(Tensor tensor, DType dtype, Scope scope) {
+        return scope.tensor(Memory.WORKSPACE, dtype, tensor.shape());
     }
 
     private static void copy(Context context, Tensor from, Tensor to) {

@@ -6,9 +6,9 @@ import io.graft.ops.AdamWStep;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
-import java.nio.ByteBuffer;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
@@ -93,8 +93,7 @@ public final class AdamW implements Optimiser {
     private final Moments[] moments;
     private final Set<Parameter> moved = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Galore galore;
-    private final Tensor squaredNorm;
-    private final ByteBuffer squaredNormMemory;
+    private final Mirror squaredNorm;
     private long step;
     private double norm;
 
@@ -103,8 +102,7 @@ public final class AdamW implements Optimiser {
         this.settings = settings;
         this.parameters = trained.toArray(new Parameter[0]);
         this.moments = new Moments[parameters.length];
-        this.squaredNorm = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
-        this.squaredNormMemory = squaredNorm.buffer();
+        this.squaredNorm = new Mirror(scope.tensor(Memory.OPTIMIZER, DType.F64, 1));
         GradientPool pool = new GradientPool(scope);
         for (int i = 0; i < parameters.length; i++) {
             Tensor master = parameters[i].master();
@@ -145,7 +143,7 @@ public final class AdamW implements Optimiser {
         for (Parameter parameter : parameters) {
             moveNow(parameter, rate);
         }
-        norm = Math.sqrt(squaredNormMemory.getDouble(0));
+        norm = Math.sqrt(squaredNorm.value());
         return loss;
     }
 
@@ -153,7 +151,7 @@ public final class AdamW implements Optimiser {
     private void moveNow(Parameter parameter, double rate) {
         Moments of = known.get(parameter);
         if (of != null && moved.add(parameter)) {
-            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm);
+            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm.tensor());
             of.step(scope.context(), parameter, rate * parameter.rateFactor(), settings, step, null);
             parameter.dropGradient();
         }
@@ -161,7 +159,7 @@ public final class AdamW implements Optimiser {
 
     private void begin() {
         step++;
-        TensorOps.fill(scope.context(), 0, squaredNorm);
+        TensorOps.fill(scope.context(), 0, squaredNorm.tensor());
     }
 
     @Override
@@ -173,17 +171,17 @@ public final class AdamW implements Optimiser {
     public double step(double rate) {
         begin();
         for (Parameter parameter : parameters) {
-            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm);
+            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm.tensor());
         }
         for (int i = 0; i < parameters.length; i++) {
             Parameter p = parameters[i];
             if (galore != null && galore.projects(i)) {
-                galore.step(i, rate * p.rateFactor(), step, squaredNorm, moments[i].m(), moments[i].v());
+                galore.step(i, rate * p.rateFactor(), step, squaredNorm.tensor(), moments[i].m(), moments[i].v());
                 continue;
             }
-            moments[i].step(scope.context(), p, rate * p.rateFactor(), settings, step, squaredNorm);
+            moments[i].step(scope.context(), p, rate * p.rateFactor(), settings, step, squaredNorm.tensor());
         }
-        return Math.sqrt(squaredNormMemory.getDouble(0));
+        return Math.sqrt(squaredNorm.value());
     }
 
     @Override

@@ -8,10 +8,10 @@ import io.graft.ops.RowScale;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -63,16 +63,14 @@ public final class Galore {
     private final AdamW.Settings settings;
     private final Parameter[] parameters;
     private final Part[] parts;
-    private final Tensor squaredNorm;
-    private final ByteBuffer squaredNormMemory;
+    private final Mirror squaredNorm;
 
     Galore(Scope scope, AdamW.Settings settings, Parameter[] parameters) {
         this.scope = scope;
         this.settings = settings;
         this.parameters = parameters;
         parts = new Part[parameters.length];
-        squaredNorm = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
-        squaredNormMemory = squaredNorm.buffer();
+        squaredNorm = new Mirror(scope.tensor(Memory.OPTIMIZER, DType.F64, 1));
         Map<List<Long>, Tensor[]> shared = new HashMap<>();
         for (int i = 0; i < parts.length; i++) {
             Tensor p = parameters[i].master();
@@ -166,9 +164,9 @@ public final class Galore {
 
     /** why not at zero: a matrix of zeros has no directions; the old ones, at first the unit vectors, serve. */
     private void choose(int index, Part part, Tensor gradient, long step) {
-        TensorOps.fill(scope.context(), 0, squaredNorm);
-        AdamWStep.squaredNorm(scope.context(), gradient, squaredNorm);
-        double square = squaredNormMemory.getDouble(0);
+        TensorOps.fill(scope.context(), 0, squaredNorm.tensor());
+        AdamWStep.squaredNorm(scope.context(), gradient, squaredNorm.tensor());
+        double square = squaredNorm.value();
         if (square > 0 && !Double.isInfinite(square)) {
             Factors.directions(gradient, part.left, settings.galore().seed() + index, part.directions);
         } else if (step == 1) {
