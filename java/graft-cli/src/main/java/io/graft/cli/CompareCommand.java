@@ -67,7 +67,7 @@ final class CompareCommand extends GraftCommand {
         List<Method> methods = check();
         methodOptions.withBaseModel(model.folder).withSteps(steps);
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
-                Field field = new Field(this::openContext, model::open, seed)) {
+                Field field = new Field(() -> openContext(model.device), model::open, seed)) {
             List<Example> examples = text.examples(this, tokenizer, model.folder);
             List<Example> held =
                     evalData == null ? heldOut(examples) : text.examples(this, tokenizer, model.folder, evalData);
@@ -120,6 +120,7 @@ final class CompareCommand extends GraftCommand {
         new Report(out(), folder, "Graft compare")
                 .fact("model", model.folder.toString())
                 .fact("compute type", model.dtype.toString())
+                .fact("device", model.device.toString())
                 .fact("base", model.quantize.toString())
                 .fact("text", text.data + ", " + examples + " blocks of " + text.length + " tokens")
                 .fact("batch", text.batch + " rows of " + text.length + " tokens")

@@ -45,7 +45,7 @@ final class EvalCommand extends GraftCommand {
         }
         model.check();
         existing("--data", text.data);
-        try (Context context = openContext();
+        try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = model.open(context, adapter, false)) {
             opened.llama().leaveOutAdapters(adapterDrop);

@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.binding.GraftUnsupportedException;
 import io.graft.io.LlamaConfig;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
@@ -118,16 +119,17 @@ final class FinetuneCommand extends GraftCommand {
     @Override
     protected int execute() throws IOException {
         Method method = check();
-        prepareFolder();
-        RunSettings settings = settings(method);
-        if (resume) {
-            settings.expectIn(folder);
-        } else {
-            settings.write(folder);
-        }
         methodOptions.withBaseModel(model.folder);
-        try (Context context = openContext();
+        try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder)) {
+            checkDevice(method);
+            prepareFolder();
+            RunSettings settings = settings(method);
+            if (resume) {
+                settings.expectIn(folder);
+            } else {
+                settings.write(folder);
+            }
             List<Example> examples = text.examples(this, tokenizer, model.folder);
             List<Batch> validation = evalData == null
                     ? List.of()
@@ -213,6 +215,21 @@ final class FinetuneCommand extends GraftCommand {
             existing("--eval-data", evalData);
         }
         return method;
+    }
+
+    /** Makes a run that computes nothing where the device may lack something: it then fails before anything is done. */
+    private void checkDevice(Method method) {
+        if (model.device.isCpu()) {
+            return;
+        }
+        Plan plan = new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2);
+        try {
+            plan.run(LlamaConfig.read(model.folder), method, 1, llama -> {});
+        } catch (GraftUnsupportedException missing) {
+            throw new InputException(
+                    "--method " + method.name() + " does not run on " + model.device + ": " + missing.getMessage(),
+                    missing);
+        }
     }
 
     private void prepareFolder() throws IOException {
@@ -318,7 +335,7 @@ final class FinetuneCommand extends GraftCommand {
 
     private void describe(Method method, OpenModel opened, int examples, long total) {
         out().note(
-                        "%s of %s: %s of %s parameters, %d rows of %d tokens, %d steps, %s%s",
+                        "%s of %s: %s of %s parameters, %d rows of %d tokens, %d steps, %s%s%s",
                         method.title(),
                         model.folder,
                         Units.count(opened.trainedParameters()),
@@ -327,7 +344,8 @@ final class FinetuneCommand extends GraftCommand {
                         text.length,
                         total,
                         model.dtype.toString().toLowerCase(Locale.ROOT),
-                        model.quantize == Quantization.NONE ? "" : " over " + model.quantize);
+                        model.quantize == Quantization.NONE ? "" : " over " + model.quantize,
+                        model.device.isCpu() ? "" : " on " + model.device);
         opened.remark(out());
         out().event(
                         "start",
@@ -352,6 +370,8 @@ final class FinetuneCommand extends GraftCommand {
                         "dtype",
                         model.dtype.toString(),
                         "quantize",
-                        model.quantize.toString());
+                        model.quantize.toString(),
+                        "device",
+                        model.device.toString());
     }
 }

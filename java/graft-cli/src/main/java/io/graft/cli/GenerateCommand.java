@@ -139,7 +139,7 @@ final class GenerateCommand extends GraftCommand {
         }
         model.check();
         ChatTemplate template = chat ? ChatTemplate.read(model.folder) : null;
-        try (Context context = openContext();
+        try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = open(context)) {
             opened.llama().leaveOutAdapters(adapterDrop);

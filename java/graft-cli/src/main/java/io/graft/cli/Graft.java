@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.tensor.Device;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.util.ServiceLoader;
@@ -63,6 +64,7 @@ public final class Graft implements Runnable {
         CommandLine line = new CommandLine(new Graft());
         ServiceLoader.load(GraftCommand.class).forEach(line::addSubcommand);
         line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.registerConverter(Device.class, Graft::device);
         line.setUsageHelpAutoWidth(true);
         line.setParameterExceptionHandler((failure, arguments) -> {
             CommandLine command = failure.getCommandLine();
@@ -82,6 +84,14 @@ public final class Graft implements Runnable {
             return CommandLine.ExitCode.SOFTWARE;
         });
         return line;
+    }
+
+    private static Device device(String text) {
+        try {
+            return Device.parse(text);
+        } catch (IllegalArgumentException unknown) {
+            throw new CommandLine.TypeConversionException(unknown.getMessage());
+        }
     }
 
     public static void main(String[] arguments) {

@@ -1,6 +1,7 @@
 package io.graft.cli;
 
 import io.graft.tensor.Context;
+import io.graft.tensor.Device;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -64,7 +65,14 @@ public abstract class GraftCommand implements Callable<Integer> {
     }
 
     final Context openContext() {
-        return threads == null ? Context.cpu() : Context.cpu(threads);
+        return openContext(Device.CPU);
+    }
+
+    final Context openContext(Device device) {
+        if (!device.isCpu() && threads != null) {
+            throw usage("--threads is for --device cpu, got " + device);
+        }
+        return threads == null ? Context.on(device) : Context.cpu(threads);
     }
 
     protected final ParameterException usage(String message) {

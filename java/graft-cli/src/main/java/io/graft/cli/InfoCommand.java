@@ -1,10 +1,12 @@
 package io.graft.cli;
 
+import io.graft.binding.GraftDeviceException;
 import io.graft.binding.Native;
 import io.graft.io.Checkpoint;
 import io.graft.io.LlamaConfig;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.Device;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -13,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -45,7 +48,21 @@ final class InfoCommand extends GraftCommand {
                         "processor  %s, %d cores, %s",
                         Machine.processor(), Machine.processors(), String.join(" ", instructions));
         out().say("memory     %s", Units.bytes(Machine.totalMemory()));
+        List<Device> gpus = List.of();
+        String missing = null;
+        try {
+            gpus = Device.gpus();
+        } catch (GraftDeviceException none) {
+            missing = none.getMessage();
+        }
         out().say("devices    cpu (%d threads)", used);
+        for (Device gpu : gpus) {
+            Device.Properties of = gpu.properties();
+            out().say("           %s (%s, %s)", gpu, of.name(), Units.bytes(of.memoryBytes()));
+        }
+        if (missing != null) {
+            out().say("           no cuda: %s", missing);
+        }
         out().say("methods    %s", Method.names());
         out().event(
                         "machine",
@@ -64,7 +81,9 @@ final class InfoCommand extends GraftCommand {
                         "memory_bytes",
                         Machine.totalMemory(),
                         "devices",
-                        List.of("cpu"),
+                        Stream.concat(Stream.of(Device.CPU), gpus.stream())
+                                .map(Device::toString)
+                                .toList(),
                         "threads",
                         used,
                         "methods",

@@ -42,7 +42,7 @@ final class LaplaceCommand extends GraftCommand {
         positive("--samples", samples);
         model.check();
         existing("--data", text.data);
-        try (Context context = openContext();
+        try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = model.open(context, adapter, true)) {
             List<Batch> rows = TextExamples.batches(

@@ -5,9 +5,6 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
-import io.graft.train.Example;
-import io.graft.train.ExampleBatches;
-import io.graft.train.Trainer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -61,17 +58,17 @@ final class PlanCommand extends GraftCommand {
         LlamaConfig config = LlamaConfig.read(existingFolder("--model", model.folder));
         methodOptions.withBaseModel(model.folder).withSteps(2);
         TextTable table = new TextTable(columns());
+        Plan plan = new Plan(model, methodOptions, optimizer, checkpointing, batch, length);
         for (Method method : methods) {
-            try (Context context = Context.planning(threads == null ? 0 : threads)) {
-                plan(context, config, method, table);
-            }
+            plan.run(config, method, threads == null ? 0 : threads, llama -> add(llama, method, table));
         }
         out().say(
-                        "%s, %s parameters, %s%s, %d rows of %d tokens; this machine has %s",
+                        "%s, %s parameters, %s%s on %s, %d rows of %d tokens; this machine has %s",
                         model.folder,
                         Units.count(config.parameters()),
                         model.dtype,
                         model.quantize == Quantization.NONE ? "" : " over " + model.quantize,
+                        model.device,
                         batch,
                         length,
                         Units.bytes(Machine.totalMemory()));
@@ -96,25 +93,6 @@ final class PlanCommand extends GraftCommand {
         }
     }
 
-    private void plan(Context context, LlamaConfig config, Method method, TextTable table) {
-        List<Example> examples = new ArrayList<>();
-        for (int i = 0; i < batch; i++) {
-            examples.add(Example.of(new int[length]));
-        }
-        ExampleBatches source = new ExampleBatches(examples, batch, length, length, 0);
-        Llama.Options options = Llama.Options.training(method.planned().create().apply(methodOptions, 0L))
-                .withGradientCheckpointing(checkpointing)
-                .withBase(model.quantize.kind());
-        try (OpenModel opened = OpenModel.create(context, config, model.dtype.dtype(), 0, options)) {
-            Calibration.run(opened.llama(), source, 1);
-            Trainer.Options steps = Trainer.Options.of(2, method.learningRate()).withOptimiser(optimizer.settings(0));
-            try (Trainer trainer = new Trainer(opened.llama(), steps, source)) {
-                trainer.run();
-                add(context, method, trained(opened.llama()), table);
-            }
-        }
-    }
-
     private static long trained(Llama llama) {
         return llama.trainable().stream()
                 .map(Parameter::value)
@@ -131,7 +109,9 @@ final class PlanCommand extends GraftCommand {
         return columns;
     }
 
-    private void add(Context context, Method method, long trained, TextTable table) {
+    private void add(Llama llama, Method method, TextTable table) {
+        Context context = llama.context();
+        long trained = trained(llama);
         List<String> row = new ArrayList<>(List.of(method.name(), Units.count(trained)));
         List<Object> event = new ArrayList<>(List.of("method", method.name(), "trained_parameters", trained));
         for (Memory memory : Memory.values()) {

@@ -87,7 +87,7 @@ final class TraceCommand extends GraftCommand {
         model.check();
         existing("--batch", batch);
         boolean training = gradients || steps > 0;
-        try (Context context = openContext();
+        try (Context context = openContext(model.device);
                 OpenModel opened = model.open(context, adapter, training);
                 Scope scope = context.scope()) {
             Batch input = read(scope, batch);

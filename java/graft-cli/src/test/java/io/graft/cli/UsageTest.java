@@ -87,6 +87,7 @@ class UsageTest {
                 "combine --adapter a --adapter b --out o --how cat --weights 1|--weights has 1 numbers for 2 adapters",
                 "combine --adapter a --out o --how cat --rank 3|--rank is for --how svd",
                 "combine --adapter a --out o --how lorahub|--how lorahub needs --model and --data",
+                "eval --model m --data d --device gpu|'gpu' is no device; there are cpu, cuda and cuda:N",
                 "info --threads 0|--threads must be positive, got 0",
                 "compare --model m --data d --steps 0|--steps must be positive, got 0",
                 "demo --minutes -1|--minutes must be positive"

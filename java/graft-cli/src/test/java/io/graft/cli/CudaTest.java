@@ -1,0 +1,146 @@
+package io.graft.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
+
+/** Commands with {@code --device}, on the emulator's CUDA devices: what they give on the CPU. */
+@Tag("emulated")
+@EnabledIf(value = "emulated", disabledReason = "only a part of the native side was built")
+class CudaTest extends FinetuneRuns {
+    static boolean emulated() {
+        return Files.exists(Path.of(System.getProperty("java.library.path"), "libgraft.so"))
+                || System.getProperty("graft.native.target", "all").equals("all");
+    }
+
+    /** why: the emulator makes a fiber of each thread of a kernel. */
+    @BeforeEach
+    void littleText() throws Exception {
+        text = Files.writeString(folder.resolve("little.txt"), "assertEquals(1, list.get(1));\n".repeat(3));
+    }
+
+    /** LoRA with its evaluation; then what eval and generate make of it. */
+    private List<Object> results(Path out, String device) {
+        List<Object> results = new ArrayList<>();
+        Object[] trained = {"--model", MODEL, "--adapter", out, "--device", device, "--json"};
+        Cli run = Cli.run(
+                "finetune",
+                "--model",
+                MODEL,
+                "--data",
+                text,
+                "--eval-data",
+                text,
+                "--length",
+                16,
+                "--batch",
+                2,
+                "--steps",
+                2,
+                "--warmup",
+                1,
+                "--out",
+                out,
+                "--device",
+                device,
+                "--json");
+        assertThat(run.err()).isEmpty();
+        assertThat(run.status()).isZero();
+        for (JsonNode step : run.events("step")) {
+            results.add(step.get("loss").asDouble());
+        }
+        results.add(after(run));
+        Object[] generate = {"generate", "--prompt", "assertEquals(", "--max-tokens", 4, "--temperature", 0};
+        results.add(Cli.run(with(generate, trained))
+                .events("generated")
+                .get(0)
+                .get("text")
+                .asText());
+        return results;
+    }
+
+    @Test
+    void finetuneEvalAndGenerateAreThoseOfTheCpu() {
+        List<Object> expected = results(folder.resolve("cpu"), "cpu");
+        List<Object> actual = results(folder.resolve("cuda"), "cuda:1");
+        for (int i = 0; i < expected.size(); i++) {
+            if (expected.get(i) instanceof Double loss) {
+                assertThat((Double) actual.get(i)).isCloseTo(loss, within(1e-5 * loss));
+            } else {
+                assertThat(actual.get(i)).isEqualTo(expected.get(i));
+            }
+        }
+    }
+
+    @Test
+    void traceIsThatOfTheCpu() {
+        double[] losses = new double[2];
+        for (int i = 0; i < 2; i++) {
+            Cli run = Cli.run(
+                    "trace",
+                    "--model",
+                    Cli.model("llama_gqa"),
+                    "--adapter",
+                    Cli.adapter("llama_gqa", "lora"),
+                    "--batch",
+                    Cli.golden("llama_gqa", "lora.safetensors"),
+                    "--out",
+                    folder.resolve("trace"),
+                    "--gradients",
+                    "--steps",
+                    1,
+                    "--device",
+                    i == 0 ? "cpu" : "cuda",
+                    "--json");
+            assertThat(run.err()).isEmpty();
+            losses[i] = run.events("trace").get(0).get("loss").asDouble();
+        }
+        assertThat(losses[1]).isCloseTo(losses[0], within(1e-5));
+    }
+
+    @Test
+    void infoNamesTheDevices() {
+        assertThat(Cli.run("info", "--json")
+                        .events("machine")
+                        .get(0)
+                        .get("devices")
+                        .toString())
+                .isEqualTo("[\"cpu\",\"cuda:0\",\"cuda:1\"]");
+        assertThat(Cli.run("info").out()).contains("cuda:1 (emulated device, 8192 MiB)");
+    }
+
+    @Test
+    void aDeviceThatIsNotThereIsRefusedBeforeAnythingIsDone() {
+        Path out = folder.resolve("out");
+        Cli run = finetuneOn(out, "cuda:9");
+        assertThat(run.err()).contains("CUDA device 9 is asked for, there are 2");
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(out).doesNotExist();
+        assertThat(finetuneOn(out, "gpu").err()).contains("--device").contains("'gpu' is no device");
+    }
+
+    @Test
+    void aMethodThatTheDeviceLacksIsRefusedBeforeAnythingIsDone() {
+        Path out = folder.resolve("out");
+        Cli run = Cli.run(
+                "finetune", "--model", MODEL, "--data", text, "--out", out, "--device", "cuda", "--method", "boft");
+        assertThat(run.err())
+                .contains("--method boft does not run on cuda:0: graft_")
+                .contains("on CUDA");
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(out).doesNotExist();
+    }
+
+    private Cli finetuneOn(Path out, String device) {
+        return Cli.run("finetune", "--model", MODEL, "--data", text, "--out", out, "--device", device);
+    }
+}
