@@ -1,6 +1,6 @@
 // NF4 weights on the CUDA device: decoding, and linear and lora over them, against float64; single and double
 // quantised, rows of every alignment, several panels.
-#include "schedules.h"
+#include "coded.h"
 
 namespace graft::test {
 namespace {
@@ -11,29 +11,14 @@ struct Case {
   std::int64_t rows, n, k;
 };
 
-void copy(const Context& from, const graft_tensor& source, const Context& to, graft_tensor target) {
-  if (source.data == nullptr) return;
-  const std::int64_t bytes = source.shape[0] * graft_dtype_bytes(source.dtype);
-  std::vector<char> host(static_cast<std::size_t>(bytes));
-  GRAFT_EXPECT_OK(graft_tensor_download(from, &source, host.data(), bytes));
-  GRAFT_EXPECT_OK(graft_tensor_upload(to, &target, host.data(), bytes));
-}
-
 struct Result {
   std::vector<double> matrix, y, dx;
   std::string lora;
 };
 
 Result run(const Context& c, graft_dtype storage, const Case& n) {
-  // The codes are made on the CPU, and every context gets the same.
-  const Context cpu(1, "reference");
-  Weight quantized(cpu, Nf4{n.nested}, n.n, n.k), w(c, Nf4{n.nested}, n.n, n.k);
-  Tensor source(cpu, kF32, {n.n, n.k});
-  GRAFT_EXPECT_OK(graft_nf4_quantize(cpu, source.random(1), quantized));
-  copy(cpu, quantized->storage, c, w->storage), copy(cpu, quantized->absmax, c, w->absmax);
-  if (n.nested) {
-    copy(cpu, quantized->nested_absmax, c, w->nested_absmax), copy(cpu, quantized->nested_offset, c, w->nested_offset);
-  }
+  const Nf4Weight coded(c, n.nested, n.n, n.k);
+  const Weight& w = coded.w;
   Tensor x = input(c, storage, n.dtype, {n.rows, n.k}, 2), dy = input(c, storage, n.dtype, {n.rows, n.n}, 3);
   Tensor y = input(c, storage, n.dtype, {n.rows, n.n}, 4), dx(c, storage, {n.rows, n.k}),
          matrix(c, storage, {n.n, n.k});

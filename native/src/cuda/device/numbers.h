@@ -81,6 +81,28 @@ GRAFT_DEVICE f16 from_float<f16>(float value) {
 #endif
 }
 
+/** Two of them in a register, as the tensor cores take them. */
+template <class T>
+GRAFT_DEVICE std::uint32_t pair_of(float low, float high) {
+  return from_float<T>(low).bits | static_cast<std::uint32_t>(from_float<T>(high).bits) << 16;
+}
+
+#if defined(__CUDACC__)
+template <>
+GRAFT_DEVICE std::uint32_t pair_of<bf16>(float low, float high) {
+  std::uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+
+template <>
+GRAFT_DEVICE std::uint32_t pair_of<f16>(float low, float high) {
+  std::uint32_t pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+#endif
+
 /** sin πx and cos πx in double: without the slow path, and its registers, that CUDA has for large angles. */
 GRAFT_DEVICE void sin_cos_pi(double x, double* sine, double* cosine) {
 #if defined(__CUDACC__)

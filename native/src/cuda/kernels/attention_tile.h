@@ -45,11 +45,6 @@ GRAFT_DEVICE void add_product_t(float (&sums)[Tiles][4], const T* left, int row,
   }
 }
 
-template <class T>
-GRAFT_DEVICE std::uint32_t pair_of(float low, float high) {
-  return from_float<T>(low).bits | static_cast<std::uint32_t>(from_float<T>(high).bits) << 16;
-}
-
 /** sums [16, Depth] += left [16, 8·Tiles] · right, where right has 8·Tiles rows; left is a product as above, rounded to
  * T. */
 template <int Depth, int Tiles, class T>

@@ -1,27 +1,25 @@
 // linear: y = x Wᵀ + bias, dx = dy W, dW += dyᵀ x, each one product of the library, which adds the bias to its tiles;
-// dbias by column_sums. NF4 weights are decoded in panels of 4 Mi elements, of rows for y and of columns for dx, each
-// just before its product. An empty sum, of which the library knows nothing, is made by convert: a matrix of zeros or
-// of the bias. FLOPs: 2·T·N·K for each product.
+// dbias by column_sums. NF4 and sketch weights are decoded in panels of 4 Mi elements, of rows for y and of columns for
+// dx, each just before its product; y of few rows is made from the codes themselves. An empty sum, of which the library
+// knows nothing, is made by convert: a matrix of zeros or of the bias. FLOPs: 2·T·N·K for each product.
 #include <algorithm>
 
 #include "core/tensor_check.h"
 #include "cuda/gemm/gemm.h"
+#include "cuda/kernels/coded_weight.h"
 #include "cuda/kernels/column_sums.h"
 #include "cuda/kernels/convert.h"
 #include "cuda/kernels/linear.h"
-#include "cuda/kernels/nf4.h"
+#include "cuda/kernels/sketch_codes.h"
 #include "cuda/kernels/tensor.h"
 
 namespace graft::cuda {
 namespace {
 
-// Elements of an NF4 weight that are decoded at a time: what stays in the L2 until the product has read it.
+// Elements of a weight that are decoded at a time: what stays in the L2 until the product has read it.
 constexpr std::int64_t kPanelElements = std::int64_t{4} << 20, kFewest = 64;
 
-std::string refuse_weight(const graft_weight& w) {
-  if (w.kind == GRAFT_WEIGHT_DENSE || w.kind == GRAFT_WEIGHT_NF4) return {};
-  return std::string("w is ") + core::kind_name(w.kind) + ", this has dense ones and NF4";
-}
+std::string refuse_weight(const graft_weight& w) { return w.kind == GRAFT_WEIGHT_SKETCH ? refuse_sketch(w) : ""; }
 
 /** How many of so many rows (columns) of other so many elements make a panel. */
 std::int64_t panel_size(std::int64_t count, std::int64_t elements) {
@@ -40,7 +38,8 @@ void for_panels(core::Context& context, const graft_weight& w, graft_dtype dtype
   for (std::int64_t first = 0; first < all; first += size) {
     const std::int64_t count = std::min(size, all - first), columns = rows ? w.k : count;
     const graft_tensor panel{memory, dtype, GRAFT_DEVICE_CUDA, 2, 0, {rows ? count : w.n, columns}, {columns, 1}};
-    run(context, Nf4Decode{&w, rows ? first : 0, rows ? 0 : first, panel});
+    const Decode part{&w, rows ? first : 0, rows ? 0 : first, panel};
+    w.kind == GRAFT_WEIGHT_NF4 ? decode_nf4(context, part) : decode_sketch(context, part);
     body(first, count, factor(panel));
   }
 }
@@ -65,6 +64,7 @@ std::string refuse(const ops::LinearForward& a) {
 }
 
 void run(core::Context& context, const ops::LinearForward& a) {
+  if (refuse_few_rows(a).empty()) return few_rows(context, a);
   core::Scratch scratch(context.arena);
   const auto* bias = static_cast<const char*>(vector_as(context, scratch, a.bias, a.y->dtype));
   for_panels(context, *a.w, a.x->dtype, true, [&](std::int64_t first, std::int64_t size, const Factor& w) {
