@@ -16,6 +16,7 @@
 
 #include "core/tensor_check.h"
 #include "cuda/kernels/coded_weight.h"
+#include "cuda/kernels/convert.h"
 #include "cuda/kernels/linear.h"
 #include "cuda/kernels/nf4_codes.h"
 #include "cuda/kernels/piece.h"
@@ -204,7 +205,7 @@ void run_rows(core::Context& context, const ops::LinearForward& a, const Weight&
                     n,
                     a.y->dtype == GRAFT_DTYPE_F32,
                     a.accumulate,
-                    bias_as(context, scratch, a.bias, a.y->dtype)};
+                    vector_as(context, scratch, a.bias, a.y->dtype)};
   auto* parts = count == 1 ? nullptr : scratch.take<float>(count * rows * n);
   const Launch where{"few_rows_sums", dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(count)), kThreads,
                      w.shared_bytes(), stream(context)};
