@@ -4,7 +4,8 @@
 
 #include "core/context.h"
 #include "core/tensor_check.h"
-#include "cpu/fast/skinny_amx.h"
+#include "cpu/fast/amx.h"
+#include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
 namespace graft::cpu {
@@ -71,14 +72,16 @@ Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tenso
 
 PackedRows packed_up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale,
                           graft_dtype dtype) {
-  if (dtype != GRAFT_DTYPE_BF16 || !has_bf16_tiles())
-    return packed_rows(scratch, up_rows(context, scratch, b, scale, dtype));
+  if (dtype != GRAFT_DTYPE_BF16) return packed_rows(scratch, up_rows(context, scratch, b, scale, dtype));
   const std::int64_t n = b.shape[0], rank = b.shape[1];
-  const Matrix down = converted(context, scratch, b, scale, dtype);
+  const Matrix from = matrix_of(b);
+  const Matrix down = row_major(scratch.take<core::bf16>(n * rank), dtype, n, rank, rank);
   auto* tiles = scratch.take<std::uint32_t>(tile_words(rank, n));
   core::parallel_for(context, chunks_of(n, kConvertedRows), [&](std::int64_t chunk, int) {
     const std::int64_t first = chunk * kConvertedRows, rows = std::min(kConvertedRows, n - first);
-    pack_tiles_transposed(down.part(first, 0, rows, rank), tiles + tile_words(rank, first));
+    const Matrix part = down.part(first, 0, rows, rank);
+    convert(from.part(first, 0, rows, rank), static_cast<float>(scale), part);
+    pack_tiles_transposed(part, tiles + tile_words(rank, first));
   });
   return {row_major(nullptr, dtype, rank, n, n), tiles};
 }

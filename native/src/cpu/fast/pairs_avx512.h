@@ -4,11 +4,12 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "core/float_types.h"
-#include "graft/tensor.h"
+#include "cpu/fast/skinny.h"
 
 #define GRAFT_BF16_PAIRS [[gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]]
 
@@ -33,6 +34,56 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i load32(const core::bf16* 
   std::memcpy(&kept, bits, sizeof(kept));
   return _mm512_maskz_mov_epi16(kept, v);
 }
+
+inline constexpr std::int64_t kStrip = 32;  // bf16 values of a vector
+
+/** R rows by 32 columns of x, one such strip after the other: where they lie or, if some are missing or masked, copied
+ * with zeros. */
+template <std::int64_t R>
+class Strips {
+ public:
+  struct Rows {
+    const core::bf16* data;
+    std::int64_t pitch;
+  };
+
+  Strips(const Matrix& x, Keep keep) : x_(x), keep_(keep), data_(static_cast<const core::bf16*>(x.data)) {}
+
+  /** Rows from t on, columns from i on; valid until the next call. */
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] inline Rows at(std::int64_t t, std::int64_t i) {
+    const std::int64_t rows = std::min(R, x_.rows - t), columns = std::min(kStrip, x_.columns - i);
+    const core::bf16* from = data_ + t * x_.row_stride + i;
+    for (std::int64_t r = 0; r < rows; ++r) prefetch(from + r * x_.row_stride + 2 * kAhead);
+    if (rows == R && columns == kStrip && keep_.bits == nullptr) return {from, x_.row_stride};
+    for (std::int64_t r = 0; r < R; ++r)
+      _mm512_store_si512(copy_[r], r < rows ? row(t + r, i, columns) : _mm512_setzero_si512());
+    return {copy_[0], kStrip};
+  }
+
+  /** Row t, columns i to i + 31. */
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i row(std::int64_t t, std::int64_t i,
+                                                             std::int64_t columns) const {
+    const core::bf16* from = data_ + t * x_.row_stride + i;
+    if (keep_.bits != nullptr) {
+      const std::uint8_t* bits = keep_.bits + t * keep_.pitch + i / 8;
+      return columns == kStrip ? load32<true, true>(from, columns, bits) : load32<false, true>(from, columns, bits);
+    }
+    return columns == kStrip ? load32<true, false>(from, columns, nullptr)
+                             : load32<false, false>(from, columns, nullptr);
+  }
+
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512i whole_row(std::int64_t t, std::int64_t i) const {
+    return _mm512_loadu_si512(data_ + t * x_.row_stride + i);
+  }
+
+  void fetch(std::int64_t t, std::int64_t i) const { prefetch(data_ + t * x_.row_stride + i); }
+
+ private:
+  const Matrix& x_;
+  const Keep keep_;
+  const core::bf16* data_;
+  alignas(64) core::bf16 copy_[R][kStrip];
+};
 
 /** Two rows' 32 columns in pairs: low has columns 0-3, 8-11, …, high 4-7, 12-15, …. */
 struct Interleaved {

@@ -10,7 +10,6 @@
 #include "core/context.h"
 #include "cpu/fast/simd-inl.h"
 #include "cpu/fast/skinny.h"
-#include "cpu/fast/skinny_amx.h"
 #include "cpu/fast/skinny_bf16.h"
 #include "cpu/fast/visit.h"
 
@@ -238,14 +237,14 @@ void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float*
 }
 
 PackedRows packed_rows(core::Scratch& scratch, const Matrix& a) {
-  if (a.dtype != GRAFT_DTYPE_BF16 || !has_bf16_tiles()) return {a, nullptr};
+  if (a.dtype != GRAFT_DTYPE_BF16) return {a, nullptr};
   auto* tiles = scratch.take<std::uint32_t>(tile_words(a.rows, a.columns));
   pack_tiles(a, tiles);
   return {a, tiles};
 }
 
 void row_products(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out) {
-  if (a.rows.dtype == GRAFT_DTYPE_BF16) return row_products_bf16(x, keep, a, factor, out);
+  if (a.tiles != nullptr) return row_products_bf16(x, keep, a, factor, out);
   HWY_DYNAMIC_DISPATCH(products)(x, keep, a.rows, factor, out);
 }
 

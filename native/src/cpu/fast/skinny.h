@@ -37,8 +37,8 @@ struct Narrow {
 /** sums[j·pitch + i] += factor · Σ_t s[t, j] · kept m[t, i], for i in m's columns. */
 void outer_sum(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch);
 
-/** The narrow factor a [rank, columns] of row_products: f32, or, where has_bf16_pairs() and x is bf16, bf16 too, then
- * also in tiles where has_bf16_tiles(). */
+/** The narrow factor a [rank, columns] of row_products: f32, or, where has_bf16_pairs() and x is bf16, bf16 in tiles,
+ * and rows is its shape. */
 struct PackedRows {
   Matrix rows;
   const std::uint32_t* tiles;

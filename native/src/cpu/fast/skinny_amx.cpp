@@ -14,55 +14,11 @@
 namespace graft::cpu::fast {
 namespace {
 
-constexpr std::int64_t kStrip = 2 * kSide;  // bf16 values of a row
+constexpr std::int64_t kRows = 2 * kSide;  // of x in two tiles
+
+using Source = Strips<kRows>;
 
 std::int64_t tiles_of(std::int64_t n, std::int64_t side) { return (n + side - 1) / side; }
-
-// 32 rows by 32 columns of x, where they lie or, if not whole, copied with zeros.
-struct Rows {
-  const core::bf16* data;
-  std::int64_t pitch;
-};
-
-class Source {
- public:
-  Source(const Matrix& x, Keep keep) : x_(x), keep_(keep), data_(static_cast<const core::bf16*>(x.data)) {}
-
-  GRAFT_BF16_TILES Rows at(std::int64_t t, std::int64_t i) {
-    const std::int64_t rows = std::min(kStrip, x_.rows - t), columns = std::min(kStrip, x_.columns - i);
-    const core::bf16* from = data_ + t * x_.row_stride + i;
-    const bool whole = rows == kStrip && columns == kStrip;
-    for (std::int64_t r = 0; r < rows; ++r) prefetch(from + r * x_.row_stride + 2 * kAhead);
-    if (whole && keep_.bits == nullptr) return {from, x_.row_stride};
-    for (std::int64_t r = 0; r < kStrip; ++r)
-      _mm512_store_si512(copy_[r], r < rows ? row(t + r, i, columns) : _mm512_setzero_si512());
-    written();
-    return {copy_[0], kStrip};
-  }
-
-  // Row t, columns i to i + 31.
-  GRAFT_BF16_TILES __m512i row(std::int64_t t, std::int64_t i, std::int64_t columns) const {
-    const core::bf16* from = data_ + t * x_.row_stride + i;
-    if (keep_.bits != nullptr) {
-      const std::uint8_t* bits = keep_.bits + t * keep_.pitch + i / 8;
-      return columns == kStrip ? load32<true, true>(from, columns, bits) : load32<false, true>(from, columns, bits);
-    }
-    return columns == kStrip ? load32<true, false>(from, columns, nullptr)
-                             : load32<false, false>(from, columns, nullptr);
-  }
-
-  GRAFT_BF16_TILES __m512i whole_row(std::int64_t t, std::int64_t i) const {
-    return _mm512_loadu_si512(data_ + t * x_.row_stride + i);
-  }
-
-  void fetch(std::int64_t t, std::int64_t i) const { prefetch(data_ + t * x_.row_stride + i); }
-
- private:
-  const Matrix& x_;
-  const Keep keep_;
-  const core::bf16* data_;
-  alignas(64) core::bf16 copy_[kStrip][kStrip];
-};
 
 template <bool two>
 GRAFT_BF16_TILES inline void store_sums(float (&sums)[4][kTileWords]) {
@@ -83,7 +39,8 @@ GRAFT_BF16_TILES void row_block(Source& x, std::int64_t t, std::int64_t columns,
   _tile_zero(2);
   _tile_zero(3);
   for (std::int64_t i = 0; i < columns; i += kStrip, tiles += step) {
-    const Rows rows = x.at(t, i);
+    const auto rows = x.at(t, i);
+    written();
     const std::int64_t bytes = rows.pitch * 2;
     _tile_loadd(4, rows.data, bytes);
     _tile_loadd(5, rows.data + kSide * rows.pitch, bytes);
@@ -157,48 +114,17 @@ GRAFT_BF16_TILES void outer_block(const std::uint32_t* pairs, std::int64_t step,
 
 }  // namespace
 
-std::int64_t tile_words(std::int64_t rows, std::int64_t columns) {
-  return tiles_of(columns, kStrip) * tiles_of(rows, kSide) * kTileWords;
-}
-
-GRAFT_BF16_TILES void pack_tiles(const Matrix& a, std::uint32_t* tiles) {
-  const Source source(a, {});
-  for (std::int64_t i = 0; i < a.columns; i += kStrip)
-    for (std::int64_t j = 0; j < a.rows; j += kSide, tiles += kTileWords) {
-      __m512i words[kSide];
-      for (std::int64_t r = 0; r < kSide; ++r)
-        words[r] = j + r < a.rows ? source.row(j + r, i, std::min(kStrip, a.columns - i)) : _mm512_setzero_si512();
-      transpose16(words);
-      for (std::int64_t r = 0; r < kSide; ++r) _mm512_storeu_si512(tiles + r * kSide, words[r]);
-    }
-}
-
-GRAFT_BF16_TILES void pack_tiles_transposed(const Matrix& a, std::uint32_t* tiles) {
-  const core::bf16* data = static_cast<const core::bf16*>(a.data);
-  for (std::int64_t i = 0; i < a.rows; i += kStrip)
-    for (std::int64_t j = 0; j < a.columns; j += kSide, tiles += kTileWords) {
-      const std::int64_t n = std::min(kSide, a.columns - j);
-      const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
-      for (std::int64_t p = 0; p < kSide; ++p) {
-        const std::int64_t even = i + 2 * p, odd = even + 1;
-        const __m512i low = narrow16(a.dtype, even < a.rows ? data + even * a.row_stride : nullptr, j, mask);
-        const __m512i high = narrow16(a.dtype, odd < a.rows ? data + odd * a.row_stride : nullptr, j, mask);
-        _mm512_storeu_si512(tiles + p * kSide, _mm512_or_si512(low, _mm512_maskz_slli_epi32(kAll, high, 16)));
-      }
-    }
-}
-
 GRAFT_BF16_TILES void row_products_tiles(const Matrix& x, Keep keep, const std::uint32_t* tiles, std::int64_t rank,
                                          float factor, float* out) {
   const WholeTiles whole;
   Source source(x, keep);
   alignas(64) float sums[4][kTileWords];
   const std::int64_t step = tiles_of(rank, kSide) * kTileWords;
-  for (std::int64_t t = 0; t < x.rows; t += kStrip)
+  for (std::int64_t t = 0; t < x.rows; t += kRows)
     for (std::int64_t j = 0; j < rank; j += 2 * kSide) {
       const bool two = rank - j > kSide;
       (two ? row_block<true> : row_block<false>)(source, t, x.columns, tiles + j * kSide, step, sums);
-      for (std::int64_t r = 0; r < std::min(kStrip, x.rows - t); ++r)
+      for (std::int64_t r = 0; r < std::min(kRows, x.rows - t); ++r)
         for (std::int64_t q = 0; q < (two ? 2 : 1); ++q) {
           const std::int64_t first = j + q * kSide, n = std::min(kSide, rank - first);
           const __m512 row = _mm512_load_ps(sums[q * 2 + r / kSide] + r % kSide * kSide);
@@ -245,9 +171,6 @@ GRAFT_BF16_TILES void outer_sum_tiles(const Narrow& s, const Matrix& m, Keep kee
 
 namespace graft::cpu::fast {
 
-std::int64_t tile_words(std::int64_t, std::int64_t) { return 0; }
-void pack_tiles(const Matrix&, std::uint32_t*) {}
-void pack_tiles_transposed(const Matrix&, std::uint32_t*) {}
 void row_products_tiles(const Matrix&, Keep, const std::uint32_t*, std::int64_t, float, float*) {}
 void outer_sum_tiles(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
 

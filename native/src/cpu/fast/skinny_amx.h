@@ -7,16 +7,6 @@
 
 namespace graft::cpu::fast {
 
-/** Words of a [rows, columns] as pack_tiles lays it out. */
-std::int64_t tile_words(std::int64_t rows, std::int64_t columns);
-
-/** a [rows, columns] of bf16 for row_products_tiles: tiles of 32 columns by 16 rows, transposed in pairs of columns;
- * zeros fill the last ones. */
-void pack_tiles(const Matrix& a, std::uint32_t* tiles);
-
-/** pack_tiles of the transpose of a [columns, rows] of bf16. */
-void pack_tiles_transposed(const Matrix& a, std::uint32_t* tiles);
-
 /** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; a [rank, x.columns] as pack_tiles lays it out. */
 void row_products_tiles(const Matrix& x, Keep keep, const std::uint32_t* tiles, std::int64_t rank, float factor,
                         float* out);

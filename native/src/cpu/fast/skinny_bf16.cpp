@@ -1,5 +1,6 @@
 // vdpbf16ps adds x0·y0 + x1·y1 of the bf16 pairs in each 32-bit lane to an fp32 lane.
-// row_products: pairs along the row; 4 rows of x by 4 of a in registers, per 32 columns 8 loads and 16 products.
+// row_products: pairs along the row, broadcast from 8 rows of x against 16 rows of a, whose pairs lie together; no sum
+// over lanes is left.
 // outer_sum: pairs along the rows of m, made by interleaving two of them; 8 sums by 32 columns in registers. The pairs
 // of s are broadcast from memory. Subnormal bf16 values count as zero, as in the library's GEMM.
 #include "cpu/fast/skinny_bf16.h"
@@ -18,86 +19,68 @@
 namespace graft::cpu::fast {
 namespace {
 
-// why not _mm512_reduce_add_ps: GCC 12 warns of an uninitialised value inside it.
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline float sum_of(__m512 v) {
-  alignas(64) float lanes[16];
-  _mm512_store_ps(lanes, v);
-  const __m256 eight = _mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8));
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
+// 16 or, at half the price, 8 sums.
+struct Sixteen {
+  using Sums = __m512;
+  static constexpr std::int64_t kRanks = 16;
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] static inline Sums zero() { return _mm512_setzero_ps(); }
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] static inline Sums add(Sums sums, const std::uint32_t* words, int pair) {
+    return _mm512_dpbf16_ps(sums, (__m512bh)_mm512_loadu_si512(words), (__m512bh)_mm512_set1_epi32(pair));
+  }
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] static inline void store(Sums sums, float factor, std::int64_t n,
+                                                                   float* out) {
+    const __mmask16 mask = n >= kRanks ? kAll : static_cast<__mmask16>((1u << n) - 1);
+    _mm512_mask_storeu_ps(out, mask, _mm512_mul_ps(_mm512_set1_ps(factor), sums));
+  }
+};
 
-// Quad t: lanes of v[t] that have been added until four are left.
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512 quads_of(__m512 v0, __m512 v1, __m512 v2, __m512 v3) {
-  const __m512 a =
-      _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, v0, v1, 0x44), _mm512_maskz_shuffle_f32x4(kAll, v0, v1, 0xee));
-  const __m512 b =
-      _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, v2, v3, 0x44), _mm512_maskz_shuffle_f32x4(kAll, v2, v3, 0xee));
-  return _mm512_add_ps(_mm512_maskz_shuffle_f32x4(kAll, a, b, 0x88), _mm512_maskz_shuffle_f32x4(kAll, a, b, 0xdd));
-}
+struct Eight {
+  using Sums = __m256;
+  static constexpr std::int64_t kRanks = 8;
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] static inline Sums zero() { return _mm256_setzero_ps(); }
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] static inline Sums add(Sums sums, const std::uint32_t* words, int pair) {
+    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+    return _mm256_dpbf16_ps(sums, (__m256bh)both, (__m256bh)_mm256_set1_epi32(pair));
+  }
+  GRAFT_BF16_PAIRS [[gnu::always_inline]] static inline void store(Sums sums, float factor, std::int64_t n,
+                                                                   float* out) {
+    _mm256_mask_storeu_ps(out, static_cast<__mmask8>((1u << n) - 1), _mm256_mul_ps(_mm256_set1_ps(factor), sums));
+  }
+};
 
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline __m512 pairs_of(__m512 a, __m512 b) {
-  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
-}
-
-// factor · sum_of each of 16 vectors, with the same bits in a quarter of the instructions; row t goes to out + t·pitch.
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void store_sums(const __m512 (&v)[4][4], float factor, float* out,
-                                                               std::int64_t pitch) {
-  __m512 quads[4];
-  for (int j = 0; j < 4; ++j) quads[j] = quads_of(v[0][j], v[1][j], v[2][j], v[3][j]);
-  const __m512 a = pairs_of(quads[0], quads[1]), b = pairs_of(quads[2], quads[3]);
-  const __m512 sums = _mm512_mul_ps(_mm512_set1_ps(factor),
-                                    _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd)));
-  alignas(64) float rows[4][4];
-  _mm512_store_ps(rows[0], sums);
-  for (int t = 0; t < 4; ++t) std::copy_n(rows[t], 4, out + t * pitch);
-}
-
-template <int R, int J, bool full, bool masked>
-GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void row_step(const core::bf16* x, std::int64_t x_pitch, Keep keep,
-                                                             const core::bf16* a, std::int64_t a_pitch, std::int64_t i,
-                                                             std::int64_t n, __m512 (&acc)[R][J]) {
-  __m512bh row[R];
-  if constexpr (R == 4 && full)
-    for (int t = 0; t < R; ++t) prefetch(x + (t + R) * x_pitch + i);
-  for (int t = 0; t < R; ++t)
-    row[t] =
-        (__m512bh)load32<full, masked>(x + t * x_pitch + i, n, masked ? keep.bits + t * keep.pitch + i / 8 : nullptr);
-  for (int j = 0; j < J; ++j) {
-    const __m512bh other = (__m512bh)load32<full, false>(a + j * a_pitch + i, n, nullptr);
-    for (int t = 0; t < R; ++t) acc[t][j] = _mm512_dpbf16_ps(acc[t][j], row[t], other);
+// out [R, ranks], of which there are n, from R rows of x and a tile of a; each sum in P parts.
+template <class V, int R, int P>
+GRAFT_BF16_PAIRS inline void row_block(Strips<R>& x, std::int64_t t, const Matrix& like, const std::uint32_t* tiles,
+                                       std::int64_t step, float factor, std::int64_t n, float* out, std::int64_t rank) {
+  typename V::Sums parts[P][R];
+  for (int p = 0; p < P; ++p)
+    for (int r = 0; r < R; ++r) parts[p][r] = V::zero();
+  for (std::int64_t i = 0; i < like.columns; i += kStrip, tiles += step) {
+    const auto rows = x.at(t, i);
+    for (std::int64_t pair = 0; pair < kSide; pair += P)
+      for (int p = 0; p < P; ++p)
+        for (int r = 0; r < R; ++r) {
+          int both;
+          std::memcpy(&both, rows.data + r * rows.pitch + 2 * (pair + p), sizeof(both));
+          parts[p][r] = V::add(parts[p][r], tiles + (pair + p) * kSide, both);
+        }
+  }
+  for (int r = 0; r < R && t + r < like.rows; ++r) {
+    for (int p = 1; p < P; ++p) parts[0][r] += parts[p][r];
+    V::store(parts[0][r], factor, n, out + r * rank);
   }
 }
 
-template <int R, int J, bool masked>
-GRAFT_BF16_PAIRS inline void row_block(const core::bf16* x, std::int64_t x_pitch, Keep keep, const core::bf16* a,
-                                       std::int64_t a_pitch, std::int64_t columns, float factor, float* out,
-                                       std::int64_t rank) {
-  __m512 acc[R][J];
-  for (int t = 0; t < R; ++t)
-    for (int j = 0; j < J; ++j) acc[t][j] = _mm512_setzero_ps();
-  std::int64_t i = 0;
-  for (; i + 32 <= columns; i += 32) row_step<R, J, true, masked>(x, x_pitch, keep, a, a_pitch, i, 32, acc);
-  if (i < columns) row_step<R, J, false, masked>(x, x_pitch, keep, a, a_pitch, i, columns - i, acc);
-  if constexpr (R == 4 && J == 4) {
-    store_sums(acc, factor, out, rank);
-  } else {
-    for (int t = 0; t < R; ++t)
-      for (int j = 0; j < J; ++j) out[t * rank + j] = factor * sum_of(acc[t][j]);
-  }
-}
-
-template <int R, bool masked>
-GRAFT_BF16_PAIRS inline void rows_of(const core::bf16* x, std::int64_t x_pitch, Keep keep, const Matrix& a,
-                                     float factor, float* out) {
-  const core::bf16* other = static_cast<const core::bf16*>(a.data);
-  const std::int64_t pitch = a.row_stride;
-  std::int64_t j = 0;
-  for (; j + 4 <= a.rows; j += 4)
-    row_block<R, 4, masked>(x, x_pitch, keep, other + j * pitch, pitch, a.columns, factor, out + j, a.rows);
-  for (; j < a.rows; ++j)
-    row_block<R, 1, masked>(x, x_pitch, keep, other + j * pitch, pitch, a.columns, factor, out + j, a.rows);
+template <int R, int P>
+GRAFT_BF16_PAIRS void row_blocks(const Matrix& x, Keep keep, const std::uint32_t* tiles, std::int64_t rank,
+                                 float factor, float* out) {
+  Strips<R> strips(x, keep);
+  const std::int64_t step = tile_words(rank, kStrip);
+  for (std::int64_t t = 0; t < x.rows; t += R)
+    for (std::int64_t j = 0; j < rank; j += kSide) {
+      const auto block = rank - j > Eight::kRanks ? row_block<Sixteen, R, P> : row_block<Eight, R, P>;
+      block(strips, t, x, tiles + j * kSide, step, factor, rank - j, out + t * rank + j, rank);
+    }
 }
 
 // pairs: J ranks of the first 32 rows; those of the next 32 follow after `step` words.
@@ -220,25 +203,40 @@ bool has_bf16_pairs() {
   return has;
 }
 
-void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& packed, float factor, float* out) {
-  const Matrix& a = packed.rows;
-  if (packed.tiles != nullptr) return row_products_tiles(x, keep, packed.tiles, a.rows, factor, out);
-  const core::bf16* data = static_cast<const core::bf16*>(x.data);
-  const auto from = [&](std::int64_t t) {
-    return Keep{keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, keep.pitch};
-  };
-  const auto rows = [&](auto count, std::int64_t t) {
-    constexpr int R = decltype(count)::value;
-    const core::bf16* first = data + t * x.row_stride;
-    if (keep.bits == nullptr) {
-      rows_of<R, false>(first, x.row_stride, from(t), a, factor, out + t * a.rows);
-    } else {
-      rows_of<R, true>(first, x.row_stride, from(t), a, factor, out + t * a.rows);
+std::int64_t tile_words(std::int64_t rows, std::int64_t columns) {
+  return (columns + kStrip - 1) / kStrip * ((rows + kSide - 1) / kSide) * kTileWords;
+}
+
+GRAFT_BF16_PAIRS void pack_tiles(const Matrix& a, std::uint32_t* tiles) {
+  const Strips<1> source(a, {});
+  for (std::int64_t i = 0; i < a.columns; i += kStrip)
+    for (std::int64_t j = 0; j < a.rows; j += kSide, tiles += kTileWords) {
+      __m512i words[kSide];
+      for (std::int64_t r = 0; r < kSide; ++r)
+        words[r] = j + r < a.rows ? source.row(j + r, i, std::min(kStrip, a.columns - i)) : _mm512_setzero_si512();
+      transpose16(words);
+      for (std::int64_t r = 0; r < kSide; ++r) _mm512_storeu_si512(tiles + r * kSide, words[r]);
     }
-  };
-  std::int64_t t = 0;
-  for (; t + 4 <= x.rows; t += 4) rows(std::integral_constant<int, 4>{}, t);
-  for (; t < x.rows; ++t) rows(std::integral_constant<int, 1>{}, t);
+}
+
+GRAFT_BF16_PAIRS void pack_tiles_transposed(const Matrix& a, std::uint32_t* tiles) {
+  const core::bf16* data = static_cast<const core::bf16*>(a.data);
+  for (std::int64_t i = 0; i < a.rows; i += kStrip)
+    for (std::int64_t j = 0; j < a.columns; j += kSide, tiles += kTileWords) {
+      const std::int64_t n = std::min(kSide, a.columns - j);
+      const __mmask16 mask = static_cast<__mmask16>((1u << n) - 1);
+      for (std::int64_t p = 0; p < kSide; ++p) {
+        const std::int64_t even = i + 2 * p, odd = even + 1;
+        const __m512i low = narrow16(a.dtype, even < a.rows ? data + even * a.row_stride : nullptr, j, mask);
+        const __m512i high = narrow16(a.dtype, odd < a.rows ? data + odd * a.row_stride : nullptr, j, mask);
+        _mm512_storeu_si512(tiles + p * kSide, _mm512_or_si512(low, _mm512_maskz_slli_epi32(kAll, high, 16)));
+      }
+    }
+}
+
+void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out) {
+  if (has_bf16_tiles()) return row_products_tiles(x, keep, a.tiles, a.rows.rows, factor, out);
+  (x.rows == 1 ? row_blocks<1, 4> : row_blocks<8, 1>)(x, keep, a.tiles, a.rows.rows, factor, out);
 }
 
 void outer_sum_bf16(const Narrow& s, const Matrix& m, Keep keep, float factor, float* sums, std::int64_t pitch) {
@@ -300,6 +298,9 @@ GRAFT_BF16_PAIRS void rank_update_bf16(const std::uint32_t* s, std::int64_t pair
 namespace graft::cpu::fast {
 
 bool has_bf16_pairs() { return false; }
+std::int64_t tile_words(std::int64_t, std::int64_t) { return 0; }
+void pack_tiles(const Matrix&, std::uint32_t*) {}
+void pack_tiles_transposed(const Matrix&, std::uint32_t*) {}
 void row_products_bf16(const Matrix&, Keep, const PackedRows&, float, float*) {}
 void outer_sum_bf16(const Narrow&, const Matrix&, Keep, float, float*, std::int64_t) {}
 void pair_rows_bf16(const Matrix&, std::uint32_t*) {}

@@ -9,8 +9,18 @@ namespace graft::cpu::fast {
 /** Whether this processor serves the functions below. */
 bool has_bf16_pairs();
 
-/** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; x and a are bf16. Row t's bits start at keep.bits + t·pitch.
- */
+/** Words of a [rows, columns] as pack_tiles lays it out. */
+std::int64_t tile_words(std::int64_t rows, std::int64_t columns);
+
+/** a [rows, columns] of bf16 for row_products_bf16: tiles of 32 columns by 16 rows, transposed in pairs of columns;
+ * zeros fill the last ones. */
+void pack_tiles(const Matrix& a, std::uint32_t* tiles);
+
+/** pack_tiles of the transpose of a [columns, rows] of bf16. */
+void pack_tiles_transposed(const Matrix& a, std::uint32_t* tiles);
+
+/** out[t·rank + j] = factor · Σ_i kept x[t, i] · a[j, i]; x is bf16, a in tiles. Row t's bits start at keep.bits +
+ * t·pitch. */
 void row_products_bf16(const Matrix& x, Keep keep, const PackedRows& a, float factor, float* out);
 
 /** The same sums as outer_sum of pairs; m is bf16. */
