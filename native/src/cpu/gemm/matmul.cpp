@@ -162,6 +162,15 @@ std::shared_ptr<const Matmul> matmul_for(const Matrix& a, const Matrix& b, const
   return cache().emplace(key, std::move(made)).first->second;
 }
 
+bool matmul_in_short_vectors(graft_dtype dtype) {
+  static const bool tiles = [] {
+    engine();  // sets the limit
+    const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+    return isa == dnnl::cpu_isa::avx512_core_amx || isa == dnnl::cpu_isa::avx512_core_amx_fp16;
+  }();
+  return graft_dtype_bytes(dtype) == 2 && !tiles && matmul_refuse(dtype, dtype).empty();
+}
+
 bool matmul_reads_past_rows(const Matmul& matmul) { return matmul.reads_past_rows; }
 
 std::int64_t matmul_scratch(const Matmul& matmul) { return (matmul.scratch_bytes + 63) / 64 * 64; }
