@@ -225,7 +225,7 @@ final class FinetuneCommand extends GraftCommand {
         Plan plan = new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2);
         try {
             plan.run(LlamaConfig.read(model.folder), method, 1, llama -> {});
-        } catch (GraftUnsupportedException missing) {
+        } catch (GraftUnsupportedException | UnsupportedOperationException missing) {
             throw new InputException(
                     "--method " + method.name() + " does not run on " + model.device + ": " + missing.getMessage(),
                     missing);

@@ -113,8 +113,9 @@ public final class CodedWeights {
 
     private static void readNf4(TensorSource source, String module, Weight weight) {
         Tensor codes = weight.codes();
-        try (Scope staging = codes.scope().scope()) {
-            Tensor json = staging.tensor(Memory.WORKSPACE, DType.U8, source.shape(module + STATE));
+        try (Scope staging = codes.scope().scope();
+                Scope host = codes.scope().context().host().scope()) {
+            Tensor json = host.tensor(Memory.WORKSPACE, DType.U8, source.shape(module + STATE));
             source.read(module + STATE, json);
             byte[] text = new byte[(int) json.elements()];
             json.buffer().get(text);

@@ -74,10 +74,34 @@ public final class Projection {
     /** Fills codes, and the table of a sketch, from a matrix [n, k], as near as each element by itself can be. */
     public void quantize(Tensor matrix) {
         Context context = matrix.scope().context();
-        if (table == null) {
-            Nf4.quantize(context, matrix, weight);
+        if (context.device().isCpu()) {
+            quantize(matrix, weight);
+            return;
+        }
+        // why on the host: there is no other code for it, and it happens once.
+        try (Scope scope = context.host().scope()) {
+            Tensor values = scope.tensor(Memory.WORKSPACE, matrix.dtype(), matrix.shape());
+            matrix.download(values);
+            if (table == null) {
+                Weight made = scope.nf4(Memory.WORKSPACE, weight.n(), weight.k(), weight.nested());
+                quantize(values, made);
+                weight.upload(made);
+            } else {
+                Tensor entries = scope.tensor(Memory.WORKSPACE, table.dtype(), table.shape());
+                Weight made = scope.sketch(Memory.WORKSPACE, entries, weight.k());
+                quantize(values, made);
+                weight.upload(made);
+                table.upload(entries);
+            }
+        }
+    }
+
+    private static void quantize(Tensor matrix, Weight into) {
+        Context context = matrix.scope().context();
+        if (into.kind() == Weight.Kind.NF4) {
+            Nf4.quantize(context, matrix, into);
         } else {
-            SketchCompress.matrix(context, matrix, null, null, 0, weight, null);
+            SketchCompress.matrix(context, matrix, null, null, 0, into, null);
         }
     }
 

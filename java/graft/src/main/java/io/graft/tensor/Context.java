@@ -117,7 +117,7 @@ public final class Context implements AutoCloseable {
             return this;
         }
         if (host == null) {
-            host = planning ? planning(1) : cpu(1);
+            host = planning ? planning(0) : cpu();
         }
         return host;
     }

@@ -110,7 +110,8 @@ public final class Tensor extends Handle {
     private void requireCpu(String method) {
         Device device = scope().context().device();
         if (!device.isCpu()) {
-            throw new IllegalStateException(method + ": " + this + " is on " + device + ", out of Java's reach");
+            throw new UnsupportedOperationException(
+                    method + ": " + this + " is on " + device + ", out of Java's reach");
         }
     }
 

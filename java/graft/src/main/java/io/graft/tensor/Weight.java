@@ -105,6 +105,21 @@ public final class Weight extends Handle {
         return nf4View("nestedOffset", graft_weight::nested_offset);
     }
 
+    /**
+     * Takes the codes, and NF4's scales, of a weight of the same form that lives in the {@linkplain Context#host() host} of
+     * this one's context; a sketch's table is its owner's.
+     */
+    public void upload(Weight from) {
+        codes().upload(from.codes());
+        if (kind == Kind.NF4) {
+            absmax().upload(from.absmax());
+            if (nested()) {
+                nestedAbsmax().upload(from.nestedAbsmax());
+                nestedOffset().upload(from.nestedOffset());
+            }
+        }
+    }
+
     private Tensor nf4View(String name, Function<graft_weight, graft_tensor> part) {
         if (kind != Kind.NF4 || part.apply(handle).rank() == 0) {
             throw new IllegalStateException("Weight." + name + ": " + this + " has none");
