@@ -45,7 +45,7 @@ class CudaTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "llama_tied"})
+    @ValueSource(strings = {"llama_gqa", "mistral", "qwen3", "phi3", "starcoder2", "gpt_bigcode", "codegen"})
     void logitsAndGradientsEqualTransformers(String name) {
         try (Context context = cuda();
                 Scope scope = context.scope();
@@ -119,6 +119,25 @@ class CudaTest {
             values[i] = array.get(i).asInt();
         }
         return values;
+    }
+
+    @Test
+    void aPlanCountsWhatARunTakes() {
+        try (Context run = cuda();
+                Context plan = Context.planning(Device.cuda(0), 1)) {
+            for (Context context : List.of(run, plan)) {
+                part(context.scope(), false, 1, null, null);
+            }
+            for (Memory memory : Memory.values()) {
+                // why: of products' scratch a plan knows no more than the most that there can be.
+                if (memory == Memory.WORKSPACE) {
+                    assertThat(run.peakMemory(memory)).isBetween(1L, plan.peakMemory(memory));
+                } else {
+                    assertThat(run.peakMemory(memory)).as(memory.name()).isPositive();
+                    assertThat(plan.peakMemory(memory)).as(memory.name()).isEqualTo(run.peakMemory(memory));
+                }
+            }
+        }
     }
 
     @Test
