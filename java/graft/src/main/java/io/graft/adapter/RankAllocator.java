@@ -5,10 +5,10 @@ import io.graft.nn.Parameter;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.OnHost;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.FloatBuffer;
-import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -41,10 +41,23 @@ final class RankAllocator {
 
         /** By blocks in arrays. why: the compiler makes vectors of loops over arrays, not over buffers. */
         void update(float beta1, float beta2, float[][] blocks) {
-            FloatBuffer p = values(parameter.master());
-            FloatBuffer g = values(parameter.gradient());
-            FloatBuffer means = values(sensitivity);
-            FloatBuffer spreads = values(uncertainty);
+            requireF32(parameter.master());
+            try (OnHost p = OnHost.reading(parameter.master());
+                    OnHost g = OnHost.reading(parameter.gradient());
+                    OnHost means = OnHost.updating(sensitivity);
+                    OnHost spreads = OnHost.updating(uncertainty)) {
+                update(p.floats(), g.floats(), means.floats(), spreads.floats(), beta1, beta2, blocks);
+            }
+        }
+
+        private static void update(
+                FloatBuffer p,
+                FloatBuffer g,
+                FloatBuffer means,
+                FloatBuffer spreads,
+                float beta1,
+                float beta2,
+                float[][] blocks) {
             float[] now = blocks[0];
             float[] gradient = blocks[1];
             float[] mean = blocks[2];
@@ -65,21 +78,26 @@ final class RankAllocator {
             }
         }
 
-        float score(int i) {
-            return values(sensitivity).get(i) * values(uncertainty).get(i);
+        /** Of each element. */
+        float[] scores() {
+            float[] scores = sensitivity.floats();
+            float[] spread = uncertainty.floats();
+            for (int i = 0; i < scores.length; i++) {
+                scores[i] *= spread[i];
+            }
+            return scores;
         }
 
         /** Adds to each triplet's score the mean over its vector, in rows or columns. */
         void addMeans(float[] scores, boolean inRows) {
-            FloatBuffer mean = values(sensitivity);
-            FloatBuffer spread = values(uncertainty);
+            float[] own = scores();
             int rank = scores.length;
-            int length = mean.limit() / rank;
+            int length = own.length / rank;
             for (int i = 0; i < rank; i++) {
                 double sum = 0;
                 for (int j = 0; j < length; j++) {
                     int at = inRows ? i * length + j : j * rank + i;
-                    sum += mean.get(at) * spread.get(at);
+                    sum += own[at];
                 }
                 scores[i] += (float) (sum / length);
             }
@@ -151,10 +169,7 @@ final class RankAllocator {
         float[] scores = new float[triplets];
         int filled = 0;
         for (Triplets module : modules) {
-            float[] own = new float[module.count()];
-            for (int i = 0; i < own.length; i++) {
-                own[i] = module.values().score(i);
-            }
+            float[] own = module.values().scores();
             module.a().addMeans(own, true);
             module.b().addMeans(own, false);
             System.arraycopy(own, 0, scores, filled, own.length);
@@ -164,21 +179,24 @@ final class RankAllocator {
         Arrays.sort(sorted);
         int at = 0;
         for (Triplets module : modules) {
-            IntBuffer left = module.left().buffer().asIntBuffer();
-            for (int i = 0; i < module.count(); i++) {
-                left.put(i, scores[at++] > sorted[count - 1] ? 1 : 0);
+            int[] left = new int[module.count()];
+            for (int i = 0; i < left.length; i++) {
+                left[i] = scores[at++] > sorted[count - 1] ? 1 : 0;
             }
+            module.left().set(left);
         }
         clear();
     }
 
     private void clear() {
         for (Triplets module : modules) {
-            IntBuffer left = module.left().buffer().asIntBuffer();
-            FloatBuffer values = values(module.values().parameter.master());
-            for (int i = 0; i < module.count(); i++) {
-                if (left.get(i) == 0) {
-                    values.put(i, 0);
+            int[] left = module.left().ints();
+            try (OnHost values = OnHost.updating(module.values().parameter.master())) {
+                FloatBuffer floats = values.floats();
+                for (int i = 0; i < left.length; i++) {
+                    if (left[i] == 0) {
+                        floats.put(i, 0);
+                    }
                 }
             }
         }
@@ -215,10 +233,9 @@ final class RankAllocator {
         return state;
     }
 
-    private static FloatBuffer values(Tensor tensor) {
+    private static void requireF32(Tensor tensor) {
         if (tensor.dtype() != DType.F32) {
             throw new UnsupportedOperationException("AdaLoRA gives up ranks of fp32 masters, not " + tensor.dtype());
         }
-        return tensor.buffer().asFloatBuffer();
     }
 }

@@ -8,6 +8,7 @@ import io.graft.nn.Projection;
 import io.graft.nn.TrainedTable;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.OnHost;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -98,7 +99,9 @@ public final class SketchTune extends PeftAdapter<PeftSketchTuneConfig> {
     /** The CRC-32 of the codes of a sketch. */
     static long checksum(Weight weight) {
         CRC32 sum = new CRC32();
-        sum.update(weight.codes().buffer());
+        try (OnHost codes = OnHost.reading(weight.codes())) {
+            sum.update(codes.buffer());
+        }
         return sum.getValue();
     }
 }

@@ -1,6 +1,7 @@
 package io.graft.nn;
 
 import io.graft.tensor.DType;
+import io.graft.tensor.OnHost;
 import io.graft.tensor.Tensor;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
@@ -63,7 +64,12 @@ public final class LargestEntries {
         if (score.dtype() != DType.F32) {
             throw new UnsupportedOperationException("entries are ranked by fp32 scores, not " + score.dtype());
         }
-        FloatBuffer values = score.buffer().asFloatBuffer();
+        try (OnHost values = OnHost.reading(score)) {
+            each(values.floats(), seen);
+        }
+    }
+
+    private static void each(FloatBuffer values, Bits seen) {
         float[] block = new float[BLOCK];
         while (values.hasRemaining()) {
             int length = Math.min(BLOCK, values.remaining());

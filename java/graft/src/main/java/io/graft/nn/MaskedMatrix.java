@@ -1,6 +1,7 @@
 package io.graft.nn;
 
 import io.graft.tensor.Context;
+import io.graft.tensor.OnHost;
 import io.graft.tensor.Tensor;
 import java.nio.FloatBuffer;
 import java.util.List;
@@ -51,9 +52,14 @@ public final class MaskedMatrix implements DerivedMatrix {
     @Override
     public void make(Context context) {
         least = LargestEntries.of(List.of(scores.value()), kept).least();
-        FloatBuffer p = values(prototype.value());
-        FloatBuffer s = values(scores.value());
-        FloatBuffer out = values(product.value());
+        try (OnHost p = OnHost.reading(prototype.value());
+                OnHost s = OnHost.reading(scores.value());
+                OnHost out = OnHost.writing(product.value())) {
+            mask(p.floats(), s.floats(), out.floats());
+        }
+    }
+
+    private void mask(FloatBuffer p, FloatBuffer s, FloatBuffer out) {
         for (int first = 0; first < p.limit(); first += BLOCK) {
             int count = Math.min(BLOCK, p.limit() - first);
             p.get(first, blocks[0], 0, count);
@@ -75,11 +81,16 @@ public final class MaskedMatrix implements DerivedMatrix {
         if (!product.trainable()) {
             return;
         }
-        FloatBuffer g = values(product.gradient());
-        FloatBuffer p = values(prototype.value());
-        FloatBuffer s = values(scores.value());
-        FloatBuffer toPrototype = values(prototype.gradient());
-        FloatBuffer toScores = values(scores.gradient());
+        try (OnHost g = OnHost.reading(product.gradient());
+                OnHost p = OnHost.reading(prototype.value());
+                OnHost s = OnHost.reading(scores.value());
+                OnHost toPrototype = OnHost.updating(prototype.gradient());
+                OnHost toScores = OnHost.updating(scores.gradient())) {
+            handOn(g.floats(), p.floats(), s.floats(), toPrototype.floats(), toScores.floats());
+        }
+    }
+
+    private void handOn(FloatBuffer g, FloatBuffer p, FloatBuffer s, FloatBuffer toPrototype, FloatBuffer toScores) {
         for (int first = 0; first < g.limit(); first += BLOCK) {
             int count = Math.min(BLOCK, g.limit() - first);
             g.get(first, blocks[0], 0, count);
@@ -96,9 +107,5 @@ public final class MaskedMatrix implements DerivedMatrix {
             }
             toScores.put(first, blocks[3], 0, count);
         }
-    }
-
-    private static FloatBuffer values(Tensor tensor) {
-        return tensor.buffer().asFloatBuffer();
     }
 }

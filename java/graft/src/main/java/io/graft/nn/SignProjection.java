@@ -1,6 +1,7 @@
 package io.graft.nn;
 
 import io.graft.tensor.DType;
+import io.graft.tensor.OnHost;
 import io.graft.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.DoubleBuffer;
@@ -53,8 +54,12 @@ final class SignProjection {
 
     /** y [rows, columns] = scale · P theta; y f32 or f64, without gaps. */
     void expand(double[] theta, double scale, Tensor y) {
-        ByteBuffer memory = y.buffer();
-        boolean wide = y.dtype() == DType.F64;
+        try (OnHost values = OnHost.writing(y)) {
+            expand(theta, scale, values.buffer(), y.dtype() == DType.F64);
+        }
+    }
+
+    private void expand(double[] theta, double scale, ByteBuffer memory, boolean wide) {
         each(part -> {
             FloatBuffer floats = wide ? null : memory.asFloatBuffer();
             DoubleBuffer doubles = wide ? memory.asDoubleBuffer() : null;
@@ -72,8 +77,12 @@ final class SignProjection {
 
     /** sum += Pᵀ g for g [rows, columns], f32 or f64, without gaps. */
     void gather(Tensor g, double[] sum) {
-        ByteBuffer memory = g.buffer();
-        boolean wide = g.dtype() == DType.F64;
+        try (OnHost values = OnHost.reading(g)) {
+            gather(values.buffer(), g.dtype() == DType.F64, sum);
+        }
+    }
+
+    private void gather(ByteBuffer memory, boolean wide, double[] sum) {
         double[][] sums = new double[PARTS][];
         each(part -> {
             FloatBuffer floats = wide ? null : memory.asFloatBuffer();
