@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.graft.tensor.Device;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -26,6 +27,12 @@ class CudaTest extends FinetuneRuns {
     @BeforeEach
     void littleText() throws Exception {
         text = Files.writeString(folder.resolve("little.txt"), "assertEquals(1, list.get(1));\n".repeat(3));
+    }
+
+    /** The second one in the emulator. */
+    private static Device last() {
+        List<Device> gpus = Device.gpus();
+        return gpus.get(gpus.size() - 1);
     }
 
     /** LoRA with its evaluation; then what eval and generate make of it. */
@@ -71,7 +78,7 @@ class CudaTest extends FinetuneRuns {
     @Test
     void finetuneEvalAndGenerateAreThoseOfTheCpu() {
         List<Object> expected = results(folder.resolve("cpu"), "cpu");
-        List<Object> actual = results(folder.resolve("cuda"), "cuda:1");
+        List<Object> actual = results(folder.resolve("cuda"), last().toString());
         for (int i = 0; i < expected.size(); i++) {
             if (expected.get(i) instanceof Double loss) {
                 assertThat((Double) actual.get(i)).isCloseTo(loss, within(1e-5 * loss));
@@ -114,15 +121,17 @@ class CudaTest extends FinetuneRuns {
                         .get(0)
                         .get("devices")
                         .toString())
-                .isEqualTo("[\"cpu\",\"cuda:0\",\"cuda:1\"]");
-        assertThat(Cli.run("info").out()).contains("cuda:1 (emulated device, 8192 MiB)");
+                .startsWith("[\"cpu\",\"cuda:0\"")
+                .endsWith("\"" + last() + "\"]");
+        assertThat(Cli.run("info").out())
+                .contains(last() + " (" + last().properties().name());
     }
 
     @Test
     void aDeviceThatIsNotThereIsRefusedBeforeAnythingIsDone() {
         Path out = folder.resolve("out");
         Cli run = finetuneOn(out, "cuda:9");
-        assertThat(run.err()).contains("CUDA device 9 is asked for, there are 2");
+        assertThat(run.err()).contains("CUDA device 9 is asked for, there");
         assertThat(run.status()).isEqualTo(1);
         assertThat(out).doesNotExist();
         assertThat(finetuneOn(out, "gpu").err()).contains("--device").contains("'gpu' is no device");
