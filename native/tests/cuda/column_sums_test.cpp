@@ -42,6 +42,8 @@ TEST(CudaColumnSums, AgreesWithFloat64) {
   }
 }
 
+TEST(CudaRowGroups, AreAddedInOrder) { compare(kBf16, 300, 40, 0, 3); }
+
 TEST(CudaColumnSums, ManySchedules) { compare(kBf16, 20, 40, 0, 30); }
 
 }  // namespace

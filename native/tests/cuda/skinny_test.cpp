@@ -127,7 +127,7 @@ Result run_on(const Context& cuda, const Case& n, const Exact& e) {
   graft::cuda::run(context, graft::cuda::SkinnyForward{x, a, dropout, s, tail});
   graft::cuda::run(context, graft::cuda::SkinnyBackward{x, b, left, kScale, ds, low, db});
   graft::cuda::run(context, graft::cuda::SkinnyBackward{x, b, nullptr, kScale, alone, nullptr, nullptr});
-  graft::cuda::run(context, graft::cuda::SkinnyGradient{left32, x, dropout, da});
+  graft::cuda::run(context, graft::cuda::SkinnyGradient{left32, x, dropout, 1, da, true});
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
   if (n.rows * n.columns > 0) expect_close(alone.get(), ds.get(), 1e-5, "dS alone");
   EXPECT_EQ(tail.get(), s.get());

@@ -2,10 +2,10 @@
 //
 // An id outside of the table cannot be answered by the call, as ids are in device memory: a first kernel writes the
 // first such position into the context's fault, which graft_context_synchronize reports, and its row is zero or
-// nothing. Backward: `find_next` links each position to the next one of the same id, and the first one of each id walks
-// the chain; a thread has one column, so that sums are made in the contract's order without atomics or sorting. Bytes,
-// T rows of H: forward 2·T·H·size; backward T·H·(size + 8) and, from the cache, T²/256 ids.
+// nothing. Backward: the first position of each id walks the chain of those with the same id; a thread has one column,
+// so that sums are made in the contract's order. Bytes, T rows of H: forward 2·T·H·size; backward T·H·(size + 8).
 #include "cuda/device.h"
+#include "cuda/kernels/chains.h"
 #include "cuda/kernels/fault.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/embedding.h"
@@ -23,40 +23,14 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t j = threadIdx.x; j < columns; j += kThreads) y[t][j] = bad ? from_float<T>(0) : table[id][j];
 }
 
-/** next[t]: the next position with t's id, or count; is_first[t]: there is none before. Thread t of the grid looks for
- * position t, through ids that its block brings into shared memory. */
-template <class Id>
-__global__ void __launch_bounds__(kThreads)
-    find_next(const Id* ids, std::int64_t count, std::int64_t* next, std::uint8_t* is_first) {
-  GRAFT_SHARED(Id, part, kThreads);
-  const std::int64_t t = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const Id id = t < count ? ids[t] : Id{-1};
-  std::int64_t behind = count;
-  bool first = true;
-  for (std::int64_t start = 0; start < count; start += kThreads) {
-    if (start + threadIdx.x < count) part[threadIdx.x] = ids[start + threadIdx.x];
-    __syncthreads();
-    const int end = count - start < kThreads ? static_cast<int>(count - start) : kThreads;
-    for (int i = 0; i < end; ++i) {
-      if (part[i] != id || start + i == t) continue;
-      if (start + i < t) first = false;
-      if (start + i > t && start + i < behind) behind = start + i;
-    }
-    if (!GRAFT_BUG(embedding_no_barrier)) __syncthreads();  // the next part overwrites this one
-  }
-  if (t >= count) return;
-  next[t] = behind;
-  is_first[t] = first;
-}
-
 template <class T, class Id>
 __global__ void __launch_bounds__(kThreads)
-    embedding_backward(const Id* ids, std::int64_t count, const std::int64_t* next, const std::uint8_t* is_first,
-                       Rows<const T> dy, std::int64_t limit, std::int64_t columns, Rows<float> dtable) {
+    embedding_backward(const Id* ids, std::int64_t count, Chains chains, Rows<const T> dy, std::int64_t limit,
+                       std::int64_t columns, Rows<float> dtable) {
   const std::int64_t first = blockIdx.x, id = ids[first], j = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
-  if (is_first[first] == 0 || j >= columns || id < 0 || id >= limit) return;
+  if (chains.is_first[first] == 0 || j >= columns || id < 0 || id >= limit) return;
   float sum = dtable[id][j];
-  for (std::int64_t t = first; t < count; t = next[t]) sum += to_float(dy[t][j]);
+  for (std::int64_t t = first; t < count; t = chains.next[t]) sum += to_float(dy[t][j]);
   dtable[id][j] = sum;
 }
 
@@ -92,17 +66,14 @@ void run(core::Context& context, const ops::EmbeddingBackward& a) {
   const std::int64_t count = a.ids->shape[0], limit = a.dtable->shape[0], columns = a.dtable->shape[1];
   if (count == 0 || columns == 0) return;
   core::Scratch scratch(context.arena);
-  auto* next = scratch.take<std::int64_t>(count);
-  auto* is_first = scratch.take<std::uint8_t>(count);
+  const Chains chains = find_chains(context, scratch, *a.ids);
   with_ids(context, "graft_embedding_backward", *a.ids, limit, [&](auto id) {
     using Id = decltype(id);
-    launch({"find_next", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0, stream(context)},
-           find_next<Id>, data<const Id>(a.ids), count, next, is_first);
     visit(a.dy->dtype, [&](auto type) {
       using T = decltype(type);
       const dim3 grid(static_cast<unsigned>(count), static_cast<unsigned>(ceil_div<std::int64_t>(columns, kThreads)));
       launch({"embedding_backward", grid, kThreads, 0, stream(context)}, embedding_backward<T, Id>,
-             data<const Id>(a.ids), count, next, is_first, rows<const T>(a.dy), limit, columns, rows<float>(a.dtable));
+             data<const Id>(a.ids), count, chains, rows<const T>(a.dy), limit, columns, rows<float>(a.dtable));
     });
   });
 }

@@ -129,7 +129,7 @@ struct Result {
 
 /** Into parts [parts, T, N], or, where they are NULL, into y. */
 template <class T, class Weight, int Tiles>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 3)
     few_rows_sums(Weight w, Rows<const T> x, std::int64_t columns, std::int64_t steps, std::int64_t steps_of_part,
                   Result<T> y, float* parts) {
   constexpr int kColumns = 8 * Tiles;  // rows of x

@@ -11,17 +11,13 @@
 #include "cuda/kernels/column_sums.h"
 #include "cuda/kernels/convert.h"
 #include "cuda/kernels/linear.h"
+#include "cuda/kernels/lora.h"
 #include "cuda/kernels/rank_update.h"
 #include "cuda/kernels/skinny.h"
 #include "cuda/kernels/tensor.h"
 
 namespace graft::cuda {
 namespace {
-
-graft_tensor scratch_matrix(core::Scratch& scratch, graft_dtype dtype, std::int64_t rows, std::int64_t columns) {
-  void* memory = scratch.take<char>(rows * columns * graft_dtype_bytes(dtype));
-  return {memory, dtype, GRAFT_DEVICE_CUDA, 2, 0, {rows, columns}, {columns, 1}};
-}
 
 /** scale · m in another type. */
 graft_tensor converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
@@ -56,18 +52,40 @@ std::string refuse_types(const ops::LoraBackward& a) {
   return refusal.empty() ? refuse_factors(*a.a, *a.b) : refusal;
 }
 
-/** All of backward but dx: dS in fp32 into scratch, in dy's type into `low` unless NULL; then dA, dB and dbias. */
-graft_tensor narrow_gradients(core::Context& context, core::Scratch& scratch, const ops::LoraBackward& a,
+/** dS in fp32 into scratch, in dy's type into `low` unless NULL; then dA and dB. */
+graft_tensor narrow_gradients(core::Context& context, core::Scratch& scratch, const Low& l, const LowGradients& g,
                               graft_tensor* low) {
-  graft_tensor ds = scratch_matrix(scratch, GRAFT_DTYPE_F32, a.dy->shape[0], a.a->shape[0]);
-  if (a.dx != nullptr || a.da != nullptr || a.db != nullptr)
-    run(context, SkinnyBackward{a.dy, a.b, a.s, a.scale, &ds, low, a.db});
-  if (a.da != nullptr) run(context, SkinnyGradient{&ds, a.x, a.dropout, a.da});
-  if (a.dbias != nullptr) column_sums(context, *a.dy, data<float>(a.dbias));
+  graft_tensor ds = scratch_matrix(scratch, GRAFT_DTYPE_F32, g.dy->shape[0], l.a->shape[0]);
+  if (g.dx != nullptr || g.da != nullptr || g.db != nullptr)
+    run(context, SkinnyBackward{g.dy, l.b, g.s, l.scale, &ds, low, g.db});
+  if (g.da != nullptr) run(context, SkinnyGradient{&ds, g.x, l.dropout, 1, g.da, true});
   return ds;
 }
 
 }  // namespace
+
+void add_low_forward(core::Context& context, const Low& l, const graft_tensor& x, const graft_tensor& y,
+                     graft_tensor* kept) {
+  const std::int64_t rank = l.a->shape[0];
+  core::Scratch scratch(context.arena);
+  graft_tensor s = scratch_matrix(scratch, x.dtype, x.shape[0], rank);
+  const graft_tensor up = converted(context, scratch, *l.b, l.scale, x.dtype);
+  run(context, SkinnyForward{&x, l.a, l.dropout, kept, &s});
+  if (rank > 0) run(context, Gemm{factor(s), factor(up).t(), x.dtype, y.data, y.stride[0], y.dtype, 1, 1});
+}
+
+void add_low_backward(core::Context& context, const Low& l, const LowGradients& g) {
+  const std::int64_t rows = g.dy->shape[0], rank = l.a->shape[0];
+  const graft_dtype dtype = g.dy->dtype;
+  const bool masked = l.dropout.active();
+  core::Scratch scratch(context.arena);
+  graft_tensor low = scratch_matrix(scratch, dtype, rows, rank);
+  const graft_tensor down = converted(context, scratch, *l.a, 1, dtype);
+  const graft_tensor ds = narrow_gradients(context, scratch, l, g, g.dx == nullptr || masked ? nullptr : &low);
+  if (g.dx == nullptr || rank == 0) return;
+  if (masked) return run(context, RankUpdate{&ds, l.a, 1, l.dropout, g.dx, g.dx});
+  run(context, Gemm{factor(low), factor(down), dtype, g.dx->data, g.dx->stride[0], g.dx->dtype, 1, 1});
+}
 
 std::string refuse(const ops::LoraPack& a) {
   return a.w->storage.dtype == GRAFT_DTYPE_F64 ? refuse_f64(a.w->storage) : refuse_factors(*a.a, *a.b);
@@ -119,7 +137,9 @@ void run(core::Context& context, const ops::LoraBackward& a) {
   const std::int64_t rows = a.dy->shape[0], n = a.w->n, k = a.w->k, rank = a.a->shape[0];
   core::Scratch scratch(context.arena);
   graft_tensor tail = part(*a.dy, 0, n, rows, rank);
-  narrow_gradients(context, scratch, a, a.dx == nullptr || GRAFT_BUG(lora_no_tail) ? nullptr : &tail);
+  narrow_gradients(context, scratch, {a.a, a.b, a.scale, a.dropout}, {a.dy, a.x, a.s, a.dx, a.da, a.db},
+                   a.dx == nullptr || GRAFT_BUG(lora_no_tail) ? nullptr : &tail);
+  if (a.dbias != nullptr) column_sums(context, *a.dy, data<float>(a.dbias));
   if (a.dx == nullptr) return;
   const graft_tensor wide = part(*a.dy, 0, 0, rows, n + rank), w = part(a.w->storage, 0, 0, n + rank, k);
   graft::cuda::run(context, Gemm{factor(wide), factor(w), a.dy->dtype, a.dx->data, a.dx->stride[0], a.dx->dtype, 1,
@@ -133,32 +153,31 @@ namespace accumulating {
 std::string refuse(const ops::LoraForward& a) { return refuse_types(a); }
 
 void run(core::Context& context, const ops::LoraForward& a) {
-  const std::int64_t rows = a.x->shape[0], rank = a.a->shape[0];
   graft::cuda::run(context, ops::LinearForward{a.x, a.w, a.bias, a.accumulate, a.y});
-  core::Scratch scratch(context.arena);
-  graft_tensor s = scratch_matrix(scratch, a.x->dtype, rows, rank);
-  const graft_tensor up = converted(context, scratch, *a.b, a.scale, a.x->dtype);
-  graft::cuda::run(context, SkinnyForward{a.x, a.a, a.dropout, a.s, &s});
-  if (rank > 0)
-    graft::cuda::run(context, Gemm{factor(s), factor(up).t(), a.x->dtype, a.y->data, a.y->stride[0], a.y->dtype, 1, 1});
+  add_low_forward(context, {a.a, a.b, a.scale, a.dropout}, *a.x, *a.y, a.s);
 }
 
 std::string refuse(const ops::LoraBackward& a) { return refuse_types(a); }
 
 void run(core::Context& context, const ops::LoraBackward& a) {
-  const std::int64_t rows = a.dy->shape[0], rank = a.a->shape[0];
-  const bool masked = a.dropout.active();
   if (a.dx != nullptr)
     graft::cuda::run(context, ops::LinearBackward{a.dy, nullptr, a.w, a.accumulate, a.dx, nullptr, nullptr});
-  core::Scratch scratch(context.arena);
-  graft_tensor low = scratch_matrix(scratch, a.dy->dtype, rows, rank);
-  const graft_tensor down = converted(context, scratch, *a.a, 1, a.dy->dtype);
-  const graft_tensor ds = narrow_gradients(context, scratch, a, a.dx == nullptr || masked ? nullptr : &low);
-  if (a.dx == nullptr || rank == 0) return;
-  if (masked) return graft::cuda::run(context, RankUpdate{&ds, a.a, 1, a.dropout, a.dx, a.dx});
-  graft::cuda::run(context,
-                   Gemm{factor(low), factor(down), a.dy->dtype, a.dx->data, a.dx->stride[0], a.dx->dtype, 1, 1});
+  if (a.dbias != nullptr) column_sums(context, *a.dy, data<float>(a.dbias));
+  add_low_backward(context, {a.a, a.b, a.scale, a.dropout}, {a.dy, a.x, a.s, a.dx, a.da, a.db});
 }
 
 }  // namespace accumulating
+
+std::string refuse(const ops::LoraForward& a) { return accumulating::refuse(a); }
+
+void run(core::Context& context, const ops::LoraForward& a) {
+  bordered::refuse(a).empty() ? bordered::run(context, a) : accumulating::run(context, a);
+}
+
+std::string refuse(const ops::LoraBackward& a) { return accumulating::refuse(a); }
+
+void run(core::Context& context, const ops::LoraBackward& a) {
+  bordered::refuse(a).empty() ? bordered::run(context, a) : accumulating::run(context, a);
+}
+
 }  // namespace graft::cuda

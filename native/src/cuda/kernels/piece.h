@@ -1,4 +1,5 @@
-// A thread's share of a row: as many elements as 16 bytes hold where all rows begin at multiples of 16 bytes, else one.
+// A thread's share of a row: as many elements as 16 bytes hold where all rows begin at multiples of 16 bytes, else one;
+// beside matrices of a smaller type as many as theirs.
 #pragma once
 
 #include <initializer_list>
@@ -19,8 +20,12 @@ GRAFT_DEVICE Piece<T, Width> load_piece(const T* p) {
   if constexpr (Width == 1) {
     piece.at[0] = *p;
   } else {
-    const Pack<T> pack = load_pack(p);
-    for (int i = 0; i < Width; ++i) piece.at[i] = pack.at[i];
+    constexpr int size = Pack<T>::kSize;
+    GRAFT_UNROLL
+    for (int first = 0; first < Width; first += size) {
+      const Pack<T> pack = load_pack(p + first);
+      for (int i = 0; i < size; ++i) piece.at[first + i] = pack.at[i];
+    }
   }
   return piece;
 }
@@ -30,9 +35,13 @@ GRAFT_DEVICE void store_piece(T* p, const Piece<T, Width>& piece) {
   if constexpr (Width == 1) {
     *p = piece.at[0];
   } else {
-    Pack<T> pack;
-    for (int i = 0; i < Width; ++i) pack.at[i] = piece.at[i];
-    store_pack(p, pack);
+    constexpr int size = Pack<T>::kSize;
+    GRAFT_UNROLL
+    for (int first = 0; first < Width; first += size) {
+      Pack<T> pack;
+      for (int i = 0; i < size; ++i) pack.at[i] = piece.at[first + i];
+      store_pack(p + first, pack);
+    }
   }
 }
 

@@ -378,20 +378,21 @@ void run(core::Context& context, const SkinnyBackward& a) {
   });
 }
 
-std::string refuse(const SkinnyGradient& a) { return refuse_f64(*a.x); }
+std::string refuse(const SkinnyGradient& a) {
+  return a.left->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.left) : refuse_f64(*a.x);
+}
 
 void run(core::Context& context, const SkinnyGradient& a) {
   const std::int64_t columns = a.x->shape[1], groups = row_groups(*a.x);
   if (a.x->shape[0] == 0 || columns == 0) return;
-  for_slices(a.ds->shape[1], [&](std::int64_t first, int rank) {
-    const auto ds = columns_of(a.ds, first, rank);
-    const graft_tensor da = part(*a.da, first, 0, rank, columns);
+  for_slices(a.left->shape[1], [&](std::int64_t first, int rank) {
+    const graft_tensor left = part(*a.left, 0, first, a.x->shape[0], rank);
+    const graft_tensor to = a.transposed ? part(*a.to, first, 0, rank, columns) : part(*a.to, 0, first, columns, rank);
     core::Scratch scratch(context.arena);
     auto* parts = scratch.take<float>(groups * columns * rank);
-    launch_sums<Sums::kColumns>(context,
-                                {a.x, planted_mask(a.dropout), {}, thin(pointer(ds), false), rank, nullptr, parts});
-    finish(context, parts, groups, columns, rank, mask_factor(a.dropout), true, result<float>(&da, true),
-           Result<float>{});
+    launch_sums<Sums::kColumns>(context, {a.x, planted_mask(a.dropout), {}, thin(&left, false), rank, nullptr, parts});
+    finish(context, parts, groups, columns, rank, a.scale * mask_factor(a.dropout), true,
+           result<float>(&to, a.transposed), Result<float>{});
   });
 }
 

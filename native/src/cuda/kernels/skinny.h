@@ -30,12 +30,14 @@ struct SkinnyBackward {
   graft_tensor* db;
 };
 
-/** da [r, K] f32 += dsᵀ drop(x), ds [T, r] f32. */
+/** to [C, r] f32 += scale · drop(x)ᵀ left, or its transpose [r, C]; x [T, C], left [T, r] float. */
 struct SkinnyGradient {
-  const graft_tensor* ds;
+  const graft_tensor* left;
   const graft_tensor* x;
   ops::Dropout dropout;
-  graft_tensor* da;
+  double scale;
+  graft_tensor* to;
+  bool transposed;
 };
 
 std::string refuse(const SkinnyForward& a);

@@ -39,6 +39,12 @@ inline graft_tensor part(const graft_tensor& m, std::int64_t row, std::int64_t c
   return view;
 }
 
+/** A row-major matrix in scratch. */
+inline graft_tensor scratch_matrix(core::Scratch& scratch, graft_dtype dtype, std::int64_t rows, std::int64_t columns) {
+  void* memory = scratch.take<char>(rows * columns * graft_dtype_bytes(dtype));
+  return {memory, dtype, GRAFT_DEVICE_CUDA, 2, 0, {rows, columns}, {columns, 1}};
+}
+
 /** Calls body(T{}) with the type of a served dtype. */
 template <class Body>
 void visit(graft_dtype dtype, Body&& body) {

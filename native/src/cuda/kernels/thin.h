@@ -1,4 +1,5 @@
-// A thin matrix of any float type, as kernels take it: one read costs little beside those of the large ones.
+// Thin matrices and vectors of any float type, as kernels take them: one read costs little beside those of large
+// matrices.
 #pragma once
 
 #include "cuda/device.h"
@@ -29,6 +30,22 @@ inline Thin thin(const graft_tensor* m, bool transposed) {
           transposed ? 1 : m->stride[0],
           transposed ? m->stride[0] : 1,
           static_cast<int>(m->shape[transposed ? 0 : 1])};
+}
+
+/** A vector of any float type; ones where there is none. */
+struct Vector {
+  const void* data;
+  graft_dtype dtype;
+  GRAFT_DEVICE float at(std::int64_t i) const {
+    if (data == nullptr) return 1;
+    if (dtype == GRAFT_DTYPE_BF16) return to_float(static_cast<const bf16*>(data)[i]);
+    if (dtype == GRAFT_DTYPE_F16) return to_float(static_cast<const f16*>(data)[i]);
+    return static_cast<const float*>(data)[i];
+  }
+};
+
+inline Vector vector(const graft_tensor* v) {
+  return v == nullptr ? Vector{nullptr, GRAFT_DTYPE_F32} : Vector{v->data, v->dtype};
 }
 
 }  // namespace graft::cuda
