@@ -10,6 +10,20 @@
 namespace graft::ops {
 using namespace core;
 
+namespace {
+
+/** The table of segments is in host memory, whatever the context's device. */
+void check_host_tensor(const char* name, const graft_tensor* tensor) {
+  if (tensor == nullptr || current_device() == GRAFT_DEVICE_CPU) return check_tensor(name, tensor);
+  if (tensor->device != GRAFT_DEVICE_CPU)
+    fail(GRAFT_INVALID_ARGUMENT, "%s is on device %d, must be on the CPU", name, tensor->device);
+  graft_tensor as_of_context = *tensor;
+  as_of_context.device = current_device();
+  check_tensor(name, &as_of_context);
+}
+
+}  // namespace
+
 std::int64_t Adapters::first(std::int64_t adapter) const {
   std::int64_t sum = 0;
   for (std::int64_t e = 0; e < adapter; ++e) sum += rank(e);
@@ -23,10 +37,10 @@ std::int64_t Adapters::largest_rank() const {
 }
 
 void Adapters::check(const graft_weight* w, std::int64_t rows) const {
-  check_tensor("ranks", ranks);
+  check_host_tensor("ranks", ranks);
   check_dtype("ranks", *ranks, GRAFT_DTYPE_I32);
   check_shape("ranks", *ranks, {-1});
-  check_tensor("scales", scales);
+  check_host_tensor("scales", scales);
   check_dtype("scales", *scales, GRAFT_DTYPE_F64);
   check_same_shape("scales", *scales, "ranks", *ranks);
   check_adapter(w, a, b, 1);
@@ -40,7 +54,7 @@ void Adapters::check(const graft_weight* w, std::int64_t rows) const {
     fail(GRAFT_SHAPE_MISMATCH, "the ranks add up to %lld, but %s", static_cast<long long>(first(count())),
          describe("a", a).c_str());
 
-  check_tensor("segments", segments);
+  check_host_tensor("segments", segments);
   check_dtype("segments", *segments, GRAFT_DTYPE_I32);
   check_shape("segments", *segments, {-1, 2});
   for (std::int64_t g = 0; g < segment_count(); ++g) {

@@ -9,6 +9,7 @@
 
 #include "core/tensor_check.h"
 #include "cuda/device.h"
+#include "cuda/kernels/clip.h"
 #include "cuda/kernels/reduce.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/adamw.h"
@@ -44,16 +45,6 @@ __global__ void __launch_bounds__(kThreads) add_to_norm(const double* parts, std
   sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) *to += sum;
 }
-
-struct Clip {
-  const double* squared_norm;  // NULL: none
-  double most;
-  GRAFT_DEVICE float factor() const {
-    if (squared_norm == nullptr) return 1;
-    const double c = most / (sqrt(*squared_norm) + 1e-6);
-    return c >= 1 ? 1 : static_cast<float>(c);  // a norm of NaN does not pass as 1
-  }
-};
 
 /** The five matrices of one shape; p_out may be NULL. */
 template <class Out>
@@ -117,7 +108,7 @@ void run(core::Context& context, const ops::AdamWStep& a) {
   ops::AdamWStep unclipped = a;
   unclipped.squared_norm = nullptr;  // why: the factors are made on the host, and the norm is on the device
   const ops::AdamWFactors<float> factors(unclipped);
-  const Clip clip{a.max_norm > 0 ? data<const double>(a.squared_norm) : nullptr, a.max_norm};
+  const Clip clip = clip_of(a);
   visit(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto type) {
     using Out = decltype(type);
     const Parameter<Out> of{data<const float>(a.g),
