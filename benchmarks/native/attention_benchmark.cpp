@@ -70,13 +70,15 @@ void add_training(std::vector<Case>& cases, graft_context* c, graft_dtype t, std
   cases.push_back({"forward  " + shape,
                    4 * pairs * static_cast<double>(depth),
                    0,
-                   [=] { require(graft_attention_forward(c, q, k, v, nullptr, scale, 0, 0, o, lse)); },
+                   [=] { require(graft_attention_forward(c, q, k, v, nullptr, nullptr, scale, 0, 0, 0, o, lse)); },
                    {}});
   cases.push_back(
       {"backward " + shape,
        10 * pairs * static_cast<double>(depth),
        0,
-       [=] { require(graft_attention_backward(c, dout, q, k, v, o, lse, nullptr, scale, 0, 0, dq, dk, dv)); },
+       [=] {
+         require(graft_attention_backward(c, dout, q, k, v, o, lse, nullptr, nullptr, scale, 0, 0, 0, dq, dk, dv));
+       },
        {}});
 }
 
@@ -87,12 +89,13 @@ void add_decode(std::vector<Case>& cases, graft_context* c, graft_dtype t, std::
   auto* v = make(c, t, {batches, keys, key_heads, depth}, 3);
   auto* o = make(c, t, {batches, 1, heads, depth}, 5);
   const double bytes = 2.0 * static_cast<double>(batches * keys * key_heads * depth * graft_dtype_bytes(t));
-  cases.push_back({std::string("decode   ") + dtype_text(t) + " B" + std::to_string(batches) + " S" +
-                       std::to_string(keys) + " H" + std::to_string(heads) + "/" + std::to_string(key_heads),
-                   0,
-                   bytes,
-                   [=] { require(graft_attention_forward(c, q, k, v, nullptr, 0.125, keys - 1, 0, o, nullptr)); },
-                   {}});
+  cases.push_back(
+      {std::string("decode   ") + dtype_text(t) + " B" + std::to_string(batches) + " S" + std::to_string(keys) + " H" +
+           std::to_string(heads) + "/" + std::to_string(key_heads),
+       0,
+       bytes,
+       [=] { require(graft_attention_forward(c, q, k, v, nullptr, nullptr, 0.125, 0, keys - 1, 0, o, nullptr)); },
+       {}});
 }
 
 void add_loss(std::vector<Case>& cases, graft_context* c, graft_dtype t, std::int64_t rows, std::int64_t depth,

@@ -11,12 +11,30 @@ namespace {
 
 constexpr std::int64_t kLargestPosition = std::int64_t{1} << 48;
 
+void check_starts(const graft_tensor& starts, const graft_tensor& q, std::int64_t past) {
+  check_shape("starts", starts, {q.shape[0], q.shape[1]});
+  check_dtype("starts", starts, GRAFT_DTYPE_I32);
+  if (!values_known) return;
+  for (std::int64_t b = 0; b < starts.shape[0]; ++b) {
+    std::int32_t before = 0;
+    for (std::int64_t i = 0; i < starts.shape[1]; ++i) {
+      const std::int32_t start =
+          static_cast<const std::int32_t*>(starts.data)[b * starts.stride[0] + i * starts.stride[1]];
+      if (start < before || start > past + i)
+        fail(GRAFT_INVALID_ARGUMENT, "starts[%lld, %lld] is %d, must be in %d..%lld", static_cast<long long>(b),
+             static_cast<long long>(i), start, before, static_cast<long long>(past + i));
+      before = start;
+    }
+  }
+}
+
 void check_inputs(const graft_tensor* q, const graft_tensor* k, const graft_tensor* v, const graft_tensor* lengths,
-                  double scale, std::int64_t past, std::int64_t window) {
+                  const graft_tensor* starts, double scale, double softcap, std::int64_t past, std::int64_t window) {
   check_tensor("q", q);
   check_tensor("k", k);
   check_tensor("v", v);
   check_optional("lengths", lengths);
+  check_optional("starts", starts);
   check_float("q", *q);
   check_shape("q", *q, {-1, -1, -1, -1});
   check_shape("k", *k, {q->shape[0], -1, -1, q->shape[3]});
@@ -29,10 +47,13 @@ void check_inputs(const graft_tensor* q, const graft_tensor* k, const graft_tens
          describe("q", q).c_str(), static_cast<long long>(query_heads), static_cast<long long>(key_heads),
          describe("k", k).c_str());
   check_finite("scale", scale);
+  check_finite("softcap", softcap);
+  if (softcap < 0) fail(GRAFT_INVALID_ARGUMENT, "softcap is %g, must be >= 0", softcap);
   if (past < 0 || past > kLargestPosition)
     fail(GRAFT_INVALID_ARGUMENT, "past is %lld, must be in 0..2^48", static_cast<long long>(past));
   if (window < 0 || window > kLargestPosition)
     fail(GRAFT_INVALID_ARGUMENT, "window is %lld, must be in 0..2^48", static_cast<long long>(window));
+  if (starts != nullptr) check_starts(*starts, *q, past);
   if (lengths == nullptr) return;
   check_shape("lengths", *lengths, {q->shape[0]});
   check_dtype("lengths", *lengths, GRAFT_DTYPE_I32);
@@ -48,7 +69,7 @@ void check_inputs(const graft_tensor* q, const graft_tensor* k, const graft_tens
 }  // namespace
 
 void AttentionForward::check() const {
-  check_inputs(q, k, v, lengths, scale, past, window);
+  check_inputs(q, k, v, lengths, starts, scale, softcap, past, window);
   check_tensor("o", o);
   check_optional("lse", lse);
   check_same_shape("o", *o, "q", *q);
@@ -66,7 +87,7 @@ void AttentionForward::check() const {
 }
 
 void AttentionBackward::check() const {
-  check_inputs(q, k, v, lengths, scale, past, window);
+  check_inputs(q, k, v, lengths, starts, scale, softcap, past, window);
   const graft_tensor* const same_as_q[] = {dout, o, dq};
   const char* const same_as_q_names[] = {"dout", "o", "dq"};
   for (int n = 0; n < 3; ++n) {
@@ -100,19 +121,22 @@ using namespace graft;
 extern "C" {
 
 graft_status graft_attention_forward(graft_context* context, const graft_tensor* q, const graft_tensor* k,
-                                     const graft_tensor* v, const graft_tensor* lengths, double scale, int64_t past,
-                                     int64_t window, graft_tensor* o, graft_tensor* lse) {
+                                     const graft_tensor* v, const graft_tensor* lengths, const graft_tensor* starts,
+                                     double scale, double softcap, int64_t past, int64_t window, graft_tensor* o,
+                                     graft_tensor* lse) {
   return core::guard("graft_attention_forward", [&] {
-    dispatch(context, ops::AttentionForward{q, k, v, lengths, scale, past, window, o, lse});
+    dispatch(context, ops::AttentionForward{q, k, v, lengths, starts, scale, softcap, past, window, o, lse});
   });
 }
 
 graft_status graft_attention_backward(graft_context* context, const graft_tensor* dout, const graft_tensor* q,
                                       const graft_tensor* k, const graft_tensor* v, const graft_tensor* o,
-                                      const graft_tensor* lse, const graft_tensor* lengths, double scale, int64_t past,
-                                      int64_t window, graft_tensor* dq, graft_tensor* dk, graft_tensor* dv) {
+                                      const graft_tensor* lse, const graft_tensor* lengths, const graft_tensor* starts,
+                                      double scale, double softcap, int64_t past, int64_t window, graft_tensor* dq,
+                                      graft_tensor* dk, graft_tensor* dv) {
   return core::guard("graft_attention_backward", [&] {
-    dispatch(context, ops::AttentionBackward{dout, q, k, v, o, lse, lengths, scale, past, window, dq, dk, dv});
+    dispatch(context,
+             ops::AttentionBackward{dout, q, k, v, o, lse, lengths, starts, scale, softcap, past, window, dq, dk, dv});
   });
 }
 }

@@ -14,7 +14,9 @@ struct AttentionForward {
   const graft_tensor* k;
   const graft_tensor* v;
   const graft_tensor* lengths;  // may be NULL
+  const graft_tensor* starts;   // may be NULL
   double scale;
+  double softcap;  // 0: none
   std::int64_t past;
   std::int64_t window;
   graft_tensor* o;
@@ -30,7 +32,9 @@ struct AttentionBackward {
   const graft_tensor* o;
   const graft_tensor* lse;
   const graft_tensor* lengths;  // may be NULL
+  const graft_tensor* starts;   // may be NULL
   double scale;
+  double softcap;  // 0: none
   std::int64_t past;
   std::int64_t window;
   graft_tensor* dq;
@@ -48,20 +52,26 @@ struct KeyRange {
 /** Who sees whom in one batch row: the mask as arithmetic. */
 struct AttentionMask {
   std::int64_t past;
-  std::int64_t window;  // 0: none
-  std::int64_t length;  // keys that exist
+  std::int64_t window;         // 0: none
+  std::int64_t length;         // keys that exist
+  const std::int32_t* starts;  // of this batch row, or NULL
+  std::int64_t starts_stride;
 
   template <class Args>
   AttentionMask(const Args& a, std::int64_t batch)
       : past(a.past),
         window(a.window),
         length(a.lengths == nullptr ? a.k->shape[1]
-                                    : static_cast<const std::int32_t*>(a.lengths->data)[batch * a.lengths->stride[0]]) {
-  }
+                                    : static_cast<const std::int32_t*>(a.lengths->data)[batch * a.lengths->stride[0]]),
+        starts(a.starts == nullptr ? nullptr
+                                   : static_cast<const std::int32_t*>(a.starts->data) + batch * a.starts->stride[0]),
+        starts_stride(a.starts == nullptr ? 0 : a.starts->stride[1]) {}
 
+  /** Both ends never fall from one query to the next. */
   KeyRange keys(std::int64_t query) const {
-    const std::int64_t first = window > 0 ? std::max<std::int64_t>(0, past + query - window + 1) : 0;
-    return {first, std::max(first, std::min(past + query + 1, length))};
+    std::int64_t first = window > 0 ? std::max<std::int64_t>(0, past + query - window + 1) : 0;
+    if (starts != nullptr) first = std::max<std::int64_t>(first, starts[query * starts_stride]);
+    return {std::min(first, length), std::max(std::min(first, length), std::min(past + query + 1, length))};
   }
 };
 

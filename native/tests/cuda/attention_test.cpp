@@ -10,6 +10,8 @@ struct Case {
   std::int64_t batches, queries, keys, heads, key_heads, depth;
   std::int64_t past = 0, window = 0;
   bool lengths = false, fused = false;
+  std::int64_t segment = 0;  // so many positions each; 0: no segments
+  double softcap = 0;
 };
 
 struct Result {
@@ -38,16 +40,23 @@ Result run(const Context& c, graft_dtype storage, const Case& n, bool backward) 
   Part dk = part(n.keys, n.key_heads), dv = part(n.keys, n.key_heads);
   q.fill(c, n.dtype, 1), k.fill(c, n.dtype, 2), v.fill(c, n.dtype, 3), dout.fill(c, n.dtype, 4);
   Tensor lse(c, sums_of(storage), {n.batches, n.heads, n.queries}), lengths(c, kI32, {n.batches});
+  Tensor starts(c, kI32, {n.batches, n.queries});
   std::vector<double> counts;
   for (std::int64_t b = 0; b < n.batches; ++b) counts.push_back(static_cast<double>(n.keys - 3 * b));
   lengths.set(counts);
+  std::vector<double> first;
+  for (std::int64_t i = 0; i < n.batches * n.queries && n.segment > 0; ++i)
+    first.push_back(static_cast<double>((n.past + i % n.queries) / n.segment * n.segment));
+  if (n.segment > 0) starts.set(first);
+  graft_tensor* const segments = n.segment > 0 ? static_cast<graft_tensor*>(starts) : nullptr;
   const double scale = 0.5 / std::sqrt(static_cast<double>(n.depth));
   graft_tensor* const limit = n.lengths ? static_cast<graft_tensor*>(lengths) : nullptr;
   Result r;
-  GRAFT_EXPECT_OK(graft_attention_forward(c, q, k, v, limit, scale, n.past, n.window, o, lse));
+  GRAFT_EXPECT_OK(graft_attention_forward(c, q, k, v, limit, segments, scale, n.softcap, n.past, n.window, o, lse));
   r.forward = c.last_dispatch();
   if (backward) {
-    GRAFT_EXPECT_OK(graft_attention_backward(c, dout, q, k, v, o, lse, limit, scale, n.past, n.window, dq, dk, dv));
+    GRAFT_EXPECT_OK(graft_attention_backward(c, dout, q, k, v, o, lse, limit, segments, scale, n.softcap, n.past,
+                                             n.window, dq, dk, dv));
     r.backward = c.last_dispatch();
   }
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
@@ -103,6 +112,8 @@ TEST(CudaAttention, TheGeneralPathAgreesWithFloat64) {
     compare({dtype, 1, 40, 40, 2, 1, 33, 0, 9, false, true}, "general", 1);
   }
   compare({kF32, 1, 3, 70, 2, 2, 128, 67}, "general", 1);
+  compare({kF32, 2, 40, 40, 2, 1, 12, 0, 0, true, false, 7}, "general", 1);
+  compare({kBf16, 1, 30, 50, 2, 2, 64, 20, 15, false, false, 11, 2}, "general", 1);
 }
 
 // Three tiles of keys for one block of rows, and three of rows for one of keys.
@@ -118,19 +129,20 @@ TEST(CudaAttention, QueriesThatSeeNothingAndEmptyShapes) {
     Tensor o(cuda, kBf16, shape), dq = input(cuda, kBf16, kBf16, shape, 3), dk = input(cuda, kBf16, kBf16, shape, 4);
     Tensor dv = input(cuda, kBf16, kBf16, shape, 5), lse(cuda, kF32, {1, 2, 3}), none(cuda, kI32, {1});
     o.fill(7);
-    GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, k, k, none, 1, 0, 0, o, lse));
+    GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, k, k, none, nullptr, 1, 0, 0, 0, o, lse));
     GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
     EXPECT_EQ(o.get(), std::vector<double>(static_cast<std::size_t>(6 * depth), 0.0));
     EXPECT_EQ(lse.get(), std::vector<double>(6, -std::numeric_limits<double>::infinity()));
-    GRAFT_EXPECT_OK(graft_attention_backward(cuda, q, q, k, k, o, lse, none, 1, 0, 0, dq, dk, dv));
+    GRAFT_EXPECT_OK(graft_attention_backward(cuda, q, q, k, k, o, lse, none, nullptr, 1, 0, 0, 0, dq, dk, dv));
     GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
     for (const Tensor* gradient : {&dq, &dk, &dv})
       EXPECT_EQ(gradient->get(), std::vector<double>(static_cast<std::size_t>(6 * depth), 0.0));
     Tensor no_q(cuda, kBf16, {1, 0, 2, depth}), no_o(cuda, kBf16, {1, 0, 2, depth}), no_lse(cuda, kF32, {1, 2, 0});
     Tensor no_dq(cuda, kBf16, {1, 0, 2, depth});
-    GRAFT_EXPECT_OK(graft_attention_forward(cuda, no_q, k, k, nullptr, 1, 0, 0, no_o, no_lse));
+    GRAFT_EXPECT_OK(graft_attention_forward(cuda, no_q, k, k, nullptr, nullptr, 1, 0, 0, 0, no_o, no_lse));
     dk.fill(7);
-    GRAFT_EXPECT_OK(graft_attention_backward(cuda, no_q, no_q, k, k, no_o, no_lse, nullptr, 1, 0, 0, no_dq, dk, dv));
+    GRAFT_EXPECT_OK(
+        graft_attention_backward(cuda, no_q, no_q, k, k, no_o, no_lse, nullptr, nullptr, 1, 0, 0, 0, no_dq, dk, dv));
     GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
     EXPECT_EQ(dk.get(), std::vector<double>(static_cast<std::size_t>(6 * depth), 0.0));
   }
@@ -140,12 +152,12 @@ TEST(CudaAttention, BadLengthsAreReportedAndHeadsThatAreTooLargeRefused) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor q = input(cuda, kBf16, kBf16, {2, 3, 1, 64}, 1), o(cuda, kBf16, {2, 3, 1, 64}), lengths(cuda, kI32, {2});
   lengths.set({3, 4});
-  GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, q, q, lengths, 1, 0, 0, o, nullptr));
+  GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, q, q, lengths, nullptr, 1, 0, 0, 0, o, nullptr));
   expect_error(graft_context_synchronize(cuda), GRAFT_INVALID_ARGUMENT,
                {"attention_forward", "lengths[1] is 4", "0..3"});
   Tensor wide(cuda, kF32, {1, 1, 1, 1025}), to(cuda, kF32, {1, 1, 1, 1025});
-  expect_error(graft_attention_forward(cuda, wide, wide, wide, nullptr, 1, 0, 0, to, nullptr), GRAFT_UNSUPPORTED,
-               {"1025", "1024"});
+  expect_error(graft_attention_forward(cuda, wide, wide, wide, nullptr, nullptr, 1, 0, 0, 0, to, nullptr),
+               GRAFT_UNSUPPORTED, {"1025", "1024"});
 }
 
 }  // namespace

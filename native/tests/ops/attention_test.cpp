@@ -12,11 +12,15 @@ namespace {
 struct Case {
   std::int64_t batches, queries, keys, query_heads, key_heads, depth, past, window;
   std::vector<double> lengths;  // empty: all keys
+  std::int64_t segment = 0;     // so many positions each, row b's shifted by 3 b; 0: no segments
+  double softcap = 0;
 
   std::string text(graft_dtype dtype) const {
     std::string t = std::string(name(dtype)) + " B" + std::to_string(batches) + " T" + std::to_string(queries) + " S" +
                     std::to_string(keys) + " H" + std::to_string(query_heads) + "/" + std::to_string(key_heads) + " D" +
                     std::to_string(depth) + " past " + std::to_string(past) + " window " + std::to_string(window);
+    if (segment > 0) t += " segments of " + std::to_string(segment);
+    if (softcap > 0) t += " softcap";
     return lengths.empty() ? t : t + " lengths";
   }
 };
@@ -36,25 +40,37 @@ struct Attention {
         dv(c, dtype, {s.batches, s.keys, s.key_heads, s.depth}),
         lse(c, sums_of(dtype), {s.batches, s.query_heads, s.queries}),
         lengths(c, GRAFT_DTYPE_I32, {s.batches}),
+        starts(c, GRAFT_DTYPE_I32, {s.batches, s.queries}),
         scale(1 / std::sqrt(static_cast<double>(s.depth))) {
     q.random(1, -2, 2), k.random(2, -2, 2), v.random(3), dout.random(4);
     // What an op must overwrite starts as nonsense.
     o.fill(7), dq.fill(7), dk.fill(7), dv.fill(7), lse.fill(7);
     if (!s.lengths.empty()) lengths.set(s.lengths);
+    if (s.segment > 0) starts.set(first_positions());
+  }
+
+  std::vector<double> first_positions() const {
+    std::vector<double> first;
+    for (std::int64_t b = 0; b < s.batches; ++b)
+      for (std::int64_t i = 0; i < s.queries; ++i)
+        first.push_back(std::max<double>(0, (s.past + i + 3 * b) / s.segment * s.segment - 3 * b));
+    return first;
   }
 
   graft_tensor* lengths_or_null() const { return s.lengths.empty() ? nullptr : static_cast<graft_tensor*>(lengths); }
+  graft_tensor* starts_or_null() const { return s.segment == 0 ? nullptr : static_cast<graft_tensor*>(starts); }
   graft_status forward(bool with_lse = true) {
-    return graft_attention_forward(c, q, k, v, lengths_or_null(), scale, s.past, s.window, o,
-                                   with_lse ? static_cast<graft_tensor*>(lse) : nullptr);
+    return graft_attention_forward(c, q, k, v, lengths_or_null(), starts_or_null(), scale, s.softcap, s.past, s.window,
+                                   o, with_lse ? static_cast<graft_tensor*>(lse) : nullptr);
   }
   graft_status backward() {
-    return graft_attention_backward(c, dout, q, k, v, o, lse, lengths_or_null(), scale, s.past, s.window, dq, dk, dv);
+    return graft_attention_backward(c, dout, q, k, v, o, lse, lengths_or_null(), starts_or_null(), scale, s.softcap,
+                                    s.past, s.window, dq, dk, dv);
   }
 
   const Context& c;
   Case s;
-  Tensor q, k, v, o, dout, dq, dk, dv, lse, lengths;
+  Tensor q, k, v, o, dout, dq, dk, dv, lse, lengths, starts;
   double scale;
 };
 
@@ -115,8 +131,9 @@ TEST(Attention, GoldenFiles) {
       const double scale = 1 / std::sqrt(static_cast<double>(q->shape[3]));
       const auto past = static_cast<std::int64_t>(g.at("past_window").values.at(0));
       const auto window = static_cast<std::int64_t>(g.at("past_window").values.at(1));
-      GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, lengths, scale, past, window, o, lse));
-      GRAFT_ASSERT_OK(graft_attention_backward(c, dout, q, k, v, o, lse, lengths, scale, past, window, dq, dk, dv));
+      GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, lengths, nullptr, scale, 0, past, window, o, lse));
+      GRAFT_ASSERT_OK(
+          graft_attention_backward(c, dout, q, k, v, o, lse, lengths, nullptr, scale, 0, past, window, dq, dk, dv));
       expect_close(o.get(), g.at("o").values, 1e-5, path + " o");
       expect_lse(lse.get(), g.at("lse").values, 1e-5, path + " lse");
       expect_close(dq.get(), g.at("dq").values, 1e-5, path + " dq");
@@ -148,6 +165,13 @@ TEST(Attention, FastAgreesWithReference) {
       {9, 70, 70, 4, 2, 16, 0, 0, {}},
       {1, 10, 50, 1, 1, 16, 100, 20, {}},
       {1, 1, 1, 2, 2, 1, 0, 0, {}},
+      {1, 5, 5, 1, 1, 8, 0, 0, {}, 1},
+      {2, 150, 150, 4, 2, 24, 0, 0, {}, 7},
+      {1, 200, 200, 2, 2, 64, 0, 0, {}, 70},
+      {2, 140, 140, 2, 1, 16, 0, 9, {140, 133}, 20},
+      {9, 130, 200, 4, 2, 16, 70, 0, {}, 65},
+      {1, 70, 70, 2, 1, 20, 0, 0, {}, 0, 1.5},
+      {2, 100, 130, 2, 2, 33, 30, 40, {130, 90}, 50, 3},
   };
   for (graft_dtype dtype : kSmallFloats)
     for (const Case& s : cases) expect_agreement(dtype, s);
@@ -163,6 +187,8 @@ TEST(Attention, DecodeAgreesWithReference) {
       {2, 3, 700, 5, 1, 33, 520, 0, {700, 522}},
       {1, 4, 400, 2, 2, 16, 396, 2, {}},
       {1, 2, 512, 2, 1, 64, 0, 0, {}},
+      {2, 4, 600, 4, 2, 64, 590, 0, {600, 593}, 300, 2},
+      {1, 3, 520, 2, 1, 20, 510, 0, {}, 512},
   };
   for (graft_dtype dtype : kSmallFloats)
     for (const Case& s : cases) expect_agreement(dtype, s, "decode");
@@ -177,7 +203,7 @@ TEST(Attention, EmptySizesGiveZeros) {
   const Context c;
   for (const Case& s :
        {Case{2, 0, 5, 2, 1, 8, 0, 0, {}}, Case{0, 4, 4, 2, 1, 8, 0, 0, {}}, Case{1, 4, 4, 0, 2, 8, 0, 0, {}},
-        Case{1, 3, 0, 2, 1, 8, 0, 0, {}}, Case{2, 3, 3, 1, 1, 8, 0, 0, {0, 0}}}) {
+        Case{1, 3, 0, 2, 1, 8, 0, 0, {}}, Case{2, 3, 3, 1, 1, 8, 0, 0, {0, 0}}, Case{1, 3, 2, 1, 1, 8, 3, 0, {}, 3}}) {
     for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16, GRAFT_DTYPE_F64}) {
       Attention a(c, dtype, s);
       GRAFT_ASSERT_OK(a.forward()) << s.text(dtype);
@@ -191,7 +217,8 @@ TEST(Attention, EmptySizesGiveZeros) {
 
 TEST(Attention, FiniteDifferences) {
   const Context c(1, "reference");
-  for (const Case& s : {Case{2, 5, 8, 4, 2, 3, 3, 4, {8, 5}}, Case{1, 6, 6, 2, 1, 4, 0, 0, {}}}) {
+  for (const Case& s : {Case{2, 5, 8, 4, 2, 3, 3, 4, {8, 5}}, Case{1, 6, 6, 2, 1, 4, 0, 0, {}},
+                        Case{2, 6, 7, 2, 1, 3, 1, 0, {7, 6}, 4, 0.7}}) {
     Attention a(c, GRAFT_DTYPE_F64, s);
     auto objective = [&] {
       EXPECT_EQ(a.forward(), GRAFT_OK);
@@ -240,14 +267,61 @@ TEST(Attention, SlicesOfOneBuffer) {
     Tensor dq = gradient.view(0, wide, stride), dk = gradient.view(64, narrow, stride);
     Tensor dv = gradient.view(96, narrow, stride);
     q.set(a.q.get()), k.set(a.k.get()), v.set(a.v.get());
-    GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, nullptr, a.scale, 0, 0, o, a.lse));
-    GRAFT_ASSERT_OK(graft_attention_backward(c, a.dout, q, k, v, o, a.lse, nullptr, a.scale, 0, 0, dq, dk, dv));
+    GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, nullptr, nullptr, a.scale, 0, 0, 0, o, a.lse));
+    GRAFT_ASSERT_OK(
+        graft_attention_backward(c, a.dout, q, k, v, o, a.lse, nullptr, nullptr, a.scale, 0, 0, 0, dq, dk, dv));
     EXPECT_EQ(o.get(), a.o.get());
     EXPECT_EQ(dq.get(), a.dq.get());
     EXPECT_EQ(dk.get(), a.dk.get());
     EXPECT_EQ(dv.get(), a.dv.get());
-    GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, nullptr, a.scale, 0, 0, o, nullptr));
+    GRAFT_ASSERT_OK(graft_attention_forward(c, q, k, v, nullptr, nullptr, a.scale, 0, 0, 0, o, nullptr));
     EXPECT_EQ(o.get(), a.o.get());
+  }
+}
+
+// A row of three sequences gives each the bits that it has by itself, whatever the others hold.
+TEST(Attention, SegmentsDoNotSeeEachOther) {
+  const std::int64_t cuts[] = {0, 37, 110, 150};
+  for (const char* prefer : {"fast", "reference"}) {
+    const Context c(2, prefer);
+    Attention row(c, GRAFT_DTYPE_F32, {1, 150, 150, 2, 1, 16, 0, 0, {}, 1});
+    std::vector<double> first(150, 0);
+    for (int n = 0; n < 3; ++n) std::fill(first.begin() + cuts[n], first.begin() + cuts[n + 1], cuts[n]);
+    row.starts.set(first);
+    GRAFT_ASSERT_OK(row.forward());
+    GRAFT_ASSERT_OK(row.backward());
+    for (int n = 0; n < 3; ++n) {
+      const std::int64_t length = cuts[n + 1] - cuts[n];
+      Attention alone(c, GRAFT_DTYPE_F32, {1, length, length, 2, 1, 16, 0, 0, {}});
+      const auto part = [&](const Tensor& whole) {
+        const std::vector<double> all = whole.get();
+        const std::int64_t width = whole->shape[2] * whole->shape[3];
+        return std::vector<double>(all.begin() + cuts[n] * width, all.begin() + cuts[n + 1] * width);
+      };
+      alone.q.set(part(row.q)), alone.k.set(part(row.k)), alone.v.set(part(row.v)), alone.dout.set(part(row.dout));
+      GRAFT_ASSERT_OK(alone.forward());
+      GRAFT_ASSERT_OK(alone.backward());
+      expect_near_all(part(row.o), alone.o.get(), 8 * 0x1p-24, "o");
+      expect_near_all(part(row.dq), alone.dq.get(), 32 * 0x1p-24, "dq");
+      expect_near_all(part(row.dk), alone.dk.get(), 32 * 0x1p-24, "dk");
+      expect_near_all(part(row.dv), alone.dv.get(), 32 * 0x1p-24, "dv");
+    }
+    // What another segment holds changes no bit.
+    const std::vector<double> o = row.o.get(), dk = row.dk.get();
+    for (Tensor* t : {&row.q, &row.k, &row.v, &row.dout}) {
+      std::vector<double> values = t->get();
+      const auto width = static_cast<std::ptrdiff_t>(values.size() / 150);
+      std::fill(values.begin() + cuts[1] * width, values.begin() + cuts[2] * width, 9.0);
+      t->set(values);
+    }
+    GRAFT_ASSERT_OK(row.forward());
+    GRAFT_ASSERT_OK(row.backward());
+    const std::vector<double> o_after = row.o.get(), dk_after = row.dk.get();
+    for (std::int64_t i = 0; i < 150; ++i) {
+      if (i >= cuts[1] && i < cuts[2]) continue;
+      for (std::int64_t j = 0; j < 32; ++j) ASSERT_EQ(o_after[i * 32 + j], o[i * 32 + j]) << i;
+      for (std::int64_t j = 0; j < 16; ++j) ASSERT_EQ(dk_after[i * 16 + j], dk[i * 16 + j]) << i;
+    }
   }
 }
 
@@ -282,7 +356,7 @@ TEST(Attention, BadArguments) {
   Attention a(c, GRAFT_DTYPE_F32, {2, 4, 6, 4, 2, 8, 2, 0, {6, 5}});
   const auto forward = [&](const graft_tensor* q, const graft_tensor* k, const graft_tensor* lengths, double scale,
                            std::int64_t past, std::int64_t window, graft_tensor* o, graft_tensor* lse) {
-    return graft_attention_forward(c, q, k, a.v, lengths, scale, past, window, o, lse);
+    return graft_attention_forward(c, q, k, a.v, lengths, nullptr, scale, 0, past, window, o, lse);
   };
   const graft_status bad = GRAFT_INVALID_ARGUMENT, shape = GRAFT_SHAPE_MISMATCH;
   Tensor half(c, GRAFT_DTYPE_BF16, {2, 6, 2, 8}), three(c, GRAFT_DTYPE_F32, {2, 4, 3, 8}),
@@ -300,12 +374,26 @@ TEST(Attention, BadArguments) {
   expect_error(forward(a.q, a.k, nullptr, 1, 0, -1, a.o, nullptr), bad, {"window is -1"});
   expect_error(forward(a.q, a.k, nullptr, 1, 0, 0, a.q, nullptr), bad, {"o", "overlaps", "q"});
   expect_error(forward(a.q, a.k, nullptr, 1, 0, 0, a.o, flat), shape, {"lse [2, 4]", "[2, 4, 4]"});
-  expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, nullptr, nullptr, 1, 0, 0, a.dq, a.dk, a.dv),
-               bad, {"graft_attention_backward", "lse is NULL"});
-  expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, 1, 0, 0, a.dq, nullptr, a.dv),
-               bad, {"dk is NULL"});
-  expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, 1, 0, 0, a.dq, a.dk, a.dk), bad,
-               {"dv", "overlaps", "dk"});
+  expect_error(
+      graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, nullptr, nullptr, nullptr, 1, 0, 0, 0, a.dq, a.dk, a.dv),
+      bad, {"graft_attention_backward", "lse is NULL"});
+  expect_error(
+      graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, nullptr, 1, 0, 0, 0, a.dq, nullptr, a.dv),
+      bad, {"dk is NULL"});
+  expect_error(
+      graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, nullptr, 1, 0, 0, 0, a.dq, a.dk, a.dk),
+      bad, {"dv", "overlaps", "dk"});
+  Tensor starts(c, GRAFT_DTYPE_I32, {2, 4});
+  const auto packed = [&](const std::vector<double>& first, double softcap = 0) {
+    starts.set(first);
+    return graft_attention_forward(c, a.q, a.k, a.v, nullptr, starts, 1, softcap, 2, 0, a.o, nullptr);
+  };
+  expect_error(packed({0, 0, 0, 0, 0, 0, 5, 5}), bad, {"starts[1, 2] is 5", "0..4"});
+  expect_error(packed({0, 3, 2, 2, 0, 0, 0, 0}), bad, {"starts[0, 2] is 2", "3..4"});
+  expect_error(packed({-1, 0, 0, 0, 0, 0, 0, 0}), bad, {"starts[0, 0] is -1"});
+  expect_error(packed({0, 0, 0, 0, 0, 0, 0, 0}, -1), bad, {"softcap is -1"});
+  expect_error(graft_attention_forward(c, a.q, a.k, a.v, nullptr, far, 1, 0, 2, 0, a.o, nullptr), shape,
+               {"starts [2]", "[2, 4]"});
   EXPECT_EQ(a.o.get(), std::vector<double>(2 * 4 * 4 * 8, 7.0));  // nothing was written
 }
 

@@ -4,23 +4,15 @@
 #define HWY_TARGET_INCLUDE "cpu/fast/activation.cpp"
 #include <hwy/foreach_target.h>
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
-#include <hwy/contrib/math/math-inl.h>
-
 #include "core/context.h"
 #include "cpu/fast/elements.h"
 #include "cpu/fast/simd-inl.h"
+#include "cpu/fast/tanh-inl.h"
 #include "cpu/fast/visit.h"
 #include "ops/activation.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
-
-HWY_INLINE VF tanh_of(F d, VF x) {
-  // why: expm1 of large values is infinite, and the quotient NaN; beyond 10 tanh is 1 in fp32. NaN stays.
-  const VF limit = hn::Set(d, 10.0f);
-  const VF inside = hn::IfThenElse(hn::Lt(hn::Abs(x), limit), x, hn::CopySign(limit, x));
-  return hn::IfThenElse(hn::IsNaN(x), x, hn::Tanh(d, inside));
-}
 
 HWY_INLINE VF sigmoid_of(F d, VF x) {
   // why a limit: exp2_of serves arguments up to 127. NaN stays.

@@ -3,7 +3,8 @@
 //     s = q kᵀ;  m' = max(m, s·c);  p = 2^(s·c − m');  l = l·2^(m−m') + Σ p;  o = o·2^(m−m') + p v,   c = scale·log2(e)
 // Both products skip what the mask hides of a tile, at a grain of 4 queries, or of 32 in AMX's tiles. With bf16 tensors
 // and a processor that has bf16 dot products, q, k, v and p enter the products as bf16 (p is rounded); sums are in fp32
-// always. Bytes: q and o once, k and v once per 128 queries. FLOPs: 4·D for each visible pair, and one exponential.
+// always. With a cap, s goes through tanh first. Bytes: q and o once, k and v once per 128 queries. FLOPs: 4·D for each
+// visible pair, and one exponential.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/attention.cpp"
 #include <hwy/foreach_target.h>
@@ -12,6 +13,7 @@
 #include <limits>
 
 #include "core/context.h"
+#include "cpu/fast/attention_cap-inl.h"
 #include "cpu/fast/attention_rows.h"
 #include "cpu/fast/tile_pack-inl.h"
 #include "cpu/fast/visit.h"
@@ -87,7 +89,7 @@ GRAFT_PAIR_ATTR HWY_NOINLINE const Pair* words_of(const float* values, std::int6
 #endif
 
 template <class Word>
-HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, std::int64_t rows, float factor) {
+HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, std::int64_t rows, const Scores& scores) {
   const F d;
   constexpr std::int64_t kL = static_cast<std::int64_t>(hn::MaxLanes(F()));
   const auto [first, last] = tile.rows_seeing(0, tile.keys, rows);
@@ -97,9 +99,10 @@ HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, st
           [&](std::int64_t, std::int64_t to) {
             return Span{0, w.words, tile.seen(base + to - 1).last};
           });
+  if (scores.capped()) scores.cap(w.s + base * kKeys, (last - base) * kKeys);
   for (std::int64_t r = base; r < last; ++r) {
     const float before = w.m[r];
-    const float total = softmax_row(w.s + r * kKeys, tile.seen(r), factor, &w.m[r]);
+    const float total = softmax_row(w.s + r * kKeys, tile.seen(r), scores.factor, &w.m[r]);
     if (w.m[r] == before) {
       w.l[r] += total;
       continue;
@@ -135,7 +138,7 @@ void forward_queries(const ops::AttentionForward& a, std::int64_t b, std::int64_
     const Tile tile{mask, query, key, std::min(kKeys, a.k->shape[1] - key)};
     pack_across(head_row<const T>(*a.k, b, key, kv), a.k->stride[1], tile.keys, depth, w.k_across, kKeys, w.k_along);
     pack_down(head_row<const T>(*a.v, b, key, kv), a.v->stride[1], tile.keys, depth, w.v_down, w.depth);
-    forward_tile(w, tile, rows, static_cast<float>(a.scale) * kLog2E);
+    forward_tile(w, tile, rows, Scores(a));
   }
   for (std::int64_t r = 0; r < rows; ++r) {
     const VF inverse = hn::Set(d, w.l[r] == 0.0f ? 0.0f : 1.0f / w.l[r]);

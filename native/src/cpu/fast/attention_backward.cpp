@@ -3,6 +3,7 @@
 // that see it, head by head:
 //     s = q kᵀ,  p = 2^(s·c − lse·log2(e));  dp = dout vᵀ,  ds = p (dp − Δ) scale,  Δ = rowsum(dout ∘ o)
 //     dv += pᵀ dout,  dk += dsᵀ q  (stay in cache),  dq += ds k  (fp32 rows of the whole head in scratch)
+// With a cap, s goes through tanh first and ds gets 1 − tanh² as a factor.
 // The order of all sums depends on shapes only. bf16 products as in attention.cpp: p and ds are rounded to bf16.
 // Bytes: k, v, dk, dv once; q, dout once per 64 keys. FLOPs: 10·D for each visible pair, and one exponential.
 #undef HWY_TARGET_INCLUDE
@@ -10,6 +11,7 @@
 #include <hwy/foreach_target.h>
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
 #include "core/context.h"
+#include "cpu/fast/attention_cap-inl.h"
 #include "cpu/fast/attention_rows.h"
 #include "cpu/fast/tile_pack-inl.h"
 #include "cpu/fast/visit.h"
@@ -62,11 +64,13 @@ struct Gradients {
   VF p, ds;
 };
 
-HWY_INLINE Gradients gradients_of(const float* s, const float* dp, std::int64_t j, ops::KeyRange seen, float factor,
-                                  float scale, float lse, float delta) {
+HWY_INLINE Gradients gradients_of(const float* s, const float* dp, std::int64_t j, ops::KeyRange seen,
+                                  const Scores& scores, float lse, float delta) {
   const F d;
-  VF p = exp2_of(hn::MulSub(hn::LoadU(d, s + j), hn::Set(d, factor), hn::Set(d, lse)));
-  VF ds = hn::Mul(hn::Mul(p, hn::Set(d, scale)), hn::Sub(hn::LoadU(d, dp + j), hn::Set(d, delta)));
+  const VF x = hn::LoadU(d, s + j);
+  VF p = exp2_of(hn::MulSub(x, hn::Set(d, scores.factor), hn::Set(d, lse)));
+  VF ds = hn::Mul(hn::Mul(p, hn::Set(d, scores.scale)), hn::Sub(hn::LoadU(d, dp + j), hn::Set(d, delta)));
+  if (scores.capped()) ds = hn::Mul(ds, hn::NegMulAdd(x, x, hn::Set(d, 1.0f)));
   if (seen.first > j || seen.last < j + static_cast<std::int64_t>(hn::Lanes(d))) {
     const VF at_key = hn::Add(hn::Iota(d, 0.0f), hn::Set(d, static_cast<float>(j)));
     const auto visible = hn::And(hn::Ge(at_key, hn::Set(d, static_cast<float>(seen.first))),
@@ -78,13 +82,13 @@ HWY_INLINE Gradients gradients_of(const float* s, const float* dp, std::int64_t 
 }
 
 /** Turns s and dp into p and ds, in place. */
-HWY_INLINE void softmax_gradient(const BackwardBuffers<float>& w, const Tile& tile, std::int64_t rows, float factor,
-                                 float scale, const float* lse, const float* delta) {
+HWY_INLINE void softmax_gradient(const BackwardBuffers<float>& w, const Tile& tile, std::int64_t rows,
+                                 const Scores& scores, const float* lse, const float* delta) {
   const F d;
   for (std::int64_t r = 0; r < rows; ++r) {
     const ops::KeyRange seen = tile.seen(r);
     for (std::int64_t j = 0; j < kTile; j += static_cast<std::int64_t>(hn::Lanes(d))) {
-      const auto [p, ds] = gradients_of(w.s + r * kTile, w.dp + r * kTile, j, seen, factor, scale, lse[r], delta[r]);
+      const auto [p, ds] = gradients_of(w.s + r * kTile, w.dp + r * kTile, j, seen, scores, lse[r], delta[r]);
       hn::StoreU(p, d, w.s + r * kTile + j);
       hn::StoreU(ds, d, w.dp + r * kTile + j);
     }
@@ -94,17 +98,17 @@ HWY_INLINE void softmax_gradient(const BackwardBuffers<float>& w, const Tile& ti
 #if GRAFT_PAIRS
 /** The same into pairs; two rows at a time make one row of the down layouts. */
 GRAFT_PAIR_ATTR HWY_NOINLINE void softmax_gradient(const BackwardBuffers<Pair>& w, const Tile& tile, std::int64_t rows,
-                                                   float factor, float scale, const float* lse, const float* delta) {
+                                                   const Scores& scores, const float* lse, const float* delta) {
   const F d;
   for (std::int64_t r = 0; r < rows; r += 2) {
     const bool both = r + 1 < rows;
     const ops::KeyRange seen = tile.seen(r), seen_next = tile.seen(r + 1);
     for (std::int64_t j = 0; j < kTile; j += static_cast<std::int64_t>(hn::Lanes(d))) {
-      const auto even = gradients_of(w.s + r * kTile, w.dp + r * kTile, j, seen, factor, scale, lse[r], delta[r]);
+      const auto even = gradients_of(w.s + r * kTile, w.dp + r * kTile, j, seen, scores, lse[r], delta[r]);
       Gradients odd{hn::Zero(d), hn::Zero(d)};
       if (both)
-        odd = gradients_of(w.s + (r + 1) * kTile, w.dp + (r + 1) * kTile, j, seen_next, factor, scale, lse[r + 1],
-                           delta[r + 1]);
+        odd =
+            gradients_of(w.s + (r + 1) * kTile, w.dp + (r + 1) * kTile, j, seen_next, scores, lse[r + 1], delta[r + 1]);
       store_down(even.p, odd.p, w.p_down + r / 2 * kTile + j);
       store_down(even.ds, odd.ds, w.ds_down + r / 2 * kTile + j);
       core::bf16* along = reinterpret_cast<core::bf16*>(w.ds_along) + r * kTile + j;
@@ -122,7 +126,7 @@ HWY_INLINE void backward_tile(const ops::AttentionBackward& a, const BackwardBuf
                               float* dq) {
   constexpr std::int64_t kPer = kPerWord<Word>, kWords = kTile / kPer;
   const std::int64_t depth = a.q->shape[3];
-  const float scale = static_cast<float>(a.scale);
+  const Scores scores(a);
   pack_along(q, a.q->stride[1], rows, depth, w.q_along, w.words);
   pack_along(dout, a.dout->stride[1], rows, depth, w.dout_along, w.words);
   pack_down(q, a.q->stride[1], rows, depth, w.q_down, w.depth);
@@ -131,7 +135,8 @@ HWY_INLINE void backward_tile(const ops::AttentionBackward& a, const BackwardBuf
   const auto keys_of = [&](std::int64_t, std::int64_t to) { return Span{0, w.words, tile.seen(to - 1).last}; };
   product(rows, Operands<Word>{w.q_along, w.words, 1, w.k_across, kTile, w.s, kTile, false}, keys_of);
   product(rows, Operands<Word>{w.dout_along, w.words, 1, w.v_across, kTile, w.dp, kTile, false}, keys_of);
-  softmax_gradient(w, tile, rows, scale * kLog2E, scale, lse, delta);
+  if (scores.capped()) scores.cap(w.s, rows * kTile);
+  softmax_gradient(w, tile, rows, scores, lse, delta);
 
   const auto queries_of = [&](std::int64_t from, std::int64_t to) {
     const auto [first, last] = tile.rows_seeing(from, to, rows);

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "core/context.h"
+#include "cpu/fast/attention_cap-inl.h"
 #include "cpu/fast/attention_rows.h"
 #include "cpu/fast/tile_product-inl.h"
 #include "cpu/fast/visit.h"
@@ -70,7 +71,10 @@ HWY_INLINE void weigh(const float* p, const T* v, std::int64_t stride, std::int6
 }
 
 /** Scores of a row become p = 2^(s·factor − m), hidden ones 0. */
-HWY_INLINE void soften(float* s, ops::KeyRange keys, ops::KeyRange seen, float factor, float* maximum, float* total) {
+HWY_INLINE void soften(float* s, ops::KeyRange keys, ops::KeyRange seen, const Scores& scores, float* maximum,
+                       float* total) {
+  const float factor = scores.factor;
+  if (scores.capped()) scores.cap(s, kPieceKeys);
   float m = kNone, l = 0;
   for (std::int64_t j = seen.first; j < seen.last; ++j) m = std::max(m, s[j] * factor);
   const F d;
@@ -105,8 +109,7 @@ void serve_rows(const ops::AttentionForward& a, const Tile& tile, const T* k, co
   scores<R>(q + first_row * to.depth, to.depth, k, a.k->stride[1], depth, keys, s);
   for (std::int64_t r = 0; r < R; ++r) {
     const std::int64_t at_row = piece * to.rows + first_row + r;
-    soften(s + r * kPieceKeys, keys, tile.seen((first_row + r) % queries), static_cast<float>(a.scale) * kLog2E,
-           to.m + at_row, to.l + at_row);
+    soften(s + r * kPieceKeys, keys, tile.seen((first_row + r) % queries), Scores(a), to.m + at_row, to.l + at_row);
   }
   float* o = to.o + (piece * to.rows + first_row) * to.depth;
   std::int64_t c = 0;

@@ -30,14 +30,22 @@ struct Tile {
   }
 
   /** Rows of [0, rows) that see any key of [first, last), counted from the tile's first key: one range, since a query
-   * sees one range of keys that moves with its position. */
+   * sees one range of keys whose ends never fall from a query to the next. */
   ops::KeyRange rows_seeing(std::int64_t first, std::int64_t last, std::int64_t rows) const {
     last = std::min(last, mask.length - key);
     if (first >= last) return {0, 0};
     const std::int64_t here = key - mask.past - query;  // the row at the position of the tile's first key
     const std::int64_t from = std::clamp<std::int64_t>(here + first, 0, rows);
-    const std::int64_t to = mask.window > 0 ? std::min(rows, here + last - 1 + mask.window) : rows;
-    return {from, std::max(from, to)};
+    std::int64_t to = mask.window > 0 ? std::max(from, std::min(rows, here + last - 1 + mask.window)) : rows;
+    if (mask.starts == nullptr) return {from, to};
+    for (std::int64_t low = from; low < to;) {  // the first row whose segment starts behind these keys
+      const std::int64_t row = (low + to) / 2;
+      if (mask.starts[(query + row) * mask.starts_stride] >= key + last)
+        to = row;
+      else
+        low = row + 1;
+    }
+    return {from, to};
   }
 };
 

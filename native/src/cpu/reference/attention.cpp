@@ -1,5 +1,6 @@
-// attention in plain loops, one query at a time with all its scores in scratch: p = softmax(scale · q kᵀ), o = p v.
-// Backward, with p from lse and Δ = dout · o:  dv += p dout,  ds = p (dout · v − Δ) scale,  dq += ds k,  dk += ds q.
+// attention in plain loops, one query at a time with all its scores in scratch: s = scale · q kᵀ, or c tanh(s/c) with a
+// cap c; p = softmax(s), o = p v. Backward, with p from lse and Δ = dout · o:  dv += p dout,
+// ds = p (dout · v − Δ) scale, with a cap times 1 − (s/c)²,  dq += ds k,  dk += ds q.
 #include "ops/attention.h"
 
 #include <cmath>
@@ -10,6 +11,15 @@
 
 namespace graft::cpu::reference {
 
+namespace {
+
+template <class C>
+C capped(C score, C cap) {
+  return cap == 0 ? score : cap * std::tanh(score / cap);
+}
+
+}  // namespace
+
 void run(core::Context& context, const ops::AttentionForward& a) {
   visit_compute(a.q->dtype, [&](auto compute) {
     using C = decltype(compute);
@@ -17,7 +27,7 @@ void run(core::Context& context, const ops::AttentionForward& a) {
     const std::int64_t batches = q.size(0), queries = q.size(1), heads = q.size(2), depth = q.size(3);
     if (heads == 0) return;
     const std::int64_t group = heads / k.size(2);
-    const C scale = static_cast<C>(a.scale);
+    const C scale = static_cast<C>(a.scale), cap = static_cast<C>(a.softcap);
     core::Scratch scratch(context.arena);
     C* p = scratch.take<C>(k.size(1));
     for (std::int64_t b = 0; b < batches; ++b) {
@@ -29,7 +39,7 @@ void run(core::Context& context, const ops::AttentionForward& a) {
           for (std::int64_t j = first; j < last; ++j) {
             C score = 0;
             for (std::int64_t c = 0; c < depth; ++c) score += q(b, i, h, c) * k(b, j, h / group, c);
-            p[j] = score * scale;
+            p[j] = capped(score * scale, cap);
             largest = std::max(largest, p[j]);
           }
           for (std::int64_t j = first; j < last; ++j) sum += p[j] = std::exp(p[j] - largest);
@@ -52,7 +62,7 @@ void run(core::Context& context, const ops::AttentionBackward& a) {
     const View<C> dout(*a.dout), q(*a.q), k(*a.k), v(*a.v), o(*a.o), lse(*a.lse), dq(*a.dq), dk(*a.dk), dv(*a.dv);
     const std::int64_t batches = q.size(0), queries = q.size(1), heads = q.size(2), depth = q.size(3);
     const std::int64_t keys = k.size(1), group = k.size(2) == 0 ? 1 : heads / k.size(2);
-    const C scale = static_cast<C>(a.scale);
+    const C scale = static_cast<C>(a.scale), cap = static_cast<C>(a.softcap);
     core::Scratch scratch(context.arena);
     C* dq_row = scratch.take<C>(depth);
     C* dk_sum = scratch.take<C>(keys * depth);
@@ -74,8 +84,10 @@ void run(core::Context& context, const ops::AttentionBackward& a) {
                 score += q(b, i, h, c) * k(b, j, kv, c);
                 dp += dout(b, i, h, c) * v(b, j, kv, c);
               }
-              const C p = std::exp(score * scale - lse(b, h, i));
-              const C ds = p * (dp - delta) * scale;
+              score = capped(score * scale, cap);
+              const C slope = cap == 0 ? scale : scale * (1 - score / cap * (score / cap));
+              const C p = std::exp(score - lse(b, h, i));
+              const C ds = p * (dp - delta) * slope;
               for (std::int64_t c = 0; c < depth; ++c) {
                 dv_sum[j * depth + c] += p * dout(b, i, h, c);
                 dk_sum[j * depth + c] += ds * q(b, i, h, c);

@@ -208,7 +208,7 @@ void forward(core::Context& context, const ops::AttentionForward& a) {
 
 namespace tiles {
 
-std::string refuse(const ops::AttentionForward& a) { return refuse_tiles({a.q, a.k, a.v, a.o}); }
+std::string refuse(const ops::AttentionForward& a) { return refuse_tiles(a, {a.q, a.k, a.v, a.o}); }
 
 void run(core::Context& context, const ops::AttentionForward& a) {
   check_lengths(context, "graft_attention_forward", a);

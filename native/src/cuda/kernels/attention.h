@@ -20,8 +20,10 @@ struct RowRange {
 struct AttentionSizes {
   std::int64_t queries, keys, past, window;  // T, S; window 0: none
   int heads, key_heads, group, depth;        // Hq, Hk, Hq/Hk, D
-  float scale;
-  const std::int32_t* lengths;  // NULL: all of S
+  float scale, softcap;                      // softcap 0: none
+  const std::int32_t* lengths;               // NULL: all of S
+  const std::int32_t* starts;                // of segments; NULL: all 0. The general path alone looks
+  std::int64_t start_batch, start_query;     // strides of starts
 
   GRAFT_DEVICE std::int64_t rows() const { return queries * group; }
   /** What is outside of the tensor is reported, and not read. */
@@ -38,6 +40,23 @@ struct AttentionSizes {
   GRAFT_DEVICE std::int64_t end(std::int64_t query, std::int64_t length) const {
     const std::int64_t j = past + query + 1;
     return GRAFT_BUG(attention_sees_itself_not) ? (j - 1 < length ? j - 1 : length) : j < length ? j : length;
+  }
+  /** The first key of the query's segment. */
+  GRAFT_DEVICE std::int64_t start(std::int64_t batch, std::int64_t query) const {
+    return starts == nullptr ? 0 : starts[batch * start_batch + query * start_query];
+  }
+  /** As first(query), in the query's segment. */
+  GRAFT_DEVICE std::int64_t first(std::int64_t batch, std::int64_t query) const {
+    const std::int64_t from = first(query), own = start(batch, query);
+    return own > from ? own : from;
+  }
+  /** The score of a product q · k. */
+  GRAFT_DEVICE float score(float product) const {
+    return softcap == 0 ? scale * product : softcap * tanhf(scale * product / softcap);
+  }
+  /** Of a score by its product. */
+  GRAFT_DEVICE float slope(float score) const {
+    return softcap == 0 ? scale : scale * (1 - score / softcap * (score / softcap));
   }
   GRAFT_DEVICE bool sees(std::int64_t query, std::int64_t key, std::int64_t length) const {
     return key >= first(query) && key < end(query, length);
@@ -67,7 +86,11 @@ AttentionSizes attention_sizes(const Args& a) {
           key_heads == 0 ? 1 : heads / key_heads,
           static_cast<int>(a.q->shape[3]),
           static_cast<float>(a.scale),
-          a.lengths == nullptr ? nullptr : static_cast<const std::int32_t*>(a.lengths->data)};
+          static_cast<float>(a.softcap),
+          a.lengths == nullptr ? nullptr : static_cast<const std::int32_t*>(a.lengths->data),
+          a.starts == nullptr ? nullptr : static_cast<const std::int32_t*>(a.starts->data),
+          a.starts == nullptr ? 0 : a.starts->stride[0],
+          a.starts == nullptr ? 0 : a.starts->stride[1]};
 }
 
 template <class Args>
@@ -80,8 +103,11 @@ void attention_delta(core::Context& context, const ops::AttentionBackward& a, fl
 
 inline constexpr float kLog2E = 1.44269504088896340736f, kLn2 = 0.693147180559945309417f;
 
-/** Why the tensor cores do not serve these tensors of one dtype, of which the first are q and k. */
-inline std::string refuse_tiles(std::initializer_list<const graft_tensor*> tensors) {
+/** Why the tensor cores do not serve a call with these tensors of one dtype. */
+template <class Args>
+std::string refuse_tiles(const Args& a, std::initializer_list<const graft_tensor*> tensors) {
+  if (a.starts != nullptr) return "starts: this knows no segments";
+  if (a.softcap != 0) return "softcap: this caps no scores";
   for (const graft_tensor* t : tensors) {
     if (graft_dtype_bytes(t->dtype) != 2) return "the dtype is not bf16 or f16";
     if (t->shape[3] != 64 && t->shape[3] != 128)
@@ -90,7 +116,7 @@ inline std::string refuse_tiles(std::initializer_list<const graft_tensor*> tenso
     for (int i = 0; i < 3; ++i) packs = packs && t->stride[i] % 8 == 0;
     if (!packs) return "heads do not begin at multiples of 16 bytes";
   }
-  const graft_tensor &q = **tensors.begin(), &k = **(tensors.begin() + 1);
+  const graft_tensor &q = *a.q, &k = *a.k;
   if (k.shape[2] > 0 && q.shape[1] * (q.shape[2] / k.shape[2]) >= std::int64_t{1} << 31) return "more than 2^31 rows";
   if (q.shape[0] * k.shape[2] > 65535) return "more heads than a grid has";
   return {};

@@ -223,7 +223,9 @@ void backward(core::Context& context, const ops::AttentionBackward& a, const flo
 
 namespace tiles {
 
-std::string refuse(const ops::AttentionBackward& a) { return refuse_tiles({a.q, a.k, a.v, a.dout, a.dq, a.dk, a.dv}); }
+std::string refuse(const ops::AttentionBackward& a) {
+  return refuse_tiles(a, {a.q, a.k, a.v, a.dout, a.dq, a.dk, a.dv});
+}
 
 void run(core::Context& context, const ops::AttentionBackward& a) {
   check_lengths(context, "graft_attention_backward", a);

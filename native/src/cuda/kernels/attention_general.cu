@@ -74,9 +74,9 @@ __global__ void __launch_bounds__(kThreads)
   __syncwarp();
   const std::int64_t end = n.end(p.at, n.length(p.batch));
   float largest = -INFINITY, sum = 0;
-  for (std::int64_t first = n.first(p.at); first < end; first += 32) {
+  for (std::int64_t first = n.first(p.batch, p.at); first < end; first += 32) {
     const std::int64_t j = first + lane;
-    const float s = j < end ? n.scale * dot(mine, k.at(p.batch, j, kv), n.depth) : -INFINITY;
+    const float s = j < end ? n.score(dot(mine, k.at(p.batch, j, kv), n.depth)) : -INFINITY;
     const float next = fmaxf(largest, warp_max(s)), base = next == -INFINITY ? 0.0f : next;
     const float e = expf(s - base), shrink = expf(largest - base);
     sum = sum * shrink + warp_sum(e);
@@ -128,12 +128,12 @@ __global__ void __launch_bounds__(kThreads) attention_general_dq(Inputs<T> in, c
   clear_row(n.depth, sums);
   __syncwarp();
   const std::int64_t end = n.end(p.at, n.length(p.batch)), at = n.statistic(p.batch, p.head, p.at);
-  for (std::int64_t first = n.first(p.at); first < end; first += 32) {
+  for (std::int64_t first = n.first(p.batch, p.at); first < end; first += 32) {
     const std::int64_t j = first + lane;
     float ds = 0;
     if (j < end) {
-      const float weight = expf(n.scale * dot(query, in.k.at(p.batch, j, kv), n.depth) - in.lse[at]);
-      ds = weight * (dot(dout, in.v.at(p.batch, j, kv), n.depth) - delta[at]) * n.scale;
+      const float s = n.score(dot(query, in.k.at(p.batch, j, kv), n.depth));
+      ds = expf(s - in.lse[at]) * (dot(dout, in.v.at(p.batch, j, kv), n.depth) - delta[at]) * n.slope(s);
     }
     const int count = end - first < 32 ? static_cast<int>(end - first) : 32;
     for (int i = 0; i < count; ++i) {
@@ -164,11 +164,12 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t first = range.first; first < range.end; first += 32) {
     const std::int64_t row = first + lane;
     float weight = 0, ds = 0;
-    if (row < range.end) {
+    if (row < range.end && n.start(p.batch, row / n.group) <= p.at) {
       const std::int64_t query = row / n.group, head = p.head * n.group + row % n.group;
       const std::int64_t at = n.statistic(p.batch, head, query);
-      weight = expf(n.scale * dot(key, in.q.at(p.batch, query, head), n.depth) - in.lse[at]);
-      ds = weight * (dot(value, in.dout.at(p.batch, query, head), n.depth) - delta[at]) * n.scale;
+      const float s = n.score(dot(key, in.q.at(p.batch, query, head), n.depth));
+      weight = expf(s - in.lse[at]);
+      ds = weight * (dot(value, in.dout.at(p.batch, query, head), n.depth) - delta[at]) * n.slope(s);
     }
     const int count = range.end - first < 32 ? static_cast<int>(range.end - first) : 32;
     for (int i = 0; i < count; ++i) {

@@ -61,7 +61,7 @@ public class AttentionBenchmark extends TokenBenchmark {
         double product = 2 * pairs * shape().headSize();
         double bytes = type().bytes();
         if (!training()) {
-            return new Work(() -> Attention.forward(inputs.context(), q, k, v, null, scale, past, 0, o, null))
+            return new Work(() -> Attention.forward(inputs.context(), q, k, v, null, null, scale, 0, past, 0, o, null))
                     .gives("y", o)
                     .cost(2 * product, bytes * (2 * q.elements() + 2 * k.elements()));
         }
@@ -71,8 +71,9 @@ public class AttentionBenchmark extends TokenBenchmark {
         Tensor dk = inputs.output(k.shape());
         Tensor dv = inputs.output(v.shape());
         return new Work(() -> {
-                    Attention.forward(inputs.context(), q, k, v, null, scale, past, 0, o, lse);
-                    Attention.backward(inputs.context(), dout, q, k, v, o, lse, null, scale, past, 0, dq, dk, dv);
+                    Attention.forward(inputs.context(), q, k, v, null, null, scale, 0, past, 0, o, lse);
+                    Attention.backward(
+                            inputs.context(), dout, q, k, v, o, lse, null, null, scale, 0, past, 0, dq, dk, dv);
                 })
                 .gives("y", o)
                 .gives("dq", dq)

@@ -61,10 +61,7 @@ public final class TextExamples {
             Batch batch = new Batch();
             batch.resize(rows.size(), length);
             for (int row = 0; row < rows.size(); row++) {
-                int[] ids = rows.get(row).ids();
-                System.arraycopy(ids, 0, batch.ids(), row * length, ids.length);
-                System.arraycopy(rows.get(row).labels(), 0, batch.labels(), row * length, ids.length);
-                batch.lengths()[row] = ids.length;
+                rows.get(row).fill(batch, row);
             }
             batches.add(batch);
         }

@@ -6,6 +6,7 @@ import io.graft.io.TextDataset;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
 import io.graft.train.Example;
+import io.graft.train.Packing;
 import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine.Option;
@@ -46,8 +47,14 @@ final class TextOptions {
             paramLabel = "stream|documents",
             description =
                     "stream: documents follow each other, cut into rows of --length, and each sees those before it in"
-                            + " its row; documents: each is a row of its own, of at most --length (default: stream).")
-    Rows rows = Rows.STREAM;
+                            + " its row; documents: each is by itself, at most --length (default: stream).")
+    Rows rows;
+
+    @Option(
+            names = "--pack",
+            description =
+                    "Documents share rows of --length and do not see each other; with --rows documents, its default.")
+    boolean pack;
 
     @Option(
             names = "--too-long",
@@ -60,11 +67,18 @@ final class TextOptions {
         if (length < 2) {
             throw command.usage("--length must be at least 2, got " + length);
         }
+        if (pack && rows == Rows.STREAM) {
+            throw command.usage("--pack joins documents, which --rows stream has not");
+        }
+    }
+
+    Rows rows() {
+        return rows != null ? rows : pack ? Rows.DOCUMENTS : Rows.STREAM;
     }
 
     /** Rows are padded to a multiple of it: few different shapes keep a model's buffers. */
     int multiple() {
-        return rows == Rows.STREAM ? length : Math.min(length, PADDED);
+        return rows() == Rows.STREAM || pack ? length : Math.min(length, PADDED);
     }
 
     /** The rows of the text. */
@@ -75,7 +89,7 @@ final class TextOptions {
     /** The rows of another text. */
     List<Example> examples(GraftCommand command, Tokenizer tokenizer, Path model, Path text) {
         ChatTemplate chat = ChatTemplate.find(model);
-        if (rows == Rows.STREAM) {
+        if (rows() == Rows.STREAM) {
             return TextExamples.of(TextDataset.read(tokenizer, chat, length, text));
         }
         TextExamples.Documents found =
@@ -99,7 +113,7 @@ final class TextOptions {
             throw new InputException(
                     text + " has no document with anything to learn in its first " + length + " tokens");
         }
-        return found.examples();
+        return pack ? Packing.rows(found.examples(), length) : found.examples();
     }
 
     /** These rows in their order, at most so many batches. */

@@ -43,7 +43,7 @@ final class TraceCommand extends GraftCommand {
             names = "--batch",
             required = true,
             paramLabel = "FILE",
-            description = "Safetensors with input_ids, attention_mask and labels, int64 [B,T].")
+            description = "Safetensors with input_ids, attention_mask, position_ids and labels, int64 [B,T].")
     Path batch;
 
     @Option(names = "--out", required = true, paramLabel = "FILE", description = "Safetensors file to write.")
@@ -106,7 +106,7 @@ final class TraceCommand extends GraftCommand {
         return 0;
     }
 
-    /** The batch of a file; a missing mask means no padding. */
+    /** The batch of a file; a missing mask means no padding. Where positions begin at 0 again a row has another sequence. */
     static Batch read(Scope scope, Path file) {
         try (SafetensorsFile source = SafetensorsFile.open(file)) {
             if (!source.contains("input_ids")) {
@@ -121,11 +121,25 @@ final class TraceCommand extends GraftCommand {
             int[] labels = source.contains("labels") ? ints(scope, source, file, "labels", shape) : null;
             int rows = Math.toIntExact(shape[0]);
             int length = Math.toIntExact(shape[1]);
-            if (!source.contains("attention_mask")) {
-                return Batch.of(rows, length, ids, labels);
+            Batch batch = source.contains("attention_mask")
+                    ? Batch.of(rows, length, ids, ints(scope, source, file, "attention_mask", shape), labels)
+                    : Batch.of(rows, length, ids, labels);
+            if (source.contains("position_ids")) {
+                pack(batch, ints(scope, source, file, "position_ids", shape), file);
             }
-            int[] mask = ints(scope, source, file, "attention_mask", shape);
-            return Batch.of(rows, length, ids, mask, labels);
+            return batch;
+        }
+    }
+
+    private static void pack(Batch batch, int[] positions, Path file) {
+        int[] starts = batch.pack();
+        for (int i = 0; i < starts.length; i++) {
+            int at = i % batch.length();
+            starts[i] = positions[i] == 0 || at == 0 ? at : starts[i - 1];
+            if (positions[i] != at - starts[i]) {
+                throw new InputException("--batch " + file + ": position_ids[" + i / batch.length() + ", " + at
+                        + "] is " + positions[i] + ", expected 0 or " + (at - starts[i]));
+            }
         }
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 
@@ -29,7 +30,34 @@ class DocumentsTest extends FinetuneRuns {
         assertThat(loss(data, 2, "--too-long", "drop")).isNotCloseTo(one, Offset.offset(1e-3));
     }
 
+    /** Nor do rows that several documents share, of which there are fewer. */
+    @Test
+    void packingChangesNoLoss() throws Exception {
+        Path data = rows("rows.jsonl", 7);
+        assertThat(loss(data, 2, "--pack")).isCloseTo(loss(data, 2), Offset.offset(1e-5));
+    }
+
+    @Test
+    void aPackedRunKeepsItsRows() throws Exception {
+        text = rows("rows.jsonl", 9);
+        Path whole = folder.resolve("whole");
+        Object[] packed = {"--pack", "--length", 64, "--steps", 6};
+        Cli run = finetune(whole, with(packed, "--json"));
+        assertThat(run.status()).isZero();
+        assertThat(run.events("start").get(0).get("blocks").asInt()).isLessThan(9);
+        Path parts = folder.resolve("parts");
+        assertThat(finetune(parts, with(packed, "--save-every", 2)).status()).isZero();
+        assertThat(Files.mismatch(adapter(whole), adapter(parts))).isEqualTo(-1);
+        assertThat(finetune(parts, "--rows", "documents", "--length", 64, "--steps", 6, "--resume")
+                        .err())
+                .contains("--pack true, not false");
+        assertThat(finetune(folder.resolve("no"), "--pack", "--rows", "stream", "--steps", 1)
+                        .err())
+                .contains("--pack joins documents");
+    }
+
     private double loss(Path data, int batch, Object... more) {
+        boolean dropped = Arrays.asList(more).contains("drop");
         Cli run = Cli.run(with(
                 new Object[] {
                     "eval",
@@ -47,8 +75,8 @@ class DocumentsTest extends FinetuneRuns {
                 },
                 more));
         assertThat(run.err()).isEmpty();
-        assertThat(run.events("data").get(0).get("left_out").asInt()).isEqualTo(more.length == 0 ? 1 : 4);
-        assertThat(run.events("data").get(0).get("cut").asInt()).isEqualTo(more.length == 0 ? 3 : 0);
+        assertThat(run.events("data").get(0).get("left_out").asInt()).isEqualTo(dropped ? 4 : 1);
+        assertThat(run.events("data").get(0).get("cut").asInt()).isEqualTo(dropped ? 0 : 3);
         return run.events("eval").get(0).get("loss").asDouble();
     }
 

@@ -17,6 +17,8 @@ public final class Batch {
     private int[] ids = {};
     private int[] labels = {};
     private int[] lengths = {};
+    private int[] starts = {};
+    private boolean packed;
     private String[] adapters;
 
     /** An empty batch, to be filled after {@link #resize}. */
@@ -95,9 +97,23 @@ public final class Batch {
         Arrays.fill(ids, 0);
         Arrays.fill(labels, IGNORED);
         Arrays.fill(lengths, newLength);
+        packed = false;
         if (adapters != null) {
             Arrays.fill(adapters, null);
         }
+    }
+
+    /**
+     * Lets rows hold several sequences behind one another, which neither see nor predict each other, each from position 0:
+     * where in its row each token's own sequence begins [batch, length], to be written; 0 at first.
+     */
+    public int[] pack() {
+        if (starts.length != ids.length) {
+            starts = new int[ids.length];
+        }
+        Arrays.fill(starts, 0);
+        packed = true;
+        return starts;
     }
 
     /** Becomes one row of another batch. */
@@ -106,6 +122,9 @@ public final class Batch {
         System.arraycopy(from.ids, row * length, ids, 0, length);
         System.arraycopy(from.labels, row * length, labels, 0, length);
         lengths[0] = from.lengths[row];
+        if (from.packed) {
+            System.arraycopy(from.starts, row * length, pack(), 0, length);
+        }
         adapter(0, from.adapter(row));
     }
 
@@ -130,6 +149,11 @@ public final class Batch {
     /** Number of real tokens of each row; may be written. */
     public int[] lengths() {
         return lengths;
+    }
+
+    /** Where in its row each token's own sequence begins [batch, length]; null where each row is one sequence. */
+    public int[] starts() {
+        return packed ? starts : null;
     }
 
     /** The name of each row's adapter; null where none is named. */
@@ -170,7 +194,7 @@ public final class Batch {
         return sum;
     }
 
-    /** Number of predictions that count in the loss: labels that are not ignored, but for the first of a row. */
+    /** Number of predictions that count in the loss: labels that are not ignored, but for the first of a sequence. */
     public long targets() {
         return targets(0);
     }
@@ -179,11 +203,16 @@ public final class Batch {
     long targets(int virtualTokens) {
         long count = 0;
         for (int i = 0; i < labels.length; i++) {
-            if ((virtualTokens > 0 || i % length != 0) && labels[i] != IGNORED) {
+            if ((virtualTokens > 0 || !first(i)) && labels[i] != IGNORED) {
                 count++;
             }
         }
         return count;
+    }
+
+    /** Whether nothing of its sequence is before token i. */
+    private boolean first(int i) {
+        return i % length == (packed ? starts[i] : 0);
     }
 
     /** Writes for each position, virtual ones included, the label of the next one; ignored where there is none. */
@@ -191,7 +220,9 @@ public final class Batch {
         int row = virtualTokens + length;
         for (int i = 0; i < batch * row; i++) {
             int next = i % row + 1 - virtualTokens;
-            into.put(i, next < 0 || next == length ? IGNORED : labels[i / row * length + next]);
+            int at = i / row * length + next;
+            boolean none = next < 0 || next == length || (virtualTokens == 0 && first(at));
+            into.put(i, none ? IGNORED : labels[at]);
         }
     }
 }

@@ -109,7 +109,7 @@ final class Passes {
     private void embed(Workspace work, Batch batch) {
         layers.head().prepare(model.context());
         work.choose(batch);
-        work.embed(layers.embedding(), batch.ids(), batch.lengths());
+        work.embed(layers.embedding(), batch);
     }
 
     private void forward(Workspace work, Batch batch) {

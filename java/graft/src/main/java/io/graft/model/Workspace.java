@@ -142,6 +142,16 @@ final class Workspace implements AutoCloseable {
         side.backward(stack.gradient(), stack);
     }
 
+    /** Fills the stack's input from a batch. */
+    void embed(TokenEmbedding embedding, Batch batch) {
+        if (batch.starts() != null && virtualTokens > 0) {
+            throw new IllegalArgumentException("rows that hold several sequences do not go with " + virtualTokens
+                    + " virtual tokens, which stand before a row");
+        }
+        pass.starts(batch.starts());
+        embed(embedding, batch.ids(), batch.lengths());
+    }
+
     /** Fills the stack's input; lengths: the real tokens of each row, null where all are real. */
     void embed(TokenEmbedding embedding, int[] values, int[] lengths) {
         // why: writing through buffers made once leaves no garbage, which Tensor.set does.

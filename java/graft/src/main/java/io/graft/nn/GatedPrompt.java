@@ -128,7 +128,8 @@ public final class GatedPrompt {
 
         /** out = own + what the rows give. why past: a query behind all rows sees each of them. */
         void forward(Context context, Tensor q, Tensor out) {
-            Attention.forward(context, q, keyHeads, valueHeads, null, shape.attentionScale(), length(), 0, others, lse);
+            Attention.forward(
+                    context, q, keyHeads, valueHeads, null, null, shape.attentionScale(), 0, length(), 0, others, lse);
             TensorOps.copy(context, own, out);
             TensorOps.add(context, others, out);
         }
@@ -144,7 +145,9 @@ public final class GatedPrompt {
                     others,
                     lse,
                     null,
+                    null,
                     shape.attentionScale(),
+                    0,
                     length(),
                     0,
                     gradients.dq,

@@ -19,11 +19,14 @@ public final class Pass {
     private final int batch;
     private final int length;
     private final Tensor positions;
+    private final Mirror starts;
+    private int[] places;
     private final Tensor inverseFrequencies;
     private final Mirror lengths;
     private final Mirror realRows;
     private final Mirror segments;
     private boolean padded;
+    private boolean packed;
     private boolean training;
     private long past;
     private double share = 1;
@@ -40,6 +43,7 @@ public final class Pass {
         this.lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
         this.realRows = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
         this.segments = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2));
+        this.starts = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch, length));
         positions(0);
     }
 
@@ -55,6 +59,7 @@ public final class Pass {
         this.length = leader.length;
         this.inverseFrequencies = inverseFrequencies;
         this.positions = leader.positions;
+        this.starts = leader.starts;
         this.lengths = leader.lengths;
         this.realRows = leader.realRows;
         this.segments = leader.segments;
@@ -68,6 +73,24 @@ public final class Pass {
             values[i] = (int) (past + i % length);
         }
         positions.set(values);
+    }
+
+    /**
+     * Says where in its row each token's own sequence begins, where rows hold several: they do not see each other, and each
+     * is at position 0 again; null: each row is one.
+     */
+    public void starts(int[] values) {
+        if (values == null && !packed) {
+            return;
+        }
+        packed = values != null;
+        places = places == null ? new int[batch * length] : places;
+        for (int i = 0; i < places.length; i++) {
+            int start = packed ? values[i] : 0;
+            starts.ints().put(i, start);
+            places[i] = (int) past + i % length - start;
+        }
+        positions.set(places);
     }
 
     /** Sets the position of each row's one token. */
@@ -138,6 +161,11 @@ public final class Pass {
     /** The lengths tensor, or null when no row is padded. */
     public Tensor lengths() {
         return leader.padded ? lengths.tensor() : null;
+    }
+
+    /** Where each token's own sequence begins [batch, length] i32, or null when each row is one. */
+    public Tensor starts() {
+        return leader.packed ? starts.tensor() : null;
     }
 
     /** How many rows of a sequence are real. */

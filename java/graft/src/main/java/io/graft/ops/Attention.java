@@ -12,8 +12,9 @@ public final class Attention {
     private Attention() {}
 
     /**
-     * q, o [B, T, Hq, D]; k, v [B, S, Hk, D]; lengths [B] i32 or null; lse [B, Hq, T] f32, kept for backward, null in
-     * inference. Query i stands at position past + i; window 0 means none.
+     * q, o [B, T, Hq, D]; k, v [B, S, Hk, D]; lengths [B] i32 or null; starts [B, T] i32, the first position of each
+     * query's own segment, or null; lse [B, Hq, T] f32, kept for backward, null in inference. Query i stands at position
+     * past + i; window 0 means none, as does softcap 0.
      */
     public static void forward(
             Context context,
@@ -21,7 +22,9 @@ public final class Attention {
             Tensor k,
             Tensor v,
             Tensor lengths,
+            Tensor starts,
             double scale,
+            double softcap,
             long past,
             long window,
             Tensor o,
@@ -33,7 +36,9 @@ public final class Attention {
                     Tensor.pointer(context, k),
                     Tensor.pointer(context, v),
                     Tensor.pointer(context, lengths),
+                    Tensor.pointer(context, starts),
                     scale,
+                    softcap,
                     past,
                     window,
                     Tensor.pointer(context, o),
@@ -51,7 +56,9 @@ public final class Attention {
             Tensor o,
             Tensor lse,
             Tensor lengths,
+            Tensor starts,
             double scale,
+            double softcap,
             long past,
             long window,
             Tensor dq,
@@ -67,7 +74,9 @@ public final class Attention {
                     Tensor.pointer(context, o),
                     Tensor.pointer(context, lse),
                     Tensor.pointer(context, lengths),
+                    Tensor.pointer(context, starts),
                     scale,
+                    softcap,
                     past,
                     window,
                     Tensor.pointer(context, dq),

@@ -42,12 +42,7 @@ public final class ExampleBatches implements BatchSource {
         int padded = (longest + lengthMultiple - 1) / lengthMultiple * lengthMultiple;
         into.resize(batchSize, Math.min(padded, maxLength));
         for (int row = 0; row < batchSize; row++) {
-            Example example = example(first + row);
-            int length = Math.min(example.ids().length, into.length());
-            System.arraycopy(example.ids(), 0, into.ids(), row * into.length(), length);
-            System.arraycopy(example.labels(), 0, into.labels(), row * into.length(), length);
-            into.lengths()[row] = length;
-            into.adapter(row, example.adapter());
+            example(first + row).fill(into, row);
         }
         position++;
     }

@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Every architecture in float64: each gradient against the loss's difference quotient, with padding. */
 class ArchitectureGradientTest {
-    private static LlamaConfig config(String type) {
+    static LlamaConfig config(String type) {
         String own = switch (type) {
             case "mistral" -> "'architectures': ['MistralForCausalLM'], 'sliding_window': 2, 'head_dim': 6";
             case "qwen2" -> "'use_sliding_window': true, 'sliding_window': 3, 'max_window_layers': 1";

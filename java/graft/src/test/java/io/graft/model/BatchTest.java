@@ -33,6 +33,19 @@ class BatchTest {
     }
 
     @Test
+    void nothingPredictsTheFirstTokenOfASequence() {
+        Batch batch = Batch.of(2, 3, IDS, null);
+        System.arraycopy(new int[] {0, 1, 1, 0, 0, 2}, 0, batch.pack(), 0, 6);
+        int[] shifted = new int[6];
+        batch.shiftLabels(0, IntBuffer.wrap(shifted));
+        assertThat(shifted).containsExactly(-100, 7, -100, 9, -100, -100);
+        assertThat(batch.targets()).isEqualTo(2);
+        Batch row = new Batch();
+        row.takeRow(batch, 1);
+        assertThat(row.starts()).containsExactly(0, 0, 2);
+    }
+
+    @Test
     void theLastVirtualTokenPredictsTheFirstToken() {
         Batch batch = Batch.of(2, 3, IDS, new int[] {5, 6, 7, -100, 9, 0});
         int[] shifted = new int[10];

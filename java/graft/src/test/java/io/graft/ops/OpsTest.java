@@ -139,11 +139,12 @@ class OpsTest extends SmallTensors {
         Tensor v = tensor(1, 2, 1, 2).set(1, 2, 3, 4);
         Tensor o = tensor(1, 2, 1, 2);
         Tensor lse = tensor(1, 1, 2);
-        Attention.forward(context, q, k, v, null, 1, 0, 0, o, lse);
+        Attention.forward(context, q, k, v, null, null, 1, 0, 0, 0, o, lse);
         assertThat(o.floats()).containsExactly(new float[] {1, 2, 2, 3}, NEAR);
         assertThat(lse.floats()).containsExactly(new float[] {0, (float) Math.log(2)}, NEAR);
         Tensor dv = tensor(1, 2, 1, 2);
-        Attention.backward(context, o, q, k, v, o, lse, null, 1, 0, 0, tensor(1, 2, 1, 2), tensor(1, 2, 1, 2), dv);
+        Attention.backward(
+                context, o, q, k, v, o, lse, null, null, 1, 0, 0, 0, tensor(1, 2, 1, 2), tensor(1, 2, 1, 2), dv);
         assertThat(dv.floats()).containsExactly(new float[] {2, 3.5f, 1, 1.5f}, NEAR);
     }
 
