@@ -288,6 +288,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--save-ranks", Arrays.toString(methodOptions.saveRanks))
                 .with("--sparsity", methodOptions.sparsity)
                 .with("--rank-stabilised", methodOptions.rankStabilised)
+                .with("--lora-bias", methodOptions.loraBias)
                 .with("--factor-dropout", methodOptions.factorDropout)
                 .with("--period", methodOptions.period)
                 .with("--rate-ratio", methodOptions.rateRatio)

@@ -121,6 +121,12 @@ public final class MethodOptions {
     boolean rankStabilised;
 
     @Option(
+            names = "--lora-bias",
+            paramLabel = "none|all|lora_only",
+            description = "LoRA, DoRA: biases of the base that are trained too (default: ${DEFAULT-VALUE}).")
+    String loraBias = "none";
+
+    @Option(
             names = "--target-modules",
             paramLabel = "NAME",
             split = ",",

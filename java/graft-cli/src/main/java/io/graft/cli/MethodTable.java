@@ -23,6 +23,7 @@ import io.graft.io.PeftBottleneckConfig;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLnTuningConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.PeftLoraConfigBuilder;
 import io.graft.io.PeftMissConfig;
 import io.graft.io.PeftSketchTuneConfig;
 import io.graft.io.PeftSsfConfig;
@@ -233,10 +234,15 @@ final class MethodTable {
     }
 
     private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {
-        return Lora.create(loraConfig(options, weightDecomposed), seed);
+        return Lora.create(
+                loraBuilder(options, weightDecomposed).biases(options.loraBias).build(), seed);
     }
 
     static PeftLoraConfig loraConfig(MethodOptions options, boolean weightDecomposed) {
+        return loraBuilder(options, weightDecomposed).build();
+    }
+
+    private static PeftLoraConfigBuilder loraBuilder(MethodOptions options, boolean weightDecomposed) {
         return PeftLoraConfig.builder()
                 .rank(options.rank)
                 .alpha(options.alpha())
@@ -244,8 +250,7 @@ final class MethodTable {
                 .rankStabilised(options.rankStabilised)
                 .weightDecomposed(weightDecomposed)
                 .baseModel(options.baseModel)
-                .targets(options.projections().toArray(String[]::new))
-                .build();
+                .targets(options.projections().toArray(String[]::new));
     }
 
     /** Half as many triplets again at the start as the rank that is to be left. */

@@ -172,9 +172,7 @@ public final class Lora extends PeftAdapter<PeftLoraConfig> {
 
     /** Whether all that it does is add BA to projections, so that it can be one of several on a model. */
     boolean movesNothingElse() {
-        return !config.weightDecomposed()
-                && removable()
-                && config.modulesToSave().isEmpty();
+        return removable() && config.beside().isEmpty();
     }
 
     /** why not DoRA: the norms of W's rows are read from a dense weight. */
@@ -207,6 +205,21 @@ public final class Lora extends PeftAdapter<PeftLoraConfig> {
             return new DroppedFactors(scope, low, factorDropout);
         }
         return config.weightDecomposed() ? decomposition(scope, projection, low, key + "magnitude_vector") : low;
+    }
+
+    @Override
+    boolean trainsBase(Parameter parameter) {
+        return super.trainsBase(parameter)
+                || (parameter.name().endsWith(".bias") && config.trainsBias(module(parameter)));
+    }
+
+    /** PEFT's name of the bias of a layer that carries an adapter is that of the layer inside the adapter's. */
+    @Override
+    public String key(Parameter parameter) {
+        String module = module(parameter);
+        return parameter.name().equals(module + ".bias") && config.targets(module)
+                ? PREFIX + module + ".base_layer.bias"
+                : super.key(parameter);
     }
 
     private Tensor down(Scope scope, Projection projection) {

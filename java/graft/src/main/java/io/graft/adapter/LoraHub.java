@@ -27,9 +27,9 @@ public final class LoraHub {
             throw new IllegalArgumentException("LoraHub: " + folders + " are not several adapters");
         }
         PeftLoraConfig config = PeftLoraConfig.read(folders.get(0));
-        if (config.weightDecomposed() || !config.modulesToSave().isEmpty()) {
+        if (!config.beside().isEmpty()) {
             throw new IllegalArgumentException(
-                    folders.get(0) + ": an adapter with use_dora or modules_to_save cannot be composed");
+                    folders.get(0) + ": an adapter with " + config.beside() + " cannot be composed");
         }
         for (Path folder : folders) {
             PeftConfig.expectAlike(folders.get(0), folder);

@@ -65,10 +65,9 @@ public final class LoraSum {
         List<Adapter> adapters = new ArrayList<>();
         for (Path folder : folders) {
             PeftLoraConfig config = PeftLoraConfig.read(folder);
-            if (config.weightDecomposed() || !config.modulesToSave().isEmpty()) {
-                throw new IllegalArgumentException(folder + ": an adapter with "
-                        + (config.weightDecomposed() ? "use_dora" : "modules_to_save " + config.modulesToSave())
-                        + " has no sum with others");
+            if (!config.beside().isEmpty()) {
+                throw new IllegalArgumentException(
+                        folder + ": an adapter with " + config.beside() + " has no sum with others");
             }
             adapters.add(new Adapter(folder, config, StoredTensors.read(context, folder)));
         }

@@ -93,6 +93,11 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
         return true;
     }
 
+    /** Whether a parameter of the base is trained, and kept in the adapter's file. */
+    boolean trainsBase(Parameter parameter) {
+        return config.saves(module(parameter));
+    }
+
     /** Makes what needs all attachments. */
     void attached() {}
 
@@ -124,7 +129,7 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
                 }
             }
             for (Parameter parameter : model.parameters()) {
-                if (config.saves(module(parameter))) {
+                if (trainsBase(parameter)) {
                     if (fromFile()) {
                         read(key(parameter), parameter.value());
                     }

@@ -24,6 +24,7 @@ public final class PeftLoraConfig extends PeftConfig {
     private final double dropout;
     private final boolean rankStabilised;
     private final boolean weightDecomposed;
+    private final String biases;
     private final PeftTargets.Values<Integer> ranks;
     private final PeftTargets.Values<Double> alphas;
 
@@ -38,6 +39,7 @@ public final class PeftLoraConfig extends PeftConfig {
         }
         this.rankStabilised = fields.flag("use_rslora", false);
         this.weightDecomposed = fields.flag("use_dora", false);
+        this.biases = fields.text("bias", "none");
         this.ranks = new PeftTargets.Values<>(fields, "rank_pattern", JsonFields::positive, rank);
         this.alphas = new PeftTargets.Values<>(fields, "alpha_pattern", JsonFields::number, alpha);
     }
@@ -220,6 +222,26 @@ public final class PeftLoraConfig extends PeftConfig {
     /** Whether each row of the adapted weight has a trained length (DoRA). */
     public boolean weightDecomposed() {
         return weightDecomposed;
+    }
+
+    /** Whether the bias of a module of the base is trained: of any, or of those that carry an adapter. */
+    public boolean trainsBias(String module) {
+        return biases.equals("all") || (biases.equals("lora_only") && targets(module));
+    }
+
+    /** What such an adapter changes beside what BA adds, as fields of the configuration say it. */
+    public List<String> beside() {
+        List<String> all = new ArrayList<>();
+        if (weightDecomposed) {
+            all.add("use_dora");
+        }
+        if (!modulesToSave().isEmpty()) {
+            all.add("modules_to_save " + modulesToSave());
+        }
+        if (!biases.equals("none")) {
+            all.add("bias " + biases);
+        }
+        return all;
     }
 
     /** Whether the scale is alpha / √r (rsLoRA). */

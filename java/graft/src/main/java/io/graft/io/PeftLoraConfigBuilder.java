@@ -112,6 +112,12 @@ public final class PeftLoraConfigBuilder {
         return this;
     }
 
+    /** Biases of the base that are trained too: none, all, or lora_only. */
+    public PeftLoraConfigBuilder biases(String which) {
+        json.put("bias", which);
+        return this;
+    }
+
     /** The name or path of the base model. */
     public PeftLoraConfigBuilder baseModel(String name) {
         json.put("base_model_name_or_path", name);

@@ -8,6 +8,8 @@ import java.util.Set;
 final class PeftLoraSupport {
     private static final Set<String> PLAIN = Set.of("true", "false", "gaussian", "orthogonal", "eva");
 
+    private static final List<String> BIASES = List.of("none", "all", "lora_only");
+
     /** Fields that must be false, null or empty. */
     private static final List<String> UNSUPPORTED = List.of(
             "fan_in_fan_out",
@@ -29,8 +31,8 @@ final class PeftLoraSupport {
 
     static void check(JsonFields fields) {
         String bias = fields.text("bias", "none");
-        if (!bias.equals("none")) {
-            throw fields.refuse("bias", "is '" + bias + "', supported is 'none'");
+        if (!BIASES.contains(bias)) {
+            throw fields.refuse("bias", "is '" + bias + "', supported are " + BIASES);
         }
         checkInitialisation(fields);
         for (String field : UNSUPPORTED) {

@@ -123,6 +123,9 @@ public final class Projection {
         Tensor dbias = bias == null ? null : bias.gradient();
         if (attachment != null && !leftOut) {
             attachment.backward(pass, weight, dy, x, kept, accumulate, dx);
+            if (dbias != null && !biasTaken) {
+                Linear.backward(pass.context(), dy, null, weight, false, null, null, dbias);
+            }
         } else if (dx != null || dw != null || dbias != null) {
             Linear.backward(pass.context(), dy, x, weight, accumulate, dx, dw, dbias);
         }

@@ -188,7 +188,7 @@ class PeftLoraConfigTest {
             value = {
                 "'peft_type':'IA3' | field 'peft_type' is 'IA3', supported is 'LORA'",
                 "'peft_type':null | field 'peft_type' is missing",
-                "'bias':'all' | field 'bias' is 'all', supported is 'none'",
+                "'bias':'some' | field 'bias' is 'some', supported are [none, all, lora_only]",
                 "'use_qalora':true | field 'use_qalora' is true, which is not supported",
                 "'fan_in_fan_out':true | field 'fan_in_fan_out' is true",
                 "'lora_bias':true | field 'lora_bias' is true",

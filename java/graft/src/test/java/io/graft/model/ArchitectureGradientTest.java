@@ -48,6 +48,9 @@ class ArchitectureGradientTest {
             case "lora" -> Lora.create(PeftLoraConfig.parse("test", """
                         {"peft_type": "LORA", "r": 3, "lora_alpha": 5, "lora_dropout": 0.3, "init_lora_weights": false,
                          "target_modules": "all-linear"}"""), 2);
+            case "lora_bias" -> Lora.create(PeftLoraConfig.parse("test", """
+                        {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "init_lora_weights": false, "bias": "all",
+                         "target_modules": ["q_proj", "c_fc"]}"""), 2);
             case "ia3" ->
                 Ia3.create(PeftIa3Config.of(
                         "base", List.of("q_proj", "k_proj", "v_proj", "down_proj", "c_attn", "qkv_proj", "fc_out")));
@@ -87,6 +90,9 @@ class ArchitectureGradientTest {
         "starcoder2, full, false",
         "starcoder2, full, true",
         "starcoder2, lora, true",
+        "starcoder2, lora_bias, false",
+        "starcoder2, lora_bias, true",
+        "codegen, lora_bias, false",
         "starcoder2, ia3, false",
         "starcoder2, serial, false",
         "starcoder2, ssf, false",
