@@ -62,7 +62,7 @@ public final class BatchGenerator {
             throw new IllegalArgumentException("BatchGenerator: " + rows + " rows");
         }
         this.model = model;
-        // why: a place in a row's own text is not what a step of many rows has; such models take them one by one.
+        // why: a side network's caches are one for each sequence; such models take them one by one.
         this.rows = model.decodesRows() ? rows : 1;
     }
 
@@ -155,7 +155,7 @@ public final class BatchGenerator {
         List<KvCache> caches = running.stream().map(row -> row.stream.cache()).toList();
         float[] logits;
         try (Scope step = model.scope().scope()) {
-            logits = work.decodeRows(model.modules(), step, ids, caches).floats();
+            logits = model.decodeRows(work, step, ids, caches).floats();
         }
         int vocabulary = logits.length / ids.length;
         for (int row = 0; row < ids.length; row++) {

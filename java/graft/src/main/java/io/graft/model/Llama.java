@@ -183,9 +183,14 @@ public final class Llama implements Adaptable, AutoCloseable {
         return work.decode(layers, step, ids, cache, prompt, virtualTokens());
     }
 
-    /** Whether rows of different lengths can be continued together: not where what is added depends on a row's place. */
+    /** Runs one new token of each row behind what its own cache holds; the logits [rows, vocabulary]. */
+    Tensor decodeRows(Workspace work, Scope step, int[] ids, List<KvCache> caches) {
+        return work.decodeRows(layers, step, ids, caches, prompt, virtualTokens());
+    }
+
+    /** Whether rows of different lengths can be continued together: not beside a network with a cache of its own. */
     boolean decodesRows() {
-        return prompt == null && side == null;
+        return side == null;
     }
 
     /** A cache for one sequence of at most {@code capacity} tokens, beside virtual ones. */

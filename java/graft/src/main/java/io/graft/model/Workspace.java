@@ -199,12 +199,25 @@ final class Workspace implements AutoCloseable {
         return result;
     }
 
-    /** Runs one new token of each row behind what its own cache holds; the logits [rows, vocabulary]. */
-    Tensor decodeRows(LlamaLayers layers, Scope step, int[] values, List<KvCache> caches) {
+    /**
+     * Runs one new token of each row behind what its own cache holds; the logits [rows, vocabulary].
+     *
+     * @param front the virtual tokens that each cache starts with, or null
+     * @param virtual how many entries of a cache are of no real token
+     */
+    Tensor decodeRows(LlamaLayers layers, Scope step, int[] values, List<KvCache> caches, Prompt front, int virtual) {
         pass.evaluating();
         pass.positions(caches.stream().mapToInt(KvCache::length).toArray());
         layers.head().prepare(pass.context());
         embed(layers.embedding(), values, null);
+        for (int row = 0; front != null && row < caches.size(); row++) {
+            Tensor own = step.view(
+                    stack.input(),
+                    row * stack.input().stride(0),
+                    new long[] {1, stack.input().size(1)},
+                    stack.input().strides());
+            front.continues(own, caches.get(row).length() - virtual);
+        }
         run(KvCache.together(step, caches), null, null);
         caches.forEach(cache -> cache.advance(1));
         layers.norm().forward(pass, stack.output(), normed, null);

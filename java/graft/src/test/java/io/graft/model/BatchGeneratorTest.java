@@ -5,8 +5,15 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.graft.adapter.Adapter;
 import io.graft.adapter.AdapterFolder;
+import io.graft.adapter.Dept;
 import io.graft.adapter.LoraSet;
+import io.graft.adapter.PTuning;
+import io.graft.adapter.PrefixPropagation;
 import io.graft.io.Fixtures;
+import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftPrefixPropagationConfig;
+import io.graft.io.PeftPromptEncoderConfig;
+import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
@@ -18,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -117,6 +125,30 @@ class BatchGeneratorTest {
             try (Llama model = Golden.load(scope, "llama_gqa", DType.F32, Llama.Options.training(adapter))) {
                 assertEachAsAlone(model, requests(5, 0));
             }
+        }
+    }
+
+    /** With virtual tokens that a network makes, that layers add to, or behind which embeddings depend on their place. */
+    @ParameterizedTest
+    @ValueSource(strings = {"p-tuning", "propagation", "dept"})
+    void withVirtualTokensOfOtherKinds(String kind) {
+        Adapter adapter = switch (kind) {
+            case "p-tuning" -> PTuning.create(PeftPromptEncoderConfig.of("base", 3, 16), 1);
+            case "propagation" -> PrefixPropagation.create(PeftPrefixPropagationConfig.of("base", 3), 1);
+            default -> Dept.create(PeftDeptConfig.of("base", 3, 30, 4), 1);
+        };
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                Llama model = Golden.load(scope, "llama_gqa", DType.F32, Llama.Options.training(adapter))) {
+            SplittableRandom random = new SplittableRandom(3);
+            for (Parameter parameter : model.trainable()) {
+                parameter
+                        .value()
+                        .set(random.doubles(parameter.value().elements(), -0.5, 0.5)
+                                .toArray());
+            }
+            model.parametersChanged();
+            assertEachAsAlone(model, requests(5, 0));
         }
     }
 
