@@ -162,7 +162,7 @@ class TraceTest {
             float[] norms = read(scope, found, "gradient_norms");
             for (int i = 0; i < count; i++) {
                 double loss = steps.get("loss").get(i).asDouble();
-                assertThat((double) losses[i]).isCloseTo(loss, within(1e-4 * loss));
+                assertThat((double) losses[i]).isCloseTo(loss, within(1e-5 * loss));
                 double norm = steps.get("gradient_norm_before_clip").get(i).asDouble();
                 assertThat((double) norms[i]).isCloseTo(norm, within(1e-3 * norm));
             }
