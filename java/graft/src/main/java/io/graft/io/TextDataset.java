@@ -1,29 +1,26 @@
 package io.graft.io;
 
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.BitSet;
 
 /**
  * Text as one stream of tokens, cut into blocks of equal length.
  *
  * <p>A document is begin-of-text, its tokens, end-of-text, as far as the tokenizer has these; documents follow each
  * other without padding. Block i takes the tokens [i·T, (i+1)·T). A label stands at its own token, as in transformers:
- * the loss shifts them. Labels of prompts are {@link #IGNORED}. Immutable.
+ * the loss shifts them. Labels of prompts are {@link #IGNORED}. The tokens are in a temporary file, and may be more than
+ * memory holds. Immutable.
  */
 public final class TextDataset {
     /** The label of a position that does not count in the loss. */
     public static final int IGNORED = -100;
 
-    private final int[] tokens;
-    private final BitSet ignored;
+    private final TokenFile tokens;
     private final int blockLength;
     private final int firstBlock;
     private final int blocks;
 
-    private TextDataset(int[] tokens, BitSet ignored, int blockLength, int firstBlock, int blocks) {
+    private TextDataset(TokenFile tokens, int blockLength, int firstBlock, int blocks) {
         this.tokens = tokens;
-        this.ignored = ignored;
         this.blockLength = blockLength;
         this.firstBlock = firstBlock;
         this.blocks = blocks;
@@ -67,12 +64,12 @@ public final class TextDataset {
         return (long) blocks * blockLength;
     }
 
-    /** The blocks from (inclusive) to (exclusive), sharing memory: to keep some for validation. */
+    /** The blocks from (inclusive) to (exclusive) of the same file: to keep some for validation. */
     public TextDataset slice(int from, int to) {
         if (from < 0 || from >= to || to > blocks) {
             throw new IllegalArgumentException("slice " + from + ".." + to + " of " + blocks + " blocks");
         }
-        return new TextDataset(tokens, ignored, blockLength, firstBlock + from, to - from);
+        return new TextDataset(tokens, blockLength, firstBlock + from, to - from);
     }
 
     /** Writes the tokens and labels of one block into arrays, starting at {@code offset}. */
@@ -80,11 +77,7 @@ public final class TextDataset {
         if (block < 0 || block >= blocks) {
             throw new IllegalArgumentException("block " + block + " of " + blocks);
         }
-        int start = (firstBlock + block) * blockLength;
-        for (int t = 0; t < blockLength; t++) {
-            ids[offset + t] = tokens[start + t];
-            labels[offset + t] = ignored.get(start + t) ? IGNORED : tokens[start + t];
-        }
+        tokens.read((long) (firstBlock + block) * blockLength, ids, labels, offset, blockLength);
     }
 
     @Override
@@ -96,9 +89,7 @@ public final class TextDataset {
     public static final class Builder {
         private final DocumentReader reader;
         private final int blockLength;
-        private final BitSet ignored = new BitSet();
-        private int[] tokens = new int[1 << 12];
-        private int count;
+        private final TokenFile tokens = new TokenFile();
 
         private Builder(DocumentReader reader, int blockLength) {
             if (blockLength < 1) {
@@ -131,23 +122,16 @@ public final class TextDataset {
          * @throws IllegalArgumentException if they do not fill one block
          */
         public TextDataset build() {
-            int blocks = count / blockLength;
-            if (blocks < 1) {
-                throw new IllegalArgumentException("the text holds " + count + " tokens, a block needs " + blockLength);
+            long blocks = tokens.tokens() / blockLength;
+            if (blocks < 1 || blocks > Integer.MAX_VALUE) {
+                throw new IllegalArgumentException("the text holds " + tokens.tokens() + " tokens, a block needs "
+                        + blockLength + ", and there may be 2^31 blocks");
             }
-            return new TextDataset(Arrays.copyOf(tokens, count), (BitSet) ignored.clone(), blockLength, 0, blocks);
+            return new TextDataset(tokens, blockLength, 0, (int) blocks);
         }
 
         private void add(Document document) {
-            int total = Math.addExact(count, document.ids().length);
-            if (total > tokens.length) {
-                tokens = Arrays.copyOf(tokens, (int) Math.min(Integer.MAX_VALUE - 8, Math.max(total, 2L * count)));
-            }
-            for (int i = 0; i < document.ids().length; i++) {
-                tokens[count + i] = document.ids()[i];
-                ignored.set(count + i, document.labels()[i] == IGNORED);
-            }
-            count = total;
+            tokens.append(document);
         }
     }
 }

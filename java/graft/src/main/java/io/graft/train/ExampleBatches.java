@@ -7,7 +7,8 @@ import java.util.SplittableRandom;
 /**
  * Batches from a list of examples, in another order each epoch. The order depends on the seed and the epoch alone, so
  * that a position says all there is to know for a resume. Rows are cut at {@code maxLength} and padded on the right to a
- * multiple of {@code lengthMultiple}: few different shapes keep the model's buffers alive from step to step.
+ * multiple of {@code lengthMultiple}: few different shapes keep the model's buffers alive from step to step. Of the list no
+ * more than a batch is held, so that one that reads its elements from a file may be larger than memory.
  */
 public final class ExampleBatches implements BatchSource {
     private final List<Example> examples;
@@ -16,6 +17,7 @@ public final class ExampleBatches implements BatchSource {
     private final int lengthMultiple;
     private final long seed;
     private final int[] order;
+    private final Example[] rows;
     private long orderedEpoch = -1;
     private long position;
 
@@ -24,12 +26,13 @@ public final class ExampleBatches implements BatchSource {
             throw new IllegalArgumentException("ExampleBatches: " + examples.size() + " examples, batch size "
                     + batchSize + ", longest " + maxLength + ", multiple " + lengthMultiple);
         }
-        this.examples = List.copyOf(examples);
+        this.examples = examples;
         this.batchSize = batchSize;
         this.maxLength = maxLength;
         this.lengthMultiple = lengthMultiple;
         this.seed = seed;
         this.order = new int[examples.size()];
+        this.rows = new Example[batchSize];
     }
 
     @Override
@@ -37,12 +40,13 @@ public final class ExampleBatches implements BatchSource {
         long first = position * batchSize;
         int longest = 0;
         for (int row = 0; row < batchSize; row++) {
-            longest = Math.max(longest, Math.min(example(first + row).ids().length, maxLength));
+            rows[row] = example(first + row);
+            longest = Math.max(longest, Math.min(rows[row].ids().length, maxLength));
         }
         int padded = (longest + lengthMultiple - 1) / lengthMultiple * lengthMultiple;
         into.resize(batchSize, Math.min(padded, maxLength));
         for (int row = 0; row < batchSize; row++) {
-            example(first + row).fill(into, row);
+            rows[row].fill(into, row);
         }
         position++;
     }

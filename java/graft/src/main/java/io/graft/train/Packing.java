@@ -1,5 +1,6 @@
 package io.graft.train;
 
+import java.util.AbstractList;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -18,37 +19,48 @@ public final class Packing {
     private Packing() {}
 
     /**
-     * The rows, in the order of their first examples.
+     * The rows, in the order of their first examples: a list that joins the examples of a row each time it is asked for.
      *
      * @param length tokens that a row holds
      * @throws IllegalArgumentException if an example is longer, or is such a row itself
      */
     public static List<Example> rows(List<Example> examples, int length) {
-        List<List<Example>> rows = new ArrayList<>();
-        Map<String, TreeMap<Integer, Deque<List<Example>>>> rowsByRoom = new HashMap<>();
-        for (Example example : examples) {
+        List<List<Integer>> rows = new ArrayList<>();
+        Map<String, TreeMap<Integer, Deque<List<Integer>>>> rowsByRoom = new HashMap<>();
+        for (int i = 0; i < examples.size(); i++) {
+            Example example = examples.get(i);
             int tokens = example.ids().length;
             if (tokens > length || example.starts() != null) {
                 throw new IllegalArgumentException("Packing: an example of " + tokens + " tokens"
                         + (example.starts() == null ? "" : " is packed") + ", a row has " + length);
             }
-            TreeMap<Integer, Deque<List<Example>>> byRoom =
+            TreeMap<Integer, Deque<List<Integer>>> byRoom =
                     rowsByRoom.computeIfAbsent(example.adapter(), name -> new TreeMap<>());
-            Map.Entry<Integer, Deque<List<Example>>> fullest = byRoom.ceilingEntry(tokens);
-            List<Example> row =
+            Map.Entry<Integer, Deque<List<Integer>>> fullest = byRoom.ceilingEntry(tokens);
+            List<Integer> row =
                     fullest == null ? new ArrayList<>() : fullest.getValue().remove();
             if (fullest == null) {
                 rows.add(row);
             } else if (fullest.getValue().isEmpty()) {
                 byRoom.remove(fullest.getKey());
             }
-            row.add(example);
+            row.add(i);
             int room = (fullest == null ? length : fullest.getKey()) - tokens;
             if (room > 0) {
                 byRoom.computeIfAbsent(room, left -> new ArrayDeque<>()).add(row);
             }
         }
-        return rows.stream().map(Packing::join).toList();
+        return new AbstractList<>() {
+            @Override
+            public Example get(int index) {
+                return join(rows.get(index).stream().map(examples::get).toList());
+            }
+
+            @Override
+            public int size() {
+                return rows.size();
+            }
+        };
     }
 
     private static Example join(List<Example> examples) {
