@@ -44,6 +44,7 @@
 #include "graft/ops/sparse.h"
 #include "graft/ops/swiglu.h"
 #include "graft/ops/tensor_copy.h"
+#include "graft/replay.h"
 #include "graft/status.h"
 #include "graft/tensor.h"
 #include "graft/weight.h"

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/memory.h"
@@ -29,6 +31,8 @@ struct Context {
   const char* last_implementation = nullptr;
   mutable std::string last_dispatch;
   Profile profile;  // filled with GRAFT_VERBOSE=profile
+  bool recording = false;
+  std::vector<std::function<void()>> recorded;  // see graft/replay.h
 };
 
 /** The context behind a handle; throws INVALID_ARGUMENT for NULL. */

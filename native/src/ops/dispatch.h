@@ -48,6 +48,7 @@ void dispatch(graft_context* handle, const Args& args) {
   core::Context& context = core::context_of(handle);
   core::values_known = !context.planning && context.device == GRAFT_DEVICE_CPU;
   args.check();
+  if (context.recording) context.recorded.push_back([handle, args] { dispatch(handle, args); });
   constexpr const char* op = OpName<Args>::value;
   const char* const backend = context.device == GRAFT_DEVICE_CUDA ? "cuda" : "cpu";
   std::string refusals;
