@@ -4,9 +4,11 @@ each other in time, ratios within a round, medians over the rounds. Prints a tab
 
 usage: run.py [--python PYTHON_WITH_TORCH_AND_PEFT] [--dtypes bf16,f32] [--shape 30m] [--methods …] [--passes 3] [--rounds 8]
 
-Graft must be built (./mvnw -DskipTests package). Without --python only Graft runs.
+Graft must be built (./mvnw -DskipTests package). Without --python this Python is asked for torch and PEFT; where it has not
+both, only Graft runs.
 """
 import argparse
+import importlib.util
 import json
 import pathlib
 import platform
@@ -54,6 +56,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--out")
     options = parser.parse_args()
+
+    if not options.python:
+        missing = [name for name in ("torch", "transformers", "peft") if importlib.util.find_spec(name) is None]
+        if missing:
+            print(f"PEFT is left out: {sys.executable} has no {', '.join(missing)} (--python names another)", file=sys.stderr)
+        else:
+            options.python = sys.executable
 
     rows = []
     for round_number in range(options.passes):
