@@ -1,6 +1,6 @@
 /** The yardstick of BindingOverheadBenchmark: the same calls without Java. */
-#ifndef GRAFT_BENCHMARKS_FILL_LOOP_H
-#define GRAFT_BENCHMARKS_FILL_LOOP_H
+#ifndef GRAFT_BENCHMARKS_NATIVE_LOOP_H
+#define GRAFT_BENCHMARKS_NATIVE_LOOP_H
 
 #include "graft/graft.h"
 

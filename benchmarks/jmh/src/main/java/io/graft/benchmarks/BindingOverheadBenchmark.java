@@ -1,69 +1,82 @@
 package io.graft.benchmarks;
 
+import io.graft.benchmarks.measure.ForeignCall;
+import io.graft.benchmarks.measure.Inputs;
+import io.graft.benchmarks.measure.NativeLoop;
+import io.graft.benchmarks.measure.Trial;
+import io.graft.benchmarks.measure.Work;
 import io.graft.binding.Native;
 import io.graft.binding.Status;
 import io.graft.ops.TensorOps;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Tensor;
-import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Fork;
-import org.openjdk.jmh.annotations.Measurement;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OperationsPerInvocation;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
-import org.openjdk.jmh.annotations.Scope;
-import org.openjdk.jmh.annotations.Setup;
-import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.annotations.Warmup;
+import java.lang.invoke.MethodHandle;
 
 /**
- * What a call from Java costs beyond the call itself: an op on one element, from Java and from a loop in C. The
- * difference of the two is the price of Java; add {@code -prof gc} to see that a call allocates nothing.
+ * What a call from Java costs beyond the call itself: a checked op on one element, {@value #CALLS} times, from a loop in C
+ * and from Java by each way there is. Microseconds of a row are nanoseconds of one call.
  */
-@State(Scope.Thread)
-@BenchmarkMode(Mode.AverageTime)
-@OutputTimeUnit(TimeUnit.NANOSECONDS)
-@Fork(3)
-@Warmup(iterations = 3, time = 1)
-@Measurement(iterations = 5, time = 1)
-public class BindingOverheadBenchmark {
-    private static final int LOOP = 1000;
+public class BindingOverheadBenchmark extends TrialBenchmark {
+    private static final int CALLS = 1000;
+    /** As the loop in C has it. */
+    private static final double VALUE = 1;
 
-    private Context context;
-    private Tensor y;
+    /** why static and final: only of such a handle does the JIT compiler know what it calls. */
+    private static final MethodHandle FOREIGN = ForeignCall.absence() == null ? ForeignCall.fill() : null;
 
-    @Setup
-    public void open() {
-        context = Context.cpu(1);
-        y = context.scope().tensor(Memory.ACTIVATION, DType.F32, 1);
+    @Override
+    protected void contenders(Trial trial) {
+        trial.graft("c loop", inputs -> {
+            Tensor y = element(inputs);
+            return new Work(() -> Status.check(NativeLoop.graft_benchmark_fill_loop(
+                            inputs.context().pointer(), Tensor.pointer(inputs.context(), y), CALLS)))
+                    .gives("y", y);
+        });
+        trial.peer("javacpp", "c loop", inputs -> {
+            Tensor y = element(inputs);
+            return new Work(() -> {
+                        for (int i = 0; i < CALLS; i++) {
+                            TensorOps.fill(inputs.context(), VALUE, y);
+                        }
+                    })
+                    .gives("y", y);
+        });
+        if (FOREIGN == null) {
+            trial.absent("ffm", "c loop", ForeignCall.absence());
+        } else {
+            trial.peer("ffm", "c loop", BindingOverheadBenchmark::foreign);
+        }
+        trial.graft(
+                "javacpp, empty call",
+                inputs -> new Work(() -> {
+                    for (int i = 0; i < CALLS; i++) {
+                        Native.graft_dtype_bytes(Native.GRAFT_DTYPE_F32);
+                    }
+                }));
     }
 
-    @TearDown
-    public void close() {
-        context.close();
+    private static Tensor element(Inputs inputs) {
+        return inputs.scope().tensor(Memory.ACTIVATION, DType.F32, 1);
     }
 
-    /** A checked op through the Java API. */
-    @Benchmark
-    public void fillFromJava() {
-        TensorOps.fill(context, 1, y);
+    private static Work foreign(Inputs inputs) {
+        Tensor y = element(inputs);
+        long context = inputs.context().pointer().address();
+        long tensor = Tensor.pointer(inputs.context(), y).address();
+        return new Work(() -> {
+                    for (int i = 0; i < CALLS; i++) {
+                        Status.check(fill(context, tensor));
+                    }
+                })
+                .gives("y", y);
     }
 
-    /** The same op from a loop in C. */
-    @Benchmark
-    @OperationsPerInvocation(LOOP)
-    public void fillFromC() {
-        Status.check(FillLoop.graft_benchmark_fill_loop(context.pointer(), Tensor.pointer(context, y), LOOP));
-    }
-
-    /** The bare transition from Java to C and back. */
-    @Benchmark
-    public long emptyCall() {
-        return Native.graft_dtype_bytes(Native.GRAFT_DTYPE_F32);
+    private static int fill(long context, long tensor) {
+        try {
+            return (int) FOREIGN.invokeExact(context, VALUE, tensor);
+        } catch (Throwable failure) {
+            throw new IllegalStateException("graft_tensor_fill by java.lang.foreign", failure);
+        }
     }
 }

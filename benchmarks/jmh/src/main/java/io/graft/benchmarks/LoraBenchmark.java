@@ -3,6 +3,7 @@ package io.graft.benchmarks;
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
+import io.graft.benchmarks.peers.TorchCodes;
 import io.graft.benchmarks.peers.TorchLayers;
 import io.graft.ops.LoraLinear;
 import io.graft.tensor.Tensor;
@@ -21,6 +22,7 @@ public class LoraBenchmark extends LayerBenchmark {
             trial.graft("lora dropout 0.1", inputs -> lora(inputs, false, DROPOUT));
         }
         trial.graft("qlora", inputs -> lora(inputs, true, 0));
+        trial.torch("libtorch qlora", "qlora", inputs -> TorchCodes.qlora(inputs, this));
     }
 
     private Weight bordered(Inputs inputs, Tensor a, Tensor b) {

@@ -1,7 +1,9 @@
 package io.graft.benchmarks;
 
+import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
+import io.graft.benchmarks.peers.TorchCodes;
 import io.graft.ops.Sketch;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -14,14 +16,22 @@ public class SketchBenchmark extends LayerBenchmark {
     @Override
     protected void methods(Trial trial) {
         trial.graft("sketch", inputs -> {
-            Tensor table = inputs.parameter(5, Math.sqrt(3.0 / k()), n(), GROUPS, VALUES);
+            Tensor table = table(inputs);
             Weight w = inputs.sketch(table, k());
             Activations t = activations(inputs);
             Tensor dtable = training() ? inputs.gradient(n(), GROUPS, VALUES) : null;
             Work work = beside(
                     inputs, w, t, () -> {}, () -> Sketch.tableGradient(inputs.context(), t.dy(), t.x(), w, dtable));
+            if (training()) {
+                work.gives("dtable", dtable);
+            }
             double tables = 4.0 * n() * GROUPS * VALUES;
             return cost(work, storedBytes(w) + tables, training() ? (double) tokens * n() * k() : 0, 0);
         });
+        trial.torch("libtorch sketch", "sketch", inputs -> TorchCodes.sketch(inputs, this, table(inputs)));
+    }
+
+    private Tensor table(Inputs inputs) {
+        return inputs.parameter(5, Math.sqrt(3.0 / k()), n(), GROUPS, VALUES);
     }
 }

@@ -7,28 +7,23 @@ import io.graft.adapter.Ia3;
 import io.graft.adapter.Lora;
 import io.graft.adapter.Paca;
 import io.graft.adapter.PromptTuning;
-import io.graft.io.LlamaConfig;
+import io.graft.benchmarks.measure.WholeModel;
 import io.graft.io.PeftIa3Config;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.PeftPacaConfig;
 import io.graft.io.PeftPromptTuningConfig;
-import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.train.AdamW;
-import io.graft.train.BatchSource;
 import io.graft.train.Trainer;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.List;
-import java.util.OptionalInt;
-import java.util.Random;
 
 /**
  * Whole training steps (forward, loss, backward, AdamW) of a random Llama, 4 × 256 tokens: milliseconds, tokens/s, peak
@@ -36,8 +31,6 @@ import java.util.Random;
  * in turn with PyTorch + PEFT.
  */
 public final class TrainingStep {
-    private static final int BATCH = 4;
-    private static final int LENGTH = 256;
     private static final int WARM_UP = 3;
     private static final String METHODS =
             "frozen|full|full_8bit|full_in_backward|lora|lora_dropout|dora|ia3|prompt|paca";
@@ -45,61 +38,6 @@ public final class TrainingStep {
     };
 
     private TrainingStep() {}
-
-    /** Always the same random tokens, as the peer does. */
-    private static final class Same implements BatchSource {
-        private final int[] ids;
-        private long position;
-
-        Same(int vocabulary) {
-            ids = new Random(0).ints((long) BATCH * LENGTH, 3, vocabulary).toArray();
-        }
-
-        @Override
-        public void next(Batch into) {
-            into.resize(BATCH, LENGTH);
-            System.arraycopy(ids, 0, into.ids(), 0, ids.length);
-            System.arraycopy(ids, 0, into.labels(), 0, ids.length);
-            position++;
-        }
-
-        @Override
-        public long position() {
-            return position;
-        }
-
-        @Override
-        public void seek(long value) {
-            position = value;
-        }
-    }
-
-    private static LlamaConfig shape(String name) {
-        return switch (name) {
-            case "30m" -> config(512, 8, 1408, 8, 8);
-            case "150m" -> config(1024, 12, 2816, 16, 8);
-            default -> throw new IllegalArgumentException("shape is " + name + ", must be 30m or 150m");
-        };
-    }
-
-    private static LlamaConfig config(int hidden, int layers, int intermediate, int heads, int kvHeads) {
-        return new LlamaConfig(
-                8192,
-                hidden,
-                intermediate,
-                layers,
-                heads,
-                kvHeads,
-                hidden / heads,
-                512,
-                1e-6,
-                10000,
-                null,
-                true,
-                DType.F32,
-                OptionalInt.empty(),
-                List.of());
-    }
 
     private static Adapter method(String name) {
         return switch (name) {
@@ -148,17 +86,18 @@ public final class TrainingStep {
     /** Usage: TrainingStep METHOD DTYPE SHAPE ROUNDS; prints one line of JSON. */
     public static void main(String[] arguments) throws IOException {
         if (arguments.length != 4) {
-            System.err.println("usage: TrainingStep " + METHODS + " f32|bf16 30m|150m ROUNDS");
+            System.err.println("usage: TrainingStep " + METHODS + " f32|bf16 30m|150m|1b ROUNDS");
             System.exit(2);
         }
         DType dtype = DType.valueOf(arguments[1].toUpperCase(java.util.Locale.ROOT));
+        WholeModel shape = WholeModel.of(arguments[2]);
         int rounds = Integer.parseInt(arguments[3]);
         double[] times = new double[rounds];
         try (Context context = Context.cpu();
                 Scope scope = context.scope();
-                Llama model = Llama.create(
-                        scope, shape(arguments[2]), dtype, 1, Llama.Options.training(method(arguments[0])));
-                Trainer trainer = new Trainer(model, options(arguments[0]), new Same(8192))) {
+                Llama model =
+                        Llama.create(scope, shape.config(), dtype, 1, Llama.Options.training(method(arguments[0])));
+                Trainer trainer = new Trainer(model, options(arguments[0]), shape.batches())) {
             for (int i = 0; i < WARM_UP; i++) {
                 trainer.step();
             }
@@ -192,7 +131,7 @@ public final class TrainingStep {
                     arguments[2],
                     times[rounds / 2],
                     times[0],
-                    BATCH * LENGTH / times[rounds / 2] * 1e3,
+                    shape.tokens() / times[rounds / 2] * 1e3,
                     trained,
                     peakRss(),
                     allocated / rounds,

@@ -1,15 +1,12 @@
 package io.graft.benchmarks.bench;
 
 import io.graft.benchmarks.measure.LibTorch;
-import io.graft.benchmarks.measure.Row;
 import io.graft.cli.GraftCommand;
 import io.graft.cli.Interruption;
 import io.graft.cli.Machine;
-import io.graft.cli.Progress;
 import io.graft.cli.compare.Report;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,7 +30,7 @@ import picocli.CommandLine.Option;
         })
 public final class BenchCommand extends GraftCommand {
     /** Seconds of rounds for each benchmark, in a short run. */
-    private static final double SHORT_SECONDS = 4;
+    static final double SHORT_SECONDS = 4;
 
     @Option(names = "--full", description = "All shapes and types: hours.")
     boolean full;
@@ -42,13 +39,15 @@ public final class BenchCommand extends GraftCommand {
             names = "--only",
             paramLabel = "STEM",
             split = ",",
-            description = "Only these ops, such as lora or rms_norm.")
+            description = "Only these ops, such as lora or rms_norm; step and decode: whole models.")
     List<String> only;
 
     @Option(
             names = {"-p", "--parameter"},
             paramLabel = "NAME=VALUE[,VALUE]",
-            description = "Values of a parameter instead of its own: model, dtype, tokens, layer, rank.")
+            description =
+                    "Values of a parameter instead of its own: model, dtype, tokens, layer, rank; of step and decode"
+                            + " size (30m, 150m, 1b) and methods (lora:dora).")
     Map<String, String> named = new LinkedHashMap<>();
 
     @Option(names = "--device", paramLabel = "NAME", description = "cpu or cuda (default: ${DEFAULT-VALUE}).")
@@ -87,8 +86,19 @@ public final class BenchCommand extends GraftCommand {
             description = "With --compare: what counts as a change (default: ${DEFAULT-VALUE}).")
     double threshold = 10;
 
+    @Option(
+            names = "--readme",
+            paramLabel = "FILE",
+            description = "Measure nothing; put the table of this kept results file into README.md.")
+    Path shown;
+
     @Override
     protected int execute() throws IOException {
+        if (shown != null) {
+            ReadmeTable.write(Surroundings.tree(), shown);
+            out().say("%s: the table of %s", Surroundings.tree().resolve("README.md"), shown);
+            return 0;
+        }
         if (compared != null) {
             positive("--threshold", threshold);
             return compare();
@@ -103,17 +113,17 @@ public final class BenchCommand extends GraftCommand {
         if (!torch) {
             out().note("no LibTorch in this run: %s", LibTorch.absence());
         }
-        List<Row> rows = new ArrayList<>();
-        int failed = measure(cells, rows);
-        Run run = Surroundings.run(command(), threads == null ? 0 : threads, torch, rows);
-        run.write(folder.resolve("results.json"));
+        int count = threads == null ? 0 : threads;
+        CellRunner runner = new CellRunner(forks, rounds, count, full ? Double.POSITIVE_INFINITY : SHORT_SECONDS);
+        Measurement measurement = new Measurement(out(), runner, folder.resolve("results.json"));
+        Run run = measurement.of(Surroundings.run(command(), count, torch), cells);
         report(run, torch);
         if (keep) {
             out().say(
                             "kept: %s",
                             run.keep(Surroundings.tree().resolve("benchmarks").resolve("results")));
         }
-        return Interruption.requested() ? Interruption.STATUS : failed == 0 ? 0 : 1;
+        return Interruption.requested() ? Interruption.STATUS : measurement.failed() == 0 ? 0 : 1;
     }
 
     private void check() {
@@ -144,61 +154,6 @@ public final class BenchCommand extends GraftCommand {
         }
     }
 
-    private int measure(List<Cell> cells, List<Row> rows) throws IOException {
-        CellRunner runner = new CellRunner(
-                forks, rounds, threads == null ? 0 : threads, full ? Double.POSITIVE_INFINITY : SHORT_SECONDS);
-        int failed = 0;
-        Interruption.install();
-        try (Progress progress = new Progress(out(), "benchmarks", cells.size())) {
-            for (int i = 0; i < cells.size() && !Interruption.requested(); i++) {
-                try {
-                    List<Row> measured = runner.run(cells.get(i));
-                    measured.forEach(this::event);
-                    rows.addAll(measured);
-                } catch (IllegalStateException failure) {
-                    failed++;
-                    out().note("%s", failure.getMessage());
-                    out().event("failed", "op", cells.get(i).stem(), "message", failure.getMessage());
-                }
-                progress.update(i + 1, cells.get(i).stem() + " " + cells.get(i).shape());
-            }
-        }
-        return failed;
-    }
-
-    private void event(Row row) {
-        out().event(
-                        "result",
-                        "op",
-                        row.stem(),
-                        "parameters",
-                        row.parameters(),
-                        "contender",
-                        row.contender(),
-                        "status",
-                        row.status(),
-                        "note",
-                        row.note(),
-                        "ms",
-                        row.milliseconds().median(),
-                        "ms_lower_quartile",
-                        row.milliseconds().lower(),
-                        "ms_upper_quartile",
-                        row.milliseconds().upper(),
-                        "ratios",
-                        row.ratios(),
-                        "flops",
-                        row.flops(),
-                        "bytes",
-                        row.bytes(),
-                        "peak_bytes",
-                        row.peakBytes(),
-                        "retained_bytes",
-                        row.retainedBytes(),
-                        "java_bytes",
-                        row.javaBytes());
-    }
-
     private void report(Run run, boolean torch) throws IOException {
         Report report = new Report(out(), folder, "Graft bench")
                 .fact("instruction sets", String.join(" ", run.instructionSets()))
@@ -216,12 +171,12 @@ public final class BenchCommand extends GraftCommand {
                 .fact("LibTorch", torch ? "measured" : LibTorch.absence())
                 .fact("command", run.command());
         RunPictures.add(report, run);
-        List<String> untimed = RunTable.untimed(run);
-        if (!untimed.isEmpty()) {
-            report.sample("Not timed", String.join("\n", untimed));
+        List<String> remarks = RunTable.remarks(run);
+        if (!remarks.isEmpty()) {
+            report.sample("Remarks", String.join("\n", remarks));
         }
         report.write("Contenders", RunTable.HEADER, RunTable.rows(run));
-        untimed.forEach(reason -> out().say("not timed, %s", reason));
+        remarks.forEach(remark -> out().say("%s", remark));
         out().say("results: %s", folder.resolve("results.json"));
     }
 

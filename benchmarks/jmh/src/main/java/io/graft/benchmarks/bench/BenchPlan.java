@@ -1,6 +1,6 @@
 package io.graft.benchmarks.bench;
 
-import io.graft.benchmarks.OpBenchmark;
+import io.graft.benchmarks.ModelBenchmark;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.TrialRecord;
 import java.lang.reflect.Field;
@@ -32,6 +32,9 @@ final class BenchPlan {
     private static final Map<String, String> SHORT_TOKENS = Map.of("linear_cross_entropy", "32");
 
     private static final String DTYPE = "dtype";
+
+    /** Its values in a full run are those that Graft has by then. */
+    private static final String METHODS = "methods";
 
     /** Processors without one of these have no products of bf16, and most libraries multiply them by plain loops. */
     private static final List<String> BF16_PRODUCTS = List.of("avx512f", "amx_bf16", "sve");
@@ -67,7 +70,7 @@ final class BenchPlan {
         }
     }
 
-    /** The stems of all ops, sorted. */
+    /** The stems of all ops, and what whole models do, sorted. */
     List<String> stems() {
         return benchmarks.keySet().stream()
                 .filter(stem -> !stem.equals(Roofline.STEM))
@@ -76,7 +79,8 @@ final class BenchPlan {
 
     /** What to run for these stems; the machine's own speed first and last, in both types. */
     List<Cell> cells(List<String> stems) {
-        Set<String> parameters = new java.util.HashSet<>();
+        Set<String> parameters =
+                new java.util.HashSet<>(declared(benchmarks.get(Roofline.STEM)).keySet());
         List<Cell> cells = new ArrayList<>();
         for (String stem : stems) {
             Class<?> type = benchmarks.get(stem);
@@ -113,7 +117,7 @@ final class BenchPlan {
 
     private List<String> chosen(String parameter, List<String> all) {
         if (full) {
-            return all;
+            return parameter.equals(METHODS) ? ModelBenchmark.all() : all;
         }
         boolean wide = parameter.equals(DTYPE) && java.util.Collections.disjoint(BF16_PRODUCTS, instructionSets);
         return List.of(wide ? "f32" : all.get(0));
@@ -131,9 +135,8 @@ final class BenchPlan {
 
     /** The parameters of a class, those of its base first. */
     private static Map<String, List<String>> declared(Class<?> type) {
-        Map<String, List<String>> values = type == OpBenchmark.class || type.getSuperclass() == Object.class
-                ? new LinkedHashMap<>()
-                : declared(type.getSuperclass());
+        Map<String, List<String>> values =
+                type.getSuperclass() == Object.class ? new LinkedHashMap<>() : declared(type.getSuperclass());
         for (Field field : type.getDeclaredFields()) {
             Param parameter = field.getAnnotation(Param.class);
             if (parameter != null) {

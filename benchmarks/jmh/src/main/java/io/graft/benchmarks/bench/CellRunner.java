@@ -1,6 +1,6 @@
 package io.graft.benchmarks.bench;
 
-import io.graft.benchmarks.OpBenchmark;
+import io.graft.benchmarks.TrialBenchmark;
 import io.graft.benchmarks.measure.Row;
 import io.graft.benchmarks.measure.TrialRecord;
 import java.io.ByteArrayOutputStream;
@@ -26,7 +26,15 @@ import org.openjdk.jmh.runner.options.VerboseMode;
  * @param seconds after which a cell's rounds end
  */
 record CellRunner(int forks, Integer rounds, int threads, double seconds) {
+    /** why: a process starts, makes the inputs of all contenders, and calls each twice before the rounds. */
+    static final double START_SECONDS = 2;
+
     private static final int QUOTED_LINES = 12;
+
+    /** About how long so many cells take where only time ends their rounds, else infinite. */
+    double seconds(int cells) {
+        return cells * Math.max(1, forks) * (START_SECONDS + seconds);
+    }
 
     /** The rows of a cell. Throws {@link IllegalStateException} with the end of JMH's output where it fails. */
     List<Row> run(Cell cell) throws IOException {
@@ -57,8 +65,8 @@ record CellRunner(int forks, Integer rounds, int threads, double seconds) {
         }
         String[] properties = {
             TrialRecord.PROPERTY + "=" + record,
-            OpBenchmark.THREADS + "=" + threads,
-            OpBenchmark.SECONDS + "=" + seconds
+            TrialBenchmark.THREADS + "=" + threads,
+            TrialBenchmark.SECONDS + "=" + seconds
         };
         for (int i = 0; i < properties.length; i++) {
             if (forks == 0) {

@@ -46,9 +46,26 @@ record Run(
         int threads,
         Roofline roofline,
         List<Row> rows) {
-    static final int FORMAT = 1;
+    static final int FORMAT = 2;
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+
+    /** The same run with these rows, and the roof that they tell of. */
+    Run with(List<Row> measured) {
+        return new Run(
+                format,
+                processor,
+                cores,
+                instructionSets,
+                memoryBytes,
+                java,
+                commit,
+                libraries,
+                command,
+                threads,
+                Roofline.of(measured),
+                List.copyOf(measured));
+    }
 
     /** The machine in the name of a folder: {@code amd-epyc-7b13-2cpu}. */
     @JsonIgnore

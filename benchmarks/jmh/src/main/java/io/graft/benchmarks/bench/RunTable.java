@@ -17,11 +17,14 @@ final class RunTable {
             "contender",
             "ms",
             "quartiles",
+            "kernel ms",
+            "binding µs",
             "× frozen",
             "× peers",
             "GFLOP/s",
             "GB/s",
             "of roof",
+            "tokens/s",
             "peak",
             "retained",
             "Java B");
@@ -38,10 +41,10 @@ final class RunTable {
                 .toList();
     }
 
-    /** One line for each reason, with all contenders that it holds for. */
-    static List<String> untimed(Run run) {
+    /** Why contenders were not timed, and what is odd about others: a line for each reason, with all that it holds for. */
+    static List<String> remarks(Run run) {
         return run.rows().stream()
-                .filter(row -> !row.isTimed())
+                .filter(row -> !row.note().isEmpty())
                 .collect(Collectors.groupingBy(
                         row -> row.status() + ": " + row.note(),
                         java.util.LinkedHashMap::new,
@@ -65,20 +68,46 @@ final class RunTable {
                 row.shape(),
                 row.contender(),
                 milliseconds(ms.median()),
-                milliseconds(ms.lower()) + "–" + milliseconds(ms.upper()),
-                row.ratios().containsKey(Trial.FROZEN)
-                        ? ratio(row.ratios().get(Trial.FROZEN).median())
-                        : NONE,
+                quartiles(ms),
+                kernel(row),
+                binding(row),
+                ratio(row, Trial.FROZEN),
                 peers(row),
                 row.flops() > 0 ? String.format(Locale.ROOT, "%.1f", row.gigaflops()) : NONE,
                 row.bytes() > 0 ? String.format(Locale.ROOT, "%.1f", row.gigabytes()) : NONE,
                 share(roof.share(row)),
+                tokens(row),
                 row.peakBytes().isEmpty() ? NONE : Units.bytes(row.peakBytes().get("all")),
                 row.peakBytes().isEmpty() ? NONE : Units.bytes(row.retainedBytes()),
                 Long.toString(row.javaBytes()));
     }
 
-    private static String peers(Row row) {
+    static String quartiles(Quartiles ms) {
+        return milliseconds(ms.lower()) + "–" + milliseconds(ms.upper());
+    }
+
+    private static String kernel(Row row) {
+        return Double.isNaN(row.kernelMilliseconds().median())
+                ? NONE
+                : milliseconds(row.kernelMilliseconds().median());
+    }
+
+    private static String binding(Row row) {
+        return Double.isNaN(row.bindingMicroseconds())
+                ? NONE
+                : String.format(Locale.ROOT, "%.2f", row.bindingMicroseconds());
+    }
+
+    static String tokens(Row row) {
+        return row.tokens() > 0 ? String.format(Locale.ROOT, "%.0f", row.tokensPerSecond()) : NONE;
+    }
+
+    static String ratio(Row row, String other) {
+        Quartiles ratio = row.ratios().get(other);
+        return ratio == null ? NONE : ratio(ratio.median());
+    }
+
+    static String peers(Row row) {
         String text = row.ratios().entrySet().stream()
                 .filter(other -> !other.getKey().equals(Trial.FROZEN))
                 .map(other -> ratio(other.getValue().median()) + " " + other.getKey())

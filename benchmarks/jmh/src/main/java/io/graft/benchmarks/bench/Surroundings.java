@@ -2,7 +2,6 @@ package io.graft.benchmarks.bench;
 
 import io.graft.benchmarks.measure.LibTorch;
 import io.graft.benchmarks.measure.Roofline;
-import io.graft.benchmarks.measure.Row;
 import io.graft.cli.Machine;
 import io.graft.cli.Version;
 import java.io.File;
@@ -21,7 +20,8 @@ final class Surroundings {
 
     private Surroundings() {}
 
-    static Run run(String command, int threads, boolean peers, List<Row> rows) throws IOException {
+    /** A run without rows. */
+    static Run run(String command, int threads, boolean peers) throws IOException {
         return new Run(
                 Run.FORMAT,
                 Machine.processor(),
@@ -33,8 +33,8 @@ final class Surroundings {
                 libraries(peers),
                 command,
                 threads == 0 ? Machine.processors() : threads,
-                Roofline.of(rows),
-                rows);
+                Roofline.of(List.of()),
+                List.of());
     }
 
     private static Map<String, String> libraries(boolean peers) throws IOException {

@@ -5,6 +5,7 @@ import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,8 +50,9 @@ public final class Contender {
     private final Inputs inputs;
     private final Work work;
     private final Status status;
-    private final String note;
+    private String note;
     private final List<Double> milliseconds = new ArrayList<>();
+    private final List<Double> kernelMilliseconds = new ArrayList<>();
     private final Map<Memory, Long> peaks = new EnumMap<>(Memory.class);
     private Map<String, float[]> results;
     private long retained;
@@ -58,6 +60,7 @@ public final class Contender {
     private long javaBytes;
     private int calls = 1;
     private double seconds;
+    private boolean twin;
 
     private Contender(String name, String equals, Inputs inputs, Work work, Status status, String note) {
         this.name = name;
@@ -80,7 +83,15 @@ public final class Contender {
     void first() {
         Context context = inputs.context();
         context.resetPeak();
+        // why: what a call of a whole model makes and drops is not there when its ops run again.
+        boolean recorded = !peer() && work.tokens() == 0;
+        if (recorded) {
+            NativeLoop.record(context, true);
+        }
         seconds = time(1);
+        if (recorded) {
+            NativeLoop.record(context, false);
+        }
         for (Memory category : Memory.values()) {
             peaks.put(category, context.peakMemory(category));
         }
@@ -91,6 +102,7 @@ public final class Contender {
         if (seconds < SLOW_SECONDS) {
             seconds = time(1);
         }
+        twin = recorded && seconds < SHORT_CALL_SECONDS && NativeLoop.replays(context);
         calls = (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
     }
 
@@ -129,6 +141,9 @@ public final class Contender {
         javaBytes = (THREADS.getCurrentThreadAllocatedBytes() - before) / calls;
         if (keep) {
             milliseconds.add(sample * 1e3);
+            if (twin) {
+                kernelMilliseconds.add(kernel(calls) * 1e3);
+            }
         }
     }
 
@@ -139,6 +154,18 @@ public final class Contender {
         }
         inputs.context().synchronize();
         return (System.nanoTime() - start) * 1e-9 / count;
+    }
+
+    /** The native twin: the same ops, checks included, from a loop in C. */
+    private double kernel(int count) {
+        long start = System.nanoTime();
+        NativeLoop.replay(inputs.context(), count);
+        inputs.context().synchronize();
+        return (System.nanoTime() - start) * 1e-9 / count;
+    }
+
+    void remark(String text) {
+        note = text;
     }
 
     void close() {
@@ -160,7 +187,7 @@ public final class Contender {
         return status;
     }
 
-    /** Why it was not measured, for people. */
+    /** Why it was not measured, or what is odd about it, for people. */
     public String note() {
         return note;
     }
@@ -170,14 +197,22 @@ public final class Contender {
         return milliseconds;
     }
 
+    /** The same without Java: the ops of a call run again from C; empty for peers, whole models and long calls. */
+    public List<Double> kernelMilliseconds() {
+        return kernelMilliseconds;
+    }
+
     /** Whether the native library's counters saw its memory; they do not see a peer's. */
     public boolean countsMemory() {
         return status == Status.TIMED && !peer();
     }
 
-    /** Whether it computes what a layer does, so that a ratio to the frozen layer says something. */
-    boolean isLayer() {
-        return work != null && work.results().containsKey("y");
+    /** Whether both give results of one name, so that the ratio of their times says something. */
+    boolean isLike(Contender other) {
+        return work != null
+                && other.work != null
+                && !Collections.disjoint(
+                        work.results().keySet(), other.work.results().keySet());
     }
 
     boolean peer() {
@@ -210,5 +245,10 @@ public final class Contender {
 
     public double bytes() {
         return work == null ? 0 : work.bytes();
+    }
+
+    /** Tokens that a call trains on, or makes; 0 of an op. */
+    public int tokens() {
+        return work == null ? 0 : work.tokens();
     }
 }

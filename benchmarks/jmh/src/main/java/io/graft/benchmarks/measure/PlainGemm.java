@@ -10,7 +10,7 @@ import org.bytedeco.javacpp.annotation.Platform;
 
 /** Binding of {@code src/main/native/plain_gemm.h}: a product of whole matrices by oneDNN, and a copy by threads. */
 @Platform(
-        include = {"graft/graft.h", "fill_loop.h", "plain_gemm.h"},
+        include = {"graft/graft.h", "native_loop.h", "plain_gemm.h"},
         link = {"graft", "dnnl@.3"},
         preload = {"gomp@.1", "dnnl@.3"},
         preloadresource = "/org/bytedeco/dnnl/",

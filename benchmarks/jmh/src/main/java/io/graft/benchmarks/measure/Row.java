@@ -18,15 +18,17 @@ import java.util.stream.Collectors;
  * @param contender its name
  * @param equalTo the contender of Graft that computes the same, empty for Graft's own
  * @param status {@code timed}, {@code absent}, {@code refused}, {@code different} or {@code slow}
- * @param note why it was not timed
+ * @param note why it was not timed, or what is odd about it
  * @param samples how many rounds
  * @param milliseconds of a call
+ * @param kernelMilliseconds of the same ops from a loop in C; NaN where that was not measured
  * @param ratios of times of the same round: to {@code frozen}, and to each peer that computes the same; below 1 is faster
  * @param flops of a call, at least
  * @param bytes that a call moves, at least
  * @param peakBytes the most held during a call, by {@link Memory} category, and {@code all}; empty for peers
  * @param retainedBytes held after a call; 0 for peers
  * @param javaBytes that a call allocates on the Java heap
+ * @param tokens that a call trains on, or makes; 0 of an op
  */
 public record Row(
         String stem,
@@ -37,13 +39,15 @@ public record Row(
         String note,
         int samples,
         Quartiles milliseconds,
+        Quartiles kernelMilliseconds,
         Map<String, Quartiles> ratios,
         double flops,
         double bytes,
         Map<String, Long> peakBytes,
         long retainedBytes,
-        long javaBytes) {
-    private static final List<String> ORDER = List.of("model", "layer", "tokens", "rank", "dtype");
+        long javaBytes,
+        int tokens) {
+    private static final List<String> ORDER = List.of("model", "size", "layer", "tokens", "rank", "dtype", "methods");
 
     /** The rows of a trial, in its order. */
     static List<Row> of(String stem, Map<String, String> parameters, Trial trial) {
@@ -56,7 +60,7 @@ public record Row(
         Map<String, Quartiles> ratios = new LinkedHashMap<>();
         for (Contender other : trial.contenders()) {
             boolean peer = other.equalTo().equals(own.name());
-            boolean frozen = other.name().equals(Trial.FROZEN) && own.isLayer();
+            boolean frozen = other.name().equals(Trial.FROZEN) && own.isLike(other);
             if ((peer || frozen) && other != own && both(own, other)) {
                 ratios.put(other.name(), ratio(own.milliseconds(), other.milliseconds()));
             }
@@ -77,12 +81,14 @@ public record Row(
                 own.note(),
                 own.milliseconds().size(),
                 Quartiles.of(own.milliseconds()),
+                Quartiles.of(own.kernelMilliseconds()),
                 ratios,
                 own.flops(),
                 own.bytes(),
                 peaks,
                 own.countsMemory() ? own.retained() : 0,
-                own.javaBytes());
+                own.javaBytes(),
+                own.tokens());
     }
 
     private static boolean both(Contender own, Contender other) {
@@ -95,6 +101,44 @@ public record Row(
             ratios.add(above.get(i) / below.get(i));
         }
         return Quartiles.of(ratios);
+    }
+
+    /** Names and values in turn, for programs. */
+    public Object[] fields() {
+        return new Object[] {
+            "op",
+            stem,
+            "parameters",
+            parameters,
+            "contender",
+            contender,
+            "status",
+            status,
+            "note",
+            note,
+            "ms",
+            milliseconds.median(),
+            "ms_lower_quartile",
+            milliseconds.lower(),
+            "ms_upper_quartile",
+            milliseconds.upper(),
+            "kernel_ms",
+            kernelMilliseconds.median(),
+            "ratios",
+            ratios,
+            "flops",
+            flops,
+            "bytes",
+            bytes,
+            "peak_bytes",
+            peakBytes,
+            "retained_bytes",
+            retainedBytes,
+            "java_bytes",
+            javaBytes,
+            "tokens_per_second",
+            tokensPerSecond()
+        };
     }
 
     @JsonIgnore
@@ -114,6 +158,18 @@ public record Row(
         return bytes / milliseconds.median() * 1e-6;
     }
 
+    /** What Java adds to a call, in microseconds; NaN where the kernels' own time was not measured. */
+    @JsonIgnore
+    public double bindingMicroseconds() {
+        return (milliseconds.median() - kernelMilliseconds.median()) * 1e3;
+    }
+
+    /** Tokens in a second; 0 of an op. */
+    @JsonIgnore
+    public double tokensPerSecond() {
+        return tokens / milliseconds.median() * 1e3;
+    }
+
     /** The parameters in a few words. */
     @JsonIgnore
     public String shape() {
@@ -125,7 +181,7 @@ public record Row(
         return parameters.entrySet().stream()
                 .sorted(Comparator.comparingInt(parameter -> place(parameter.getKey())))
                 .map(parameter -> switch (parameter.getKey()) {
-                    case "model", "dtype", "layer" -> parameter.getValue();
+                    case "model", "size", "dtype", "layer", "methods" -> parameter.getValue();
                     case "tokens" -> "T=" + parameter.getValue();
                     case "rank" -> "r=" + parameter.getValue();
                     default -> parameter.getKey() + "=" + parameter.getValue();

@@ -57,6 +57,42 @@ public final class Trial implements AutoCloseable {
         return this;
     }
 
+    /**
+     * Adds what Graft does to the same model or layer as the contender {@code like}, which was added before. Where they start
+     * apart, a remark says so.
+     */
+    public Trial variant(String name, String like, Function<Inputs, Work> work) {
+        Contender model = find(like);
+        Inputs inputs = open();
+        Contender contender;
+        String fault;
+        try {
+            contender = Contender.timed(name, "", inputs, work.apply(inputs));
+            contender.first();
+            fault = contender.work().fault();
+        } catch (RuntimeException failure) {
+            inputs.close();
+            return untimed(name, Contender.Status.REFUSED, firstLine(failure));
+        }
+        if (fault != null) {
+            contender.close();
+            return untimed(name, Contender.Status.DIFFERENT, fault);
+        }
+        String difference = Agreement.difference(model.results(), contender.results(), dtype);
+        if (difference != null) {
+            contender.remark("starts apart from " + like + ": " + difference);
+        }
+        contender.forgetResults();
+        contenders.add(contender);
+        return this;
+    }
+
+    /** Adds one of Graft that is not run. */
+    public Trial untimed(String name, Contender.Status status, String note) {
+        contenders.add(Contender.untimed(name, "", status, note));
+        return this;
+    }
+
     /** Adds what somebody else's library does instead of the contender {@code equalTo}, which was added before. */
     public Trial peer(String name, String equalTo, Function<Inputs, Work> work) {
         Contender model = find(equalTo);
@@ -86,11 +122,16 @@ public final class Trial implements AutoCloseable {
         return this;
     }
 
+    /** Adds a peer that is not there. */
+    public Trial absent(String name, String equalTo, String why) {
+        contenders.add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, why));
+        return this;
+    }
+
     /** Like {@link #peer}, with LibTorch, if it is there. */
     public Trial torch(String name, String equalTo, Function<Inputs, Work> work) {
         if (LibTorch.absence() != null) {
-            contenders.add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, LibTorch.absence()));
-            return this;
+            return absent(name, equalTo, LibTorch.absence());
         }
         LibTorch.threads(threads);
         return peer(name, equalTo, work);

@@ -14,6 +14,8 @@ public final class Work {
     private final Map<String, Supplier<float[]>> results = new LinkedHashMap<>();
     private double flops;
     private double bytes;
+    private int tokens;
+    private Supplier<String> fault = () -> null;
 
     public Work(Runnable call) {
         this.call = call;
@@ -46,6 +48,18 @@ public final class Work {
         return this;
     }
 
+    /** How many tokens a call trains on, or makes. */
+    public Work tokens(int count) {
+        this.tokens = count;
+        return this;
+    }
+
+    /** What is asked after the first call: why its result is not what it should be, or null. */
+    public Work unless(Supplier<String> reason) {
+        this.fault = reason;
+        return this;
+    }
+
     /** What computes the same has the same floor, however much more it does. */
     Work costAs(Work other) {
         return cost(other.flops, other.bytes);
@@ -65,5 +79,13 @@ public final class Work {
 
     double bytes() {
         return bytes;
+    }
+
+    int tokens() {
+        return tokens;
+    }
+
+    String fault() {
+        return fault.get();
     }
 }

@@ -38,6 +38,7 @@ final class Autograd {
             case BF16 -> torch.ScalarType.BFloat16;
             case I32 -> torch.ScalarType.Int;
             case I64 -> torch.ScalarType.Long;
+            case U8 -> torch.ScalarType.Byte;
             default -> throw new IllegalArgumentException("no peer computes in " + dtype);
         };
     }

@@ -15,8 +15,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
@@ -121,6 +123,47 @@ class BenchCommandTest {
         }
     }
 
+    /** Ctrl-C and SIGTERM are one thing to a JVM. */
+    @Test
+    @Timeout(value = 3, unit = TimeUnit.MINUTES)
+    void aSignalKeepsWhatIsDone() throws Exception {
+        Path log = folder.resolve("log.txt");
+        Path out = folder.resolve("stopped");
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Djmh.ignoreLock=true",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Graft.class.getName(),
+                        "bench",
+                        "--json",
+                        "--forks=0",
+                        "--rounds=3",
+                        "--threads=1",
+                        "--parameter=model=tiny",
+                        "--parameter=size=tiny",
+                        "--parameter=dtype=f32",
+                        "--out=" + out)
+                .redirectErrorStream(true)
+                .redirectOutput(log.toFile())
+                .start();
+        while (!Files.readString(log).contains("\"event\":\"progress\",\"done\":3,")) {
+            assertThat(process.isAlive()).as(Files.readString(log)).isTrue();
+            Thread.sleep(20);
+        }
+        process.destroy();
+        assertThat(process.waitFor()).as(Files.readString(log)).isEqualTo(143);
+        Outcome run = new Outcome(143, Files.readString(log), "");
+        int done = run.events("progress").size();
+        assertThat(done)
+                .isBetween(3, run.events("plan").get(0).get("benchmarks").asInt() - 1);
+        assertThat(run.events("failed")).isEmpty();
+        assertThat(run.events("report")).hasSize(1);
+        assertThat(Run.read(out.resolve("results.json")).rows())
+                .hasSameSizeAs(run.events("result"))
+                .isNotEmpty();
+    }
+
     /** Each benchmark in a process of its own, as users run it. */
     @Test
     void aProcessOfItsOwnGivesItsRowsBack() throws IOException {
@@ -177,7 +220,7 @@ class BenchCommandTest {
                 .singleElement()
                 .satisfies(event -> assertThat(event.get("verdict").asText()).isEqualTo("slower"));
         Files.writeString(after, "{\"format\": 9}");
-        assertThat(bench("--compare", before, after).err()).contains("after.json has format 9, must be 1");
+        assertThat(bench("--compare", before, after).err()).contains("after.json has format 9, must be 2");
         Files.writeString(after, "hat");
         assertThat(bench("--compare", before, after).err()).contains("not a results file of graft bench: " + after);
     }

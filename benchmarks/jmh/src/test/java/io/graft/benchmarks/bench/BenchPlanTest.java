@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.graft.benchmarks.measure.Roofline;
+import io.graft.cli.Method;
+import io.graft.cli.Quantization;
+import io.graft.tensor.Weight;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -38,6 +41,38 @@ class BenchPlanTest {
                 .allSatisfy(cell -> assertThat(cell.parameters()).containsEntry("dtype", "f32"));
         assertThat(new BenchPlan(true, Map.of(), Set.of("avx2")).cells(List.of("adamw")))
                 .anySatisfy(cell -> assertThat(cell.parameters()).containsEntry("dtype", "bf16"));
+    }
+
+    /** A process for each cell, so many seconds to start it, and so many of rounds. */
+    @Test
+    void aShortRunTakesFiveMinutes() {
+        BenchPlan plan = new BenchPlan(false, Map.of(), AVX512);
+        int cells = plan.cells(plan.stems()).size();
+        CellRunner runner = new CellRunner(1, null, 0, BenchCommand.SHORT_SECONDS);
+        double each = CellRunner.START_SECONDS + BenchCommand.SHORT_SECONDS;
+        assertThat(runner.seconds(cells)).isEqualTo(cells * each).isBetween(200.0, 300.0);
+        assertThat(new CellRunner(3, null, 0, BenchCommand.SHORT_SECONDS).seconds(cells))
+                .isEqualTo(3 * cells * each);
+        assertThat(new CellRunner(1, null, 0, Double.POSITIVE_INFINITY).seconds(cells))
+                .isInfinite();
+    }
+
+    @Test
+    void wholeModelsAreSmallInAShortRunAndUnderEachMethodInAFullOne() {
+        BenchPlan brief = new BenchPlan(false, Map.of(), AVX512);
+        for (String stem : List.of("step", "decode")) {
+            assertThat(cells(brief, stem)).extracting(Cell::shape).containsExactly("30m bf16 lora:paca");
+        }
+        int methods = Method.all(Weight.Kind.DENSE, Quantization.NONE).size();
+        assertThat(cells(new BenchPlan(true, Map.of(), AVX512), "step"))
+                .hasSize(3 * 2 * methods)
+                .extracting(Cell::shape)
+                .contains("1b f32 dora", "150m bf16 full");
+        assertThat(cells(
+                        new BenchPlan(false, Map.of("size", List.of("150m"), "methods", List.of("dora")), AVX512),
+                        "step"))
+                .extracting(Cell::shape)
+                .containsExactly("150m bf16 dora");
     }
 
     @Test

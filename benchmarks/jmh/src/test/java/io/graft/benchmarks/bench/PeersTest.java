@@ -35,6 +35,7 @@ class PeersTest {
             "paca",
             "rms_norm",
             "rope",
+            "sketch",
             "swiglu");
 
     @TempDir

@@ -27,11 +27,13 @@ class RunComparisonTest {
                 "",
                 11,
                 around(ms, spread),
+                around(ms / 2, spread),
                 ratios,
                 1e9,
                 1e6,
                 Map.of("all", 1L << 20),
                 1 << 20,
+                0,
                 0);
     }
 
@@ -124,18 +126,21 @@ class RunComparisonTest {
                 "not here",
                 0,
                 Quartiles.of(List.of()),
+                Quartiles.of(List.of()),
                 Map.of(),
                 0,
                 0,
                 Map.of(),
+                0,
                 0,
                 0);
         Run run = run("EPYC", lora, absent);
         assertThat(RunTable.rows(run)).hasSize(1);
         assertThat(RunTable.rows(run).get(0))
                 .hasSameSizeAs(RunTable.HEADER)
-                .containsSequence("lora", "tiny", "lora", "10.5", "9.450–11.6", "1.25", "-", "95.2", "0.1");
-        assertThat(RunTable.untimed(run)).containsExactly("absent: not here (lora/libtorch)");
+                .containsSequence(
+                        "lora", "tiny", "lora", "10.5", "9.450–11.6", "5.250", "5250.00", "1.25", "-", "95.2", "0.1");
+        assertThat(RunTable.remarks(run)).containsExactly("absent: not here (lora/libtorch)");
     }
 
     @Test

@@ -70,6 +70,10 @@ class TrialTest {
             assertThat(frozen.gigaflops())
                     .isCloseTo(frozen.flops() / frozen.milliseconds().median() * 1e-6, within(1e-9));
             assertThat(frozen.javaBytes()).isZero();
+            assertThat(frozen.kernelMilliseconds().median()).isPositive();
+            assertThat(plain.kernelMilliseconds().median())
+                    .as("a peer has no ops")
+                    .isNaN();
         }
     }
 
@@ -90,6 +94,44 @@ class TrialTest {
             assertThat(rows.get(3).note()).isEqualTo("no such type");
             assertThat(rows.get(1).samples()).isZero();
             assertThat(rows.get(0).ratios()).isEmpty();
+        }
+    }
+
+    private static Work starting(Inputs inputs, double value, String fault) {
+        Tensor y = inputs.output(4);
+        return new Work(() -> TensorOps.fill(inputs.context(), value, y))
+                .gives("logits", y)
+                .tokens(8)
+                .unless(() -> fault);
+    }
+
+    @Test
+    void variantsAreTimedWhereTheyWorkAndSayWhereTheyStart() {
+        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+            trial.graft(Trial.FROZEN, inputs -> starting(inputs, 1, null))
+                    .variant("lora", Trial.FROZEN, inputs -> starting(inputs, 1, null))
+                    .variant("prompt", Trial.FROZEN, inputs -> starting(inputs, 2, null))
+                    .variant("lazy", Trial.FROZEN, inputs -> starting(inputs, 1, "it does not learn"))
+                    .variant("unable", Trial.FROZEN, inputs -> {
+                        throw new IllegalStateException("no biases");
+                    });
+            trial.round(true);
+            List<Row> rows = rows(trial);
+            assertThat(rows).extracting(Row::status).containsExactly("timed", "timed", "timed", "different", "refused");
+            assertThat(rows)
+                    .extracting(Row::note)
+                    .containsExactly(
+                            "",
+                            "",
+                            "starts apart from frozen: logits differs by 1.0 of its norm, more than 0.00010",
+                            "it does not learn",
+                            "no biases");
+            assertThat(rows.get(1).ratios()).containsOnlyKeys(Trial.FROZEN);
+            assertThat(rows.get(1).tokensPerSecond())
+                    .isCloseTo(8e3 / rows.get(1).milliseconds().median(), within(1e-6));
+            assertThat(rows.get(1).kernelMilliseconds().median())
+                    .as("models are not run again")
+                    .isNaN();
         }
     }
 
@@ -190,10 +232,12 @@ class TrialTest {
                 "",
                 1,
                 time,
+                Quartiles.of(List.of()),
                 Map.of(),
                 1e9,
                 0,
                 Map.of(),
+                0,
                 0,
                 0);
     }

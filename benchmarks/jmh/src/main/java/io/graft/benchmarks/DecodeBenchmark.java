@@ -1,0 +1,84 @@
+package io.graft.benchmarks;
+
+import io.graft.adapter.AdapterFolder;
+import io.graft.benchmarks.measure.Inputs;
+import io.graft.benchmarks.measure.TemporaryFolder;
+import io.graft.benchmarks.measure.Work;
+import io.graft.cli.Calibration;
+import io.graft.cli.Method;
+import io.graft.model.Generator;
+import io.graft.model.Llama;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
+
+/**
+ * Generation of one sequence, token by token after a prompt, with the adapter as it was saved and beside the base, not merged
+ * into it. Each token must be the likeliest, or as good as that, by a forward pass over the whole sequence.
+ */
+public class DecodeBenchmark extends ModelBenchmark {
+    private static final int PROMPT = 16;
+    private static final int MADE = 32;
+
+    /** why: the cache of keys and values rounds elsewhere; relative to the largest logit. */
+    private static final double TOLERANCE = 2e-2;
+
+    @Override
+    protected Work frozen(Inputs inputs) {
+        return generation(create(inputs, Llama.Options.inference()));
+    }
+
+    @Override
+    protected Work under(Method method, Inputs inputs) {
+        if (method.peftType() == null) {
+            throw new IllegalStateException("it trains the model itself, which generates as the frozen one does");
+        }
+        try (TemporaryFolder folder = new TemporaryFolder()) {
+            save(method, inputs, folder.path());
+            return generation(create(inputs, Llama.Options.training(AdapterFolder.frozen(folder.path()))));
+        }
+    }
+
+    private void save(Method method, Inputs inputs, Path folder) {
+        try (Scope making = inputs.scope().scope();
+                Llama made =
+                        Llama.create(making, model().config(), type(), SEED, Llama.Options.training(adapter(method)))) {
+            Calibration.run(made, model().batches(), EXAMPLES);
+            made.adapter().save(folder);
+        }
+    }
+
+    private Work generation(Llama llama) {
+        int[] prompt = model().ids(PROMPT);
+        Generator generator = new Generator(llama);
+        Work work = new Work(() -> generator.greedy(prompt, MADE)).tokens(MADE).unless(() -> fault(llama, generator));
+        return compared(work, llama, PROMPT);
+    }
+
+    /** The first token that is not the likeliest by a forward pass without a cache; null where there is none. */
+    private String fault(Llama llama, Generator generator) {
+        int[] ids = Arrays.copyOf(model().ids(PROMPT), PROMPT + MADE);
+        System.arraycopy(generator.greedy(model().ids(PROMPT), MADE), 0, ids, PROMPT, MADE);
+        Tensor logits = logits(llama, ids);
+        for (int i = PROMPT; i < ids.length; i++) {
+            float[] row = logits.rows(i - 1, i).floats();
+            float best = Float.NEGATIVE_INFINITY;
+            for (float logit : row) {
+                best = Math.max(best, logit);
+            }
+            if (best - row[ids[i]] > TOLERANCE * Math.abs(best)) {
+                return String.format(
+                        Locale.ROOT,
+                        "token %d is %d with a logit of %.4f, the largest is %.4f",
+                        i - PROMPT,
+                        ids[i],
+                        row[ids[i]],
+                        best);
+            }
+        }
+        llama.release();
+        return null;
+    }
+}

@@ -1,0 +1,129 @@
+package io.graft.benchmarks;
+
+import io.graft.adapter.Adapter;
+import io.graft.benchmarks.measure.Contender;
+import io.graft.benchmarks.measure.Inputs;
+import io.graft.benchmarks.measure.TemporaryFolder;
+import io.graft.benchmarks.measure.Trial;
+import io.graft.benchmarks.measure.WholeModel;
+import io.graft.benchmarks.measure.Work;
+import io.graft.cli.Machine;
+import io.graft.cli.Method;
+import io.graft.cli.MethodOptions;
+import io.graft.cli.Quantization;
+import io.graft.cli.Units;
+import io.graft.model.Batch;
+import io.graft.model.Llama;
+import io.graft.tensor.DType;
+import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import org.openjdk.jmh.annotations.Param;
+
+/**
+ * A whole model: frozen, and under methods of {@code graft compare}, which take turns with it. Each contender has a model
+ * of its own with the same random numbers. Before anything is timed their logits are held against the frozen model's;
+ * most methods start as the identity, and a remark says so of the others.
+ */
+public abstract class ModelBenchmark extends TrialBenchmark {
+    /** Between names of methods: JMH has the comma. */
+    public static final String SEPARATOR = ":";
+
+    /** Of weights and adapters. */
+    protected static final long SEED = 1;
+
+    /** Methods that look at examples before they train look at so many. */
+    protected static final int EXAMPLES = 4;
+
+    /** why: others on the machine need room, too, and what does not fit ends processes without a word. */
+    private static final double SHARE_OF_MEMORY = 0.6;
+
+    /** Of a weight that is trained whole: its master, its gradient, two moments. */
+    private static final int TRAINED_BYTES = 16;
+
+    @Param({"30m", "150m", "1b"})
+    public String size;
+
+    @Param({"bf16", "f32"})
+    public String dtype;
+
+    /** Names of methods, between {@value #SEPARATOR}. */
+    @Param("lora:paca")
+    public String methods;
+
+    /** The methods that a full run takes: all that train a dense model alone. */
+    public static List<String> all() {
+        return Method.all(Weight.Kind.DENSE, Quantization.NONE).stream()
+                .map(Method::name)
+                .toList();
+    }
+
+    /** The work of the model without a method. */
+    protected abstract Work frozen(Inputs inputs);
+
+    /** The work of a model under a method. */
+    protected abstract Work under(Method method, Inputs inputs);
+
+    @Override
+    protected final void contenders(Trial trial) {
+        trial.graft(Trial.FROZEN, this::frozen);
+        for (String name : methods.split(SEPARATOR)) {
+            Method method = Method.named(name);
+            long bytes = needed(method);
+            if (bytes > SHARE_OF_MEMORY * Machine.totalMemory()) {
+                trial.untimed(
+                        name,
+                        Contender.Status.REFUSED,
+                        "it takes " + Units.bytes(bytes) + " beside the frozen model, and the machine has "
+                                + Units.bytes(Machine.totalMemory()));
+            } else {
+                trial.variant(name, Trial.FROZEN, inputs -> under(method, inputs));
+            }
+        }
+    }
+
+    /** What the weights of both models take at least. */
+    private long needed(Method method) {
+        long trained = method.peftType() == null ? TRAINED_BYTES : 0;
+        return model().config().parameters() * (2L * type().bytes() + trained);
+    }
+
+    @Override
+    protected final DType type() {
+        return DType.valueOf(dtype.toUpperCase(Locale.ROOT));
+    }
+
+    protected final WholeModel model() {
+        return WholeModel.of(size);
+    }
+
+    /** A fresh adapter with the settings of a command line on which nobody says anything. */
+    protected final Adapter adapter(Method method) {
+        try (TemporaryFolder folder = new TemporaryFolder()) {
+            folder.with("config.json", model().config().toJson());
+            MethodOptions options =
+                    new MethodOptions().withSteps(Integer.MAX_VALUE).withBaseModel(folder.path());
+            return method.create().apply(options, SEED);
+        }
+    }
+
+    protected final Llama create(Inputs inputs, Llama.Options options) {
+        return Llama.create(inputs.scope(), model().config(), type(), SEED, options);
+    }
+
+    /** Logits of tokens without those of virtual tokens before them, [tokens, vocabulary]. */
+    protected static Tensor logits(Llama llama, int[] ids) {
+        Tensor all = llama.logitsTensor(Batch.of(1, ids.length, ids, null));
+        return all.rows(all.size(0) - ids.length, all.size(0));
+    }
+
+    /** Adds the logits of a few tokens as a result; the model holds nothing of it afterwards. */
+    protected final Work compared(Work work, Llama llama, int tokens) {
+        float[] values =
+                logits(llama, Arrays.copyOf(model().ids(tokens), tokens)).floats();
+        llama.release();
+        return work.gives("logits", () -> values);
+    }
+}

@@ -1,0 +1,107 @@
+package io.graft.benchmarks.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.graft.benchmarks.ModelBenchmark;
+import io.graft.benchmarks.bench.BenchCommandTest.Outcome;
+import io.graft.tensor.Context;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Steps and generation of a tiny model under every method that there is. */
+class WholeModelsTest {
+    @TempDir
+    Path folder;
+
+    @BeforeAll
+    static void besideOtherRuns() {
+        BenchCommandTest.besideOtherRuns();
+    }
+
+    private List<JsonNode> measured(String stem) throws IOException {
+        Outcome run = BenchCommandTest.bench(
+                "--json",
+                "--forks",
+                0,
+                "--threads",
+                1,
+                "--rounds",
+                1,
+                "--only",
+                stem,
+                "-p",
+                "model=tiny",
+                "-p",
+                "size=tiny",
+                "-p",
+                "dtype=f32",
+                "-p",
+                "methods=" + String.join(ModelBenchmark.SEPARATOR, ModelBenchmark.all()),
+                "--out",
+                folder);
+        assertThat(run.status()).as(run.err() + run.out()).isZero();
+        assertThat(Context.liveHandles()).isZero();
+        return run.events("result").stream()
+                .filter(event -> event.get("op").asText().equals(stem))
+                .toList();
+    }
+
+    private static Set<String> with(List<JsonNode> events, String status, String note) {
+        return events.stream()
+                .filter(event -> event.get("status").asText().equals(status))
+                .filter(event -> event.get("note").asText().startsWith(note))
+                .map(event -> event.get("contender").asText())
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    @Test
+    void everyMethodTrains() throws IOException {
+        List<JsonNode> events = measured("step");
+        assertThat(events).hasSize(1 + ModelBenchmark.all().size()).allSatisfy(event -> {
+            assertThat(event.get("status").asText()).as(event.toString()).isEqualTo("timed");
+            assertThat(event.get("tokens_per_second").asDouble()).isPositive();
+            assertThat(event.get("peak_bytes").get("all").asLong())
+                    .isGreaterThanOrEqualTo(event.get("retained_bytes").asLong());
+        });
+        assertThat(events).extracting(event -> event.get("contender").asText()).contains("frozen", "lora", "paca");
+        assertThat(with(events, "timed", "starts apart"))
+                .as("what adds tokens, keys or random numbers, or writes W as codes")
+                .containsExactlyInAnyOrder(
+                        "dept",
+                        "mam",
+                        "peqa",
+                        "prefix",
+                        "prompt",
+                        "propagation",
+                        "ptuning",
+                        "sketchtune",
+                        "smop",
+                        "sparse-adapter",
+                        "unipelt",
+                        "xprompt");
+    }
+
+    @Test
+    void everyMethodGenerates() throws IOException {
+        List<JsonNode> events = measured("decode");
+        assertThat(with(events, "refused", "it trains the model itself"))
+                .containsExactlyInAnyOrder("full", "child-tuning");
+        Set<String> refused = with(events, "refused", "");
+        assertThat(refused)
+                .as("diff pruning saves what has changed, and nothing has")
+                .containsExactlyInAnyOrder("full", "child-tuning", "diff-pruning", "s-diff-pruning");
+        assertThat(events)
+                .filteredOn(event -> !refused.contains(event.get("contender").asText()))
+                .allSatisfy(event -> assertThat(event.get("status").asText())
+                        .as(event.toString())
+                        .isEqualTo("timed"));
+    }
+}
