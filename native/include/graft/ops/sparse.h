@@ -14,8 +14,8 @@
 extern "C" {
 #endif
 
-/** dd [nnz] f32 (f64 with f64): dd[p] += Σ_t dy[t, i_p] · x[t, j_p]. dy [T, N], x [T, K] of one float dtype. The
- * entries of dyᵀ x that are not chosen are not calculated. Same bits for any number of threads. */
+/** dd [nnz] f32 (f64 with f64): dd[p] += Σ_t dy[t, i_p] · x[t, j_p]. dy [T, N], x [T, K] of one float dtype. dyᵀ x
+ * exists in small tiles at most, in fp32. Same bits for any number of threads. */
 GRAFT_API graft_status graft_sparse_gradient(graft_context* context, const graft_tensor* dy, const graft_tensor* x,
                                              const graft_tensor* indices, graft_tensor* dd);
 

@@ -18,9 +18,10 @@ struct Indices {
   }
 };
 
-/** The argument "indices" of `op`; the first one outside becomes the context's fault. */
-inline Indices indices_of(core::Context& context, const char* op, const graft_tensor& indices, std::int64_t limit) {
-  if (indices.shape[0] > 0) find_outside(context, op, "indices", indices, limit);
+/** An argument of `op`; the first index outside becomes the context's fault. */
+inline Indices indices_of(core::Context& context, const char* op, const graft_tensor& indices, std::int64_t limit,
+                          const char* name = "indices") {
+  if (indices.shape[0] > 0) find_outside(context, op, name, indices, limit);
   return {indices.data, indices.dtype == GRAFT_DTYPE_I64, limit, indices.shape[0]};
 }
 
