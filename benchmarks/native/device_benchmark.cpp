@@ -40,7 +40,10 @@ struct Case {
 class Layer {
  public:
   Layer(graft_context* c, std::int64_t k, std::int64_t n)
-      : c_(c), k_(k), n_(n), copies_(static_cast<std::size_t>(kColdBytes / (n * k / 2) + 1)) {
+      : c_(c),
+        k_(k),
+        n_(n),
+        copies_(static_cast<std::size_t>(std::min<std::int64_t>(kColdBytes / (n * k / 2) + 1, 64))) {
     check(graft_context_create(GRAFT_DEVICE_CPU, 0, &host_));
     dense_.resize(std::max<std::size_t>(copies_ / 4, 2)), nf4_.resize(copies_), sketch_.resize(copies_);
     for (graft_weight*& w : dense_) {
