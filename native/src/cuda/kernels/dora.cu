@@ -82,14 +82,19 @@ __global__ void __launch_bounds__(kColumnThreads)
     dora_outputs(Rows<const T> dy, Rows<const T> v, Gain gain, RowGroups groups, std::int64_t columns, Rows<T> dv,
                  float* parts) {
   const Gain inverse{{nullptr, GRAFT_DTYPE_F32}, gain.norm};
+  const std::int64_t column = sum_column<Width>();
+  float gains[Width] = {}, inverses[Width] = {};
+  GRAFT_UNROLL
+  for (int i = 0; i < Width; ++i)
+    if (column < columns) gains[i] = gain.at(column + i), inverses[i] = inverse.at(column + i);
   sum_group<Width>(groups, columns, parts, [&](std::int64_t t, std::int64_t j) {
     const auto d = load_piece<Width>(dy[t] + j), values = load_piece<Width>(v[t] + j);
     Piece<T, Width> scaled;
     Piece<float, Width> terms;
     GRAFT_UNROLL
     for (int i = 0; i < Width; ++i) {
-      scaled.at[i] = from_float<T>(gain.at(j + i) * to_float(d.at[i]));
-      terms.at[i] = to_float(d.at[i]) * to_float(values.at[i]) * inverse.at(j + i);
+      scaled.at[i] = from_float<T>(gains[i] * to_float(d.at[i]));
+      terms.at[i] = to_float(d.at[i]) * to_float(values.at[i]) * inverses[i];
     }
     if (dv.data != nullptr) store_piece(dv[t] + j, scaled);
     return terms;

@@ -29,9 +29,11 @@ namespace {
 constexpr int kWarps = 8, kThreads = 32 * kWarps, kBlockRows = 16, kPiece = 32, kRuns = 4;
 constexpr std::int64_t kFewRows = 16, kWantedBlocks = 256, kMostShared = 32 << 10;
 
-/** Both kinds give: pieces of 32 columns of a row as four runs of eight, and pairs of their elements in T. */
+/** Both kinds give: how many blocks a multiprocessor holds at least, short of registers that spill; pieces of 32
+ * columns of a row as four runs of eight, and pairs of their elements in T. */
 template <class T>
 struct Nf4Rows {
+  static constexpr int kBlocksPerMultiprocessor = 3;
   Nf4Codes w;
 
   struct Piece {
@@ -60,6 +62,7 @@ struct Nf4Rows {
 
 template <class T>
 struct SketchRows {
+  static constexpr int kBlocksPerMultiprocessor = 1;
   SketchCodes w;
 
   struct Piece {
@@ -129,7 +132,7 @@ struct Result {
 
 /** Into parts [parts, T, N], or, where they are NULL, into y. */
 template <class T, class Weight, int Tiles>
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads, Weight::kBlocksPerMultiprocessor)
     few_rows_sums(Weight w, Rows<const T> x, std::int64_t columns, std::int64_t steps, std::int64_t steps_of_part,
                   Result<T> y, float* parts) {
   constexpr int kColumns = 8 * Tiles;  // rows of x

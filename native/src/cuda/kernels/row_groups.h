@@ -22,6 +22,12 @@ struct RowGroups {
 
 inline constexpr int kColumnThreads = 256;
 
+/** The first of the Width columns that a thread of sum_group sums. */
+template <int Width>
+GRAFT_DEVICE std::int64_t sum_column() {
+  return (std::int64_t{blockIdx.x} * 32 + threadIdx.x % 32) * Width;
+}
+
 /** parts[group, c] = Σ of values(t, c) over the rows of the block's group, for Width columns of each lane: the eight
  * warps take every eighth row, and meet in shared memory in order. A whole block calls; values gives a Piece. */
 template <int Width, class Values>
@@ -29,7 +35,7 @@ GRAFT_DEVICE void sum_group(const RowGroups& groups, std::int64_t columns, float
   constexpr int warps = kColumnThreads / 32;
   GRAFT_SHARED(float, of_warp, kColumnThreads* Width);
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-  const std::int64_t column = (std::int64_t{blockIdx.x} * 32 + lane) * Width, first = blockIdx.y * groups.size;
+  const std::int64_t column = sum_column<Width>(), first = blockIdx.y * groups.size;
   const std::int64_t end = first + groups.size < groups.rows ? first + groups.size : groups.rows;
   float sums[Width] = {};
   if (column < columns) {
