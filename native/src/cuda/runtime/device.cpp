@@ -120,7 +120,10 @@ int count() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) {
     cudaGetLastError();
-    core::fail(GRAFT_DEVICE_UNAVAILABLE, "no CUDA device can be used: %s", cudaGetErrorString(error));
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    core::fail(GRAFT_DEVICE_UNAVAILABLE, "no CUDA device can be used: %s",
+               driver == 0 ? "there is no NVIDIA driver" : cudaGetErrorString(error));
   }
   return count;
 }

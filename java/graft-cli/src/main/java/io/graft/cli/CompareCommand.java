@@ -4,12 +4,14 @@ import io.graft.cli.compare.Comparison;
 import io.graft.cli.compare.Field;
 import io.graft.cli.compare.Report;
 import io.graft.cli.compare.Result;
+import io.graft.io.LlamaConfig;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
 import io.graft.train.Example;
 import io.graft.train.ExampleBatches;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import picocli.CommandLine.Command;
@@ -68,6 +70,7 @@ final class CompareCommand extends GraftCommand {
         methodOptions.withBaseModel(model.folder).withSteps(steps);
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
                 Field field = new Field(() -> openContext(model.device), model::open, seed)) {
+            methods = served(methods);
             List<Example> examples = text.examples(this, tokenizer, model.folder);
             List<Example> held =
                     evalData == null ? heldOut(examples) : text.examples(this, tokenizer, model.folder, evalData);
@@ -105,6 +108,26 @@ final class CompareCommand extends GraftCommand {
         } catch (IllegalArgumentException unknown) {
             throw usage("--methods: " + unknown.getMessage());
         }
+    }
+
+    /** Those that the device has all for: of named ones each must be. */
+    private List<Method> served(List<Method> methods) {
+        LlamaConfig config = LlamaConfig.read(model.folder);
+        Plan plan = new Plan(model, methodOptions.withSteps(2), new OptimizerOptions(), false, 1, 2);
+        List<Method> served = new ArrayList<>();
+        for (Method method : methods) {
+            try {
+                plan.requireDevice(config, method);
+                served.add(method);
+            } catch (InputException missing) {
+                if (names != null) {
+                    throw missing;
+                }
+                out().note("left out: %s", missing.getMessage());
+            }
+        }
+        methodOptions.withSteps(steps);
+        return served;
     }
 
     private List<Example> heldOut(List<Example> examples) {

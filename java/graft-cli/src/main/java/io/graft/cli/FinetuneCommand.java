@@ -1,6 +1,5 @@
 package io.graft.cli;
 
-import io.graft.binding.GraftUnsupportedException;
 import io.graft.io.LlamaConfig;
 import io.graft.io.Tokenizer;
 import io.graft.model.Batch;
@@ -122,7 +121,8 @@ final class FinetuneCommand extends GraftCommand {
         methodOptions.withBaseModel(model.folder);
         try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder)) {
-            checkDevice(method);
+            new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2)
+                    .requireDevice(LlamaConfig.read(model.folder), method);
             prepareFolder();
             RunSettings settings = settings(method);
             if (resume) {
@@ -215,21 +215,6 @@ final class FinetuneCommand extends GraftCommand {
             existing("--eval-data", evalData);
         }
         return method;
-    }
-
-    /** Makes a run that computes nothing where the device may lack something: it then fails before anything is done. */
-    private void checkDevice(Method method) {
-        if (model.device.isCpu()) {
-            return;
-        }
-        Plan plan = new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2);
-        try {
-            plan.run(LlamaConfig.read(model.folder), method, 1, llama -> {});
-        } catch (GraftUnsupportedException | UnsupportedOperationException missing) {
-            throw new InputException(
-                    "--method " + method.name() + " does not run on " + model.device + ": " + missing.getMessage(),
-                    missing);
-        }
     }
 
     private void prepareFolder() throws IOException {

@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.binding.GraftUnsupportedException;
 import io.graft.io.LlamaConfig;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
@@ -24,6 +25,20 @@ record Plan(
         boolean checkpointing,
         int batch,
         int length) {
+    /** Refuses a method for which the device lacks something, before anything is done. */
+    void requireDevice(LlamaConfig config, Method method) {
+        if (model.device.isCpu()) {
+            return;
+        }
+        try {
+            run(config, method, 1, llama -> {});
+        } catch (GraftUnsupportedException | UnsupportedOperationException missing) {
+            throw new InputException(
+                    "--method " + method.name() + " does not run on " + model.device + ": " + missing.getMessage(),
+                    missing);
+        }
+    }
+
     /** Shows the model with which the run ended. threads: of the CPU; 0: all. */
     void run(LlamaConfig config, Method method, int threads, Consumer<Llama> end) {
         List<Example> examples = new ArrayList<>();

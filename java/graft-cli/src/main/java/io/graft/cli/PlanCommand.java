@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.binding.GraftDeviceException;
 import io.graft.io.LlamaConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
@@ -63,7 +64,7 @@ final class PlanCommand extends GraftCommand {
             plan.run(config, method, threads == null ? 0 : threads, llama -> add(llama, method, table));
         }
         out().say(
-                        "%s, %s parameters, %s%s on %s, %d rows of %d tokens; this machine has %s",
+                        "%s, %s parameters, %s%s on %s, %d rows of %d tokens; %s",
                         model.folder,
                         Units.count(config.parameters()),
                         model.dtype,
@@ -71,9 +72,21 @@ final class PlanCommand extends GraftCommand {
                         model.device,
                         batch,
                         length,
-                        Units.bytes(Machine.totalMemory()));
+                        memory());
         out().say("%s", table.toString().stripTrailing());
         return 0;
+    }
+
+    /** What there is of it where the run would be. */
+    private String memory() {
+        if (model.device.isCpu()) {
+            return "this machine has " + Units.bytes(Machine.totalMemory());
+        }
+        try {
+            return "it has " + Units.bytes(model.device.properties().memoryBytes());
+        } catch (GraftDeviceException absent) {
+            return "this machine has no " + model.device;
+        }
     }
 
     private List<Method> check() {

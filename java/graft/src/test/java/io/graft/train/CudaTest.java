@@ -221,6 +221,29 @@ class CudaTest {
         }
     }
 
+    @Test
+    void aRunMayGoOnOnAnotherDevice(@TempDir Path directory) {
+        Path file = directory.resolve("run.safetensors");
+        double[] losses = new double[2];
+        for (Device device : List.of(Device.cuda(0), Device.CPU)) {
+            try (Context context = Context.on(device);
+                    Scope scope = context.scope();
+                    Llama model = Golden.load(scope, "llama_gqa", Llama.Options.training(TrainerTest.LORA.get()));
+                    Trainer trainer = new Trainer(model, TrainerTest.options(2), TrainerTest.source(2))) {
+                if (device.isCpu()) {
+                    trainer.resume(file);
+                } else {
+                    losses[0] = trainer.step();
+                    trainer.save(file);
+                }
+                double second = trainer.step();
+                losses[1] = device.isCpu() ? losses[1] : second;
+                assertThat(second).isCloseTo(losses[1], Offset.offset(1e-5));
+            }
+        }
+        assertThat(losses[1]).isNotCloseTo(losses[0], Offset.offset(1e-2));
+    }
+
     private static List<float[]> part(Scope scope, boolean full, long steps, Path from, Path to) {
         Adapter adapter = full ? new Full() : TrainerTest.LORA.get();
         try (Llama model = Golden.load(scope, "llama_gqa", DType.BF16, Llama.Options.training(adapter));

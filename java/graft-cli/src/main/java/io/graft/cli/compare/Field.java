@@ -9,6 +9,7 @@ import io.graft.cli.OpenModel;
 import io.graft.cli.Units;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
+import io.graft.tensor.Device;
 import io.graft.train.BatchSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -51,10 +52,12 @@ public final class Field implements AutoCloseable {
             throw failure;
         }
         bytes += context.memory();
-        if (bytes > SHARE_OF_MEMORY * Machine.totalMemory()) {
+        Device device = context.device();
+        long all = device.isCpu() ? Machine.totalMemory() : device.properties().memoryBytes();
+        if (bytes > SHARE_OF_MEMORY * all) {
             throw new InputException(contenders.size() + " copies of the model in training take "
-                    + Units.bytes(bytes) + " of the " + Units.bytes(Machine.totalMemory())
-                    + " of this machine; compare fewer methods at once");
+                    + Units.bytes(bytes) + " of the " + Units.bytes(all) + " of "
+                    + (device.isCpu() ? "this machine" : device) + "; compare fewer methods at once");
         }
     }
 
