@@ -1,5 +1,6 @@
 package io.graft.cli;
 
+import io.graft.binding.GraftUnsupportedException;
 import io.graft.cli.compare.Comparison;
 import io.graft.cli.compare.Field;
 import io.graft.cli.compare.Report;
@@ -11,7 +12,6 @@ import io.graft.train.Example;
 import io.graft.train.ExampleBatches;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import picocli.CommandLine.Command;
@@ -70,7 +70,6 @@ final class CompareCommand extends GraftCommand {
         methodOptions.withBaseModel(model.folder).withSteps(steps);
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
                 Field field = new Field(() -> openContext(model.device), model::open, seed)) {
-            methods = served(methods);
             List<Example> examples = text.examples(this, tokenizer, model.folder);
             List<Example> held =
                     evalData == null ? heldOut(examples) : text.examples(this, tokenizer, model.folder, evalData);
@@ -78,9 +77,11 @@ final class CompareCommand extends GraftCommand {
             List<Batch> validation = text.batches(held, VALIDATION_BATCHES);
             for (Method method : methods) {
                 ExampleBatches source = new ExampleBatches(training, text.batch, text.length, text.multiple(), seed);
-                field.add(method, methodOptions, source, (long) text.batch * text.length);
+                add(field, method, source);
             }
-            out().note("%d methods on %s, %d steps each in turns", methods.size(), model.folder, steps);
+            out().note(
+                            "%d methods on %s, %d steps each in turns",
+                            field.contenders().size(), model.folder, steps);
             field.contenders().forEach(contender -> contender.model().remark(out()));
             Interruption.install();
             Comparison comparison = new Comparison(out(), field.contenders(), validation, Interruption::requested);
@@ -110,24 +111,23 @@ final class CompareCommand extends GraftCommand {
         }
     }
 
-    /** Those that the device has all for: of named ones each must be. */
-    private List<Method> served(List<Method> methods) {
-        LlamaConfig config = LlamaConfig.read(model.folder);
+    /** Adds a method; one that the device lacks something for is left out, unless it was named. */
+    private void add(Field field, Method method, ExampleBatches source) {
         Plan plan = new Plan(model, methodOptions.withSteps(2), new OptimizerOptions(), false, 1, 2);
-        List<Method> served = new ArrayList<>();
-        for (Method method : methods) {
+        String missing = plan.missing(LlamaConfig.read(model.folder), method);
+        methodOptions.withSteps(steps);
+        if (missing == null) {
             try {
-                plan.requireDevice(config, method);
-                served.add(method);
-            } catch (InputException missing) {
-                if (names != null) {
-                    throw missing;
-                }
-                out().note("left out: %s", missing.getMessage());
+                field.add(method, methodOptions, source, (long) text.batch * text.length);
+                return;
+            } catch (GraftUnsupportedException later) {
+                missing = later.getMessage();
             }
         }
-        methodOptions.withSteps(steps);
-        return served;
+        if (names != null) {
+            throw plan.refusal(method, missing);
+        }
+        out().note("%s is left out: %s", method.name(), missing);
     }
 
     private List<Example> heldOut(List<Example> examples) {

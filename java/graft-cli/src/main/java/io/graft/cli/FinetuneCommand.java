@@ -121,8 +121,11 @@ final class FinetuneCommand extends GraftCommand {
         methodOptions.withBaseModel(model.folder);
         try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder)) {
-            new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2)
-                    .requireDevice(LlamaConfig.read(model.folder), method);
+            Plan plan = new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2);
+            String missing = plan.missing(LlamaConfig.read(model.folder), method);
+            if (missing != null) {
+                throw plan.refusal(method, missing);
+            }
             prepareFolder();
             RunSettings settings = settings(method);
             if (resume) {

@@ -25,18 +25,22 @@ record Plan(
         boolean checkpointing,
         int batch,
         int length) {
-    /** Refuses a method for which the device lacks something, before anything is done. */
-    void requireDevice(LlamaConfig config, Method method) {
+    /** What a GPU lacks for a method, in the words of the op that would fail; null: nothing. */
+    String missing(LlamaConfig config, Method method) {
         if (model.device.isCpu()) {
-            return;
+            return null;
         }
         try {
             run(config, method, 1, llama -> {});
+            return null;
         } catch (GraftUnsupportedException | UnsupportedOperationException missing) {
-            throw new InputException(
-                    "--method " + method.name() + " does not run on " + model.device + ": " + missing.getMessage(),
-                    missing);
+            return missing.getMessage();
         }
+    }
+
+    /** The failure of a run for which the device lacks something. */
+    InputException refusal(Method method, String missing) {
+        return new InputException("--method " + method.name() + " does not run on " + model.device + ": " + missing);
     }
 
     /** Shows the model with which the run ended. threads: of the CPU; 0: all. */

@@ -114,6 +114,46 @@ class CudaTest extends FinetuneRuns {
         assertThat(losses[1]).isCloseTo(losses[0], within(1e-5));
     }
 
+    /** One of each way to change a layer, a weight or what goes before them; each trains for a step. */
+    @Test
+    void methodsAreThoseOfTheCpu() {
+        String methods =
+                "full,lora-dropout,dora,adalora,propetl,vera,miss,sketchtune,ia3,bitfit,bottleneck,paca,s2ft,rows,"
+                        + "prompt,ptuning,prefix,llama-adapter,lst,said,adamix";
+        List<Double> expected = losses("cpu", methods);
+        List<Double> actual = losses("cuda", methods);
+        assertThat(expected).hasSize(methods.split(",").length);
+        for (int i = 0; i < expected.size(); i++) {
+            assertThat(actual.get(i)).as(methods.split(",")[i]).isCloseTo(expected.get(i), within(2e-5));
+        }
+    }
+
+    private List<Double> losses(String device, String methods) {
+        Cli run = Cli.run(
+                "compare",
+                "--model",
+                MODEL,
+                "--data",
+                text,
+                "--length",
+                8,
+                "--batch",
+                1,
+                "--steps",
+                1,
+                "--methods",
+                methods,
+                "--out",
+                folder.resolve("compare-" + device),
+                "--device",
+                device,
+                "--json");
+        assertThat(run.status()).as(run.err()).isZero();
+        return run.events("result").stream()
+                .map(result -> result.get("validation_loss_after").asDouble())
+                .toList();
+    }
+
     @Test
     void infoNamesTheDevices() {
         assertThat(Cli.run("info", "--json")
