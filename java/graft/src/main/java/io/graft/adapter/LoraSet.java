@@ -178,8 +178,8 @@ public final class LoraSet implements Adapter {
             first = end;
         }
         return new LowRankSet(
-                scope.tensor(Memory.ADAPTER, DType.I32, count).set(ranks),
-                scope.tensor(Memory.ADAPTER, DType.F64, count).set(scales),
+                scope.host().tensor(Memory.ADAPTER, DType.I32, count).set(ranks),
+                scope.host().tensor(Memory.ADAPTER, DType.F64, count).set(scales),
                 a,
                 b,
                 da,

@@ -42,7 +42,7 @@ public final class Pass {
         this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
         this.lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
         this.realRows = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
-        this.segments = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch, 2));
+        this.segments = new Mirror(scope.host().tensor(Memory.ACTIVATION, DType.I32, batch, 2));
         this.starts = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch, length));
         positions(0);
     }

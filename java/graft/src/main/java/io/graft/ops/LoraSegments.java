@@ -13,7 +13,8 @@ import io.graft.tensor.Weight;
  * {@code + scale_e · drop(x) A_eᵀ B_eᵀ}, e being its adapter.
  *
  * <p>segments [G, 2] i32: the row behind each one's last, and its adapter or -1; ranks [E] i32, scales [E] f64; a [R, K]
- * and b [N, R] are the adapters' factors side by side, R the sum of the ranks.
+ * and b [N, R] are the adapters' factors side by side, R the sum of the ranks. The first three live in the
+ * {@linkplain Context#host() host} of the context.
  */
 public final class LoraSegments {
     private LoraSegments() {}
@@ -40,9 +41,9 @@ public final class LoraSegments {
                     context.pointer(),
                     Tensor.pointer(context, x),
                     Weight.pointer(context, w),
-                    Tensor.pointer(context, segments),
-                    Tensor.pointer(context, ranks),
-                    Tensor.pointer(context, scales),
+                    Tensor.pointer(context.host(), segments),
+                    Tensor.pointer(context.host(), ranks),
+                    Tensor.pointer(context.host(), scales),
                     Tensor.pointer(context, a),
                     Tensor.pointer(context, b),
                     Tensor.pointer(context, bias),
@@ -85,9 +86,9 @@ public final class LoraSegments {
                     Tensor.pointer(context, x),
                     Tensor.pointer(context, s),
                     Weight.pointer(context, w),
-                    Tensor.pointer(context, segments),
-                    Tensor.pointer(context, ranks),
-                    Tensor.pointer(context, scales),
+                    Tensor.pointer(context.host(), segments),
+                    Tensor.pointer(context.host(), ranks),
+                    Tensor.pointer(context.host(), scales),
                     Tensor.pointer(context, a),
                     Tensor.pointer(context, b),
                     dropout,

@@ -43,6 +43,14 @@ public final class Scope implements AutoCloseable {
         }
     }
 
+    /** A scope of the {@linkplain Context#host() host} that closes with this one; on the CPU this one itself. */
+    public Scope host() {
+        synchronized (context) {
+            checkOpen();
+            return context.device().isCpu() ? this : new Scope(context.host(), children);
+        }
+    }
+
     /** A zeroed row-major tensor. */
     public Tensor tensor(Memory memory, DType dtype, long... shape) {
         return create(memory, dtype, shape, null);

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.Emulated;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Full;
+import io.graft.adapter.LoraSet;
 import io.graft.binding.GraftDeviceException;
 import io.graft.binding.GraftUnsupportedException;
 import io.graft.io.SafetensorsFile;
@@ -25,7 +26,9 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.DoubleStream;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
@@ -104,6 +107,27 @@ class CudaTest {
             sum += (values[i] - others[i]) * (values[i] - others[i]);
         }
         return Math.sqrt(sum);
+    }
+
+    @Test
+    void aBatchWithSeveralAdaptersEqualsPeft() {
+        Map<String, Path> adapters = new LinkedHashMap<>();
+        List.of("lora", "lora_rs", "lora_layers")
+                .forEach(name -> adapters.put(name, Golden.adapter("llama_gqa", name)));
+        LoraSet set = LoraSet.load(adapters);
+        try (Context context = cuda();
+                Scope scope = context.scope();
+                SafetensorsFile expected = Golden.tensors("llama_gqa", "mixed_batch");
+                Llama model = Golden.load(scope, "llama_gqa", Llama.Options.training(set))) {
+            Batch batch =
+                    Golden.batch(scope, expected).withAdapters("lora_rs", "lora", LoraSet.BASE, "lora_layers", "lora");
+            float loss = Golden.floats(scope, expected, "loss")[0];
+            assertThat(model.lossAndGradients(batch)).isCloseTo(loss, Offset.offset(1e-5f * loss));
+            for (Parameter parameter : model.trainable()) {
+                String key = "grad." + set.owner(parameter) + "." + set.key(parameter);
+                Golden.assertClose(key, parameter.gradient().floats(), Golden.floats(scope, expected, key), GRADIENTS);
+            }
+        }
     }
 
     @Test
