@@ -143,6 +143,30 @@ TEST(Emulator, HasTwoDevices) {
   expect_error(graft_cuda_device_describe(9, name, sizeof name, nullptr), GRAFT_DEVICE_UNAVAILABLE, {"CUDA device 9"});
 }
 
+TEST(Emulator, APlanRunsNoKernel) {
+  graft_context* plan = nullptr;
+  GRAFT_ASSERT_OK(graft_context_create_planning(GRAFT_DEVICE_CUDA, 0, &plan));
+  const std::int64_t shape[] = {2, 2};
+  graft_tensor *x = nullptr, *y = nullptr;
+  graft_weight* w = nullptr;
+  GRAFT_EXPECT_OK(graft_tensor_create(plan, GRAFT_MEMORY_ACTIVATION, kF32, 2, shape, nullptr, &x));
+  GRAFT_EXPECT_OK(graft_tensor_create(plan, GRAFT_MEMORY_ACTIVATION, kF32, 2, shape, nullptr, &y));
+  GRAFT_EXPECT_OK(graft_weight_create_dense(plan, GRAFT_MEMORY_BASE, kF32, 2, 2, 0, &w));
+  GRAFT_EXPECT_OK(graft_tensor_fill(plan, 5, y));
+  GRAFT_EXPECT_OK(graft_linear_forward(plan, x, w, nullptr, 0, y));
+  EXPECT_STREQ(graft_context_last_dispatch(plan), "linear_forward:cuda/kernel");
+  float values[4] = {1, 1, 1, 1};
+  GRAFT_EXPECT_OK(graft_tensor_download(plan, y, values, sizeof values));
+  for (float value : values) EXPECT_EQ(value, 0);
+  std::int64_t scratch = 0;
+  GRAFT_EXPECT_OK(graft_context_memory(plan, GRAFT_MEMORY_WORKSPACE, &scratch, nullptr));
+  EXPECT_GE(scratch, std::int64_t{32} << 20);  // of a product, at most
+  GRAFT_EXPECT_OK(graft_weight_destroy(plan, w));
+  GRAFT_EXPECT_OK(graft_tensor_destroy(plan, x));
+  GRAFT_EXPECT_OK(graft_tensor_destroy(plan, y));
+  GRAFT_EXPECT_OK(graft_context_destroy(plan));
+}
+
 TEST(Emulator, SharedMemoryStartsAsNan) {
   emulator::set_schedule({});
   float seen[2] = {};
