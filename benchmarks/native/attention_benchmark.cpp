@@ -114,7 +114,7 @@ void add_loss(std::vector<Case>& cases, graft_context* c, graft_dtype t, std::in
        4.0 * static_cast<double>(rows * depth * vocabulary),
        0,
        [=] {
-         require(graft_linear_cross_entropy_forward(c, h, weight, labels, -100, 0, 1, loss, nullptr, dh, nullptr));
+         require(graft_linear_cross_entropy_forward(c, h, weight, labels, -100, 0, 0, 1, loss, nullptr, dh, nullptr));
        },
        {}});
 }

@@ -13,6 +13,7 @@ void EmbeddingForward::check() const {
   check_tensor("table", table);
   check_tensor("ids", ids);
   check_tensor("y", y);
+  check_finite("scale", scale);
   check_float("table", *table);
   check_shape("table", *table, {-1, -1});
   check_id("ids", *ids);
@@ -27,6 +28,7 @@ void EmbeddingBackward::check() const {
   check_tensor("ids", ids);
   check_tensor("dy", dy);
   check_tensor("dtable", dtable);
+  check_finite("scale", scale);
   check_id("ids", *ids);
   check_shape("ids", *ids, {-1});
   check_float("dy", *dy);
@@ -44,12 +46,16 @@ using namespace graft;
 extern "C" {
 
 graft_status graft_embedding_forward(graft_context* context, const graft_tensor* table, const graft_tensor* ids,
-                                     graft_tensor* y) {
-  return core::guard("graft_embedding_forward", [&] { dispatch(context, ops::EmbeddingForward{table, ids, y}); });
+                                     double scale, graft_tensor* y) {
+  return core::guard("graft_embedding_forward", [&] {
+    dispatch(context, ops::EmbeddingForward{table, ids, scale, y});
+  });
 }
 
 graft_status graft_embedding_backward(graft_context* context, const graft_tensor* ids, const graft_tensor* dy,
-                                      graft_tensor* dtable) {
-  return core::guard("graft_embedding_backward", [&] { dispatch(context, ops::EmbeddingBackward{ids, dy, dtable}); });
+                                      double scale, graft_tensor* dtable) {
+  return core::guard("graft_embedding_backward", [&] {
+    dispatch(context, ops::EmbeddingBackward{ids, dy, scale, dtable});
+  });
 }
 }

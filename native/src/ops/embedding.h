@@ -11,6 +11,7 @@ namespace graft::ops {
 struct EmbeddingForward {
   const graft_tensor* table;
   const graft_tensor* ids;
+  double scale;
   graft_tensor* y;
   void check() const;
 };
@@ -18,6 +19,7 @@ struct EmbeddingForward {
 struct EmbeddingBackward {
   const graft_tensor* ids;
   const graft_tensor* dy;
+  double scale;
   graft_tensor* dtable;
   void check() const;
 };

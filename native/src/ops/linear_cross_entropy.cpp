@@ -23,6 +23,8 @@ void LinearCrossEntropyForward::check() const {
   check_shape("labels", *labels, {h->shape[0]});
   check_shape("loss", *loss, {1});
   check_dtype("loss", *loss, accumulator_dtype(h->dtype));
+  check_finite("softcap", softcap);
+  if (softcap < 0) fail(GRAFT_INVALID_ARGUMENT, "softcap is %g, must be >= 0", softcap);
   check_finite("normalizer", normalizer);
   if (normalizer < 0) fail(GRAFT_INVALID_ARGUMENT, "normalizer is %g, must be >= 0", normalizer);
   check_finite("gradient_scale", gradient_scale);
@@ -66,12 +68,12 @@ using namespace graft;
 extern "C" {
 
 graft_status graft_linear_cross_entropy_forward(graft_context* context, const graft_tensor* h, const graft_weight* w,
-                                                const graft_tensor* labels, int64_t ignore_index, double normalizer,
-                                                double gradient_scale, graft_tensor* loss, graft_tensor* count,
-                                                graft_tensor* dh, graft_tensor* dw) {
+                                                const graft_tensor* labels, int64_t ignore_index, double softcap,
+                                                double normalizer, double gradient_scale, graft_tensor* loss,
+                                                graft_tensor* count, graft_tensor* dh, graft_tensor* dw) {
   return core::guard("graft_linear_cross_entropy_forward", [&] {
-    dispatch(context, ops::LinearCrossEntropyForward{h, w, labels, ignore_index, normalizer, gradient_scale, loss,
-                                                     count, dh, dw});
+    dispatch(context, ops::LinearCrossEntropyForward{h, w, labels, ignore_index, softcap, normalizer, gradient_scale,
+                                                     loss, count, dh, dw});
   });
 }
 }

@@ -13,6 +13,7 @@ struct LinearCrossEntropyForward {
   const graft_weight* w;
   const graft_tensor* labels;
   std::int64_t ignore_index;
+  double softcap;  // 0: none
   double normalizer;
   double gradient_scale;
   graft_tensor* loss;

@@ -44,9 +44,11 @@ void RopeFrequencies::check() const {
   check_dtype("inv_freq", *inv_freq, GRAFT_DTYPE_F32);
   check_shape("inv_freq", *inv_freq, {-1});
   check_positive("theta", theta);
-  check_finite("factor", factor);
-  if (factor < 0) fail(GRAFT_INVALID_ARGUMENT, "factor is %g, must be >= 0", factor);
-  if (factor == 0) return;
+  if (scaling < GRAFT_ROPE_NONE || scaling > GRAFT_ROPE_YARN)
+    fail(GRAFT_INVALID_ARGUMENT, "scaling is %d, must be 0 (none), 1 (linear), 2 (llama3) or 3 (yarn)", scaling);
+  if (scaling == GRAFT_ROPE_NONE) return;
+  check_positive("factor", factor);
+  if (scaling == GRAFT_ROPE_LINEAR) return;
   check_positive("low", low);
   check_finite("high", high);
   if (!(high > low)) fail(GRAFT_INVALID_ARGUMENT, "high is %g, must be > low, which is %g", high, low);
@@ -63,10 +65,10 @@ using namespace graft;
 
 extern "C" {
 
-graft_status graft_rope_frequencies(graft_context* context, double theta, double factor, double low, double high,
-                                    double original, graft_tensor* inv_freq) {
+graft_status graft_rope_frequencies(graft_context* context, double theta, int32_t scaling, double factor, double low,
+                                    double high, double original, graft_tensor* inv_freq) {
   return core::guard("graft_rope_frequencies", [&] {
-    dispatch(context, ops::RopeFrequencies{theta, factor, low, high, original, inv_freq});
+    dispatch(context, ops::RopeFrequencies{theta, scaling, factor, low, high, original, inv_freq});
   });
 }
 

@@ -1,18 +1,22 @@
 // Arguments of rope; the contract is graft/ops/rope.h.
 #pragma once
 
-#include "graft/tensor.h"
+#include <cstdint>
+
+#include "graft/ops/rope.h"
 #include "ops/ops.h"
 
 namespace graft::ops {
 
 struct RopeFrequencies {
   double theta;
-  double factor;  // 0: no scaling, and the next three have no meaning
+  std::int32_t scaling;
+  double factor;
   double low;
   double high;
   double original;
   graft_tensor* inv_freq;
+  double factor_or_one() const { return scaling == GRAFT_ROPE_NONE ? 1 : factor; }
   void check() const;
 };
 

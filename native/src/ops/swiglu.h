@@ -1,12 +1,15 @@
 // Arguments of swiglu; the contract is graft/ops/swiglu.h.
 #pragma once
 
-#include "graft/tensor.h"
+#include <cstdint>
+
+#include "graft/ops/swiglu.h"
 #include "ops/ops.h"
 
 namespace graft::ops {
 
 struct SwigluForward {
+  std::int32_t kind;
   const graft_tensor* gate;
   const graft_tensor* up;
   graft_tensor* y;
@@ -14,6 +17,7 @@ struct SwigluForward {
 };
 
 struct SwigluBackward {
+  std::int32_t kind;
   const graft_tensor* dy;
   const graft_tensor* gate;
   const graft_tensor* up;

@@ -18,8 +18,8 @@ Result run(const Context& c, graft_dtype storage, graft_dtype values, graft_dtyp
   std::vector<double> chosen;
   for (std::int64_t t = 0; t < tokens; ++t) chosen.push_back(static_cast<double>(t * t % vocabulary));
   ids.set(chosen);
-  GRAFT_EXPECT_OK(graft_embedding_forward(c, table, ids, y));
-  GRAFT_EXPECT_OK(graft_embedding_backward(c, ids, dy, dtable));
+  GRAFT_EXPECT_OK(graft_embedding_forward(c, table, ids, 1, y));
+  GRAFT_EXPECT_OK(graft_embedding_backward(c, ids, dy, 1, dtable));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return {y.get(), dtable.get()};
 }
@@ -53,8 +53,8 @@ TEST(CudaEmbedding, TheFirstIdOutsideIsReported) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor table(cuda, GRAFT_DTYPE_F32, {4, 3}), ids(cuda, GRAFT_DTYPE_I64, {5}), y(cuda, GRAFT_DTYPE_F32, {5, 3});
   table.fill(1), ids.set({0, 3, -2, 1, 9});
-  GRAFT_EXPECT_OK(graft_embedding_forward(cuda, table, ids, y));
-  GRAFT_EXPECT_OK(graft_embedding_backward(cuda, ids, y, table));
+  GRAFT_EXPECT_OK(graft_embedding_forward(cuda, table, ids, 1, y));
+  GRAFT_EXPECT_OK(graft_embedding_backward(cuda, ids, y, 1, table));
   expect_error(graft_context_synchronize(cuda), GRAFT_INVALID_ARGUMENT,
                {"graft_embedding_forward", "ids[2] is -2", "0..3"});
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));

@@ -13,8 +13,8 @@ Result run(const Context& c, graft_dtype storage, graft_dtype values, std::int64
   const Shape matrix = {rows, columns};
   Tensor x = input(c, storage, values, matrix, 1, pitch), dy = input(c, storage, values, matrix, 2);
   Tensor y(c, storage, matrix, pitch);
-  GRAFT_EXPECT_OK(graft_gelu_forward(c, x, y));
-  GRAFT_EXPECT_OK(graft_gelu_backward(c, dy, x, dy));
+  GRAFT_EXPECT_OK(graft_gelu_forward(c, GRAFT_GELU_TANH, x, y));
+  GRAFT_EXPECT_OK(graft_gelu_backward(c, GRAFT_GELU_TANH, dy, x, dy));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return {y.get(), dy.get()};
 }
@@ -40,8 +40,8 @@ TEST(CudaGelu, LargeArguments) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor x(cuda, kF32, {1, 3}), dx(cuda, kF32, {1, 3}), dy(cuda, kF32, {1, 3});
   x.set({-1e30, 0, 1e30}), dy.fill(2);
-  GRAFT_EXPECT_OK(graft_gelu_backward(cuda, dy, x, dx));
-  GRAFT_EXPECT_OK(graft_gelu_forward(cuda, x, x));
+  GRAFT_EXPECT_OK(graft_gelu_backward(cuda, GRAFT_GELU_TANH, dy, x, dx));
+  GRAFT_EXPECT_OK(graft_gelu_forward(cuda, GRAFT_GELU_TANH, x, x));
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
   EXPECT_EQ(x.get(), (std::vector<double>{0, 0, static_cast<double>(1e30f)}));
   EXPECT_EQ(dx.get(), (std::vector<double>{0, 1, 2}));

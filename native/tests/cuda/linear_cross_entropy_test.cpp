@@ -25,9 +25,9 @@ Result run(const Context& c, graft_dtype storage, const Case& n) {
   for (std::int64_t t = 0; t < n.rows; ++t)
     values.push_back(t % 3 == 1 ? -100 : static_cast<double>((t * 7 + 2) % n.vocabulary));
   labels.set(values);
-  GRAFT_EXPECT_OK(graft_linear_cross_entropy_forward(c, h, w, labels, -100, n.normalizer, 2, loss, count, dh, dw));
+  GRAFT_EXPECT_OK(graft_linear_cross_entropy_forward(c, h, w, labels, -100, 0, n.normalizer, 2, loss, count, dh, dw));
   GRAFT_EXPECT_OK(
-      graft_linear_cross_entropy_forward(c, h, w, labels, -100, n.normalizer, 2, alone, nullptr, nullptr, nullptr));
+      graft_linear_cross_entropy_forward(c, h, w, labels, -100, 0, n.normalizer, 2, alone, nullptr, nullptr, nullptr));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return {loss.get(), count.get(), dh.get(), dw.get(), alone.get()};
 }
@@ -69,7 +69,7 @@ TEST(CudaLinearCrossEntropy, NothingCountsAndBadLabels) {
   Weight w(cuda, kF32, 5, 4);
   const auto run = [&](const Tensor& x, const Tensor& of, graft_tensor* gradient) {
     loss.fill(7), count.fill(7);
-    GRAFT_EXPECT_OK(graft_linear_cross_entropy_forward(cuda, x, w, of, -1, 0, 1, loss, count, gradient, nullptr));
+    GRAFT_EXPECT_OK(graft_linear_cross_entropy_forward(cuda, x, w, of, -1, 0, 0, 1, loss, count, gradient, nullptr));
   };
   labels.fill(-1);
   run(h, labels, dh);

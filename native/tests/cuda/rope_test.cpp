@@ -62,7 +62,8 @@ TEST(CudaRope, Frequencies) {
     std::vector<double> values[2];
     for (const Context* c : {&cpu, &cuda}) {
       Tensor inv_freq(*c, GRAFT_DTYPE_F32, {64});
-      GRAFT_EXPECT_OK(graft_rope_frequencies(*c, 5e5, factor, 1, 4, 8192, inv_freq));
+      GRAFT_EXPECT_OK(graft_rope_frequencies(*c, 5e5, factor > 0 ? GRAFT_ROPE_LLAMA3 : GRAFT_ROPE_NONE, factor, 1, 4,
+                                             8192, inv_freq));
       GRAFT_EXPECT_OK(graft_context_synchronize(*c));
       values[c == &cuda] = inv_freq.get();
     }

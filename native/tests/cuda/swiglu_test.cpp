@@ -13,8 +13,8 @@ Result run(const Context& c, graft_dtype storage, graft_dtype values, std::int64
   const Shape matrix = {rows, columns};
   Tensor gate = input(c, storage, values, matrix, 1, pitch), up = input(c, storage, values, matrix, 2, pitch);
   Tensor dy = input(c, storage, values, matrix, 3), y(c, storage, matrix), dup(c, storage, matrix, pitch);
-  GRAFT_EXPECT_OK(graft_swiglu_forward(c, gate, up, y));
-  GRAFT_EXPECT_OK(graft_swiglu_backward(c, dy, gate, up, gate, dup));
+  GRAFT_EXPECT_OK(graft_swiglu_forward(c, GRAFT_GLU_SILU, gate, up, y));
+  GRAFT_EXPECT_OK(graft_swiglu_backward(c, GRAFT_GLU_SILU, dy, gate, up, gate, dup));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return {y.get(), gate.get(), dup.get()};
 }
@@ -47,12 +47,12 @@ TEST(CudaSwiglu, LargeGatesAndNull) {
   Tensor gate(cuda, GRAFT_DTYPE_F32, {1, 3}), up(cuda, GRAFT_DTYPE_F32, {1, 3}), y(cuda, GRAFT_DTYPE_F32, {1, 3});
   Tensor dy(cuda, GRAFT_DTYPE_F32, {1, 3});
   gate.set({-200, 0, 200}), up.fill(2);
-  GRAFT_EXPECT_OK(graft_swiglu_forward(cuda, gate, up, y));
+  GRAFT_EXPECT_OK(graft_swiglu_forward(cuda, GRAFT_GLU_SILU, gate, up, y));
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
   EXPECT_EQ(y.get(), (std::vector<double>{0, 0, 400}));
-  GRAFT_EXPECT_OK(graft_swiglu_backward(cuda, dy.fill(1), gate, up, nullptr, y));
+  GRAFT_EXPECT_OK(graft_swiglu_backward(cuda, GRAFT_GLU_SILU, dy.fill(1), gate, up, nullptr, y));
   EXPECT_EQ(y.get(), (std::vector<double>{0, 0, 200}));
-  GRAFT_EXPECT_OK(graft_swiglu_backward(cuda, dy, gate, up, y, nullptr));
+  GRAFT_EXPECT_OK(graft_swiglu_backward(cuda, GRAFT_GLU_SILU, dy, gate, up, y, nullptr));
   EXPECT_EQ(y.get(), (std::vector<double>{0, 1, 2}));
 }
 

@@ -1,4 +1,6 @@
 // embedding: rows by number, repeated and bad numbers, fast against reference, pitch, finite differences, threads.
+#include <cmath>
+
 #include "gradients.h"
 #include "tensors.h"
 
@@ -17,8 +19,8 @@ Result run(const Context& c, graft_dtype dtype, graft_dtype id_dtype, std::int64
   Tensor table(c, dtype, {vocabulary, columns}, pitch), ids(c, id_dtype, {rows}), y(c, dtype, {rows, columns}, pitch);
   Tensor dy(c, dtype, {rows, columns}, pitch), dtable(c, sums, {vocabulary, columns}, pitch);
   table.random(1), ids.integers(2, 0, vocabulary - 1), dy.random(3), dtable.random(4);
-  GRAFT_EXPECT_OK(graft_embedding_forward(c, table, ids, y));
-  GRAFT_EXPECT_OK(graft_embedding_backward(c, ids, dy, dtable));
+  GRAFT_EXPECT_OK(graft_embedding_forward(c, table, ids, 1, y));
+  GRAFT_EXPECT_OK(graft_embedding_backward(c, ids, dy, 1, dtable));
   return {y.get(), dtable.get()};
 }
 
@@ -27,10 +29,10 @@ TEST(Embedding, TakesRowsAndAddsGradients) {
     const Context c(2, prefer);
     Tensor table(c, kF32, {3, 2}), ids(c, kI64, {4}), y(c, kF32, {4, 2}), dtable(c, kF32, {3, 2});
     table.set({1, 2, 3, 4, 5, 6}), ids.set({2, 0, 2, 2}), dtable.fill(100);
-    GRAFT_ASSERT_OK(graft_embedding_forward(c, table, ids, y));
+    GRAFT_ASSERT_OK(graft_embedding_forward(c, table, ids, 1, y));
     EXPECT_EQ(c.last_dispatch(), std::string("embedding_forward:cpu/") + prefer);
     EXPECT_EQ(y.get(), (std::vector<double>{5, 6, 1, 2, 5, 6, 5, 6}));
-    GRAFT_ASSERT_OK(graft_embedding_backward(c, ids, y, dtable));
+    GRAFT_ASSERT_OK(graft_embedding_backward(c, ids, y, 1, dtable));
     EXPECT_EQ(dtable.get(), (std::vector<double>{101, 102, 100, 100, 115, 118}));
   }
 }
@@ -52,9 +54,9 @@ TEST(Embedding, FiniteDifferences) {
   const Context c(1, "reference");
   Tensor table(c, kF64, {6, 4}), ids(c, kI32, {9}), y(c, kF64, {9, 4}), dy(c, kF64, {9, 4}), dtable(c, kF64, {6, 4});
   table.random(1), ids.integers(2, 0, 5), dy.random(3);
-  GRAFT_ASSERT_OK(graft_embedding_backward(c, ids, dy, dtable));
+  GRAFT_ASSERT_OK(graft_embedding_backward(c, ids, dy, 1, dtable));
   auto objective = [&] {
-    EXPECT_EQ(graft_embedding_forward(c, table, ids, y), GRAFT_OK);
+    EXPECT_EQ(graft_embedding_forward(c, table, ids, 1, y), GRAFT_OK);
     return dot(dy.get(), y.get());
   };
   expect_gradient(table, dtable.get(), objective, "dtable");
@@ -83,12 +85,28 @@ TEST(Embedding, BadIdsAreFoundBeforeAnythingIsWritten) {
       for (double bad : {3.0, -1.0}) {
         ids.set({0, 1, bad, 2});
         const std::string text = "ids[2] is " + std::to_string(static_cast<int>(bad));
-        expect_error(graft_embedding_forward(c, table, ids, y), GRAFT_INVALID_ARGUMENT, {text, "0..2"});
-        expect_error(graft_embedding_backward(c, ids, y, dtable), GRAFT_INVALID_ARGUMENT, {text, "0..2"});
+        expect_error(graft_embedding_forward(c, table, ids, 1, y), GRAFT_INVALID_ARGUMENT, {text, "0..2"});
+        expect_error(graft_embedding_backward(c, ids, y, 1, dtable), GRAFT_INVALID_ARGUMENT, {text, "0..2"});
       }
       EXPECT_EQ(y.get(), std::vector<double>(8, 7));
       EXPECT_EQ(dtable.get(), std::vector<double>(6, 7));
     }
+  }
+}
+
+TEST(Embedding, AScaleMultipliesRowsAndGradients) {
+  for (const char* prefer : {"fast", "reference"}) {
+    const Context c(2, prefer);
+    Tensor table(c, kF32, {5, 7}), ids(c, kI32, {4}), y(c, kF32, {4, 7}), once(c, kF32, {4, 7});
+    Tensor dtable(c, kF32, {5, 7}), plain(c, kF32, {5, 7});
+    table.random(1), ids.set({3, 0, 3, 4}), dtable.fill(0), plain.fill(0);
+    GRAFT_ASSERT_OK(graft_embedding_forward(c, table, ids, 2.5, y));
+    GRAFT_ASSERT_OK(graft_embedding_forward(c, table, ids, 1, once));
+    GRAFT_ASSERT_OK(graft_embedding_backward(c, ids, once, 2.5, dtable));
+    GRAFT_ASSERT_OK(graft_embedding_backward(c, ids, y, 1, plain));
+    for (std::size_t i = 0; i < 28; ++i) EXPECT_EQ(y.get()[i], static_cast<float>(2.5 * once.get()[i])) << prefer;
+    EXPECT_EQ(dtable.get(), plain.get()) << prefer;
+    expect_error(graft_embedding_forward(c, table, ids, NAN, y), GRAFT_INVALID_ARGUMENT, {"scale is nan"});
   }
 }
 
@@ -97,20 +115,21 @@ TEST(Embedding, BadArguments) {
   Tensor table(c, kF32, {3, 2}), ids(c, kI32, {4}), y(c, kF32, {4, 2}), short_y(c, kF32, {3, 2}), flat(c, kF32, {6});
   Tensor half(c, GRAFT_DTYPE_BF16, {4, 2}), floats(c, kF32, {4}), half_table(c, GRAFT_DTYPE_BF16, {3, 2});
   const graft_status invalid = GRAFT_INVALID_ARGUMENT;
-  expect_error(graft_embedding_forward(nullptr, table, ids, y), invalid, {"graft_embedding_forward", "context"});
-  expect_error(graft_embedding_forward(c, nullptr, ids, y), invalid, {"table is NULL"});
-  expect_error(graft_embedding_forward(c, table, nullptr, y), invalid, {"ids is NULL"});
-  expect_error(graft_embedding_forward(c, table, ids, nullptr), invalid, {"y is NULL"});
-  expect_error(graft_embedding_forward(c, flat, ids, y), GRAFT_SHAPE_MISMATCH, {"table [6]"});
-  expect_error(graft_embedding_forward(c, table, floats, y), invalid, {"ids [4] f32"});
-  expect_error(graft_embedding_forward(c, table, ids, short_y), GRAFT_SHAPE_MISMATCH, {"y [3, 2]", "[4, 2]"});
-  expect_error(graft_embedding_forward(c, table, ids, half), invalid, {"y", "bf16"});
+  expect_error(graft_embedding_forward(nullptr, table, ids, 1, y), invalid, {"graft_embedding_forward", "context"});
+  expect_error(graft_embedding_forward(c, nullptr, ids, 1, y), invalid, {"table is NULL"});
+  expect_error(graft_embedding_forward(c, table, nullptr, 1, y), invalid, {"ids is NULL"});
+  expect_error(graft_embedding_forward(c, table, ids, 1, nullptr), invalid, {"y is NULL"});
+  expect_error(graft_embedding_forward(c, flat, ids, 1, y), GRAFT_SHAPE_MISMATCH, {"table [6]"});
+  expect_error(graft_embedding_forward(c, table, floats, 1, y), invalid, {"ids [4] f32"});
+  expect_error(graft_embedding_forward(c, table, ids, 1, short_y), GRAFT_SHAPE_MISMATCH, {"y [3, 2]", "[4, 2]"});
+  expect_error(graft_embedding_forward(c, table, ids, 1, half), invalid, {"y", "bf16"});
   Tensor part = table.view(0, {1, 2}, {2, 1}), one_id(c, kI32, {1});
-  expect_error(graft_embedding_forward(c, table, one_id, part), invalid, {"y", "overlaps table"});
-  expect_error(graft_embedding_backward(c, ids, y, nullptr), invalid, {"graft_embedding_backward", "dtable is NULL"});
-  expect_error(graft_embedding_backward(c, ids, nullptr, table), invalid, {"dy is NULL"});
-  expect_error(graft_embedding_backward(c, ids, short_y, table), GRAFT_SHAPE_MISMATCH, {"dy [3, 2]"});
-  expect_error(graft_embedding_backward(c, ids, half, half_table), invalid, {"dtable [3, 2] bf16", "f32"});
+  expect_error(graft_embedding_forward(c, table, one_id, 1, part), invalid, {"y", "overlaps table"});
+  expect_error(graft_embedding_backward(c, ids, y, 1, nullptr), invalid,
+               {"graft_embedding_backward", "dtable is NULL"});
+  expect_error(graft_embedding_backward(c, ids, nullptr, 1, table), invalid, {"dy is NULL"});
+  expect_error(graft_embedding_backward(c, ids, short_y, 1, table), GRAFT_SHAPE_MISMATCH, {"dy [3, 2]"});
+  expect_error(graft_embedding_backward(c, ids, half, 1, half_table), invalid, {"dtable [3, 2] bf16", "f32"});
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ struct Case {
   std::int64_t rows, columns, vocabulary;
   double normalizer;
   int ignore_each;  // every how many rows one is ignored; 0: none
+  double softcap = 0;
 };
 
 struct CrossEntropy {
@@ -37,9 +38,10 @@ struct CrossEntropy {
     labels.set(values);
   }
   graft_status run(bool want_dh = true, bool want_dw = true, bool want_count = true) {
-    return graft_linear_cross_entropy_forward(
-        c, h, w, labels, -100, shape.normalizer, 1.5, loss, want_count ? static_cast<graft_tensor*>(count) : nullptr,
-        want_dh ? static_cast<graft_tensor*>(dh) : nullptr, want_dw ? static_cast<graft_tensor*>(dw) : nullptr);
+    return graft_linear_cross_entropy_forward(c, h, w, labels, -100, shape.softcap, shape.normalizer, 1.5, loss,
+                                              want_count ? static_cast<graft_tensor*>(count) : nullptr,
+                                              want_dh ? static_cast<graft_tensor*>(dh) : nullptr,
+                                              want_dw ? static_cast<graft_tensor*>(dw) : nullptr);
   }
 
   const Context& c;
@@ -60,7 +62,7 @@ TEST(LinearCrossEntropy, GoldenFiles) {
           count(c, GRAFT_DTYPE_I64, {1});
       Weight w(c, f32, g.at("w").shape[0], g.at("w").shape[1]);
       w.matrix().set(g.at("w").values);
-      GRAFT_ASSERT_OK(graft_linear_cross_entropy_forward(c, h, w, labels, -100, 0, 1, loss, count, dh, dw));
+      GRAFT_ASSERT_OK(graft_linear_cross_entropy_forward(c, h, w, labels, -100, 0, 0, 1, loss, count, dh, dw));
       expect_close(loss.get(), g.at("loss").values, 1e-5, path + " loss");
       EXPECT_EQ(count.get(), g.at("count").values);
       expect_close(dh.get(), g.at("dh").values, 1e-5, path + " dh");
@@ -77,6 +79,8 @@ TEST(LinearCrossEntropy, FastAgreesWithReference) {
                           {33, 24, 65, 0, 3},
                           {70, 16, 129, 100, 2},
                           {300, 12, 40, 0, 5},
+                          {70, 16, 129, 0, 2, 0.8},
+                          {9, 40, 33, 3, 0, 30},
                           {5, 64, 1000, 0, 0}}) {
       const std::string what = std::string(name(dtype)) + " T" + std::to_string(s.rows) + " K" +
                                std::to_string(s.columns) + " V" + std::to_string(s.vocabulary);
@@ -95,17 +99,19 @@ TEST(LinearCrossEntropy, FastAgreesWithReference) {
 
 TEST(LinearCrossEntropy, FiniteDifferences) {
   const Context c(1, "reference");
-  CrossEntropy a(c, GRAFT_DTYPE_F64, {6, 5, 7, 0, 3});
-  a.dw.fill(0);
-  GRAFT_ASSERT_OK(a.run());
-  Tensor w = a.w.matrix();
-  const std::vector<double> dh = a.dh.get(), dw = a.dw.get();
-  const auto objective = [&] {
-    EXPECT_EQ(a.run(false, false, false), GRAFT_OK);
-    return 1.5 * a.loss.get()[0];
-  };
-  expect_gradient(a.h, dh, objective, "dh");
-  expect_gradient(w, dw, objective, "dw");
+  for (double softcap : {0.0, 0.7}) {
+    CrossEntropy a(c, GRAFT_DTYPE_F64, {6, 5, 7, 0, 3, softcap});
+    a.dw.fill(0);
+    GRAFT_ASSERT_OK(a.run());
+    Tensor w = a.w.matrix();
+    const std::vector<double> dh = a.dh.get(), dw = a.dw.get();
+    const auto objective = [&] {
+      EXPECT_EQ(a.run(false, false, false), GRAFT_OK);
+      return 1.5 * a.loss.get()[0];
+    };
+    expect_gradient(a.h, dh, objective, "dh");
+    expect_gradient(w, dw, objective, "dw");
+  }
 }
 
 TEST(LinearCrossEntropy, IgnoredRowsAndNormalizer) {
@@ -186,7 +192,7 @@ TEST(LinearCrossEntropy, BadArguments) {
   GRAFT_EXPECT_OK(a.run());
   const auto run = [&](const graft_tensor* h, const graft_tensor* labels, double normalizer, graft_tensor* loss,
                        graft_tensor* dh) {
-    return graft_linear_cross_entropy_forward(c, h, a.w, labels, -100, normalizer, 1, loss, nullptr, dh, nullptr);
+    return graft_linear_cross_entropy_forward(c, h, a.w, labels, -100, 0, normalizer, 1, loss, nullptr, dh, nullptr);
   };
   Tensor wide(c, GRAFT_DTYPE_F32, {4, 9}), half(c, GRAFT_DTYPE_BF16, {4, 8}), few(c, GRAFT_DTYPE_I32, {3});
   expect_error(run(nullptr, a.labels, 0, a.loss, a.dh), bad, {"h is NULL"});
@@ -198,8 +204,8 @@ TEST(LinearCrossEntropy, BadArguments) {
   expect_error(run(a.h, a.labels, 0, nullptr, a.dh), bad, {"loss is NULL"});
   expect_error(run(a.h, a.labels, 0, a.loss, a.h), bad, {"dh", "overlaps", "h"});
   expect_error(
-      graft_linear_cross_entropy_forward(c, a.h, nullptr, a.labels, -100, 0, 1, a.loss, nullptr, nullptr, nullptr), bad,
-      {"w is NULL"});
+      graft_linear_cross_entropy_forward(c, a.h, nullptr, a.labels, -100, 0, 0, 1, a.loss, nullptr, nullptr, nullptr),
+      bad, {"w is NULL"});
 }
 
 }  // namespace

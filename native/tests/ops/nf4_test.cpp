@@ -321,7 +321,7 @@ TEST(Nf4, BadArguments) {
   unsupported(graft_lora_pack(c, a, b, 1, w));
   unsupported(graft_paca_forward(c, x, w, index, nullptr, 0, y, low));
   unsupported(graft_paca_read(c, w, index, columns));
-  unsupported(graft_linear_cross_entropy_forward(c, x, w, labels, -100, 0, 1, loss, nullptr, nullptr, nullptr));
+  unsupported(graft_linear_cross_entropy_forward(c, x, w, labels, -100, 0, 0, 1, loss, nullptr, nullptr, nullptr));
   expect_error(graft_linear_forward(c, ids, w, nullptr, 0, y), GRAFT_INVALID_ARGUMENT, {"x", "i32"});
   graft_weight* made = nullptr;
   expect_error(graft_weight_create_nf4(c, GRAFT_MEMORY_BASE, -1, 64, 0, &made), GRAFT_INVALID_ARGUMENT, {"n is -1"});

@@ -63,11 +63,29 @@ TEST(Rope, GoldenFrequencies) {
     const Context c;
     Tensor inv_freq(c, kF32, g.at("inv_freq").shape);
     const double factor = path.find("llama3") != std::string::npos ? 8 : 0;
-    GRAFT_ASSERT_OK(graft_rope_frequencies(c, g.at("theta").values.at(0), factor, 1, 4, 16, inv_freq));
+    GRAFT_ASSERT_OK(graft_rope_frequencies(
+        c, g.at("theta").values.at(0), factor > 0 ? GRAFT_ROPE_LLAMA3 : GRAFT_ROPE_NONE, factor, 1, 4, 16, inv_freq));
     const std::vector<double> actual = inv_freq.get(), &expected = g.at("inv_freq").values;
     for (std::size_t i = 0; i < actual.size(); ++i)
       EXPECT_NEAR(actual[i], expected[i], 2e-7 * expected[i]) << path << " " << i;
   }
+}
+
+// Of transformers, which computes in fp32: theta 1e6, factor 8, 4096 positions, 16 and 2 turns, heads of 64.
+TEST(Rope, YarnAndLinearFrequencies) {
+  const Context c;
+  Tensor inv_freq(c, kF32, {32});
+  GRAFT_ASSERT_OK(graft_rope_frequencies(c, 1e6, GRAFT_ROPE_YARN, 8, 2, 16, 4096, inv_freq));
+  const std::vector<double> yarn = inv_freq.get();
+  const double expected[] = {0.03162277862429619,    0.017540527507662773,   0.009445777162909508,
+                             0.004871049430221319,   0.0023430888541042805,  0.0009890133515000343,
+                             0.00029642172739841044, 0.00019249081378802657, 0.0001250000059371814};
+  for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(yarn[8 + i], expected[i], 1e-6 * expected[i]) << i;
+  EXPECT_EQ(yarn[0], 1);
+  EXPECT_NEAR(yarn[31], 1.9249081617545016e-07, 1e-13);
+  GRAFT_ASSERT_OK(graft_rope_frequencies(c, 1e6, GRAFT_ROPE_LINEAR, 8, 0, 0, 0, inv_freq));
+  for (std::size_t i : {0u, 7u, 31u})
+    EXPECT_NEAR(inv_freq.get()[i], std::pow(1e6, -static_cast<double>(i) / 32) / 8, 1e-7 * inv_freq.get()[i]);
 }
 
 TEST(Rope, FastAgreesWithReference) {
@@ -182,12 +200,14 @@ TEST(Rope, BadArguments) {
   Tensor all(c, kF32, {3, 3, 2, 8}), first = all.view(0, shape, {48, 16, 8, 1}),
                                      second = all.view(48, shape, {48, 16, 8, 1});
   expect_error(graft_rope_forward(c, first, positions, inv_freq, 0, second), invalid, {"y", "overlaps x"});
-  expect_error(graft_rope_frequencies(c, 0, 0, 0, 0, 0, inv_freq), invalid, {"graft_rope_frequencies", "theta is 0"});
-  expect_error(graft_rope_frequencies(c, 1e4, -1, 1, 4, 16, inv_freq), invalid, {"factor is -1"});
-  expect_error(graft_rope_frequencies(c, 1e4, 8, 4, 4, 16, inv_freq), invalid, {"high is 4"});
-  expect_error(graft_rope_frequencies(c, 1e4, 8, 1, 4, 0, inv_freq), invalid, {"original is 0"});
-  expect_error(graft_rope_frequencies(c, 1e4, 0, 0, 0, 0, half_freq), invalid, {"inv_freq", "bf16"});
-  expect_error(graft_rope_frequencies(c, 1e4, 0, 0, 0, 0, nullptr), invalid, {"inv_freq is NULL"});
+  expect_error(graft_rope_frequencies(c, 0, GRAFT_ROPE_NONE, 0, 0, 0, 0, inv_freq), invalid,
+               {"graft_rope_frequencies", "theta is 0"});
+  expect_error(graft_rope_frequencies(c, 1e4, GRAFT_ROPE_LLAMA3, -1, 1, 4, 16, inv_freq), invalid, {"factor is -1"});
+  expect_error(graft_rope_frequencies(c, 1e4, 4, 8, 1, 4, 16, inv_freq), invalid, {"scaling is 4"});
+  expect_error(graft_rope_frequencies(c, 1e4, GRAFT_ROPE_LLAMA3, 8, 4, 4, 16, inv_freq), invalid, {"high is 4"});
+  expect_error(graft_rope_frequencies(c, 1e4, GRAFT_ROPE_LLAMA3, 8, 1, 4, 0, inv_freq), invalid, {"original is 0"});
+  expect_error(graft_rope_frequencies(c, 1e4, GRAFT_ROPE_NONE, 0, 0, 0, 0, half_freq), invalid, {"inv_freq", "bf16"});
+  expect_error(graft_rope_frequencies(c, 1e4, GRAFT_ROPE_NONE, 0, 0, 0, 0, nullptr), invalid, {"inv_freq is NULL"});
 }
 
 }  // namespace

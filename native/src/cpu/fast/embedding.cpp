@@ -1,6 +1,6 @@
-// embedding with SIMD and threads. Forward copies rows. Backward gives each thread a band of columns, in which it adds
-// all rows in order of t: ids may repeat, no two threads write one element, and the bits are the reference's.
-// Bytes forward: 2·T·H·sizeof(table); backward: T·H·(sizeof(dy) + 8).
+// embedding with SIMD and threads. Forward copies rows, or multiplies them where there is a scale. Backward gives each
+// thread a band of columns, in which it adds all rows in order of t: ids may repeat, no two threads write one element,
+// and the bits are the reference's. Bytes forward: 2·T·H·sizeof(table); backward: T·H·(sizeof(dy) + 8).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/embedding.cpp"
 #include <hwy/foreach_target.h>
@@ -17,14 +17,15 @@ HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
 template <class T, class Id>
-void embedding_add_band(const Id* ids, const graft_tensor& dy, std::int64_t from, std::int64_t to,
+void embedding_add_band(const Id* ids, const graft_tensor& dy, float scale, std::int64_t from, std::int64_t to,
                         const graft_tensor& dtable) {
   const F d;
+  const VF factor = hn::Set(d, scale);
   for (std::int64_t t = 0; t < dy.shape[0]; ++t) {
     const T* gradient = row<T>(dy, t) + from;
     float* sums = row<float>(dtable, static_cast<std::int64_t>(ids[t])) + from;
     for_lanes(d, to - from, [&](std::int64_t j, std::int64_t n) {
-      put(d, hn::Add(at(d, sums + j, n), at(d, gradient + j, n)), sums + j, n);
+      put(d, hn::Add(at(d, sums + j, n), hn::Mul(factor, at(d, gradient + j, n))), sums + j, n);
     });
   }
 }
@@ -38,8 +39,27 @@ void embedding_backward(core::Context& context, const ops::EmbeddingBackward& a)
     visit_small_float(a.dy->dtype, [&](auto tag) {
       using T = decltype(tag);
       core::parallel_for(context, chunks_of(columns, kBand), [&](std::int64_t chunk, int) {
-        embedding_add_band<T>(ids, *a.dy, chunk * kBand, std::min(columns, (chunk + 1) * kBand), *a.dtable);
+        embedding_add_band<T>(ids, *a.dy, static_cast<float>(a.scale), chunk * kBand,
+                              std::min(columns, (chunk + 1) * kBand), *a.dtable);
       });
+    });
+  });
+}
+
+/** y *= scale, after the rows of the table were copied. */
+void embedding_scale(core::Context& context, const ops::EmbeddingForward& a) {
+  const std::int64_t rows = a.y->shape[0];
+  visit_small_float(a.y->dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::parallel_for(context, chunks_of(rows), [&](std::int64_t chunk, int) {
+      const F d;
+      const VF factor = hn::Set(d, static_cast<float>(a.scale));
+      const std::int64_t last = std::min(rows, (chunk + 1) * kRowsPerChunk);
+      for (std::int64_t t = chunk * kRowsPerChunk; t < last; ++t) {
+        T* y = row<T>(*a.y, t);
+        for_lanes(d, a.y->shape[1],
+                  [&](std::int64_t j, std::int64_t n) { put(d, hn::Mul(at(d, y + j, n), factor), y + j, n); });
+      }
     });
   });
 }
@@ -50,6 +70,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace graft::cpu::fast {
 HWY_EXPORT(embedding_backward);
+HWY_EXPORT(embedding_scale);
 
 std::string refuse(const ops::EmbeddingForward& a) { return refuse_f64(*a.table); }
 std::string refuse(const ops::EmbeddingBackward& a) { return refuse_f64(*a.dy); }
@@ -70,6 +91,7 @@ void run(core::Context& context, const ops::EmbeddingForward& a) {
                     static_cast<std::size_t>(bytes));
     });
   });
+  if (a.scale != 1) HWY_DYNAMIC_DISPATCH(embedding_scale)(context, a);
 }
 
 void run(core::Context& context, const ops::EmbeddingBackward& a) {

@@ -12,6 +12,7 @@
 
 #include "core/context.h"
 #include "core/tensor_check.h"
+#include "cpu/fast/tanh-inl.h"
 #include "cpu/fast/tile_product-inl.h"
 #include "cpu/fast/visit.h"
 #include "cpu/gemm/gemm.h"
@@ -27,6 +28,16 @@ constexpr std::int64_t kRowGrain = 32;
 inline std::int64_t block_rows(std::int64_t vocabulary) {
   const std::int64_t fitting = (std::int64_t{8} << 20) / std::max<std::int64_t>(1, vocabulary);
   return std::clamp<std::int64_t>(fitting / kRowGrain * kRowGrain, kRowGrain, 256);
+}
+
+/** z becomes cap · t, t = tanh(z / cap). */
+HWY_NOINLINE void cap_row(float* z, std::int64_t vocabulary, float cap, float* t) {
+  const F d;
+  for_lanes(d, vocabulary, [&](std::int64_t j, std::int64_t n) {
+    const VF inner = tanh_of(d, hn::Mul(at(d, z + j, n), hn::Set(d, 1 / cap)));
+    put(d, inner, t + j, n);
+    put(d, hn::Mul(inner, hn::Set(d, cap)), z + j, n);
+  });
 }
 
 /** The row's loss; z becomes exp(z − max), and *sum their sum. */
@@ -52,16 +63,21 @@ HWY_INLINE double row_loss(float* z, std::int64_t vocabulary, std::int64_t label
   return static_cast<double>(m) + std::log(static_cast<double>(*sum_of_row)) - at_label;
 }
 
-/** dz = (e · factor/sum) − factor at the label, over the row's own memory. */
+/** dz = (e · factor/sum) − factor at the label, over the row's own memory; times 1 − t² where t is not NULL. */
 template <class T>
-HWY_INLINE void row_gradient(float* e, std::int64_t vocabulary, std::int64_t label, float sum_of_row, float factor) {
+HWY_INLINE void row_gradient(float* e, std::int64_t vocabulary, std::int64_t label, float sum_of_row, float factor,
+                             const float* t) {
   const F d;
   const VF scale = hn::Set(d, factor / sum_of_row);
   const float at_label = e[label] / sum_of_row;
   // why: a result is never wider than what it replaces, so the writes stay behind the reads.
   T* dz = reinterpret_cast<T*>(e);
-  for_lanes(d, vocabulary, [&](std::int64_t j, std::int64_t n) { put(d, hn::Mul(at(d, e + j, n), scale), dz + j, n); });
-  dz[label] = T((at_label - 1.0f) * factor);
+  for_lanes(d, vocabulary, [&](std::int64_t j, std::int64_t n) {
+    VF gradient = hn::Mul(at(d, e + j, n), scale);
+    if (t != nullptr) gradient = hn::Mul(gradient, hn::NegMulAdd(at(d, t + j, n), at(d, t + j, n), hn::Set(d, 1.0f)));
+    put(d, gradient, dz + j, n);
+  });
+  dz[label] = T((at_label - 1.0f) * factor * (t == nullptr ? 1.0f : 1.0f - t[label] * t[label]));
 }
 
 template <class T>
@@ -79,6 +95,8 @@ void cross_entropy_as(core::Context& context, const ops::LinearCrossEntropyForwa
   float* z = scratch.take<float>(block * vocabulary);
   std::int64_t* source = scratch.take<std::int64_t>(block);
   double* losses = scratch.take<double>(block);
+  const float cap = static_cast<float>(a.softcap);
+  float* caps = cap > 0 ? scratch.take<float>(context.pool.threads() * vocabulary) : nullptr;
   const graft_tensor weight = core::dense_matrix(*a.w);
   const Matrix w = matrix_of(weight);
   double loss = 0;
@@ -97,16 +115,18 @@ void cross_entropy_as(core::Context& context, const ops::LinearCrossEntropyForwa
     std::memset(h + used * columns, 0, static_cast<std::size_t>(padded - used) * row_bytes);
     const Matrix h_block = row_major(h, a.h->dtype, padded, columns, columns);
     gemm(context, h_block, w.transposed(), row_major(z, GRAFT_DTYPE_F32, padded, vocabulary, vocabulary), 0);
-    core::parallel_for(context, padded, [&](std::int64_t r, int) {
+    core::parallel_for(context, padded, [&](std::int64_t r, int worker) {
       float* z_row = z + r * vocabulary;
       if (r >= used) {
         std::memset(z_row, 0, static_cast<std::size_t>(vocabulary) * sizeof(float));
         return;
       }
       const std::int64_t label = a.label(source[r]);
+      float* t = caps == nullptr ? nullptr : caps + worker * vocabulary;
+      if (t != nullptr) cap_row(z_row, vocabulary, cap, t);
       float sum_of_row;
       losses[r] = row_loss(z_row, vocabulary, label, &sum_of_row);
-      if (gradient) row_gradient<T>(z_row, vocabulary, label, sum_of_row, factor);
+      if (gradient) row_gradient<T>(z_row, vocabulary, label, sum_of_row, factor, t);
     });
     for (std::int64_t r = 0; r < used; ++r) loss += losses[r];
     const Matrix dz =

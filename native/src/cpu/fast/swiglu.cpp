@@ -14,10 +14,33 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-HWY_INLINE VF sigmoid(F d, VF x) {
+/** s = sigmoid(x), and 1 − s, which does not cancel. */
+struct Sigmoid {
+  VF s, rest;
+};
+
+HWY_INLINE Sigmoid sigmoid(F d, VF x) {
   // why: beyond 127 the power is infinite, and an infinity times zero would be NaN.
   const VF e = exp2_of(hn::Min(hn::Mul(x, hn::Set(d, -kLog2E)), hn::Set(d, 126.0f)));
-  return hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), e));
+  const VF s = hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), e));
+  return {s, hn::Mul(e, s)};
+}
+
+constexpr float kGluScale = 1.5957691216057308f;  // √(8/π)
+constexpr float kGluCubic = 0.044715f;
+
+/** f(g) = g · sigmoid(z): z, and what the gradient of f needs, g · z'. */
+struct Gate {
+  VF z, pull;
+};
+
+HWY_INLINE Gate gate_of(F d, std::int32_t kind, VF g) {
+  if (kind == GRAFT_GLU_SILU) return {g, g};
+  // why clamped: beyond, the sigmoid is 0 or 1, and the powers of g would be infinite times zero.
+  const VF n = hn::Min(hn::Max(g, hn::Set(d, -20.0f)), hn::Set(d, 20.0f)), squares = hn::Mul(n, n);
+  const VF scaled = hn::Mul(n, hn::Set(d, kGluScale)), one = hn::Set(d, 1.0f);
+  return {hn::Mul(scaled, hn::MulAdd(squares, hn::Set(d, kGluCubic), one)),
+          hn::Mul(hn::Mul(g, hn::Set(d, kGluScale)), hn::MulAdd(squares, hn::Set(d, 3 * kGluCubic), one))};
 }
 
 void swiglu_forward(core::Context& context, const ops::SwigluForward& a) {
@@ -32,7 +55,7 @@ void swiglu_forward(core::Context& context, const ops::SwigluForward& a) {
         const F d;
         for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
           const VF g = at(d, gate + i, n);
-          put(d, hn::Mul(hn::Mul(g, sigmoid(d, g)), at(d, up + i, n)), y + i, n);
+          put(d, hn::Mul(hn::Mul(g, sigmoid(d, gate_of(d, a.kind, g).z).s), at(d, up + i, n)), y + i, n);
         });
       });
     });
@@ -40,13 +63,15 @@ void swiglu_forward(core::Context& context, const ops::SwigluForward& a) {
 }
 
 template <class T>
-void swiglu_backward_run(const T* dy, const T* gate, const T* up, T* dgate, T* dup, std::int64_t count) {
+void swiglu_backward_run(std::int32_t kind, const T* dy, const T* gate, const T* up, T* dgate, T* dup,
+                         std::int64_t count) {
   const F d;
   const VF one = hn::Set(d, 1.0f);
   for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
     const VF grad = at(d, dy + i, n), g = at(d, gate + i, n), u = at(d, up + i, n);
-    const VF s = sigmoid(d, g);
-    const VF slope = hn::Mul(s, hn::MulAdd(g, hn::Sub(one, s), one));
+    const Gate f = gate_of(d, kind, g);
+    const auto [s, rest] = sigmoid(d, f.z);
+    const VF slope = hn::Mul(s, hn::MulAdd(f.pull, rest, one));
     if (dgate != nullptr) put(d, hn::Mul(hn::Mul(grad, u), slope), dgate + i, n);
     if (dup != nullptr) put(d, hn::Mul(hn::Mul(grad, g), s), dup + i, n);
   });
@@ -60,7 +85,7 @@ void swiglu_backward(core::Context& context, const ops::SwigluBackward& a) {
     using T = decltype(tag);
     core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
       elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
-        swiglu_backward_run(static_cast<const T*>(a.dy->data) + offset[0],
+        swiglu_backward_run(a.kind, static_cast<const T*>(a.dy->data) + offset[0],
                             static_cast<const T*>(a.gate->data) + offset[1],
                             static_cast<const T*>(a.up->data) + offset[2],
                             a.dgate == nullptr ? nullptr : static_cast<T*>(a.dgate->data) + offset[3],

@@ -1,4 +1,4 @@
-// embedding in plain loops: y[t] = table[ids[t]], dtable[ids[t]] += dy[t] in order of t.
+// embedding in plain loops: y[t] = scale · table[ids[t]], dtable[ids[t]] += scale · dy[t] in order of t.
 #include "ops/embedding.h"
 
 #include "core/context.h"
@@ -12,9 +12,10 @@ void run(core::Context&, const ops::EmbeddingForward& a) {
   visit_compute(a.table->dtype, [&](auto compute) {
     using C = decltype(compute);
     const View<C> table(*a.table), y(*a.y);
+    const C scale = static_cast<C>(a.scale);
     for (std::int64_t t = 0; t < y.size(0); ++t) {
       const std::int64_t id = id_at(*a.ids, t);
-      for (std::int64_t j = 0; j < y.size(1); ++j) y.set(table(id, j), t, j);
+      for (std::int64_t j = 0; j < y.size(1); ++j) y.set(scale * table(id, j), t, j);
     }
   });
 }
@@ -24,9 +25,10 @@ void run(core::Context&, const ops::EmbeddingBackward& a) {
   visit_compute(a.dy->dtype, [&](auto compute) {
     using C = decltype(compute);
     const View<C> dy(*a.dy), dtable(*a.dtable);
+    const C scale = static_cast<C>(a.scale);
     for (std::int64_t t = 0; t < dy.size(0); ++t) {
       const std::int64_t id = id_at(*a.ids, t);
-      for (std::int64_t j = 0; j < dy.size(1); ++j) dtable.add(dy(t, j), id, j);
+      for (std::int64_t j = 0; j < dy.size(1); ++j) dtable.add(scale * dy(t, j), id, j);
     }
   });
 }

@@ -1,5 +1,6 @@
 // linear_cross_entropy in plain loops, one row of logits z = W h in scratch at a time:
 //   loss += lse(z) − z[label];   dz = (softmax(z) − [label]) · gradient_scale / n;   dh = dz W,  dw += dzᵀ h.
+// With a cap c, z = c tanh(W h / c), and dz gets 1 − (z/c)² as a factor.
 #include "ops/linear_cross_entropy.h"
 
 #include <cmath>
@@ -16,6 +17,7 @@ void run(core::Context& context, const ops::LinearCrossEntropyForward& a) {
     using C = decltype(compute);
     const View<C> h(*a.h), w(core::dense_matrix(*a.w));
     const std::int64_t rows = h.size(0), columns = h.size(1), vocabulary = a.w->n, counted = a.counted_rows();
+    const C cap = static_cast<C>(a.softcap);
     const double n = a.normalizer != 0 ? a.normalizer : static_cast<double>(counted);
     core::Scratch scratch(context.arena);
     C* z = scratch.take<C>(vocabulary);
@@ -29,6 +31,7 @@ void run(core::Context& context, const ops::LinearCrossEntropyForward& a) {
       for (std::int64_t v = 0; v < vocabulary; ++v) {
         z[v] = 0;
         for (std::int64_t j = 0; j < columns; ++j) z[v] += h(t, j) * w(v, j);
+        if (cap > 0) z[v] = cap * std::tanh(z[v] / cap);
         largest = std::max(largest, z[v]);
       }
       double sum = 0;
@@ -38,7 +41,8 @@ void run(core::Context& context, const ops::LinearCrossEntropyForward& a) {
       if (a.dh == nullptr && a.dw == nullptr) continue;
       for (std::int64_t v = 0; v < vocabulary; ++v) {
         const double p = std::exp(static_cast<double>(z[v]) - lse) - (v == a.label(t) ? 1 : 0);
-        z[v] = static_cast<C>(p * a.gradient_scale / n);
+        const C slope = cap > 0 ? 1 - z[v] / cap * (z[v] / cap) : C{1};
+        z[v] = static_cast<C>(p * a.gradient_scale / n) * slope;
       }
       for (std::int64_t j = 0; a.dh != nullptr && j < columns; ++j) {
         C sum_of_row = 0;

@@ -2,6 +2,7 @@
 // the angle is computed in double, since positions of 10⁵ leave float no digits behind the point.
 #include "ops/rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -36,22 +37,33 @@ void rotate(const graft_tensor& in, const graft_tensor& positions, const graft_t
   }
 }
 
-double scaled(double frequency, const ops::RopeFrequencies& a) {
-  if (a.factor == 0) return frequency;
-  const double turns = a.original * frequency / (2 * std::numbers::pi);  // original / wavelength
-  if (turns < a.low) return frequency / a.factor;
-  if (turns > a.high) return frequency;
-  const double keep = (turns - a.low) / (a.high - a.low);
-  return (1 - keep) * frequency / a.factor + keep * frequency;
+/** How much of frequency number i of `half` is kept, the rest being divided by the factor. */
+double kept(double frequency, std::int64_t i, std::int64_t half, const ops::RopeFrequencies& a) {
+  if (a.scaling == GRAFT_ROPE_NONE) return 1;
+  if (a.scaling == GRAFT_ROPE_LINEAR) return 0;
+  if (a.scaling == GRAFT_ROPE_LLAMA3) {
+    const double turns = a.original * frequency / (2 * std::numbers::pi);
+    return std::clamp((turns - a.low) / (a.high - a.low), 0.0, 1.0);
+  }
+  const auto place = [&](double turns) {
+    return static_cast<double>(half) * std::log(a.original / (turns * 2 * std::numbers::pi)) / std::log(a.theta);
+  };
+  const double first = std::max(std::floor(place(a.high)), 0.0);
+  double last = std::min(std::ceil(place(a.low)), static_cast<double>(2 * half - 1));
+  if (last == first) last += 0.001;
+  return 1 - std::clamp((static_cast<double>(i) - first) / (last - first), 0.0, 1.0);
 }
 
 }  // namespace
 
 void run(core::Context&, const ops::RopeFrequencies& a) {
   const View<double> inv_freq(*a.inv_freq);
-  const double half = static_cast<double>(inv_freq.size(0));
-  for (std::int64_t i = 0; i < inv_freq.size(0); ++i)
-    inv_freq.set(scaled(std::pow(a.theta, -static_cast<double>(i) / half), a), i);
+  const std::int64_t half = inv_freq.size(0);
+  for (std::int64_t i = 0; i < half; ++i) {
+    const double frequency = std::pow(a.theta, -static_cast<double>(i) / static_cast<double>(half));
+    const double keep = kept(frequency, i, half, a);
+    inv_freq.set((1 - keep) * frequency / a.factor_or_one() + keep * frequency, i);
+  }
 }
 
 void run(core::Context&, const ops::RopeForward& a) {

@@ -1,4 +1,4 @@
-// embedding: y[t] = table[ids[t]]; dtable[ids[t]] += dy[t], repeated ids in order of t.
+// embedding: y[t] = scale · table[ids[t]]; dtable[ids[t]] += scale · dy[t], repeated ids in order of t.
 //
 // An id outside of the table cannot be answered by the call, as ids are in device memory: a first kernel writes the
 // first such position into the context's fault, which graft_context_synchronize reports, and its row is zero or
@@ -16,21 +16,22 @@ namespace {
 constexpr int kThreads = 256;
 
 template <class T, class Id>
-__global__ void __launch_bounds__(kThreads)
-    embedding_forward(Rows<const T> table, const Id* ids, std::int64_t limit, std::int64_t columns, Rows<T> y) {
+__global__ void __launch_bounds__(kThreads) embedding_forward(Rows<const T> table, const Id* ids, std::int64_t limit,
+                                                              std::int64_t columns, float scale, Rows<T> y) {
   const std::int64_t t = blockIdx.x, id = ids[t];
   const bool bad = GRAFT_BUG(embedding_no_guard) ? false : id < 0 || id >= limit;
-  for (std::int64_t j = threadIdx.x; j < columns; j += kThreads) y[t][j] = bad ? from_float<T>(0) : table[id][j];
+  for (std::int64_t j = threadIdx.x; j < columns; j += kThreads)
+    y[t][j] = from_float<T>(bad ? 0.0f : scale * to_float(table[id][j]));
 }
 
 template <class T, class Id>
 __global__ void __launch_bounds__(kThreads)
     embedding_backward(const Id* ids, std::int64_t count, Chains chains, Rows<const T> dy, std::int64_t limit,
-                       std::int64_t columns, Rows<float> dtable) {
+                       std::int64_t columns, float scale, Rows<float> dtable) {
   const std::int64_t first = blockIdx.x, id = ids[first], j = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
   if (chains.is_first[first] == 0 || j >= columns || id < 0 || id >= limit) return;
   float sum = dtable[id][j];
-  for (std::int64_t t = first; t < count; t = chains.next[t]) sum += to_float(dy[t][j]);
+  for (std::int64_t t = first; t < count; t = chains.next[t]) sum += scale * to_float(dy[t][j]);
   dtable[id][j] = sum;
 }
 
@@ -52,7 +53,8 @@ void run(core::Context& context, const ops::EmbeddingForward& a) {
     visit(a.table->dtype, [&](auto type) {
       using T = decltype(type);
       launch({"embedding_forward", static_cast<unsigned>(count), kThreads, 0, stream(context)},
-             embedding_forward<T, Id>, rows<const T>(a.table), data<const Id>(a.ids), limit, columns, rows<T>(a.y));
+             embedding_forward<T, Id>, rows<const T>(a.table), data<const Id>(a.ids), limit, columns,
+             static_cast<float>(a.scale), rows<T>(a.y));
     });
   });
 }
@@ -73,7 +75,8 @@ void run(core::Context& context, const ops::EmbeddingBackward& a) {
       using T = decltype(type);
       const dim3 grid(static_cast<unsigned>(count), static_cast<unsigned>(ceil_div<std::int64_t>(columns, kThreads)));
       launch({"embedding_backward", grid, kThreads, 0, stream(context)}, embedding_backward<T, Id>,
-             data<const Id>(a.ids), count, chains, rows<const T>(a.dy), limit, columns, rows<float>(a.dtable));
+             data<const Id>(a.ids), count, chains, rows<const T>(a.dy), limit, columns, static_cast<float>(a.scale),
+             rows<float>(a.dtable));
     });
   });
 }

@@ -57,14 +57,15 @@ dim3 grid(const graft_tensor& matrix, int width) {
           static_cast<unsigned>(ceil_div<std::int64_t>(matrix.shape[1], std::int64_t{kThreads} * width)), 1};
 }
 
-std::string refuse_matrix(const graft_tensor& x) {
+std::string refuse_matrix(std::int32_t kind, const graft_tensor& x) {
+  if (kind != GRAFT_GELU_TANH) return "kind: this has the tanh form only";
   if (x.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
   return refuse_f64(x);
 }
 
 }  // namespace
 
-std::string refuse(const ops::GeluForward& a) { return refuse_matrix(*a.x); }
+std::string refuse(const ops::GeluForward& a) { return refuse_matrix(a.kind, *a.x); }
 
 void run(core::Context& context, const ops::GeluForward& a) {
   visit(a.x->dtype, [&](auto type) {
@@ -76,7 +77,7 @@ void run(core::Context& context, const ops::GeluForward& a) {
   });
 }
 
-std::string refuse(const ops::GeluBackward& a) { return refuse_matrix(*a.x); }
+std::string refuse(const ops::GeluBackward& a) { return refuse_matrix(a.kind, *a.x); }
 
 void run(core::Context& context, const ops::GeluBackward& a) {
   visit(a.x->dtype, [&](auto type) {

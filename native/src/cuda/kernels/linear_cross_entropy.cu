@@ -126,7 +126,9 @@ void forward(core::Context& context, const ops::LinearCrossEntropyForward& a) {
 
 }  // namespace
 
-std::string refuse(const ops::LinearCrossEntropyForward& a) { return refuse_f64(*a.h); }
+std::string refuse(const ops::LinearCrossEntropyForward& a) {
+  return a.softcap != 0 ? "softcap: this caps no logits" : refuse_f64(*a.h);
+}
 
 void run(core::Context& context, const ops::LinearCrossEntropyForward& a) {
   find_outside(context, "graft_linear_cross_entropy_forward", "labels", *a.labels, a.w->n, a.ignore_index);

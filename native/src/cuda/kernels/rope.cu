@@ -47,14 +47,15 @@ __global__ void __launch_bounds__(kThreads)
     y.at(b, t, i / rest)[2 * n.half + i % rest] = x.at(b, t, i / rest)[2 * n.half + i % rest];
 }
 
-/** inv_freq[i] = theta^(-i/half), with the llama3 scaling when a.factor > 0; see the contract. */
+/** inv_freq[i] = theta^(-i/half), scaled as llama3 or all; see the contract. */
 __global__ void __launch_bounds__(kThreads) rope_frequencies(ops::RopeFrequencies a, std::int64_t half, float* to) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= half) return;
   double frequency = pow(a.theta, -static_cast<double>(i) / static_cast<double>(half));
-  if (a.factor != 0) {
+  if (a.scaling != GRAFT_ROPE_NONE) {
     const double turns = a.original * frequency / 6.283185307179586476925;  // original / wavelength
-    const double keep = turns < a.low ? 0 : turns > a.high ? 1 : (turns - a.low) / (a.high - a.low);
+    const bool none = a.scaling == GRAFT_ROPE_LINEAR || turns < a.low;
+    const double keep = none ? 0 : turns > a.high ? 1 : (turns - a.low) / (a.high - a.low);
     frequency = (1 - keep) * frequency / a.factor + keep * frequency;
   }
   to[i] = static_cast<float>(frequency);
@@ -84,7 +85,9 @@ std::string refuse_pairs(const graft_tensor& x, const graft_tensor& inv_freq) {
 
 }  // namespace
 
-std::string refuse(const ops::RopeFrequencies&) { return ""; }
+std::string refuse(const ops::RopeFrequencies& a) {
+  return a.scaling == GRAFT_ROPE_YARN ? "scaling: this has no YaRN" : "";
+}
 
 void run(core::Context& context, const ops::RopeFrequencies& a) {
   const std::int64_t half = a.inv_freq->shape[0];

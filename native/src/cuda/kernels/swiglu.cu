@@ -53,14 +53,15 @@ dim3 grid(const graft_tensor& matrix, int width) {
           static_cast<unsigned>(ceil_div<std::int64_t>(matrix.shape[1], std::int64_t{kThreads} * width)), 1};
 }
 
-std::string refuse_gate(const graft_tensor& gate) {
+std::string refuse_gate(std::int32_t kind, const graft_tensor& gate) {
+  if (kind != GRAFT_GLU_SILU) return "kind: this has silu only";
   if (gate.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
   return refuse_f64(gate);
 }
 
 }  // namespace
 
-std::string refuse(const ops::SwigluForward& a) { return refuse_gate(*a.gate); }
+std::string refuse(const ops::SwigluForward& a) { return refuse_gate(a.kind, *a.gate); }
 
 void run(core::Context& context, const ops::SwigluForward& a) {
   visit(a.gate->dtype, [&](auto type) {
@@ -72,7 +73,7 @@ void run(core::Context& context, const ops::SwigluForward& a) {
   });
 }
 
-std::string refuse(const ops::SwigluBackward& a) { return refuse_gate(*a.gate); }
+std::string refuse(const ops::SwigluBackward& a) { return refuse_gate(a.kind, *a.gate); }
 
 void run(core::Context& context, const ops::SwigluBackward& a) {
   visit(a.gate->dtype, [&](auto type) {

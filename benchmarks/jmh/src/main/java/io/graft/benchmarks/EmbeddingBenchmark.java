@@ -21,7 +21,7 @@ public class EmbeddingBenchmark extends TokenBenchmark {
             Tensor table = inputs.frozen(v, h, 0).matrix();
             Tensor ids = inputs.ids(tokens, v);
             Tensor y = inputs.output(tokens, h);
-            return new Work(() -> Embedding.forward(inputs.context(), table, ids, y))
+            return new Work(() -> Embedding.forward(inputs.context(), table, ids, 1, y))
                     .gives("y", y)
                     .cost(0, 2 * elements * bytes);
         });
@@ -34,7 +34,7 @@ public class EmbeddingBenchmark extends TokenBenchmark {
                 Tensor ids = inputs.ids(tokens, v);
                 Tensor dy = inputs.random(2, tokens, h);
                 Tensor dtable = inputs.gradient(v, h);
-                return new Work(() -> Embedding.backward(inputs.context(), ids, dy, dtable))
+                return new Work(() -> Embedding.backward(inputs.context(), ids, dy, 1, dtable))
                         .cost(elements, elements * (bytes + 8));
             });
         }

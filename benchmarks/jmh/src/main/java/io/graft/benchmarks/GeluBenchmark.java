@@ -15,8 +15,8 @@ public class GeluBenchmark extends TokenBenchmark {
                         tokens,
                         shape().intermediate(),
                         training(),
-                        Gelu::forward,
-                        (context, dy, x, y, dx) -> Gelu.backward(context, dy, x, dx)));
+                        (context, x, y) -> Gelu.forward(context, Gelu.Kind.TANH, x, y),
+                        (context, dy, x, y, dx) -> Gelu.backward(context, Gelu.Kind.TANH, dy, x, dx)));
         trial.torch(
                 "libtorch",
                 "gelu",

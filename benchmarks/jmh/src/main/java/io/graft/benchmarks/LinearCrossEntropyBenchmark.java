@@ -37,8 +37,8 @@ public class LinearCrossEntropyBenchmark extends TokenBenchmark {
         Tensor labels = labels(inputs);
         Tensor loss = inputs.output(DType.F32, 1);
         Tensor dh = training() ? inputs.output(tokens, shape().hidden()) : null;
-        Work work = new Work(() ->
-                        LinearCrossEntropy.forward(inputs.context(), h, w, labels, IGNORED, 0, 1, loss, null, dh, null))
+        Work work = new Work(() -> LinearCrossEntropy.forward(
+                        inputs.context(), h, w, labels, IGNORED, 0, 0, 1, loss, null, dh, null))
                 .gives("loss", loss);
         if (training()) {
             work.gives("dh", dh);

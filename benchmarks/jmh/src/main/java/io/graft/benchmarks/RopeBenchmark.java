@@ -53,7 +53,7 @@ public class RopeBenchmark extends TokenBenchmark {
         Tensor positions =
                 inputs.scope().tensor(Memory.ACTIVATION, DType.I32, 1, tokens).set(places);
         Tensor frequencies = inputs.output(DType.F32, shape().headSize() / 2);
-        Rope.frequencies(inputs.context(), THETA, 0, 0, 0, 0, frequencies);
+        Rope.frequencies(inputs.context(), THETA, Rope.Scaling.NONE, 0, 0, 0, 0, frequencies);
         double elements = x.elements();
         double bytes = type().bytes();
         if (!training()) {

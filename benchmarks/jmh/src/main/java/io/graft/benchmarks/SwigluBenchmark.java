@@ -18,7 +18,7 @@ public class SwigluBenchmark extends TokenBenchmark {
             double elements = (double) tokens * f;
             double bytes = type().bytes();
             if (!training()) {
-                return new Work(() -> SwiGlu.forward(inputs.context(), gate, up, y))
+                return new Work(() -> SwiGlu.forward(inputs.context(), SwiGlu.Kind.SILU, gate, up, y))
                         .gives("y", y)
                         .cost(3 * elements, 3 * elements * bytes);
             }
@@ -26,8 +26,8 @@ public class SwigluBenchmark extends TokenBenchmark {
             Tensor dgate = inputs.output(tokens, f);
             Tensor dup = inputs.output(tokens, f);
             return new Work(() -> {
-                        SwiGlu.forward(inputs.context(), gate, up, y);
-                        SwiGlu.backward(inputs.context(), dy, gate, up, dgate, dup);
+                        SwiGlu.forward(inputs.context(), SwiGlu.Kind.SILU, gate, up, y);
+                        SwiGlu.backward(inputs.context(), SwiGlu.Kind.SILU, dy, gate, up, dgate, dup);
                     })
                     .gives("y", y)
                     .gives("dgate", dgate)

@@ -73,7 +73,8 @@ class ArchitecturesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3"})
+    @ValueSource(
+            strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3", "gemma2", "gemma3"})
     void everyCommandTakesIt(String type) throws Exception {
         Path model = model(type);
         Path adapter = folder.resolve("adapter");

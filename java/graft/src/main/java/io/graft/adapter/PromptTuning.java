@@ -151,7 +151,7 @@ public final class PromptTuning extends PeftFrontAdapter<PeftPromptTuningConfig>
             Tensor places =
                     scope.tensor(Memory.WORKSPACE, DType.I32, ids.length).set(ids);
             Tensor chosen = scope.tensor(Memory.WORKSPACE, table.dtype(), rows.shape());
-            Embedding.forward(context, table, places, chosen);
+            Embedding.forward(context, table, places, 1, chosen);
             TensorOps.copy(context, chosen, rows);
         }
     }

@@ -20,6 +20,8 @@ public abstract class Architecture {
             new Qwen3Architecture(),
             new Starcoder2Architecture(),
             new Phi3Architecture(),
+            new Gemma2Architecture(),
+            new Gemma3Architecture(),
             new GptBigCodeArchitecture(),
             new CodeGenArchitecture());
 
@@ -100,7 +102,12 @@ public abstract class Architecture {
 
     /** The norms. */
     public List<String> norms() {
-        return Stream.of(names.attentionNorm(), names.mlpNorm(), ModuleNames.last(names.norm()))
+        return Stream.of(
+                        names.attentionNorm(),
+                        names.attentionPostNorm(),
+                        names.mlpNorm(),
+                        names.mlpPostNorm(),
+                        ModuleNames.last(names.norm()))
                 .filter(Objects::nonNull)
                 .toList();
     }

@@ -23,8 +23,10 @@ final class CodeGenArchitecture extends Architecture {
             "attn.out_proj",
             null,
             null,
+            null,
             "mlp.fc_in",
-            "mlp.fc_out");
+            "mlp.fc_out",
+            null);
 
     CodeGenArchitecture() {
         super("codegen", "CodeGenForCausalLM", NAMES);
@@ -36,7 +38,7 @@ final class CodeGenArchitecture extends Architecture {
                 .withFields(GptBigCodeArchitecture.FIELDS)
                 .withPositions(2048)
                 .withEpsilon("layer_norm_epsilon", 1e-5)
-                .withActivations("gelu_new", "gelu_pytorch_tanh")
+                .withActivations("gelu_new", "gelu_pytorch_tanh", "gelu")
                 .withDropout();
         LlamaConfig config = reader.decoder(
                 defaults,
@@ -56,7 +58,8 @@ final class CodeGenArchitecture extends Architecture {
 
     @Override
     void write(LlamaConfig config, ObjectNode json) {
-        json.put("hidden_act", "gelu_new").put("layer_norm_epsilon", config.rmsNormEps());
+        json.put("hidden_act", config.design().has(Part.ERF_GELU) ? "gelu" : "gelu_new")
+                .put("layer_norm_epsilon", config.rmsNormEps());
         json.put("initializer_range", 0.02).put("n_ctx", config.maxPositions());
         json.put("rotary_dim", config.design().rotary());
         json.put("attn_pdrop", 0.0).put("embd_pdrop", 0.0).put("resid_pdrop", 0.0);

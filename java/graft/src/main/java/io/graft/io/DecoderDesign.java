@@ -1,5 +1,6 @@
 package io.graft.io;
 
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 
@@ -10,8 +11,22 @@ import java.util.Set;
  * @param parts what a Llama does not have
  * @param rotary how many numbers of a head are turned; 0: all
  * @param windows how many keys a query sees in each layer, itself included; 0: all before it. Empty: 0 for all layers
+ * @param scores how scores and logits are scaled and capped
  */
-public record DecoderDesign(Architecture architecture, Set<Part> parts, int rotary, List<Integer> windows) {
+public record DecoderDesign(
+        Architecture architecture, Set<Part> parts, int rotary, List<Integer> windows, Scores scores) {
+    /**
+     * Numbers that scores of attention and logits go through.
+     *
+     * @param divisor scores are divided by its square root; 0: the width of a head
+     * @param cap what scores are softly capped at: c becomes cap · tanh(c / cap); 0: nothing
+     * @param logitCap likewise of logits
+     * @param windowTheta base of the rotary embedding in layers with a window; 0: that of the others
+     */
+    public record Scores(double divisor, double cap, double logitCap, double windowTheta) {
+        static final Scores PLAIN = new Scores(0, 0, 0, 0);
+    }
+
     /** A part that some architectures have. */
     public enum Part {
         /** Biases of q, k and v. */
@@ -35,7 +50,17 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, int rota
         /** One layer makes gate and up of the MLP. */
         FUSED_GATE,
         /** A bias of the head. */
-        HEAD_BIAS
+        HEAD_BIAS,
+        /** RMS norms multiply by 1 + their weight. */
+        SHIFTED_NORMS,
+        /** What attention and what the MLP make goes through a norm before it is added. */
+        POST_NORMS,
+        /** Embeddings are multiplied with the square root of their width. */
+        SCALED_EMBEDDINGS,
+        /** The MLP's gate goes through GELU. */
+        GELU_GATE,
+        /** GELU by the error function. */
+        ERF_GELU
     }
 
     public DecoderDesign {
@@ -44,15 +69,25 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, int rota
     }
 
     static DecoderDesign of(Architecture architecture, Part... parts) {
-        return new DecoderDesign(architecture, Set.of(parts), 0, List.of());
+        return new DecoderDesign(architecture, Set.of(parts), 0, List.of(), Scores.PLAIN);
     }
 
     DecoderDesign withWindows(List<Integer> ofLayers) {
-        return new DecoderDesign(architecture, parts, rotary, ofLayers);
+        return new DecoderDesign(architecture, parts, rotary, ofLayers, scores);
     }
 
     DecoderDesign withRotary(int width) {
-        return new DecoderDesign(architecture, parts, width, windows);
+        return new DecoderDesign(architecture, parts, width, windows, scores);
+    }
+
+    DecoderDesign withScores(Scores values) {
+        return new DecoderDesign(architecture, parts, rotary, windows, values);
+    }
+
+    DecoderDesign with(Part part) {
+        Set<Part> more = EnumSet.of(part);
+        more.addAll(parts);
+        return new DecoderDesign(architecture, more, rotary, windows, scores);
     }
 
     public boolean has(Part part) {
@@ -78,7 +113,7 @@ public record DecoderDesign(Architecture architecture, Set<Part> parts, int rota
         long inner = architecture.names().gate() == null && !has(Part.FUSED_GATE) ? 1 : 2;
         long mlp = (inner + 1) * hidden * intermediate;
         mlp += has(Part.MLP_BIASES) ? inner * intermediate + hidden : 0;
-        return attention + mlp + (has(Part.PARALLEL) ? 1 : 2) * norm(hidden);
+        return attention + mlp + (has(Part.PARALLEL) ? 1 : has(Part.POST_NORMS) ? 4 : 2) * norm(hidden);
     }
 
     /** Numbers of a norm. */

@@ -20,10 +20,12 @@ final class GptBigCodeArchitecture extends Architecture {
             null,
             null,
             "attn.c_proj",
+            null,
             "ln_2",
             null,
             "mlp.c_fc",
-            "mlp.c_proj");
+            "mlp.c_proj",
+            null);
 
     /** What the GPT family calls fields that others call by their usual names. */
     static final Map<String, String> FIELDS = Map.of(
@@ -49,7 +51,7 @@ final class GptBigCodeArchitecture extends Architecture {
                 .withPositions(1024)
                 .withEpsilon("layer_norm_epsilon", 1e-5)
                 .withTiedEmbeddings()
-                .withActivations("gelu_pytorch_tanh", "gelu_new", "gelu_fast")
+                .withActivations("gelu_pytorch_tanh", "gelu_new", "gelu_fast", "gelu")
                 .withDropout();
         return reader.decoder(
                 defaults,
@@ -64,7 +66,8 @@ final class GptBigCodeArchitecture extends Architecture {
 
     @Override
     void write(LlamaConfig config, ObjectNode json) {
-        json.put("hidden_act", "gelu_pytorch_tanh").put("layer_norm_epsilon", config.rmsNormEps());
+        json.put("hidden_act", config.design().has(Part.ERF_GELU) ? "gelu" : "gelu_pytorch_tanh")
+                .put("layer_norm_epsilon", config.rmsNormEps());
         json.put("initializer_range", 0.02).put("multi_query", true).put("add_cross_attention", false);
         json.put("scale_attn_weights", true).put("attention_softmax_in_fp32", true);
         json.put("scale_attention_softmax_in_fp32", true);

@@ -1,12 +1,14 @@
 package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.graft.ops.Rope;
 import io.graft.tensor.DType;
 import io.graft.tensor.Weight;
 import io.graft.tensor.WeightForm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.OptionalInt;
 
 /**
@@ -25,7 +27,7 @@ import java.util.OptionalInt;
  * @param maxPositions longest sequence the model was made for
  * @param rmsNormEps epsilon of the norms, whichever kind they are
  * @param ropeTheta base of the rotary embedding
- * @param ropeScaling llama3 scaling of its frequencies, or null
+ * @param ropeScaling scaling of its frequencies, or null
  * @param tiedEmbeddings whether the head is the embedding
  * @param dtype type of the stored weights
  * @param bosId begin-of-text token, if any
@@ -134,10 +136,25 @@ public record LlamaConfig(
     }
 
     /**
-     * The llama3 scaling: wavelengths longer than originalPositions / low are divided by factor, those shorter than
-     * originalPositions / high kept, and those between interpolated.
+     * How the frequencies of the rotary embedding are scaled: those of less than low turns in originalPositions are divided
+     * by factor, those of more than high kept, and those between interpolated; linear: all are divided.
+     *
+     * @param attentionFactor what turned heads are multiplied with
      */
-    public record RopeScaling(double factor, double low, double high, int originalPositions) {}
+    public record RopeScaling(
+            Rope.Scaling kind, double factor, double low, double high, int originalPositions, double attentionFactor) {
+        static RopeScaling linear(double factor) {
+            return new RopeScaling(Rope.Scaling.LINEAR, factor, 0, 0, 0, 1);
+        }
+    }
+
+    /** What scores of attention are multiplied with, the factors of turned queries and keys included. */
+    public double attentionScale() {
+        double factor = ropeScaling == null ? 1 : ropeScaling.attentionFactor();
+        double divisor =
+                design.scores().divisor() == 0 ? headDim : design.scores().divisor();
+        return factor * factor / Math.sqrt(divisor);
+    }
 
     /** Checks that the numbers fit each other. */
     public LlamaConfig {
@@ -160,12 +177,17 @@ public record LlamaConfig(
                 "windows are given for " + design.windows().size() + " layers of " + layers);
         check(rmsNormEps > 0 && ropeTheta > 0, "the epsilon of norms and rope_theta must be positive");
         if (ropeScaling != null) {
+            check(ropeScaling.factor() > 0, "the factor of a rotary embedding must be positive, not " + ropeScaling);
             check(
-                    ropeScaling.factor() > 0
-                            && ropeScaling.low() > 0
+                    ropeScaling.attentionFactor() == 1 || (ropeScaling.attentionFactor() > 0 && design.rotary() == 0),
+                    "attention_factor must be positive, and 1 where a part of each head is turned: " + ropeScaling);
+        }
+        if (ropeScaling != null && ropeScaling.kind() != Rope.Scaling.LINEAR) {
+            check(
+                    ropeScaling.low() > 0
                             && ropeScaling.high() > ropeScaling.low()
                             && ropeScaling.originalPositions() > 0,
-                    "llama3 scaling needs factor > 0, 0 < low < high and original positions > 0, not " + ropeScaling);
+                    "a scaling needs 0 < low < high and original positions > 0, not " + ropeScaling);
         }
     }
 
@@ -216,15 +238,36 @@ public record LlamaConfig(
         json.put("num_attention_heads", heads).put("num_hidden_layers", layers).put("num_key_value_heads", kvHeads);
         json.putNull("pad_token_id");
         ObjectNode rope = json.putObject("rope_parameters");
-        rope.put("rope_theta", ropeTheta).put("rope_type", ropeScaling == null ? "default" : "llama3");
-        if (ropeScaling != null) {
-            rope.put("factor", ropeScaling.factor());
-            rope.put("low_freq_factor", ropeScaling.low()).put("high_freq_factor", ropeScaling.high());
-            rope.put("original_max_position_embeddings", ropeScaling.originalPositions());
-        }
+        rope.put("rope_theta", ropeTheta);
+        writeScaling(rope);
         json.put("tie_word_embeddings", tiedEmbeddings).put("use_cache", true).put("vocab_size", vocabularySize);
         design.architecture().write(this, json);
         return PythonJson.write(json);
+    }
+
+    private void writeScaling(ObjectNode rope) {
+        if (ropeScaling == null) {
+            rope.put("rope_type", "default");
+            return;
+        }
+        rope.put("rope_type", ropeScaling.kind().name().toLowerCase(Locale.ROOT))
+                .put("factor", ropeScaling.factor());
+        boolean yarn = ropeScaling.kind() == Rope.Scaling.YARN;
+        if (yarn || ropeScaling.kind() == Rope.Scaling.LLAMA3) {
+            putUnless(yarn ? 1 : 0, rope, yarn ? "beta_slow" : "low_freq_factor", ropeScaling.low());
+            putUnless(yarn ? 32 : 0, rope, yarn ? "beta_fast" : "high_freq_factor", ropeScaling.high());
+            rope.put("original_max_position_embeddings", ropeScaling.originalPositions());
+        }
+        if (yarn) {
+            double usual = LlamaConfigReader.yarnScale(ropeScaling.factor(), 1);
+            putUnless(usual, rope, "attention_factor", ropeScaling.attentionFactor());
+        }
+    }
+
+    private static void putUnless(double usual, ObjectNode json, String field, double value) {
+        if (value != usual) {
+            json.put(field, value);
+        }
     }
 
     private static void check(boolean holds, String problem) {

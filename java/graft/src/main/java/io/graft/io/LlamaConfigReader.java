@@ -2,6 +2,7 @@ package io.graft.io;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.io.DecoderDesign.Part;
+import io.graft.ops.Rope;
 import io.graft.tensor.DType;
 import java.util.EnumSet;
 import java.util.List;
@@ -91,6 +92,16 @@ final class LlamaConfigReader {
 
     /** The fields of every architecture. */
     LlamaConfig decoder(Defaults defaults, DecoderDesign design) {
+        return decoder(defaults, design, fields.child(ropeField()), 10000);
+    }
+
+    /**
+     * As {@link #decoder(Defaults, DecoderDesign)}.
+     *
+     * @param rope how heads are turned; null: the configuration does not say
+     * @param theta of {@code rope_theta}
+     */
+    LlamaConfig decoder(Defaults defaults, DecoderDesign design, JsonFields rope, double theta) {
         List<String> activations = defaults.activations();
         String activation = fields.text(defaults.field("hidden_act"), activations.get(0));
         if (!activations.contains(activation)) {
@@ -117,13 +128,13 @@ final class LlamaConfigReader {
                             : fields.positive("head_dim", defaults.headDim()),
                     fields.positive(defaults.field("max_position_embeddings"), defaults.positions()),
                     fields.number(defaults.epsilonField(), defaults.epsilon()),
-                    ropeTheta(),
-                    ropeScaling(),
+                    rope == null ? outerTheta(theta) : rope.number("rope_theta", outerTheta(theta)),
+                    ropeScaling(rope),
                     fields.flag("tie_word_embeddings", defaults.tied()),
                     dtype(),
                     fields.integer("bos_token_id"),
                     fields.integers("eos_token_id"),
-                    design);
+                    activation.equals("gelu") ? design.with(Part.ERF_GELU) : design);
         } catch (IllegalArgumentException e) {
             throw new FormatException(file, e.getMessage(), e);
         }
@@ -145,6 +156,13 @@ final class LlamaConfigReader {
         return fields.number(field, absent);
     }
 
+    /** A soft cap; absent: this one; null: 0, none. */
+    double cap(String field, double absent) {
+        double value = fields.names().contains(field) ? fields.number(field, 0) : absent;
+        check(field, value >= 0, "is " + value + ", expected at least 0");
+        return value;
+    }
+
     void check(String field, boolean holds, String problem) {
         if (!holds) {
             throw fields.refuse(field, problem);
@@ -158,6 +176,11 @@ final class LlamaConfigReader {
     /** {@code sliding_window}; absent: this one; null: 0, none. */
     int window(int absent) {
         return fields.names().contains("sliding_window") ? fields.positive("sliding_window", 0) : absent;
+    }
+
+    /** The window of each layer as {@code layer_types} says it, or else in all but every {@code period}-th. */
+    List<Integer> windowsBut(int period, int window) {
+        return UpperWindows.but(fields, layers(), period, window);
     }
 
     /** The window of each layer as the Qwen family says it. */
@@ -208,15 +231,19 @@ final class LlamaConfigReader {
         return dtype;
     }
 
-    private double ropeTheta() {
-        JsonFields rope = fields.child("rope_parameters");
-        double outer = fields.number("rope_theta", 10000.0);
-        return rope == null ? outer : rope.number("rope_theta", outer);
+    private double outerTheta(double absent) {
+        return fields.number("rope_theta", absent);
     }
 
-    private LlamaConfig.RopeScaling ropeScaling() {
-        String field = fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
-        JsonFields rope = fields.child(field);
+    private String ropeField() {
+        return fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    }
+
+    JsonFields child(String field) {
+        return fields.child(field);
+    }
+
+    private static LlamaConfig.RopeScaling ropeScaling(JsonFields rope) {
         if (rope == null) {
             return null;
         }
@@ -228,14 +255,43 @@ final class LlamaConfigReader {
         }
         return switch (type) {
             case "default" -> null;
+            case "linear" -> LlamaConfig.RopeScaling.linear(rope.number("factor"));
             case "llama3" ->
                 new LlamaConfig.RopeScaling(
+                        Rope.Scaling.LLAMA3,
                         rope.number("factor"),
                         rope.number("low_freq_factor"),
                         rope.number("high_freq_factor"),
-                        rope.positive("original_max_position_embeddings"));
-            default -> throw rope.refuse(key, "is '" + type + "', supported are 'default' and 'llama3'");
+                        rope.positive("original_max_position_embeddings"),
+                        1);
+            case "yarn" -> yarn(rope);
+            default ->
+                throw rope.refuse(key, "is '" + type + "', supported are 'default', 'linear', 'llama3' and 'yarn'");
         };
+    }
+
+    /** YaRN (arXiv 2309.00071): frequencies of few turns are divided, and scores grow with the logarithm of the factor. */
+    private static LlamaConfig.RopeScaling yarn(JsonFields rope) {
+        double factor = rope.number("factor");
+        if (!rope.flag("truncate", true)) {
+            throw rope.refuse("truncate", "is false, which is not supported");
+        }
+        double over = rope.number("mscale", 0);
+        double under = rope.number("mscale_all_dim", 0);
+        double computed =
+                over != 0 && under != 0 ? yarnScale(factor, over) / yarnScale(factor, under) : yarnScale(factor, 1);
+        return new LlamaConfig.RopeScaling(
+                Rope.Scaling.YARN,
+                factor,
+                rope.number("beta_slow", 1),
+                rope.number("beta_fast", 32),
+                rope.positive("original_max_position_embeddings"),
+                rope.number("attention_factor", computed));
+    }
+
+    /** What turned heads are multiplied with where nothing says so. */
+    static double yarnScale(double factor, double weight) {
+        return factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1;
     }
 
     boolean flag(String field) {

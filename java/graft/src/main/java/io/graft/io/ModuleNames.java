@@ -7,8 +7,10 @@ package io.graft.io;
  * @param layers what holds the blocks
  * @param norm the last norm
  * @param q the query projection, or the one that makes keys and values too: k and v then are null
+ * @param attentionPostNorm of what attention makes, before it is added; null where there is none
  * @param mlpNorm null where the MLP reads the norm of attention
  * @param gate null in an MLP without a gate, and where up makes it too
+ * @param mlpPostNorm of what the MLP makes, before it is added; null where there is none
  */
 public record ModuleNames(
         String embedding,
@@ -21,10 +23,12 @@ public record ModuleNames(
         String k,
         String v,
         String o,
+        String attentionPostNorm,
         String mlpNorm,
         String gate,
         String up,
-        String down) {
+        String down,
+        String mlpPostNorm) {
     static final ModuleNames LLAMA = new ModuleNames(
             "model.embed_tokens",
             null,
@@ -36,10 +40,12 @@ public record ModuleNames(
             "self_attn.k_proj",
             "self_attn.v_proj",
             "self_attn.o_proj",
+            null,
             "post_attention_layernorm",
             "mlp.gate_proj",
             "mlp.up_proj",
-            "mlp.down_proj");
+            "mlp.down_proj",
+            null);
 
     /** The last name of a path. */
     static String last(String path) {
@@ -54,6 +60,42 @@ public record ModuleNames(
     /** The same with an MLP of two layers. */
     ModuleNames withMlp(String first, String second) {
         return new ModuleNames(
-                embedding, positions, layers, norm, head, attentionNorm, q, k, v, o, mlpNorm, null, first, second);
+                embedding,
+                positions,
+                layers,
+                norm,
+                head,
+                attentionNorm,
+                q,
+                k,
+                v,
+                o,
+                attentionPostNorm,
+                mlpNorm,
+                null,
+                first,
+                second,
+                mlpPostNorm);
+    }
+
+    /** The same with norms behind attention, before the MLP and behind it. */
+    ModuleNames withNorms(String behindAttention, String beforeMlp, String behindMlp) {
+        return new ModuleNames(
+                embedding,
+                positions,
+                layers,
+                norm,
+                head,
+                attentionNorm,
+                q,
+                k,
+                v,
+                o,
+                behindAttention,
+                beforeMlp,
+                gate,
+                up,
+                down,
+                behindMlp);
     }
 }

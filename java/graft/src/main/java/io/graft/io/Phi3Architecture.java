@@ -20,10 +20,12 @@ final class Phi3Architecture extends Architecture {
             null,
             null,
             "self_attn.o_proj",
+            null,
             "post_attention_layernorm",
             null,
             "mlp.gate_up_proj",
-            "mlp.down_proj");
+            "mlp.down_proj",
+            null);
 
     Phi3Architecture() {
         super("phi3", "Phi3ForCausalLM", NAMES);

@@ -21,7 +21,7 @@ final class Starcoder2Architecture extends Architecture {
                 .withPositions(4096)
                 .withEpsilon("norm_epsilon", 1e-5)
                 .withTiedEmbeddings()
-                .withActivations("gelu_pytorch_tanh", "gelu_new")
+                .withActivations("gelu_pytorch_tanh", "gelu_new", "gelu")
                 .withDropout();
         DecoderDesign design =
                 DecoderDesign.of(this, Part.INPUT_BIASES, Part.OUTPUT_BIAS, Part.MLP_BIASES, Part.LAYER_NORMS);
@@ -30,7 +30,8 @@ final class Starcoder2Architecture extends Architecture {
 
     @Override
     void write(LlamaConfig config, ObjectNode json) {
-        json.put("hidden_act", "gelu_pytorch_tanh").put("initializer_range", 0.018042);
+        json.put("hidden_act", config.design().has(Part.ERF_GELU) ? "gelu" : "gelu_pytorch_tanh")
+                .put("initializer_range", 0.018042);
         json.put("norm_epsilon", config.rmsNormEps()).put("use_bias", true);
         json.put("embedding_dropout", 0.0).put("residual_dropout", 0.0);
         int window = config.design().window();

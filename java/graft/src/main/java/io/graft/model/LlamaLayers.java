@@ -10,7 +10,6 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.ModuleNames;
 import io.graft.io.SafetensorsWriter;
 import io.graft.nn.Block;
-import io.graft.nn.BlockForm;
 import io.graft.nn.BlockShape;
 import io.graft.nn.Norm;
 import io.graft.nn.Parameter;
@@ -19,7 +18,6 @@ import io.graft.nn.Precision;
 import io.graft.nn.Projection;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Random;
-import io.graft.ops.Rope;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -54,7 +52,7 @@ final class LlamaLayers {
     private final Block[] blocks;
     private final Norm norm;
     private final Head head;
-    private final Tensor inverseFrequencies;
+    private final Tensor[] frequencies;
     private final PositionEmbedding positions;
     private final List<Slot> slots = new ArrayList<>();
     private int leftOut;
@@ -72,7 +70,7 @@ final class LlamaLayers {
         this.scope = scope;
         this.config = config;
         this.adapter = adapter;
-        shape = shape(config);
+        shape = BlockForms.shape(config);
         boolean tied = config.tiedEmbeddings();
         ModuleNames names = config.design().architecture().names();
         String table = names.embedding() + ".weight";
@@ -87,7 +85,8 @@ final class LlamaLayers {
                 tied
                         ? head.matrix()
                         : new Parameter(
-                                table, scope.tensor(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize())));
+                                table, scope.tensor(Memory.BASE, dtype, config.vocabularySize(), config.hiddenSize())),
+                BlockForms.embeddingScale(config));
         Projection.Factory make = (module, outputs, inputs) -> {
             WeightForm found = stored == null ? WeightForm.DENSE : CodedWeights.form(stored, module);
             WeightForm form = form(module, found, adapter == null ? null : adapter.form(module), options.base());
@@ -96,10 +95,16 @@ final class LlamaLayers {
         };
         blocks = new Block[config.layers()];
         for (int i = 0; i < blocks.length; i++) {
-            blocks[i] = new Block(scope, names.layers() + "." + i, dtype, shape, form(config, i), make);
+            blocks[i] = new Block(scope, names.layers() + "." + i, dtype, shape, BlockForms.form(config, i), make);
         }
-        norm = Norm.of(form(config, 0).norm(), scope, names.norm(), dtype, config.hiddenSize(), config.rmsNormEps());
-        inverseFrequencies = inverseFrequencies(scope, config);
+        norm = Norm.of(
+                BlockForms.form(config, 0).norm(),
+                scope,
+                names.norm(),
+                dtype,
+                config.hiddenSize(),
+                config.rmsNormEps());
+        frequencies = BlockForms.inverseFrequencies(scope, config);
         positions = positions(scope, config, dtype);
         collect(tied);
     }
@@ -124,44 +129,6 @@ final class LlamaLayers {
         return wanted == null ? WeightForm.of(base) : wanted;
     }
 
-    static BlockShape shape(LlamaConfig config) {
-        return new BlockShape(
-                config.hiddenSize(),
-                config.intermediateSize(),
-                config.heads(),
-                config.kvHeads(),
-                config.headDim(),
-                config.rmsNormEps());
-    }
-
-    /** What the block of a layer is made of. */
-    static BlockForm form(LlamaConfig config, int layer) {
-        DecoderDesign design = config.design();
-        ModuleNames names = design.architecture().names();
-        return new BlockForm(
-                new BlockForm.Names(
-                        names.attentionNorm(),
-                        names.q(),
-                        names.k(),
-                        names.v(),
-                        names.o(),
-                        names.mlpNorm(),
-                        names.gate(),
-                        names.up(),
-                        names.down()),
-                design.has(Part.INPUT_BIASES),
-                design.has(Part.OUTPUT_BIAS),
-                design.has(Part.MLP_BIASES),
-                design.has(Part.HEAD_NORMS),
-                design.has(Part.LAYER_NORMS) ? Norm.Kind.LAYER : Norm.Kind.RMS,
-                design.has(Part.LEARNED_POSITIONS)
-                        ? BlockForm.Rotary.NONE
-                        : design.has(Part.ROTARY_PAIRS) ? BlockForm.Rotary.PAIRS : BlockForm.Rotary.HALVES,
-                design.has(Part.GROUPED_QVK) ? 4 : 1,
-                design.has(Part.FUSED_GATE),
-                design.window(layer));
-    }
-
     /** The table of positions with its numbers not yet in it; null where heads are turned instead. */
     static PositionEmbedding positions(Scope scope, LlamaConfig config, DType dtype) {
         DecoderDesign design = config.design();
@@ -171,29 +138,6 @@ final class LlamaLayers {
         return new PositionEmbedding(new Parameter(
                 design.architecture().names().positions() + ".weight",
                 scope.tensor(Memory.BASE, dtype, config.maxPositions(), config.hiddenSize())));
-    }
-
-    /** The rotary embedding's frequencies, scaled as the configuration says; null where heads are not turned. */
-    static Tensor inverseFrequencies(Scope scope, LlamaConfig config) {
-        if (config.design().has(Part.LEARNED_POSITIONS)) {
-            return null;
-        }
-        Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.rotaryWidth() / 2);
-        LlamaConfig.RopeScaling scaling = config.ropeScaling();
-        Context context = scope.context();
-        if (scaling == null) {
-            Rope.frequencies(context, config.ropeTheta(), 0, 0, 0, 0, frequencies);
-        } else {
-            Rope.frequencies(
-                    context,
-                    config.ropeTheta(),
-                    scaling.factor(),
-                    scaling.low(),
-                    scaling.high(),
-                    scaling.originalPositions(),
-                    frequencies);
-        }
-        return frequencies;
     }
 
     private void collect(boolean tied) {
@@ -206,6 +150,7 @@ final class LlamaLayers {
             for (Projection projection : block.projections()) {
                 if (projection == block.turns().get(2).get(0)) {
                     block.attention().headNorms().forEach(this::add);
+                    addNorm(block.attention().postNorm());
                     if (!block.parallel()) {
                         block.mlp().norm().parameters().forEach(this::add);
                     }
@@ -215,6 +160,7 @@ final class LlamaLayers {
                     add(projection.bias());
                 }
             }
+            addNorm(block.mlp().postNorm());
         }
         norm.parameters().forEach(this::add);
         if (!tied) {
@@ -222,6 +168,12 @@ final class LlamaLayers {
             if (head.bias() != null) {
                 add(head.bias());
             }
+        }
+    }
+
+    private void addNorm(Norm maybe) {
+        if (maybe != null) {
+            maybe.parameters().forEach(this::add);
         }
     }
 
@@ -306,11 +258,12 @@ final class LlamaLayers {
     void initialise(long seed) {
         Context context = scope.context();
         long[] offset = {0};
+        boolean shifted = config.design().has(Part.SHIFTED_NORMS);
         BiConsumer<String, Tensor> filler = (name, value) -> {
             if (value.rank() == 2) {
                 Random.normal(context, seed, offset[0], 0, INITIALIZER_RANGE, value);
             } else {
-                TensorOps.fill(context, name.endsWith(".bias") ? 0 : 1, value);
+                TensorOps.fill(context, name.endsWith(".bias") || shifted ? 0 : 1, value);
             }
             offset[0] += value.elements();
         };
@@ -381,8 +334,13 @@ final class LlamaLayers {
         return head;
     }
 
+    /** See {@link BlockForms#inverseFrequencies}. */
+    Tensor[] frequencies() {
+        return frequencies;
+    }
+
     Tensor inverseFrequencies() {
-        return inverseFrequencies;
+        return frequencies[0];
     }
 
     /** The parameters in memory: all but quantised projections. */

@@ -69,6 +69,7 @@ final class Passes {
                 layers.head().weight(),
                 work.labels(batch),
                 Batch.IGNORED,
+                model.config().design().scores().logitCap(),
                 normalizer,
                 1,
                 work.loss.tensor(),
@@ -121,7 +122,7 @@ final class Passes {
     private Tensor logits(Workspace work) {
         Tensor logits = work.logits(layers.head().weight().n());
         Linear.forward(model.context(), work.hidden, layers.head().weight(), null, false, logits);
-        return logits;
+        return work.capped(logits);
     }
 
     /** Frees all buffers; the next pass makes them again. */

@@ -109,12 +109,7 @@ public abstract class Recoder {
         Projection.Factory make =
                 (module, outputs, inputs) -> new Projection(inner, module, compute, outputs, inputs, 0);
         Block block = new Block(
-                inner,
-                names().layers() + "." + i,
-                compute,
-                LlamaLayers.shape(config),
-                LlamaLayers.form(config, i),
-                make);
+                inner, names().layers() + "." + i, compute, BlockForms.shape(config), BlockForms.form(config, i), make);
         block.parameters().forEach(parameter -> checkpoint.read(parameter.name(), parameter.value()));
         return block;
     }

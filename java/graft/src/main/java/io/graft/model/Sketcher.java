@@ -42,7 +42,7 @@ public final class Sketcher extends Recoder {
     private final Settings settings;
     private final int[][] text;
     private final Tensor stream;
-    private final Tensor inverseFrequencies;
+    private final Tensor[] inverseFrequencies;
 
     /** @param text sequences of token ids, all of one length */
     public Sketcher(
@@ -51,7 +51,7 @@ public final class Sketcher extends Recoder {
         this.settings = settings;
         this.text = text;
         stream = scope.tensor(Memory.ACTIVATION, compute, (long) text.length * text[0].length, config.hiddenSize());
-        inverseFrequencies = LlamaLayers.inverseFrequencies(scope, config);
+        inverseFrequencies = BlockForms.inverseFrequencies(scope, config);
     }
 
     @Override
@@ -66,7 +66,8 @@ public final class Sketcher extends Recoder {
         try (Scope inner = scope.scope()) {
             Tensor table = inner.tensor(Memory.BASE, compute, config.vocabularySize(), config.hiddenSize());
             checkpoint.read(name, table);
-            TokenEmbedding embedding = new TokenEmbedding(new Parameter(name, table));
+            TokenEmbedding embedding =
+                    new TokenEmbedding(new Parameter(name, table), BlockForms.embeddingScale(config));
             Pass pass = new Pass(inner, 1, text[0].length, inverseFrequencies);
             PositionEmbedding positions = LlamaLayers.positions(inner, config, compute);
             if (positions != null) {
@@ -174,7 +175,7 @@ public final class Sketcher extends Recoder {
                 BlockStack stack = new BlockStack(
                         inner,
                         compute,
-                        LlamaLayers.shape(config),
+                        BlockForms.shape(config),
                         new Block[] {block},
                         count,
                         text[0].length,

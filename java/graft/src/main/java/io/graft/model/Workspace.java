@@ -10,8 +10,11 @@ import io.graft.nn.Prefix;
 import io.graft.nn.Prompt;
 import io.graft.nn.SideNetwork;
 import io.graft.nn.TokenEmbedding;
+import io.graft.ops.Activation;
 import io.graft.ops.Linear;
+import io.graft.ops.RowScale;
 import io.graft.ops.TensorOps;
+import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Mirror;
@@ -45,6 +48,8 @@ final class Workspace implements AutoCloseable {
     private final int promptLength;
     private final int virtualTokens;
     private final List<String> adapters;
+    private final double logitCap;
+    private final Tensor factors;
     private Tensor logits;
 
     /**
@@ -64,7 +69,7 @@ final class Workspace implements AutoCloseable {
         boolean training = mode != BlockStack.Mode.INFERENCE;
         int width = model.config().hiddenSize();
         long rows = (long) batch * length;
-        pass = new Pass(scope, batch, length, model.inverseFrequencies());
+        pass = new Pass(scope, batch, length, model.modules().frequencies());
         pass.positions(past);
         stack = model.stack(scope, batch, length, mode, prefix, prompt);
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());
@@ -80,6 +85,8 @@ final class Workspace implements AutoCloseable {
             TensorOps.fill(scope.context(), 1, hidden);
         }
         loss = new Mirror(scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), 1));
+        logitCap = model.config().design().scores().logitCap();
+        factors = logitCap == 0 ? null : scope.tensor(Memory.ACTIVATION, Precision.accumulator(dtype), rows);
         rstd = training ? model.modules().norm().statistics(scope, rows) : null;
         dhidden = training ? Precision.activation(scope, dtype, rows, inputs, 0) : null;
         dnormed = !training || behind == 0 ? dhidden : dhidden.columns(0, width);
@@ -196,7 +203,7 @@ final class Workspace implements AutoCloseable {
                 step.view(hidden, (rows - 1) * hidden.stride(0), new long[] {1, hidden.size(1)}, hidden.strides());
         Tensor result = step.view(logits(vocabulary), 0, new long[] {1, vocabulary}, new long[] {vocabulary, 1});
         Linear.forward(pass.context(), last, layers.head().weight(), null, false, result);
-        return result;
+        return capped(result);
     }
 
     /**
@@ -223,7 +230,7 @@ final class Workspace implements AutoCloseable {
         layers.norm().forward(pass, stack.output(), normed, null);
         Tensor result = logits(layers.head().weight().n());
         Linear.forward(pass.context(), hidden, layers.head().weight(), null, false, result);
-        return result;
+        return capped(result);
     }
 
     void embedBackward(TokenEmbedding embedding) {
@@ -240,6 +247,25 @@ final class Workspace implements AutoCloseable {
     Tensor labels(Batch batch) {
         batch.shiftLabels(promptLength, labels.ints());
         return labels.tensor();
+    }
+
+    /** Caps logits in place, where the model caps them: c · tanh(z / c). */
+    Tensor capped(Tensor z) {
+        if (logitCap == 0) {
+            return z;
+        }
+        Context context = pass.context();
+        // why a view only where rows are fewer: generation looks at the last row of its first tokens.
+        Tensor rows = z.size(0) == factors.size(0) ? factors : factors.rows(0, z.size(0));
+        TensorOps.fill(context, 1 / logitCap, rows);
+        RowScale.forward(context, z, rows, z);
+        Activation.forward(context, Activation.Kind.TANH, z, z);
+        TensorOps.fill(context, logitCap, rows);
+        RowScale.forward(context, z, rows, z);
+        if (rows != factors) {
+            rows.close();
+        }
+        return z;
     }
 
     /** Logits [T, vocabulary] in the accumulator's dtype, made when first asked for. */

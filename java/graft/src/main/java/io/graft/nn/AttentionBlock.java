@@ -20,8 +20,11 @@ public final class AttentionBlock {
     private final Projection k;
     private final Projection v;
     private final Projection o;
+    private final Norm postNorm;
     private final int window;
+    private final double cap;
     private final BlockForm.Rotary rotary;
+    private final int frequencies;
     private final int fusedGroups;
     private final HeadNorm qNorm;
     private final HeadNorm kNorm;
@@ -31,7 +34,9 @@ public final class AttentionBlock {
         BlockForm.Names names = form.names();
         this.shape = shape;
         this.window = form.window();
+        this.cap = form.scoreCap();
         this.rotary = form.rotary();
+        this.frequencies = form.frequencies();
         this.fusedGroups = form.fusedGroups();
         this.norm =
                 Norm.of(form.norm(), scope, path + "." + names.attentionNorm(), dtype, shape.hidden(), shape.epsilon());
@@ -41,18 +46,20 @@ public final class AttentionBlock {
         this.k = fused ? null : make.projection(path + "." + names.k(), shape.keyWidth(), shape.hidden());
         this.v = fused ? null : make.projection(path + "." + names.v(), shape.keyWidth(), shape.hidden());
         this.o = make.projection(path + "." + names.o(), shape.hidden(), shape.queryWidth());
+        this.postNorm = Norm.behind(form.norm(), scope, path, names.attentionPostNorm(), dtype, shape);
         if (form.inputBiases()) {
             inputs().forEach(layer -> layer.withBias(scope));
         }
         if (form.outputBias()) {
             o.withBias(scope);
         }
-        this.qNorm = form.headNorms() ? headNorm(scope, path + ".self_attn.q_norm", dtype, shape.heads()) : null;
-        this.kNorm = form.headNorms() ? headNorm(scope, path + ".self_attn.k_norm", dtype, shape.kvHeads()) : null;
+        this.qNorm = form.headNorms() ? headNorm(scope, path + ".self_attn.q_norm", dtype, shape.heads(), form) : null;
+        this.kNorm =
+                form.headNorms() ? headNorm(scope, path + ".self_attn.k_norm", dtype, shape.kvHeads(), form) : null;
     }
 
-    private HeadNorm headNorm(Scope scope, String module, DType dtype, int heads) {
-        return new HeadNorm(scope, module, dtype, heads, shape.headDim(), shape.epsilon());
+    private HeadNorm headNorm(Scope scope, String module, DType dtype, int heads, BlockForm form) {
+        return new HeadNorm(scope, module, dtype, heads, shape, form.norm() == Norm.Kind.SHIFTED_RMS);
     }
 
     /** What backward needs of one forward. */
@@ -72,6 +79,7 @@ public final class AttentionBlock {
         final Tensor sk;
         final Tensor sv;
         final Tensor so;
+        private final Norm.Tape post;
         private final HeadNorm.Tape qNorm;
         private final HeadNorm.Tape kNorm;
         private final FusedHeads fused;
@@ -108,6 +116,7 @@ public final class AttentionBlock {
             sk = training && layer.k != null ? Scratch.kept(scope, dtype, layer.k, rows) : null;
             sv = training && layer.v != null ? Scratch.kept(scope, dtype, layer.v, rows) : null;
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
+            post = layer.postNorm == null ? null : new Norm.Tape(scope, dtype, layer.postNorm, scratch, training);
             qNorm = layer.qNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.qNorm, q, training);
             kNorm = layer.kNorm == null ? null : new HeadNorm.Tape(scope, dtype, layer.kNorm, k, training);
             fused = scratch.fused == null ? null : new FusedHeads(scratch.fused, q, k, v, layer.fusedGroups);
@@ -132,6 +141,7 @@ public final class AttentionBlock {
             sk = training && layer.k != null ? Scratch.kept(scope, dtype, layer.k, rows) : null;
             sv = training && layer.v != null ? Scratch.kept(scope, dtype, layer.v, rows) : null;
             so = training ? Scratch.kept(scope, dtype, layer.o, rows) : null;
+            post = shared.post;
             qNorm = shared.qNorm;
             kNorm = shared.kNorm;
             fused = shared.fused;
@@ -186,8 +196,9 @@ public final class AttentionBlock {
         Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
         if (rotary != BlockForm.Rotary.NONE) {
             boolean pairs = rotary == BlockForm.Rotary.PAIRS;
-            Rope.forward(context, tape.qHeads, pass.positions(), pass.inverseFrequencies(), pairs, tape.qHeads);
-            Rope.forward(context, tape.kHeads, pass.positions(), pass.inverseFrequencies(), pairs, newKeys);
+            Tensor turns = pass.inverseFrequencies(frequencies);
+            Rope.forward(context, tape.qHeads, pass.positions(), turns, pairs, tape.qHeads);
+            Rope.forward(context, tape.kHeads, pass.positions(), turns, pairs, newKeys);
         } else if (store != null) {
             TensorOps.copy(context, tape.kHeads, newKeys);
         }
@@ -204,7 +215,7 @@ public final class AttentionBlock {
                     pass.lengths(),
                     pass.starts(),
                     shape.attentionScale(),
-                    0,
+                    cap,
                     pass.past(),
                     window,
                     out,
@@ -217,7 +228,12 @@ public final class AttentionBlock {
         if (gate != null) {
             gate.forward(context, tape.qHeads, tape.outHeads);
         }
-        o.forward(pass, tape.out, true, y, tape.so);
+        if (postNorm == null) {
+            o.forward(pass, tape.out, true, y, tape.so);
+        } else {
+            o.forward(pass, tape.out, false, tape.post.x, tape.so);
+            postNorm.addTo(pass, y, tape.post);
+        }
     }
 
     /** One row's new token behind its own earlier ones. */
@@ -233,7 +249,7 @@ public final class AttentionBlock {
                 null,
                 null,
                 shape.attentionScale(),
-                0,
+                cap,
                 own.past(),
                 window,
                 views.row(out, row),
@@ -261,7 +277,8 @@ public final class AttentionBlock {
         boolean wantNorm = wantInput || norm.trainable();
         boolean wantHeads = wantNorm || inputsTrained() || headNormsTrained() || (prefix != null && prefix.trainable());
         boolean wantGate = gate != null && gate.trainable();
-        o.backward(pass, dy, tape.out, tape.so, false, wantHeads || wantGate ? scratch.dout : null);
+        Tensor dmade = postNorm == null ? dy : postNorm.backwardBehind(pass, dy, tape.post, scratch);
+        o.backward(pass, dmade, tape.out, tape.so, false, wantHeads || wantGate ? scratch.dout : null);
         if (!wantHeads) {
             if (wantGate) {
                 gate.backward(context, scratch.doutHeads, tape.qHeads, null);
@@ -279,7 +296,7 @@ public final class AttentionBlock {
                 pass.lengths(),
                 pass.starts(),
                 shape.attentionScale(),
-                0,
+                cap,
                 pass.past(),
                 window,
                 scratch.dqHeads,
@@ -291,9 +308,9 @@ public final class AttentionBlock {
         Tensor newKeys = prefix == null ? scratch.dkHeads : prefix.gradients().newKeys;
         if (rotary != BlockForm.Rotary.NONE) {
             boolean pairs = rotary == BlockForm.Rotary.PAIRS;
-            Tensor frequencies = pass.inverseFrequencies();
-            Rope.backward(context, scratch.dqHeads, pass.positions(), frequencies, pairs, scratch.dqHeads);
-            Rope.backward(context, newKeys, pass.positions(), frequencies, pairs, scratch.dkHeads);
+            Tensor turns = pass.inverseFrequencies(frequencies);
+            Rope.backward(context, scratch.dqHeads, pass.positions(), turns, pairs, scratch.dqHeads);
+            Rope.backward(context, newKeys, pass.positions(), turns, pairs, scratch.dkHeads);
         } else if (prefix != null) {
             TensorOps.copy(context, newKeys, scratch.dkHeads);
         }
@@ -328,6 +345,7 @@ public final class AttentionBlock {
         return norm.trainable()
                 || inputsTrained()
                 || o.trainable()
+                || (postNorm != null && postNorm.trainable())
                 || headNormsTrained()
                 || (gated != null && gated.trainable());
     }
@@ -347,6 +365,11 @@ public final class AttentionBlock {
 
     public Norm norm() {
         return norm;
+    }
+
+    /** The norm of what attention makes, before it is added; null where there is none. */
+    public Norm postNorm() {
+        return postNorm;
     }
 
     /** q, k and v, or the one projection that makes all three. */

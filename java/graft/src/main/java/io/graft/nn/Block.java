@@ -44,10 +44,16 @@ public final class Block {
         all.addAll(attention.norm().parameters());
         turns.subList(0, 2).forEach(turn -> turn.forEach(layer -> layer.collect(all)));
         all.addAll(attention.headNorms());
+        if (attention.postNorm() != null) {
+            all.addAll(attention.postNorm().parameters());
+        }
         if (!parallel()) {
             all.addAll(mlp.norm().parameters());
         }
         turns.subList(2, 4).forEach(turn -> turn.forEach(layer -> layer.collect(all)));
+        if (mlp.postNorm() != null) {
+            all.addAll(mlp.postNorm().parameters());
+        }
         return List.copyOf(all);
     }
 

@@ -267,7 +267,7 @@ public final class BlockStack {
                     wantInput || blocks[i].attention().trainable() || (prefix != null && prefix.trainable());
             if (mode == Mode.CHECKPOINT) {
                 attend(pass, i, null);
-                blocks[i].mlp().expand(pass, mlpInput(i), mlp[i]);
+                blocks[i].mlp().again(pass, mlpInput(i), mlp[i], sdown[i]);
             }
             Tensor dy = gradient;
             boolean parallel = blocks[i].parallel();

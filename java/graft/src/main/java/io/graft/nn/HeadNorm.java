@@ -10,10 +10,10 @@ final class HeadNorm {
     private final int heads;
     private final int headDim;
 
-    HeadNorm(Scope scope, String module, DType dtype, int heads, int headDim, double epsilon) {
-        norm = new RmsNormLayer(scope, module, dtype, headDim, epsilon);
+    HeadNorm(Scope scope, String module, DType dtype, int heads, BlockShape shape, boolean shifted) {
+        norm = new RmsNormLayer(scope, module, dtype, shape.headDim(), shape.epsilon(), shifted);
         this.heads = heads;
-        this.headDim = headDim;
+        this.headDim = shape.headDim();
     }
 
     Parameter weight() {

@@ -9,8 +9,8 @@ import io.graft.tensor.Tensor;
 import java.util.List;
 
 /**
- * The MLP half of a block: {@code y = x + down(silu(gate) · up)} or, without a gate, {@code y = x + down(gelu(up))}, with
- * gate and up projections of norm(x).
+ * The MLP half of a block: {@code y = x + down(f(gate) · up)} or, without a gate, {@code y = x + down(f(up))}, with
+ * gate and up projections of norm(x), and with a norm behind down where the block has one there.
  */
 public final class Mlp {
     private final BlockShape shape;
@@ -19,6 +19,9 @@ public final class Mlp {
     private final Projection up;
     private final Projection down;
     private final boolean fusedGate;
+    private final Norm postNorm;
+    private final SwiGlu.Kind gated;
+    private final Gelu.Kind plain;
 
     /** @param beside the norm of attention, for an MLP that reads it too */
     Mlp(Scope scope, String path, DType dtype, BlockShape shape, BlockForm form, Projection.Factory make, Norm beside) {
@@ -34,6 +37,9 @@ public final class Mlp {
         this.up =
                 make.projection(path + "." + names.up(), (fusedGate ? 2L : 1L) * shape.intermediate(), shape.hidden());
         this.down = make.projection(path + "." + names.down(), shape.hidden(), shape.intermediate());
+        this.postNorm = Norm.behind(form.norm(), scope, path, names.mlpPostNorm(), dtype, shape);
+        this.gated = form.function() == BlockForm.Function.SILU ? SwiGlu.Kind.SILU : SwiGlu.Kind.GELU_TANH;
+        this.plain = form.function() == BlockForm.Function.ERF_GELU ? Gelu.Kind.ERF : Gelu.Kind.TANH;
         if (form.mlpBiases()) {
             projections().forEach(layer -> layer.withBias(scope));
         }
@@ -53,6 +59,7 @@ public final class Mlp {
         final Tensor act;
         final Tensor sgate;
         final Tensor sup;
+        private final Norm.Tape post;
 
         /**
          * @param inputs whether backward reads what went into gate and up
@@ -79,6 +86,7 @@ public final class Mlp {
             rstd = training ? layer.norm.statistics(scope, rows) : null;
             sgate = training && layer.gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
+            post = layer.postNorm == null ? null : new Norm.Tape(scope, dtype, layer.postNorm, scratch, training);
         }
 
         /** The buffers of another block's tape, with what this layer's own attachments keep. */
@@ -93,27 +101,41 @@ public final class Mlp {
             act = shared.act;
             sgate = training && layer.gate != null ? Scratch.kept(scope, dtype, layer.gate, rows) : null;
             sup = training ? Scratch.kept(scope, dtype, layer.up, rows) : null;
+            post = shared.post;
         }
     }
 
-    /** Fills the tape: all that backward needs to be made again when a block keeps only its input. */
-    void expand(Pass pass, Tensor x, Tape tape) {
+    /** Fills the tape again: all that backward needs when a block keeps only its input. */
+    void again(Pass pass, Tensor x, Tape tape, Tensor sdown) {
+        expand(pass, x, tape);
+        if (postNorm != null) {
+            down.forward(pass, tape.act, false, tape.post.x, sdown);
+            postNorm.again(pass, tape.post);
+        }
+    }
+
+    private void expand(Pass pass, Tensor x, Tape tape) {
         norm.forward(pass, x, tape.h, tape.rstd);
         up.forward(pass, tape.h, false, tape.made, tape.sup);
         if (gate != null) {
             gate.forward(pass, tape.h, false, tape.gate, tape.sgate);
         }
         if (tape.gate == null) {
-            Gelu.forward(pass.context(), tape.up, tape.act);
+            Gelu.forward(pass.context(), plain, tape.up, tape.act);
         } else {
-            SwiGlu.forward(pass.context(), tape.gate, tape.up, tape.act);
+            SwiGlu.forward(pass.context(), gated, tape.gate, tape.up, tape.act);
         }
     }
 
     /** y, which holds x on entry, gains the MLP's output. sdown is kept beside the tape: backward cannot remake it. */
     void forward(Pass pass, Tensor x, Tensor y, Tape tape, Tensor sdown) {
         expand(pass, x, tape);
-        down.forward(pass, tape.act, true, y, sdown);
+        if (postNorm == null) {
+            down.forward(pass, tape.act, true, y, sdown);
+        } else {
+            down.forward(pass, tape.act, false, tape.post.x, sdown);
+            postNorm.addTo(pass, y, tape.post);
+        }
     }
 
     /** As {@link AttentionBlock#backward}: adds to dx, which may be dy, what goes through this half. */
@@ -122,15 +144,16 @@ public final class Mlp {
         Context context = pass.context();
         boolean wantNorm = wantInput || norm.trainable();
         boolean wantInner = wantNorm || (gate != null && gate.trainable()) || up.trainable();
-        down.backward(pass, dy, tape.act, sdown, false, wantInner ? scratch.dact : null);
+        Tensor dmade = postNorm == null ? dy : postNorm.backwardBehind(pass, dy, tape.post, scratch);
+        down.backward(pass, dmade, tape.act, sdown, false, wantInner ? scratch.dact : null);
         if (!wantInner) {
             return;
         }
         Tensor dh = wantNorm ? scratch.dh : null;
         if (tape.gate == null) {
-            Gelu.backward(context, scratch.dact, tape.up, tape.up);
+            Gelu.backward(context, plain, scratch.dact, tape.up, tape.up);
         } else {
-            SwiGlu.backward(context, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
+            SwiGlu.backward(context, gated, scratch.dact, tape.gate, tape.up, tape.gate, tape.up);
         }
         if (gate != null) {
             gate.backward(pass, tape.gate, tape.h, tape.sgate, false, dh);
@@ -147,11 +170,20 @@ public final class Mlp {
     }
 
     boolean trainable() {
-        return norm.trainable() || (gate != null && gate.trainable()) || up.trainable() || down.trainable();
+        return norm.trainable()
+                || (gate != null && gate.trainable())
+                || up.trainable()
+                || down.trainable()
+                || (postNorm != null && postNorm.trainable());
     }
 
     public Norm norm() {
         return norm;
+    }
+
+    /** The norm behind down, before its result is added; null where there is none. */
+    public Norm postNorm() {
+        return postNorm;
     }
 
     /** Its layers, in the order of the checkpoint format. */

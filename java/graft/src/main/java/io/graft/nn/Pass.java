@@ -21,7 +21,7 @@ public final class Pass {
     private final Tensor positions;
     private final Mirror starts;
     private int[] places;
-    private final Tensor inverseFrequencies;
+    private final Tensor[] inverseFrequencies;
     private final Mirror lengths;
     private final Mirror realRows;
     private final Mirror segments;
@@ -33,7 +33,8 @@ public final class Pass {
     private long dropoutSeed;
     private long dropoutOffset;
 
-    public Pass(Scope scope, int batch, int length, Tensor inverseFrequencies) {
+    /** @param inverseFrequencies those of the model's rotary embeddings, of which it may have two */
+    public Pass(Scope scope, int batch, int length, Tensor... inverseFrequencies) {
         this.leader = this;
         this.context = scope.context();
         this.batch = batch;
@@ -52,7 +53,7 @@ public final class Pass {
      *
      * @param leader whose settings are followed
      */
-    Pass(Pass leader, Tensor inverseFrequencies) {
+    Pass(Pass leader, Tensor... inverseFrequencies) {
         this.leader = leader;
         this.context = leader.context;
         this.batch = leader.batch;
@@ -154,8 +155,9 @@ public final class Pass {
         return positions;
     }
 
-    public Tensor inverseFrequencies() {
-        return inverseFrequencies;
+    /** The frequencies that turn the heads of a block ({@link BlockForm#frequencies}). */
+    Tensor inverseFrequencies(int which) {
+        return inverseFrequencies[which];
     }
 
     /** The lengths tensor, or null when no row is padded. */

@@ -38,14 +38,14 @@ public final class PositionEmbedding {
                 throw new IllegalArgumentException("a sequence of " + last + " tokens, but " + table.name()
                         + " has only " + table.value().size(0) + " positions");
             }
-            Embedding.forward(pass.context(), table.value(), positions, rows);
+            Embedding.forward(pass.context(), table.value(), positions, 1, rows);
             TensorOps.add(pass.context(), rows, y);
         }
 
         /** Adds dy to the rows of the table's gradient, when the table is trained. */
         public void backward(Tensor dy) {
             if (table.trainable()) {
-                Embedding.backward(pass.context(), positions, dy, table.gradient());
+                Embedding.backward(pass.context(), positions, dy, 1, table.gradient());
             }
         }
     }

@@ -34,6 +34,13 @@ final class Scratch {
 
     final Tensor dfused;
     final FusedHeads dfusedHeads;
+    /** Numbers of a row of the residual stream. */
+    final int hidden;
+
+    private final int border;
+    private final boolean training;
+    private Tensor normed;
+    private Tensor dnormed;
     private Tensor[] dqParts;
     private Tensor[] dkParts;
 
@@ -47,6 +54,9 @@ final class Scratch {
             int border,
             boolean training,
             int fusedGroups) {
+        hidden = shape.hidden();
+        this.border = border;
+        this.training = training;
         long rows = (long) batch * length;
         h = Precision.activation(scope, dtype, rows, shape.hidden(), border);
         act = Precision.activation(scope, dtype, rows, shape.intermediate(), border);
@@ -68,6 +78,20 @@ final class Scratch {
             dh = dact = dout = doutHeads = dq = dqHeads = dk = dkHeads = dv = dvHeads = null;
         }
         dfusedHeads = dfused == null ? null : new FusedHeads(dfused, dq, dk, dv, fusedGroups);
+    }
+
+    /** What a norm behind a half makes, and in training its gradient: made when first asked for. */
+    Tensor normed(Scope scope, DType dtype) {
+        if (normed == null) {
+            normed = Precision.activation(scope, dtype, h.size(0), hidden, 0);
+            dnormed = training ? Precision.activation(scope, dtype, h.size(0), hidden, border) : null;
+        }
+        return normed;
+    }
+
+    /** The gradient of what goes into a norm behind a half. */
+    Tensor dnormed() {
+        return dnormed;
     }
 
     /** dq head by head, made when first asked for. */

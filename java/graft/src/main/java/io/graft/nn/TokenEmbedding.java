@@ -6,19 +6,22 @@ import io.graft.tensor.Tensor;
 /** The first layer: a row of the table for each token id. A tied head shares the table and its gradient. */
 public final class TokenEmbedding {
     private final Parameter table;
+    private final double scale;
 
-    public TokenEmbedding(Parameter table) {
+    /** @param scale what rows are multiplied with */
+    public TokenEmbedding(Parameter table, double scale) {
         this.table = table;
+        this.scale = scale;
     }
 
     public void forward(Pass pass, Tensor ids, Tensor y) {
-        Embedding.forward(pass.context(), table.value(), ids, y);
+        Embedding.forward(pass.context(), table.value(), ids, scale, y);
     }
 
     /** Adds dy to the rows of the table's gradient, when the table is trained. */
     public void backward(Pass pass, Tensor ids, Tensor dy) {
         if (table.trainable()) {
-            Embedding.backward(pass.context(), ids, dy, table.gradient());
+            Embedding.backward(pass.context(), ids, dy, scale, table.gradient());
         }
     }
 

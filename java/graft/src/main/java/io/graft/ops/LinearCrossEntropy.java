@@ -17,7 +17,7 @@ public final class LinearCrossEntropy {
     /**
      * loss [1] is overwritten; count [1] i64 may be null. Where dh [T, K] (overwritten) or dw [V, K] f32 (added to) is
      * given, the gradients of loss · gradientScale are made in the same pass. normalizer 0 takes the number of rows
-     * that count.
+     * that count; softcap 0 caps no logits.
      */
     public static void forward(
             Context context,
@@ -25,6 +25,7 @@ public final class LinearCrossEntropy {
             Weight w,
             Tensor labels,
             long ignoreIndex,
+            double softcap,
             double normalizer,
             double gradientScale,
             Tensor loss,
@@ -38,6 +39,7 @@ public final class LinearCrossEntropy {
                     Weight.pointer(context, w),
                     Tensor.pointer(context, labels),
                     ignoreIndex,
+                    softcap,
                     normalizer,
                     gradientScale,
                     Tensor.pointer(context, loss),

@@ -10,12 +10,21 @@ import io.graft.tensor.Tensor;
 
 /** Rotary position embedding (arXiv 2104.09864), half-split or interleaved pairs, whole or partial heads. */
 public final class Rope {
+    /** How frequencies are scaled, in the order of {@code graft_rope_scaling}, which says what each does. */
+    public enum Scaling {
+        NONE,
+        LINEAR,
+        LLAMA3,
+        YARN
+    }
+
     private Rope() {}
 
-    /** Inverse frequencies into inverseFrequencies [R/2] f32; factor &gt; 0 applies the llama3 scaling. */
+    /** Inverse frequencies into inverseFrequencies [R/2] f32; what a scaling does not use may be 0. */
     public static void frequencies(
             Context context,
             double theta,
+            Scaling scaling,
             double factor,
             double low,
             double high,
@@ -25,6 +34,7 @@ public final class Rope {
             Status.check(graft_rope_frequencies(
                     context.pointer(),
                     theta,
+                    scaling.ordinal(),
                     factor,
                     low,
                     high,

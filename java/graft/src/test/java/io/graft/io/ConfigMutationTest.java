@@ -51,7 +51,7 @@ class ConfigMutationTest {
         mutate(Fixtures.path("models/llama_rope3/config.json"), LlamaConfig::read);
         mutate(Fixtures.path("models/llama_rope3/config_v4.json"), LlamaConfig::read);
         for (String model :
-                new String[] {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3"}) {
+                new String[] {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3", "gemma2", "gemma3", "llama_yarn"}) {
             mutate(Fixtures.path("models/" + model + "/config.json"), LlamaConfig::read);
         }
     }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.graft.ops.Rope;
 import io.graft.tensor.DType;
 import io.graft.tensor.WeightForm;
 import java.io.IOException;
@@ -38,7 +39,7 @@ class LlamaConfigTest {
         assertThat(config.headDim()).isEqualTo(12);
         assertThat(config.rmsNormEps()).isEqualTo(1e-6);
         assertThat(config.ropeTheta()).isEqualTo(500000.0);
-        assertThat(config.ropeScaling()).isEqualTo(new LlamaConfig.RopeScaling(8, 1, 4, 16));
+        assertThat(config.ropeScaling()).isEqualTo(new LlamaConfig.RopeScaling(Rope.Scaling.LLAMA3, 8, 1, 4, 16, 1));
         assertThat(config.dtype()).isEqualTo(DType.F32);
         assertThat(config.bosId()).isEqualTo(OptionalInt.of(1));
         assertThat(config.eosIds()).containsExactly(2);
@@ -53,6 +54,7 @@ class LlamaConfigTest {
         assertThat(LlamaConfig.read(directory)).isEqualTo(config);
         ObjectNode expected = Json.readObject(original.resolve("config.json"));
         expected.remove("transformers_version");
+        expected.remove("_sliding_window_pattern");
         assertThat(config.toJson()).isEqualTo(PythonJson.write(expected));
     }
 
@@ -78,7 +80,7 @@ class LlamaConfigTest {
                 "rope_parameters",
                 "null,'rope_scaling':{'type':'llama3','factor':2,'low_freq_factor':1,'high_freq_factor':4,"
                         + "'original_max_position_embeddings':32}");
-        assertThat(config.ropeScaling()).isEqualTo(new LlamaConfig.RopeScaling(2, 1, 4, 32));
+        assertThat(config.ropeScaling()).isEqualTo(new LlamaConfig.RopeScaling(Rope.Scaling.LLAMA3, 2, 1, 4, 32, 1));
     }
 
     @ParameterizedTest
@@ -86,7 +88,7 @@ class LlamaConfigTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "model_type | 'gemma3' | field 'model_type' is 'gemma3', supported are [llama, mistral, qwen2, qwen3, starcoder2, phi3, gpt_bigcode, codegen]",
+                "model_type | 'gemma' | field 'model_type' is 'gemma', supported are [llama, mistral, qwen2, qwen3, starcoder2, phi3, gemma2, gemma3_text, gpt_bigcode, codegen]",
                 "model_type | 'qwen2' | field 'architectures' is [LlamaForCausalLM], supported for 'qwen2' is Qwen2ForCausalLM",
                 "architectures | ['LlamaForTokenClassification'] | field 'architectures' is [LlamaForTokenClassification]",
                 "model_type | null | field 'model_type' is missing",
@@ -112,7 +114,7 @@ class LlamaConfigTest {
                 "tie_word_embeddings | 1 | field 'tie_word_embeddings' is 1, expected true or false",
                 "eos_token_id | ['a'] | field 'eos_token_id' is \"a\", expected an integer",
                 "rope_parameters | 7 | field 'rope_parameters' is 7, expected an object",
-                "rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.rope_type' is 'yarn'",
+                "rope_parameters | {'rope_type':'dynamic'} | field 'rope_parameters.rope_type' is 'dynamic'",
                 "rope_parameters | {'rope_type':'llama3'} | field 'rope_parameters.factor' is missing",
                 "rope_parameters | {'rope_theta':-1} | must be positive",
                 "rope_parameters | {'partial_rotary_factor':0.5} | field 'rope_parameters.partial_rotary_factor'",
@@ -200,7 +202,7 @@ class LlamaConfigTest {
                 "qwen2 | layer_types | ['full_attention','linear_attention'] | 'layer_types' has 'linear_attention'",
                 "qwen2 | num_key_value_heads | null | 6 is no multiple of num_key_value_heads 32",
                 "starcoder2 | use_bias | false | field 'use_bias' is false, which is not supported",
-                "starcoder2 | hidden_act | 'gelu' | is 'gelu', supported is 'gelu_pytorch_tanh' or 'gelu_new'",
+                "starcoder2 | hidden_act | 'relu' | is 'relu', supported is 'gelu_pytorch_tanh' or 'gelu_new' or 'gelu'",
                 "starcoder2 | norm_epsilon | 0 | the epsilon of norms and rope_theta must be positive",
                 "gpt_bigcode | multi_query | false | field 'multi_query' is false, which is not supported",
                 "gpt_bigcode | scale_attn_weights | false | field 'scale_attn_weights' is false",
@@ -213,14 +215,52 @@ class LlamaConfigTest {
                 "codegen | n_head | 2 | field 'n_head' is 2, no multiple of 4",
                 "codegen | tie_word_embeddings | true | field 'tie_word_embeddings' is true",
                 "codegen | rotary_dim | 12 | rotary_dim 12 is odd or more than a head of 10",
-                "codegen | activation_function | 'gelu' | field 'activation_function' is 'gelu'",
+                "codegen | activation_function | 'silu' | field 'activation_function' is 'silu'",
                 "qwen3 | attention_bias | 1 | field 'attention_bias' is 1, expected true or false",
-                "qwen3 | rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.rope_type' is 'yarn'",
+                "qwen3 | rope_parameters | {'rope_type':'dynamic'} | field 'rope_parameters.rope_type' is 'dynamic'",
+                "qwen3 | rope_parameters | {'rope_type':'yarn'} | field 'rope_parameters.factor' is missing",
+                "llama_yarn | rope_parameters | {'rope_type':'yarn','factor':2,'truncate':false,"
+                        + "'original_max_position_embeddings':8} | field 'rope_parameters.truncate' is false",
+                "codegen | rope_parameters | {'rope_type':'yarn','factor':2,'original_max_position_embeddings':8} |"
+                        + " attention_factor must be positive, and 1 where a part of each head is turned",
+                "gemma2 | use_bidirectional_attention | true | field 'use_bidirectional_attention' is true",
+                "gemma2 | hidden_activation | 'silu' | field 'hidden_activation' is 'silu'",
+                "gemma2 | attn_logit_softcapping | -1 | field 'attn_logit_softcapping' is -1.0, expected at least 0",
+                "gemma3 | sliding_window | null | field 'sliding_window' is null, which is not supported",
+                "gemma3 | rope_parameters | {'rope_theta':2} | field 'rope_parameters' is that of one kind of layers",
+                "gemma3 | rope_parameters | {'sliding_attention':{'rope_type':'linear','factor':2}} |"
+                        + " field 'rope_parameters.sliding_attention.rope_type' is 'linear', supported is 'default'",
+                "gemma3 | rope_parameters | {'full_attention':{'rope_type':'yarn','factor':2,"
+                        + "'original_max_position_embeddings':8}} | field 'rope_parameters' scales scores",
             })
     void whatAnArchitectureDoesNotHaveIsRefusedByName(String model, String field, String value, String message) {
         assertThatThrownBy(() -> changed(model, field, value))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining(message);
+    }
+
+    /** As transformers 4 wrote it, with the pattern in place of a list of layers. */
+    @Test
+    void gemma3InItsOlderForm() {
+        LlamaConfig config = LlamaConfig.parse("older", """
+                {"model_type": "gemma3_text", "vocab_size": 9, "hidden_size": 8, "intermediate_size": 4,
+                 "num_hidden_layers": 6, "num_attention_heads": 4, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+                 "rope_theta": 500000, "rope_local_base_freq": 7.0, "sliding_window": 3}""");
+        assertThat(config.design().windows()).containsExactly(3, 3, 3, 3, 3, 0);
+        assertThat(config.design().scores()).isEqualTo(new DecoderDesign.Scores(256, 0, 0, 7));
+        assertThat(config.ropeTheta()).isEqualTo(500000);
+        assertThat(config.ropeScaling()).isEqualTo(LlamaConfig.RopeScaling.linear(8));
+        assertThat(config.attentionScale()).isEqualTo(1.0 / 16);
+        assertThat(LlamaConfig.parse("again", config.toJson())).isEqualTo(config);
+    }
+
+    /** Of the paper's 0.1 ln(factor) + 1, once for queries and once for keys. */
+    @Test
+    void yarnScalesScores() {
+        LlamaConfig config = LlamaConfig.read(Fixtures.path("models/llama_yarn"));
+        double factor = 0.1 * Math.log(4) + 1;
+        assertThat(config.attentionScale()).isEqualTo(factor * factor / 4);
+        assertThat(LlamaConfig.parse("again", config.toJson())).isEqualTo(config);
     }
 
     private LlamaConfig changed(String field, String value) {

@@ -29,6 +29,12 @@ class ArchitectureGradientTest {
             case "starcoder2" -> "'sliding_window': 3, 'head_dim': 6, 'tie_word_embeddings': false";
             case "gpt_bigcode" -> "'n_embd': 12, 'n_layer': 2, 'n_head': 4, 'n_inner': 20, 'n_positions': 9";
             case "phi3" -> "'sliding_window': 3, 'head_dim': 6";
+            case "gemma2" ->
+                "'sliding_window': 2, 'head_dim': 6, 'query_pre_attn_scalar': 5, 'attn_logit_softcapping': 1.5,"
+                        + " 'final_logit_softcapping': 2.5";
+            case "gemma3_text" ->
+                "'sliding_window': 2, 'head_dim': 6, 'sliding_window_pattern': 2, 'query_pre_attn_scalar': 5,"
+                        + " 'rope_local_base_freq': 3, 'rope_scaling': {'rope_type': 'linear', 'factor': 2}";
             case "codegen" -> "'n_embd': 32, 'n_layer': 2, 'n_head': 8, 'n_inner': 20, 'rotary_dim': 2";
             default -> throw new IllegalArgumentException(type);
         };
@@ -108,6 +114,13 @@ class ArchitectureGradientTest {
         "codegen, lora, true",
         "codegen, ia3, false",
         "codegen, prefix, true",
+        "gemma2, full, false",
+        "gemma2, full, true",
+        "gemma2, lora, true",
+        "gemma2, prefix, false",
+        "gemma3_text, full, false",
+        "gemma3_text, full, true",
+        "gemma3_text, ia3, false",
         "phi3, full, false",
         "phi3, full, true",
         "phi3, lora, true",

@@ -94,7 +94,10 @@ class BatchGeneratorTest {
                 "starcoder2",
                 "gpt_bigcode",
                 "codegen",
-                "phi3"
+                "phi3",
+                "gemma2",
+                "gemma3",
+                "llama_yarn"
             })
     void eachPromptGetsTheTokensThatItGetsAlone(String name) {
         try (Context context = Context.cpu(2);

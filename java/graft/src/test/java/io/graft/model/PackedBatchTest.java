@@ -87,6 +87,8 @@ class PackedBatchTest {
         "codegen, full, false, F64",
         "phi3, full, false, F64",
         "starcoder2, lora, false, F64",
+        "gemma2, full, true, F64",
+        "gemma3_text, full, false, F64",
         "mistral, full, false, F32",
         "qwen3, full, true, F32"
     })

@@ -48,10 +48,10 @@ class OpsTest extends SmallTensors {
     void gelu() {
         Tensor x = tensor(1, 3).set(0, 1, -1);
         Tensor y = tensor(1, 3);
-        Gelu.forward(context, x, y);
+        Gelu.forward(context, Gelu.Kind.TANH, x, y);
         assertThat(y.floats()).containsExactly(new float[] {0, 0.841192f, -0.158808f}, NEAR);
         Tensor dx = tensor(1, 3);
-        Gelu.backward(context, tensor(1, 3).set(1, 2, 1), x, dx);
+        Gelu.backward(context, Gelu.Kind.TANH, tensor(1, 3).set(1, 2, 1), x, dx);
         assertThat(dx.floats()).containsExactly(new float[] {0.5f, 2 * 1.0829641f, -0.0829641f}, NEAR);
     }
 
@@ -76,7 +76,7 @@ class OpsTest extends SmallTensors {
     @Test
     void rope() {
         Tensor frequencies = tensor(1);
-        Rope.frequencies(context, 10000, 0, 0, 0, 0, frequencies);
+        Rope.frequencies(context, 10000, Rope.Scaling.NONE, 0, 0, 0, 0, frequencies);
         assertThat(frequencies.item()).isEqualTo(1);
         Tensor positions = scope.tensor(Memory.ACTIVATION, DType.I32, 1, 1).set(new int[] {1});
         Tensor x = tensor(1, 1, 1, 2).set(1, 0);
@@ -92,12 +92,12 @@ class OpsTest extends SmallTensors {
         Tensor gate = tensor(1, 2).set(0, 2);
         Tensor up = tensor(1, 2).set(5, 3);
         Tensor y = tensor(1, 2);
-        SwiGlu.forward(context, gate, up, y);
+        SwiGlu.forward(context, SwiGlu.Kind.SILU, gate, up, y);
         float sigmoid = (float) (1 / (1 + Math.exp(-2)));
         assertThat(y.floats()).containsExactly(new float[] {0, 6 * sigmoid}, NEAR);
         Tensor dgate = tensor(1, 2);
         Tensor dup = tensor(1, 2);
-        SwiGlu.backward(context, tensor(1, 2).set(1, 1), gate, up, dgate, dup);
+        SwiGlu.backward(context, SwiGlu.Kind.SILU, tensor(1, 2).set(1, 1), gate, up, dgate, dup);
         assertThat(dup.floats()).containsExactly(new float[] {0, 2 * sigmoid}, NEAR);
         assertThat(dgate.floats()[0]).isCloseTo(2.5f, NEAR);
     }
@@ -107,10 +107,10 @@ class OpsTest extends SmallTensors {
         Tensor table = tensor(3, 2).set(1, 2, 3, 4, 5, 6);
         Tensor ids = scope.tensor(Memory.ACTIVATION, DType.I32, 3).set(new int[] {2, 0, 2});
         Tensor y = tensor(3, 2);
-        Embedding.forward(context, table, ids, y);
+        Embedding.forward(context, table, ids, 1, y);
         assertThat(y.floats()).containsExactly(5, 6, 1, 2, 5, 6);
         Tensor dtable = tensor(3, 2);
-        Embedding.backward(context, ids, y, dtable);
+        Embedding.backward(context, ids, y, 1, dtable);
         assertThat(dtable.floats()).containsExactly(1, 2, 0, 0, 10, 12);
     }
 
@@ -156,7 +156,7 @@ class OpsTest extends SmallTensors {
         Tensor loss = tensor(1);
         Tensor count = scope.tensor(Memory.ACTIVATION, DType.I64, 1);
         Tensor dw = tensor(2, 2);
-        LinearCrossEntropy.forward(context, h, head, labels, -100, 0, 1, loss, count, tensor(2, 2), dw);
+        LinearCrossEntropy.forward(context, h, head, labels, -100, 0, 0, 1, loss, count, tensor(2, 2), dw);
         assertThat(loss.item()).isCloseTo((float) Math.log(2), NEAR);
         assertThat(count.longs()).containsExactly(1);
         assertThat(dw.floats()).containsExactly(new float[] {0.5f, 1, -0.5f, -1}, NEAR);
