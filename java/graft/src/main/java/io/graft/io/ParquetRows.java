@@ -1,40 +1,65 @@
 package io.graft.io;
 
-import blue.strategic.parquet.Hydrator;
-import blue.strategic.parquet.HydratorSupplier;
-import blue.strategic.parquet.ParquetReader;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeSet;
-import java.util.stream.Stream;
-import org.apache.parquet.column.ColumnDescriptor;
+import org.apache.parquet.ParquetReadOptions;
+import org.apache.parquet.column.page.PageReadStore;
+import org.apache.parquet.example.data.Group;
+import org.apache.parquet.example.data.simple.convert.GroupRecordConverter;
+import org.apache.parquet.hadoop.ParquetFileReader;
+import org.apache.parquet.io.ColumnIOFactory;
+import org.apache.parquet.io.LocalInputFile;
+import org.apache.parquet.io.MessageColumnIO;
+import org.apache.parquet.io.RecordReader;
+import org.apache.parquet.schema.MessageType;
 import org.apache.parquet.schema.PrimitiveType.PrimitiveTypeName;
+import org.apache.parquet.schema.Type;
 
-/** The rows of a parquet file, one after the other: its columns {@code text}, or {@code prompt} and {@code completion}. */
+/**
+ * The rows of a parquet file, one after the other: its columns {@code text}, or {@code prompt} and {@code completion}, or
+ * {@code messages} and {@code tools}. In memory are the pages of one group of rows as they are stored, and of each column one
+ * page unpacked, whose size is limited ({@link BoundedCodecs}).
+ */
 final class ParquetRows {
-    private static final List<List<String>> FORMS = List.of(List.of("text"), List.of("prompt", "completion"));
+    /** why so many: writers make pages of about 1 MiB, but one text that is longer makes a page of its own. */
+    static final int LARGEST_PAGE = 1 << 28;
+
+    private static final List<List<String>> FORMS =
+            List.of(List.of("text"), List.of("prompt", "completion"), List.of("messages"));
 
     private ParquetRows() {}
 
     static void read(Path file, TextFiles.Documents documents) throws IOException {
-        try {
-            List<String> columns = columns(file);
-            HydratorSupplier<ObjectNode, ObjectNode> rows = HydratorSupplier.constantly(new Fields());
-            try (Stream<ObjectNode> found = ParquetReader.streamContent(file.toFile(), rows, columns)) {
-                long[] number = {0};
-                found.forEach(row -> {
-                    number[0]++;
-                    String where = file + ":" + number[0];
-                    documents.row(where, new JsonFields(where, row));
-                });
+        read(file, LARGEST_PAGE, documents);
+    }
+
+    /** @param largest bytes of an unpacked page */
+    static void read(Path file, int largest, TextFiles.Documents documents) throws IOException {
+        long row = 0;
+        try (BoundedCodecs codecs = new BoundedCodecs(file, largest)) {
+            ParquetReadOptions options =
+                    ParquetReadOptions.builder().withCodecFactory(codecs).build();
+            try (ParquetFileReader reader = ParquetFileReader.open(new LocalInputFile(file), options)) {
+                MessageType wanted = wanted(file, reader.getFileMetaData().getSchema());
+                reader.setRequestedSchema(wanted);
+                MessageColumnIO columns = new ColumnIOFactory().getColumnIO(wanted);
+                for (PageReadStore pages = reader.readNextRowGroup();
+                        pages != null;
+                        pages = reader.readNextRowGroup()) {
+                    RecordReader<Group> records = columns.getRecordReader(pages, new GroupRecordConverter(wanted));
+                    for (long left = pages.getRowCount(); left > 0; left--) {
+                        String where = file + ":" + ++row;
+                        documents.row(where, new JsonFields(where, ParquetValues.object(records.read(), wanted)));
+                    }
+                }
             }
-        } catch (UncheckedIOException e) {
-            throw e.getCause();
+        } catch (FormatException e) {
+            throw e;
         } catch (RuntimeException e) {
-            // why: the library wraps what the taker of a row throws.
+            // why: the library wraps what a codec throws.
             for (Throwable cause = e; cause != null; cause = cause.getCause()) {
                 if (cause instanceof FormatException wrong) {
                     throw wrong;
@@ -44,45 +69,33 @@ final class ParquetRows {
         }
     }
 
-    private static List<String> columns(Path file) throws IOException {
-        List<ColumnDescriptor> all = ParquetReader.readMetadata(file.toFile())
-                .getFileMetaData()
-                .getSchema()
-                .getColumns();
+    private static MessageType wanted(Path file, MessageType schema) {
         TreeSet<String> names = new TreeSet<>();
-        TreeSet<String> texts = new TreeSet<>();
-        for (ColumnDescriptor column : all) {
-            names.add(column.getPath()[0]);
-            boolean flat = column.getPath().length == 1 && column.getMaxRepetitionLevel() == 0;
-            if (flat && column.getPrimitiveType().getPrimitiveTypeName() == PrimitiveTypeName.BINARY) {
-                texts.add(column.getPath()[0]);
-            }
+        for (Type field : schema.getFields()) {
+            names.add(field.getName());
         }
         for (List<String> form : FORMS) {
-            if (texts.containsAll(form)) {
-                return form;
+            if (form.stream().allMatch(name -> schema.containsField(name) && serves(schema.getType(name)))) {
+                List<Type> fields = new ArrayList<>();
+                form.forEach(name -> fields.add(schema.getType(name)));
+                if (form.contains("messages") && schema.containsField("tools")) {
+                    fields.add(schema.getType("tools"));
+                }
+                return new MessageType(schema.getName(), fields);
             }
         }
         throw new FormatException(
                 file,
-                "has neither a column 'text' of texts nor 'prompt' and 'completion', but " + names
-                        + (names.contains("messages") ? "; rows with 'messages' are read from .jsonl" : ""));
+                "has neither a column 'text' of texts nor 'prompt' and 'completion' nor 'messages' of lists, but "
+                        + names);
     }
 
-    private static final class Fields implements Hydrator<ObjectNode, ObjectNode> {
-        @Override
-        public ObjectNode start() {
-            return Json.newObject();
+    private static boolean serves(Type column) {
+        if (column.getName().equals("messages")) {
+            return ParquetValues.isList(column);
         }
-
-        @Override
-        public ObjectNode add(ObjectNode row, String heading, Object value) {
-            return row.set(heading, Json.toNode(value));
-        }
-
-        @Override
-        public ObjectNode finish(ObjectNode row) {
-            return row;
-        }
+        return column.isPrimitive()
+                && !column.isRepetition(Type.Repetition.REPEATED)
+                && column.asPrimitiveType().getPrimitiveTypeName() == PrimitiveTypeName.BINARY;
     }
 }

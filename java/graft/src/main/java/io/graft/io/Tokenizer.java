@@ -21,6 +21,7 @@ import java.util.OptionalInt;
 public final class Tokenizer implements AutoCloseable {
     private static final String FILE = "tokenizer.json";
     private static final String CONFIG = "tokenizer_config.json";
+    private static final int LARGEST_ID = (1 << 28) - 1;
 
     private final Path file;
     private final HuggingFaceTokenizer tokenizer;
@@ -170,19 +171,27 @@ public final class Tokenizer implements AutoCloseable {
     private static Map<String, Integer> vocabulary(Path file, ObjectNode json) {
         Map<String, Integer> ids = new HashMap<>();
         JsonNode vocabulary = json.path("model").path("vocab");
-        vocabulary
-                .properties()
-                .forEach(entry -> ids.put(entry.getKey(), entry.getValue().intValue()));
+        vocabulary.properties().forEach(entry -> ids.put(entry.getKey(), id(file, entry.getKey(), entry.getValue())));
         for (int i = 0; vocabulary.isArray() && i < vocabulary.size(); i++) {
             // why: unigram models list [token, score] pairs; the id is the place in the list.
             ids.put(vocabulary.get(i).path(0).asText(), i);
         }
         for (JsonNode added : json.path("added_tokens")) {
-            ids.put(added.path("content").asText(), added.path("id").intValue());
+            String content = added.path("content").asText();
+            ids.put(content, id(file, content, added.path("id")));
         }
         if (ids.isEmpty()) {
             throw new FormatException(file, "not a tokenizer: model.vocab is missing or empty");
         }
         return ids;
+    }
+
+    /** why a limit: an id is a row of a model's table, and the largest one says how many there are. */
+    private static int id(Path file, String token, JsonNode id) {
+        if (!id.isInt() || id.intValue() < 0 || id.intValue() > LARGEST_ID) {
+            throw new FormatException(
+                    file, "the id of token '" + token + "' is " + id + ", expected 0 to " + LARGEST_ID);
+        }
+        return id.intValue();
     }
 }

@@ -6,16 +6,21 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Seeded mutations of good JSON files: each is either read or refused with a {@link FormatException}. */
-@Timeout(300)
+/**
+ * Seeded mutations of good JSON files: each is either read or refused with a {@link FormatException}. More of each:
+ * {@code -Dgraft.mutations=100000}.
+ */
+@Timeout(value = 1, unit = TimeUnit.HOURS)
 class ConfigMutationTest {
-    private static final int MUTATIONS = 500;
+    private static final int MUTATIONS = Integer.getInteger("graft.mutations", 500);
     private static final String[] PIECES = {
         "{",
         "}",
@@ -50,8 +55,18 @@ class ConfigMutationTest {
     void modelConfigurations() throws IOException {
         mutate(Fixtures.path("models/llama_rope3/config.json"), LlamaConfig::read);
         mutate(Fixtures.path("models/llama_rope3/config_v4.json"), LlamaConfig::read);
-        for (String model :
-                new String[] {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3", "gemma2", "gemma3", "llama_yarn"}) {
+        for (String model : new String[] {
+            "mistral",
+            "qwen2",
+            "qwen3",
+            "starcoder2",
+            "gpt_bigcode",
+            "codegen",
+            "phi3",
+            "gemma2",
+            "gemma3",
+            "llama_yarn"
+        }) {
             mutate(Fixtures.path("models/" + model + "/config.json"), LlamaConfig::read);
         }
     }
@@ -178,6 +193,28 @@ class ConfigMutationTest {
         return Fixtures.path("adapters/llama_gqa/" + adapter + "/" + PeftConfig.FILE);
     }
 
+    /** What a tokenizer of the library's makes of a text must be in the vocabulary, too. why few: most of it is texts. */
+    @Test
+    void tokenizers() throws IOException {
+        int refused = mutations(Fixtures.path("models/llama_tied/tokenizer.json"), file -> {
+            try (Tokenizer tokenizer = Tokenizer.load(file)) {
+                assertThat(tokenizer.size()).isPositive();
+                int[] ids = encode(tokenizer);
+                assertThat(Arrays.stream(ids).max().orElse(0)).isLessThan(tokenizer.size());
+            }
+        });
+        assertThat(refused).isGreaterThan(MUTATIONS / 10);
+    }
+
+    /** why: a model of a tokenizer that knows no character of a text may refuse the text, which is no file's fault. */
+    private static int[] encode(Tokenizer tokenizer) {
+        try {
+            return tokenizer.encode("int é = 1;", false);
+        } catch (RuntimeException refused) {
+            return new int[0];
+        }
+    }
+
     @Test
     void indexOfShards() throws IOException {
         Path model = Fixtures.path("models/llama_rope3");
@@ -191,6 +228,11 @@ class ConfigMutationTest {
     }
 
     private void mutate(Path original, Consumer<Path> reader) throws IOException {
+        assertThat(mutations(original, reader)).isGreaterThan(MUTATIONS / 2);
+    }
+
+    /** How many mutants were refused. */
+    private int mutations(Path original, Consumer<Path> reader) throws IOException {
         String seed = Files.readString(original);
         Path file = directory.resolve(original.getFileName());
         Random random = new Random(seed.length());
@@ -209,7 +251,7 @@ class ConfigMutationTest {
                 throw new AssertionError("not a FormatException for: " + mutant, e);
             }
         }
-        assertThat(refused).isGreaterThan(MUTATIONS / 2);
+        return refused;
     }
 
     /** One or two changes: a piece put in or over, a stretch removed, or the end cut off. */

@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -47,7 +48,7 @@ class SafetensorsMutationTest {
     };
 
     @Test
-    @Timeout(600)
+    @Timeout(value = 1, unit = TimeUnit.HOURS)
     void mutatedHeadersAreReadOrRefused() throws IOException {
         byte[][] seeds = {
             Files.readAllBytes(Fixtures.path("adapters/llama_gqa/lora_rs/adapter_model.safetensors")),
