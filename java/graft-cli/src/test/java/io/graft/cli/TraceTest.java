@@ -6,13 +6,17 @@ import static org.assertj.core.api.Assertions.within;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.io.SafetensorsFile;
+import io.graft.io.SafetensorsWriter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -96,6 +100,58 @@ class TraceTest {
         assertThat(run.events("trace")).hasSize(1);
         try (SafetensorsFile file = SafetensorsFile.open(out)) {
             assertThat(file.names()).containsExactlyInAnyOrder("logits", "loss");
+        }
+    }
+
+    /** Where positions begin at 0 again a row has another sequence: each has the logits that it has in a row of its own. */
+    @Test
+    void positionsThatBeginAgainPack() throws Exception {
+        int[] ids = {5, 9, 31, 7, 12, 40, 3, 8, 22, 17};
+        Path packed = batch("packed", ids, 10, new int[] {0, 1, 2, 3, 0, 1, 2, 3, 4, 5});
+        int[] apart = {5, 9, 31, 7, 0, 0, 12, 40, 3, 8, 22, 17};
+        Path rows = batch("rows", apart, 6, null);
+        float[] one = logits(packed);
+        float[] two = logits(rows);
+        int width = one.length / 10;
+        for (int token = 0; token < 10; token++) {
+            int other = token < 4 ? token : token + 2;
+            for (int i = 0; i < width; i++) {
+                assertThat(one[token * width + i]).isCloseTo(two[other * width + i], within(1e-4f));
+            }
+        }
+        Path wrong = batch("wrong", ids, 10, new int[] {0, 1, 2, 3, 0, 1, 2, 4, 4, 5});
+        Cli run = Cli.run("trace", "--model", Cli.model("llama_tied"), "--batch", wrong, "--out", folder.resolve("o"));
+        assertThat(run.err()).contains("position_ids[0, 7] is 4, expected 0 or 3");
+    }
+
+    private Path batch(String name, int[] ids, int length, int[] positions) {
+        Path file = folder.resolve(name + ".safetensors");
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope()) {
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            tensors.put("input_ids", longs(scope, ids, length));
+            if (positions != null) {
+                tensors.put("position_ids", longs(scope, positions, length));
+            }
+            SafetensorsWriter.write(file, tensors, SafetensorsWriter.PYTORCH);
+        }
+        return file;
+    }
+
+    private static Tensor longs(Scope scope, int[] values, int length) {
+        long[] wide = Arrays.stream(values).asLongStream().toArray();
+        return scope.tensor(Memory.WORKSPACE, DType.I64, values.length / length, length)
+                .set(wide);
+    }
+
+    private float[] logits(Path batch) {
+        Path out = folder.resolve("logits.safetensors");
+        Cli run = Cli.run("trace", "--model", Cli.model("llama_tied"), "--batch", batch, "--out", out);
+        assertThat(run.err()).isEmpty();
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                SafetensorsFile file = SafetensorsFile.open(out)) {
+            return read(scope, file, "logits");
         }
     }
 
