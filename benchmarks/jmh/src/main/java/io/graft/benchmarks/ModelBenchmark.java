@@ -72,12 +72,15 @@ public abstract class ModelBenchmark extends TrialBenchmark {
         for (String name : methods.split(SEPARATOR)) {
             Method method = Method.named(name);
             long bytes = needed(method);
-            if (bytes > SHARE_OF_MEMORY * Machine.totalMemory()) {
+            long memory = device().isCpu()
+                    ? Machine.totalMemory()
+                    : device().properties().memoryBytes();
+            if (bytes > SHARE_OF_MEMORY * memory) {
                 trial.untimed(
                         name,
                         Contender.Status.REFUSED,
-                        "it takes " + Units.bytes(bytes) + " beside the frozen model, and the machine has "
-                                + Units.bytes(Machine.totalMemory()));
+                        "it takes " + Units.bytes(bytes) + " beside the frozen model, and " + device() + " has "
+                                + Units.bytes(memory));
             } else {
                 trial.variant(name, Trial.FROZEN, inputs -> under(method, inputs));
             }

@@ -6,6 +6,7 @@ import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
 import io.graft.ops.Linear;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -37,7 +38,10 @@ public class RooflineBenchmark extends OpBenchmark {
         trial.graft(Roofline.COPY, inputs -> {
             Tensor x = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
             Tensor y = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
-            return new Work(() -> PlainGemm.copy(x, y, threads())).cost(0, 8.0 * x.elements());
+            Runnable copy = device().isCpu()
+                    ? () -> PlainGemm.copy(x, y, threads())
+                    : () -> TensorOps.copy(inputs.context(), x, y);
+            return new Work(copy).cost(0, 8.0 * x.elements());
         });
     }
 

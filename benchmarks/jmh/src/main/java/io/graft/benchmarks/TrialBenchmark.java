@@ -3,6 +3,7 @@ package io.graft.benchmarks;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.TrialRecord;
 import io.graft.tensor.DType;
+import io.graft.tensor.Device;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -35,6 +36,9 @@ public abstract class TrialBenchmark {
     /** Threads of every contender; 0, as without it: one for each processor. */
     public static final String THREADS = "graft.bench.threads";
 
+    /** What contenders run on: {@code cpu}, as without it, or {@code cuda:N}. */
+    public static final String DEVICE = "graft.bench.device";
+
     /** Seconds after which no more rounds are measured; without it there is no limit. */
     public static final String SECONDS = "graft.bench.seconds";
 
@@ -55,10 +59,14 @@ public abstract class TrialBenchmark {
         return named == 0 ? Runtime.getRuntime().availableProcessors() : named;
     }
 
+    protected final Device device() {
+        return Device.parse(System.getProperty(DEVICE, "cpu"));
+    }
+
     @Setup
     public void open() {
         double seconds = Double.parseDouble(System.getProperty(SECONDS, "Infinity"));
-        trial = new Trial(type(), Integer.getInteger(THREADS, 0), seconds);
+        trial = new Trial(type(), device(), Integer.getInteger(THREADS, 0), seconds);
         contenders(trial);
     }
 

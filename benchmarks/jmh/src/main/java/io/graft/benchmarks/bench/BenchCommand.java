@@ -5,12 +5,15 @@ import io.graft.cli.GraftCommand;
 import io.graft.cli.Interruption;
 import io.graft.cli.Machine;
 import io.graft.cli.compare.Report;
+import io.graft.tensor.Context;
+import io.graft.tensor.Device;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -50,8 +53,11 @@ public final class BenchCommand extends GraftCommand {
                             + " size (30m, 150m, 1b) and methods (lora:dora).")
     Map<String, String> named = new LinkedHashMap<>();
 
-    @Option(names = "--device", paramLabel = "NAME", description = "cpu or cuda (default: ${DEFAULT-VALUE}).")
-    String device = "cpu";
+    @Option(
+            names = "--device",
+            paramLabel = "cpu|cuda|cuda:N",
+            description = "What is measured (default: ${DEFAULT-VALUE}).")
+    Device device = Device.CPU;
 
     @Option(names = "--peers", description = "Fetch LibTorch by Maven, 110 MB once, and measure it too.")
     boolean peers;
@@ -114,9 +120,10 @@ public final class BenchCommand extends GraftCommand {
             out().note("no LibTorch in this run: %s", LibTorch.absence());
         }
         int count = threads == null ? 0 : threads;
-        CellRunner runner = new CellRunner(forks, rounds, count, full ? Double.POSITIVE_INFINITY : SHORT_SECONDS);
+        CellRunner runner =
+                new CellRunner(forks, rounds, count, device, full ? Double.POSITIVE_INFINITY : SHORT_SECONDS);
         Measurement measurement = new Measurement(out(), runner, folder.resolve("results.json"));
-        Run run = measurement.of(Surroundings.run(command(), count, torch), cells);
+        Run run = measurement.of(Surroundings.run(command(), device, count, torch), cells);
         report(run, torch);
         if (keep) {
             out().say(
@@ -134,19 +141,20 @@ public final class BenchCommand extends GraftCommand {
         if (peers && forks == 0) {
             throw usage("--peers needs processes of its own: --forks must not be 0");
         }
-        if (device.equals("cuda")) {
-            throw usage(
-                    "--device cuda: the benchmarks have no CUDA contenders yet; benchmarks/device/run.sh measures a GPU");
-        }
-        if (!device.equals("cpu")) {
-            throw usage("--device must be cpu or cuda, got " + device);
+        if (!device.isCpu()) {
+            if (peers || threads != null) {
+                throw usage((peers ? "--peers" : "--threads") + " is for --device cpu, got " + device);
+            }
+            // why: who has no such device is told so before anything is measured.
+            Context.on(device).close();
         }
     }
 
     private List<Cell> cells() {
         Map<String, List<String>> values = new LinkedHashMap<>();
         named.forEach((name, list) -> values.put(name, Arrays.asList(list.split(","))));
-        BenchPlan plan = new BenchPlan(full, values, Machine.instructionSets());
+        BenchPlan plan =
+                new BenchPlan(full, values, device.isCpu() ? Machine.instructionSets() : Set.of(BenchPlan.GPU));
         try {
             return plan.cells(only == null ? plan.stems() : only);
         } catch (IllegalArgumentException unknown) {

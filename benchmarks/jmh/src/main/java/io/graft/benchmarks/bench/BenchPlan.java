@@ -36,8 +36,11 @@ final class BenchPlan {
     /** Its values in a full run are those that Graft has by then. */
     private static final String METHODS = "methods";
 
+    /** A GPU, among instruction sets. */
+    static final String GPU = "gpu";
+
     /** Processors without one of these have no products of bf16, and most libraries multiply them by plain loops. */
-    private static final List<String> BF16_PRODUCTS = List.of("avx512f", "amx_bf16", "sve");
+    private static final List<String> BF16_PRODUCTS = List.of("avx512f", "amx_bf16", "sve", GPU);
 
     private final Map<String, Class<?>> benchmarks = new TreeMap<>();
     private final Map<String, List<String>> named;

@@ -3,6 +3,7 @@ package io.graft.benchmarks.bench;
 import io.graft.benchmarks.TrialBenchmark;
 import io.graft.benchmarks.measure.Row;
 import io.graft.benchmarks.measure.TrialRecord;
+import io.graft.tensor.Device;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -23,9 +24,10 @@ import org.openjdk.jmh.runner.options.VerboseMode;
  * @param forks processes for each cell; 0: in this process
  * @param rounds that are measured, null for those that the benchmark says
  * @param threads of the contenders, 0 for all processors
+ * @param device of the contenders
  * @param seconds after which a cell's rounds end
  */
-record CellRunner(int forks, Integer rounds, int threads, double seconds) {
+record CellRunner(int forks, Integer rounds, int threads, Device device, double seconds) {
     /** why: a process starts, makes the inputs of all contenders, and calls each twice before the rounds. */
     static final double START_SECONDS = 2;
 
@@ -66,6 +68,7 @@ record CellRunner(int forks, Integer rounds, int threads, double seconds) {
         String[] properties = {
             TrialRecord.PROPERTY + "=" + record,
             TrialBenchmark.THREADS + "=" + threads,
+            TrialBenchmark.DEVICE + "=" + device,
             TrialBenchmark.SECONDS + "=" + seconds
         };
         for (int i = 0; i < properties.length; i++) {

@@ -21,7 +21,7 @@ import java.util.stream.Collectors;
  * A run as it is kept in a file: what was measured, and all that the numbers depend on.
  *
  * @param format of the file; this class reads {@link #FORMAT} alone
- * @param processor as the system names it
+ * @param processor as the system names it, or the GPU that was measured
  * @param cores that the process may use
  * @param instructionSets that matter to the kernels
  * @param memoryBytes of the machine

@@ -4,6 +4,7 @@ import io.graft.benchmarks.measure.LibTorch;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.cli.Machine;
 import io.graft.cli.Version;
+import io.graft.tensor.Device;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -21,10 +22,10 @@ final class Surroundings {
     private Surroundings() {}
 
     /** A run without rows. */
-    static Run run(String command, int threads, boolean peers) throws IOException {
+    static Run run(String command, Device device, int threads, boolean peers) throws IOException {
         return new Run(
                 Run.FORMAT,
-                Machine.processor(),
+                device.isCpu() ? Machine.processor() : device.properties().name(),
                 Machine.processors(),
                 Machine.instructionSets(),
                 Machine.totalMemory(),

@@ -1,9 +1,11 @@
 package io.graft.benchmarks.measure;
 
+import io.graft.binding.Native;
 import java.lang.invoke.MethodHandle;
 import java.lang.reflect.Array;
 import java.lang.reflect.InvocationTargetException;
 import java.util.Optional;
+import org.bytedeco.javacpp.Loader;
 
 /**
  * {@code graft_tensor_fill} by Java's own way to C, java.lang.foreign of JDK 22 and newer. By reflection, since this class is
@@ -24,6 +26,7 @@ public final class ForeignCall {
     /** The handle {@code int fill(long context, double value, long tensor)}; addresses are longs. */
     public static MethodHandle fill() {
         try {
+            Loader.load(Native.class); // why: only what is loaded is looked up
             Class<?> layouts = Class.forName(PACKAGE + "ValueLayout");
             Class<?> layout = Class.forName(PACKAGE + "MemoryLayout");
             Class<?> descriptors = Class.forName(PACKAGE + "FunctionDescriptor");

@@ -2,6 +2,7 @@ package io.graft.benchmarks.measure;
 
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.Device;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
@@ -20,6 +21,7 @@ public final class Trial implements AutoCloseable {
     private static Trial current;
 
     private final DType dtype;
+    private final Device device;
     private final int threads;
     private final double budgetSeconds;
     private final List<Contender> contenders = new ArrayList<>();
@@ -28,11 +30,13 @@ public final class Trial implements AutoCloseable {
 
     /**
      * @param dtype what contenders compute in
+     * @param device that Graft's run on; peers are of the CPU
      * @param threads of each, 0 for all processors
      * @param budgetSeconds for the rounds; those that come later are empty
      */
-    public Trial(DType dtype, int threads, double budgetSeconds) {
+    public Trial(DType dtype, Device device, int threads, double budgetSeconds) {
         this.dtype = dtype;
+        this.device = device;
         this.threads = threads;
         this.budgetSeconds = budgetSeconds;
         current = this;
@@ -43,7 +47,7 @@ public final class Trial implements AutoCloseable {
         return current;
     }
 
-    /** Adds what Graft does. A failure is a failure of the benchmark. */
+    /** Adds what Graft does. A failure is a failure of the benchmark, but on a GPU, which has not all ops. */
     public Trial graft(String name, Function<Inputs, Work> work) {
         Inputs inputs = open();
         try {
@@ -52,6 +56,9 @@ public final class Trial implements AutoCloseable {
             contenders.add(contender);
         } catch (RuntimeException | Error failure) {
             inputs.close();
+            if (!device.isCpu() && failure instanceof RuntimeException refusal) {
+                return untimed(name, Contender.Status.REFUSED, firstLine(refusal));
+            }
             throw new IllegalStateException(name + ": " + failure.getMessage(), failure);
         }
         return this;
@@ -62,6 +69,9 @@ public final class Trial implements AutoCloseable {
      * apart, a remark says so.
      */
     public Trial variant(String name, String like, Function<Inputs, Work> work) {
+        if (refused(like)) {
+            return untimed(name, Contender.Status.REFUSED, "there is no " + like + " to hold it against");
+        }
         Contender model = find(like);
         Inputs inputs = open();
         Contender contender;
@@ -95,6 +105,9 @@ public final class Trial implements AutoCloseable {
 
     /** Adds what somebody else's library does instead of the contender {@code equalTo}, which was added before. */
     public Trial peer(String name, String equalTo, Function<Inputs, Work> work) {
+        if (!device.isCpu()) {
+            return absent(name, equalTo, "peers run on the CPU, this is " + device);
+        }
         Contender model = find(equalTo);
         Inputs inputs = open();
         Contender contender;
@@ -130,15 +143,17 @@ public final class Trial implements AutoCloseable {
 
     /** Like {@link #peer}, with LibTorch, if it is there. */
     public Trial torch(String name, String equalTo, Function<Inputs, Work> work) {
-        if (LibTorch.absence() != null) {
+        if (device.isCpu() && LibTorch.absence() != null) {
             return absent(name, equalTo, LibTorch.absence());
         }
-        LibTorch.threads(threads);
+        if (device.isCpu()) {
+            LibTorch.threads(threads);
+        }
         return peer(name, equalTo, work);
     }
 
     private Inputs open() {
-        return new Inputs(threads == 0 ? Context.cpu() : Context.cpu(threads), dtype);
+        return new Inputs(device.isCpu() ? Context.cpu(threads) : Context.on(device), dtype);
     }
 
     private Contender find(String name) {
@@ -146,6 +161,11 @@ public final class Trial implements AutoCloseable {
                 .filter(contender -> contender.name().equals(name) && contender.results() != null)
                 .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException("no contender is called " + name));
+    }
+
+    private boolean refused(String name) {
+        return contenders.stream()
+                .anyMatch(contender -> contender.name().equals(name) && contender.status() == Contender.Status.REFUSED);
     }
 
     private static String firstLine(RuntimeException failure) {

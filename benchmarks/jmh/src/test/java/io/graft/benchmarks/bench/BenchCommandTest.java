@@ -132,6 +132,7 @@ class BenchCommandTest {
         Process process = new ProcessBuilder(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                         "-Djmh.ignoreLock=true",
+                        "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"),
                         "-cp",
                         System.getProperty("java.class.path"),
                         Graft.class.getName(),
@@ -194,12 +195,20 @@ class BenchCommandTest {
     void wrongUsageIsRefused() {
         assertThat(tiny("--only", "hat").err()).contains("no op is called hat");
         assertThat(tiny("--only", "hat").status()).isEqualTo(2);
-        assertThat(tiny("--device", "cuda").err()).contains("--device cuda: the benchmarks have no CUDA contenders");
-        assertThat(tiny("--device", "tpu").err()).contains("--device must be cpu or cuda, got tpu");
+        assertThat(tiny("--device", "tpu").err()).contains("'tpu' is no device; there are cpu, cuda and cuda:N");
+        assertThat(tiny("--device", "cuda").err()).contains("--threads is for --device cpu, got cuda:0");
         assertThat(tiny("--peers", "--forks", 0).err()).contains("--forks must not be 0");
         assertThat(tiny("--rounds", 0).status()).isEqualTo(2);
         assertThat(bench("--compare", folder.resolve("a"), folder.resolve("b")).err())
                 .contains("no results file: " + folder.resolve("a"));
+    }
+
+    @Test
+    void aGpuThatIsNotThereIsToldBeforeAnythingIsMeasured() {
+        Outcome run = bench("--device", "cuda:999", "--out", folder.resolve("out"));
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(run.err()).contains("graft_context_create_cuda", "CUDA").doesNotContain("benchmarks");
+        assertThat(folder.resolve("out")).doesNotExist();
     }
 
     @Test

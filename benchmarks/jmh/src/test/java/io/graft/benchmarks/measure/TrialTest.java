@@ -8,6 +8,7 @@ import io.graft.ops.Linear;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.Device;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
@@ -54,7 +55,7 @@ class TrialTest {
 
     @Test
     void contendersThatComputeTheSameAreTimedInTurns() {
-        try (Trial trial = new Trial(DType.F32, 1, Double.POSITIVE_INFINITY)) {
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, Double.POSITIVE_INFINITY)) {
             trial.graft(Trial.FROZEN, TrialTest::linear).peer("onednn", Trial.FROZEN, TrialTest::plain);
             trial.round(false);
             for (int i = 0; i < 4; i++) {
@@ -79,7 +80,7 @@ class TrialTest {
 
     @Test
     void whatComputesSomethingElseIsReportedAndNotTimed() {
-        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 1)) {
             trial.graft(Trial.FROZEN, TrialTest::linear)
                     .peer("wrong", Trial.FROZEN, TrialTest::wrong)
                     .peer("silent", Trial.FROZEN, inputs -> new Work(() -> {}))
@@ -107,7 +108,7 @@ class TrialTest {
 
     @Test
     void variantsAreTimedWhereTheyWorkAndSayWhereTheyStart() {
-        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 1)) {
             trial.graft(Trial.FROZEN, inputs -> starting(inputs, 1, null))
                     .variant("lora", Trial.FROZEN, inputs -> starting(inputs, 1, null))
                     .variant("prompt", Trial.FROZEN, inputs -> starting(inputs, 2, null))
@@ -138,7 +139,7 @@ class TrialTest {
     @Test
     void aPeerThatTakesForeverIsNotRepeated() {
         int[] calls = {0};
-        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 1)) {
             trial.graft(Trial.FROZEN, TrialTest::linear).peer("loops", Trial.FROZEN, inputs -> {
                 Work right = plain(inputs);
                 return new Work(() -> {
@@ -159,7 +160,7 @@ class TrialTest {
 
     @Test
     void aFailureOfGraftIsAFailure() {
-        try (Trial trial = new Trial(DType.F32, 1, 1)) {
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 1)) {
             assertThatThrownBy(() -> trial.graft("lora", inputs -> {
                         Tensor x = inputs.random(1, 2, 2);
                         return new Work(() -> TensorOps.add(inputs.context(), x, inputs.output(3, 3)));
@@ -172,7 +173,7 @@ class TrialTest {
 
     @Test
     void roundsEndWithTheirTimeButNotBeforeThree() {
-        try (Trial trial = new Trial(DType.F32, 1, 0)) {
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 0)) {
             trial.graft(Trial.FROZEN, TrialTest::linear);
             for (int i = 0; i < 8; i++) {
                 trial.round(true);
@@ -185,7 +186,7 @@ class TrialTest {
     @Test
     void memoryAgreesWithThePlanner() {
         Function<Inputs, Work> work = TrialTest::linear;
-        try (Trial trial = new Trial(DType.BF16, 1, 1);
+        try (Trial trial = new Trial(DType.BF16, Device.CPU, 1, 1);
                 Inputs planned = new Inputs(Context.planning(1), DType.BF16)) {
             trial.graft(Trial.FROZEN, work);
             Work call = work.apply(planned);
