@@ -60,7 +60,7 @@ final class Measurement {
     private void announce(int cells) {
         double seconds = runner.seconds(cells);
         if (Double.isFinite(seconds)) {
-            out.note("%d benchmarks, about %s min", cells, Units.duration(seconds));
+            out.note("%d benchmarks, about %s", cells, Units.duration(seconds));
         } else {
             out.note("%d benchmarks", cells);
         }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.benchmarks.ModelBenchmark;
 import io.graft.benchmarks.bench.BenchCommandTest.Outcome;
+import io.graft.cli.Method;
 import io.graft.tensor.Context;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -73,31 +74,45 @@ class WholeModelsTest {
         });
         assertThat(events).extracting(event -> event.get("contender").asText()).contains("frozen", "lora", "paca");
         assertThat(with(events, "timed", "starts apart"))
-                .as("what adds tokens, keys or random numbers, or writes W as codes")
-                .containsExactlyInAnyOrder(
-                        "dept",
-                        "mam",
-                        "peqa",
-                        "prefix",
-                        "prompt",
-                        "propagation",
-                        "ptuning",
-                        "sketchtune",
-                        "smop",
-                        "sparse-adapter",
-                        "unipelt",
-                        "xprompt");
+                .contains("prompt", "prefix", "sketchtune")
+                .doesNotContain(
+                        "full",
+                        "lora",
+                        "lora+",
+                        "dora",
+                        "pissa",
+                        "olora",
+                        "adalora",
+                        "vera",
+                        "miss",
+                        "paca",
+                        "s2ft",
+                        "shira",
+                        "ia3",
+                        "bitfit",
+                        "ln",
+                        "lokr",
+                        "loha",
+                        "oft",
+                        "boft",
+                        "hira",
+                        "c3a",
+                        "fourierft");
     }
 
     @Test
     void everyMethodGenerates() throws IOException {
         List<JsonNode> events = measured("decode");
         assertThat(with(events, "refused", "it trains the model itself"))
-                .containsExactlyInAnyOrder("full", "child-tuning");
+                .isEqualTo(Method.all().stream()
+                        .filter(method -> method.peftType() == null)
+                        .map(Method::name)
+                        .collect(Collectors.toCollection(TreeSet::new)));
         Set<String> refused = with(events, "refused", "");
         assertThat(refused)
                 .as("diff pruning saves what has changed, and nothing has")
-                .containsExactlyInAnyOrder("full", "child-tuning", "diff-pruning", "s-diff-pruning");
+                .contains("full", "diff-pruning", "s-diff-pruning")
+                .doesNotContain("lora", "dora", "paca", "ia3", "prompt", "prefix");
         assertThat(events)
                 .filteredOn(event -> !refused.contains(event.get("contender").asText()))
                 .allSatisfy(event -> assertThat(event.get("status").asText())
