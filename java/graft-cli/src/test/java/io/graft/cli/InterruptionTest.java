@@ -73,6 +73,7 @@ class InterruptionTest {
     private Process start(Path out) throws IOException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"),
                 "-cp",
                 System.getProperty("java.class.path"),
                 Graft.class.getName()));

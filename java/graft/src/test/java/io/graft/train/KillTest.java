@@ -50,6 +50,7 @@ class KillTest {
         Path java = Path.of(System.getProperty("java.home"), "bin", "java");
         Process process = new ProcessBuilder(
                         java.toString(),
+                        "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"),
                         "-cp",
                         System.getProperty("java.class.path"),
                         KilledRun.class.getName(),
