@@ -94,11 +94,11 @@ public abstract class LayerBenchmark extends TokenBenchmark {
     }
 
     public final Tensor y(Inputs inputs) {
-        return inputs.output(tokens, n());
+        return inputs.activation(tokens, n());
     }
 
     public final Tensor dx(Inputs inputs) {
-        return inputs.output(tokens, k());
+        return inputs.activation(tokens, k());
     }
 
     /** A [r, K]. */

@@ -41,14 +41,16 @@ class DocumentsTest extends FinetuneRuns {
     void aPackedRunKeepsItsRows() throws Exception {
         text = rows("rows.jsonl", 9);
         Path whole = folder.resolve("whole");
-        Object[] packed = {"--pack", "--length", 64, "--steps", 6};
+        Object[] packed = {"--pack", "--steps", 6};
         Cli run = finetune(whole, with(packed, "--json"));
         assertThat(run.status()).isZero();
-        assertThat(run.events("start").get(0).get("blocks").asInt()).isLessThan(9);
+        assertThat(run.events("start").get(0).get("blocks").asInt())
+                .as("rows of ten documents")
+                .isLessThan(10);
         Path parts = folder.resolve("parts");
         assertThat(finetune(parts, with(packed, "--save-every", 2)).status()).isZero();
         assertThat(Files.mismatch(adapter(whole), adapter(parts))).isEqualTo(-1);
-        assertThat(finetune(parts, "--rows", "documents", "--length", 64, "--steps", 6, "--resume")
+        assertThat(finetune(parts, "--rows", "documents", "--steps", 6, "--resume")
                         .err())
                 .contains("--pack true, not false");
         assertThat(finetune(folder.resolve("no"), "--pack", "--rows", "stream", "--steps", 1)

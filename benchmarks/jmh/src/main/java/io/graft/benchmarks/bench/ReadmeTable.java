@@ -84,10 +84,11 @@ final class ReadmeTable {
         text.append("| ").append(String.join(" | ", cells)).append(" |\n");
     }
 
-    /** What is held against something else. */
+    /** What is held against something else; the frozen layer is what others are held against. */
     private static boolean shown(Row row) {
         return row.isTimed()
                 && !row.stem().equals(Roofline.STEM)
+                && !row.contender().equals(Trial.FROZEN)
                 && !row.ratios().isEmpty()
                 && row.equalTo().isEmpty();
     }

@@ -1,5 +1,6 @@
 package io.graft.benchmarks.measure;
 
+import io.graft.nn.Precision;
 import io.graft.ops.Nf4;
 import io.graft.ops.Random;
 import io.graft.ops.Sketch;
@@ -51,6 +52,11 @@ public final class Inputs implements AutoCloseable {
         return fill(seed, 1, scope.matrix(Memory.ACTIVATION, dtype, rows, columns, columns + border));
     }
 
+    /** A zeroed activation [rows, columns] whose rows lie as the model layer lays them. */
+    public Tensor activation(long rows, long columns) {
+        return Precision.activation(scope, dtype, rows, columns, 0);
+    }
+
     /** A zeroed activation: what a call writes or keeps. */
     public Tensor output(long... shape) {
         return scope.tensor(Memory.ACTIVATION, dtype, shape);
@@ -88,9 +94,9 @@ public final class Inputs implements AutoCloseable {
                         .toArray());
     }
 
-    /** A frozen dense weight, scaled so that products stay near 1. */
-    public Weight frozen(long n, long k, int border) {
-        Weight w = scope.weight(Memory.BASE, dtype, n, k, border);
+    /** A frozen dense weight with a border for so many ranks, scaled so that products stay near 1. */
+    public Weight frozen(long n, long k, int ranks) {
+        Weight w = scope.weight(Memory.BASE, dtype, n, k, Precision.border(dtype, ranks));
         fill(FROZEN, Math.sqrt(3.0 / k), w.matrix());
         return w;
     }
