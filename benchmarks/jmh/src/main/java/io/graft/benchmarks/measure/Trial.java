@@ -4,7 +4,10 @@ import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Device;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Function;
 
 /**
@@ -18,6 +21,9 @@ public final class Trial implements AutoCloseable {
     /** What methods of a layer are held against: the contender with this name. */
     public static final String FROZEN = "frozen";
 
+    /** why: LibTorch's threads spin for a fifth of a second after its backward, which the next contender would pay. */
+    private static final long REST_NANOS = 250_000_000;
+
     private static Trial current;
 
     private final DType dtype;
@@ -25,7 +31,9 @@ public final class Trial implements AutoCloseable {
     private final int threads;
     private final double budgetSeconds;
     private final List<Contender> contenders = new ArrayList<>();
+    private final Set<Contender> unquiet = new HashSet<>();
     private int rounds;
+    private Contender last;
     private long started;
 
     /**
@@ -149,7 +157,9 @@ public final class Trial implements AutoCloseable {
         if (device.isCpu()) {
             LibTorch.threads(threads);
         }
-        return peer(name, equalTo, work);
+        peer(name, equalTo, work);
+        unquiet.add(contenders.get(contenders.size() - 1));
+        return this;
     }
 
     private Inputs open() {
@@ -189,7 +199,12 @@ public final class Trial implements AutoCloseable {
         for (int i = 0; i < contenders.size(); i++) {
             Contender contender = contenders.get((i + rounds) % contenders.size());
             if (contender.status() == Contender.Status.TIMED) {
+                if (unquiet.contains(last)) {
+                    LockSupport.parkNanos(REST_NANOS);
+                    started += REST_NANOS;
+                }
                 contender.sample(keep);
+                last = contender;
             }
         }
         rounds++;
