@@ -201,6 +201,7 @@ public final class Trial implements AutoCloseable {
             if (contender.status() == Contender.Status.TIMED) {
                 if (unquiet.contains(last)) {
                     LockSupport.parkNanos(REST_NANOS);
+                    contender.wake();
                     started += REST_NANOS;
                 }
                 contender.sample(keep);
