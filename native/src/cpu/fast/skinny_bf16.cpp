@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 #include "core/float_types.h"
 #include "cpu/fast/pairs_avx512.h"

@@ -21,7 +21,7 @@ public final class Trial implements AutoCloseable {
     /** What methods of a layer are held against: the contender with this name. */
     public static final String FROZEN = "frozen";
 
-    /** why: LibTorch's threads spin for a fifth of a second after its backward, which the next contender would pay. */
+    /** why: what ran right behind LibTorch's backward took half as long again, LoRA's frozen layer for one. */
     private static final long REST_NANOS = 250_000_000;
 
     private static Trial current;
