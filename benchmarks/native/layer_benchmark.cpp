@@ -301,17 +301,23 @@ int main(int argc, char** argv) {
                             {GRAFT_DTYPE_BF16, 512, 2048, 5632, 32},
                             {GRAFT_DTYPE_F32, 512, 2048, 2048, 16},
                             {GRAFT_DTYPE_F32, 512, 2048, 5632, 32}};
-  std::string json, command;
+  std::string json, only, command;
   for (int i = 0; i < argc; ++i) command.append(i == 0 ? "" : " ").append(argv[i]);
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    if (i + 1 >= argc || (option != "--rounds" && option != "--threads" && option != "--json" && option != "--shape")) {
-      std::fprintf(stderr, "usage: %s [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r]\n", argv[0]);
+    if (i + 1 >= argc || (option != "--rounds" && option != "--threads" && option != "--json" && option != "--shape" &&
+                          option != "--only")) {
+      std::fprintf(stderr,
+                   "usage: %s [--rounds N] [--threads N] [--json FILE] [--shape bf16|f32,T,K,N,r] [--only "
+                   "CONTENDER,...]\n",
+                   argv[0]);
       return 2;
     }
     const char* value = argv[++i];
     if (option == "--json") {
       json = value;
+    } else if (option == "--only") {
+      only = "," + std::string(value) + ",";
     } else if (option == "--shape") {
       shapes = {shape_of(value)};
     } else {
@@ -345,6 +351,10 @@ int main(int argc, char** argv) {
     } catch (const dnnl::error& e) {
       std::printf("no line \"library\": it has no such product on this processor (%s)\n", e.what());
     }
+    const auto unasked = [&](const Contender& contender) {
+      return !only.empty() && contender.name != "frozen" && only.find("," + contender.name + ",") == std::string::npos;
+    };
+    all.erase(std::remove_if(all.begin(), all.end(), unasked), all.end());
     for (Contender& contender : all) measure(contender);
     for (Contender& contender : all) contender.forward_ms.clear(), contender.both_ms.clear();
     for (int round = 0; round < rounds; ++round)

@@ -99,33 +99,18 @@ void bits_of(std::uint64_t seed, std::uint64_t first, std::int64_t count, std::u
 
 #endif
 
-template <class U>
-HWY_INLINE void copy_kept(const U* from, const std::uint8_t* bits, std::int64_t count, U* to) {
-  const hn::CappedTag<U, 64 / sizeof(U)> d;
-  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  if (lanes >= 8)
-    for (; i + lanes <= count; i += lanes)
-      hn::StoreU(hn::IfThenElseZero(hn::LoadMaskBits(d, bits + i / 8), hn::LoadU(d, from + i)), d, to + i);
-  for (; i < count; ++i) to[i] = (bits[i / 8] >> (i % 8) & 1) != 0 ? from[i] : U{0};
-}
-
-void copy16(const std::uint16_t* from, const std::uint8_t* bits, std::int64_t count, std::uint16_t* to) {
-  copy_kept(from, bits, count, to);
-}
-void copy32(const std::uint32_t* from, const std::uint8_t* bits, std::int64_t count, std::uint32_t* to) {
-  copy_kept(from, bits, count, to);
-}
-
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace graft::cpu::fast {
 HWY_EXPORT(bits_of);
-HWY_EXPORT(copy16);
-HWY_EXPORT(copy32);
 
+namespace {
+
+constexpr std::int64_t kLine = 64;
+
+// Bit j of bits: element offset + first + j is kept.
 void keep_bits(const ops::Dropout& dropout, std::int64_t first, std::int64_t count, std::uint8_t* bits) {
   const std::uint32_t least = dropout.bound();
   if (least == 0 || least > 0xffff) {
@@ -136,11 +121,19 @@ void keep_bits(const ops::Dropout& dropout, std::int64_t first, std::int64_t cou
   (dropout.seed, dropout.offset + static_cast<std::uint64_t>(first), count, least - 1, bits);
 }
 
-void masked_copy(graft_dtype dtype, const void* from, const std::uint8_t* bits, std::int64_t count, void* to) {
-  if (graft_dtype_bytes(dtype) == 2) HWY_DYNAMIC_DISPATCH(copy16)
-  (static_cast<const std::uint16_t*>(from), bits, count, static_cast<std::uint16_t*>(to));
-  else HWY_DYNAMIC_DISPATCH(copy32)(static_cast<const std::uint32_t*>(from), bits, count,
-                                    static_cast<std::uint32_t*>(to));
+}  // namespace
+
+Keep keep_part(const ops::Dropout& dropout, const Matrix& part, std::int64_t row, std::int64_t column,
+               std::int64_t whole, std::uint8_t* bits) {
+  const std::int64_t pitch = mask_bytes(part.columns), bytes = graft_dtype_bytes(part.dtype);
+  const char* data = static_cast<const char*>(part.data);
+  for (std::int64_t t = 0; t < part.rows; ++t) {
+    // why: bits are arithmetic alone; memory has nothing else to do.
+    for (std::int64_t at = 0; at < part.columns * bytes; at += kLine)
+      __builtin_prefetch(data + t * part.row_stride * bytes + at, 0, 2);
+    keep_bits(dropout, (row + t) * whole + column, part.columns, bits + t * pitch);
+  }
+  return {bits, pitch};
 }
 
 }  // namespace graft::cpu::fast

@@ -4,18 +4,18 @@
 
 #include <cstdint>
 
+#include "cpu/fast/skinny.h"
 #include "graft/tensor.h"
 #include "ops/lora.h"
 
 namespace graft::cpu::fast {
 
-/** Bytes that keep_bits writes, or that readers of it may touch, for so many elements. */
+/** Bytes that keep_part writes for a row, or that readers of it may touch, for so many elements. */
 inline std::int64_t mask_bytes(std::int64_t count) { return (count + 7 + 255) / 256 * 32 + 16; }
 
-/** Bit j of bits: element offset + first + j is kept. */
-void keep_bits(const ops::Dropout& dropout, std::int64_t first, std::int64_t count, std::uint8_t* bits);
-
-/** to[j] = from[j] where bit j is set, else 0; both of this dtype. */
-void masked_copy(graft_dtype dtype, const void* from, const std::uint8_t* bits, std::int64_t count, void* to);
+/** Bits of a part of a matrix, which begins at this row and column and whose whole rows have so many elements; they
+ * fill mask_bytes(part.columns) for each row. The part is on its way to the cache when they are made. */
+Keep keep_part(const ops::Dropout& dropout, const Matrix& part, std::int64_t row, std::int64_t column,
+               std::int64_t whole, std::uint8_t* bits);
 
 }  // namespace graft::cpu::fast

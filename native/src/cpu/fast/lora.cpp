@@ -41,10 +41,8 @@ std::string refuse_types(const graft_tensor& x, const graft_tensor& a, const gra
   return refusal.empty() ? gemm_refuse(x.dtype, GRAFT_DTYPE_F32) : refusal;
 }
 
-Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
-                 graft_dtype dtype) {
-  const std::int64_t rows = m.shape[0], columns = m.shape[1];
-  const Matrix from = matrix_of(m);
+Matrix converted(core::Context& context, core::Scratch& scratch, const Matrix& from, double scale, graft_dtype dtype) {
+  const std::int64_t rows = from.rows, columns = from.columns;
   const Matrix to =
       row_major(scratch.take<char>(rows * columns * graft_dtype_bytes(dtype)), dtype, rows, columns, columns);
   core::parallel_for(context, chunks_of(rows, kConvertedRows), [&](std::int64_t chunk, int) {

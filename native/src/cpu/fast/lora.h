@@ -31,8 +31,11 @@ std::string refuse_types(const graft_tensor& x, const graft_tensor& a, const gra
 void convert_and_fill(const Matrix& from, float scale, const Matrix& to);
 
 /** scale·m in the type and memory of `dtype`, from the scratch. */
-Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
-                 graft_dtype dtype);
+Matrix converted(core::Context& context, core::Scratch& scratch, const Matrix& m, double scale, graft_dtype dtype);
+inline Matrix converted(core::Context& context, core::Scratch& scratch, const graft_tensor& m, double scale,
+                        graft_dtype dtype) {
+  return converted(context, scratch, matrix_of(m), scale, dtype);
+}
 
 /** (scale·b)ᵀ [r, N] of b [N, r] in the type `dtype`, f32 or bf16, from the scratch. */
 Matrix up_rows(core::Context& context, core::Scratch& scratch, const graft_tensor& b, double scale, graft_dtype dtype);

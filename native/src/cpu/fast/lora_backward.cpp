@@ -123,19 +123,25 @@ class Backward {
       if (task >= tasks) return db_.run(task - tasks, worker);
       const std::int64_t column = task * width, columns = std::min(width, k_ - column);
       if (!drops) return down_columns(column, columns, 0, rows_, {});
-      for (std::int64_t panel = 0; dx != nullptr && panel < dx->down(); ++panel)
-        dx->run(task * dx->down() + panel, worker);
       std::uint8_t* bits = all_bits + worker * kMaskRows * pitch;
-      for (std::int64_t first = 0; first < rows_; first += kMaskRows) {
-        const std::int64_t count = std::min(kMaskRows, rows_ - first);
-        for (std::int64_t t = 0; t < count; ++t)
-          keep_bits(a_.dropout, (first + t) * k_ + column, columns, bits + t * pitch);
-        if (a_.da != nullptr) down_columns(column, columns, first, count, {bits, pitch});
-        if (dx == nullptr) continue;
-        const Matrix part = matrix_of(*a_.dx).part(first, column, count, columns);
-        low->run(first, column, {bits, pitch}, static_cast<float>(a_.dropout.scale()), part);
+      // why: a panel's rows follow it at once, while it is in cache.
+      const std::int64_t panels = dx == nullptr ? 1 : dx->down();
+      for (std::int64_t panel = task * panels; panel < (task + 1) * panels; ++panel) {
+        if (dx != nullptr) dx->run(panel, worker);
+        const GemmPanels::Place place = dx == nullptr ? GemmPanels::Place{0, column, rows_, columns} : dx->place(panel);
+        for (std::int64_t first = place.row; first < place.row + place.rows; first += kMaskRows)
+          masked_rows(first, std::min(kMaskRows, place.row + place.rows - first), column, columns, low, bits);
       }
     });
+  }
+
+  // Both uses of a mask: da, and what S adds to dx, unless it is not wanted.
+  void masked_rows(std::int64_t first, std::int64_t count, std::int64_t column, std::int64_t columns,
+                   const std::optional<RankUpdate>& low, std::uint8_t* bits) const {
+    const auto part = [&](const graft_tensor& of) { return matrix_of(of).part(first, column, count, columns); };
+    const Keep keep = keep_part(a_.dropout, part(a_.da != nullptr ? *a_.x : *a_.dx), first, column, k_, bits);
+    if (low) low->run(first, column, keep, static_cast<float>(a_.dropout.scale()), part(*a_.dx));
+    if (a_.da != nullptr) down_columns(column, columns, first, count, keep);
   }
 
   // da [r, some columns] += dSᵀ drop(x) over some rows.

@@ -13,56 +13,46 @@
 namespace graft::cpu::fast {
 namespace {
 
-// S of some rows of x: by pairs of bf16 where the processor has them, which can drop elements as they are loaded, else
-// by the library, which needs a masked copy.
+// S of some rows of x: by pairs of bf16 where the processor has them; else by the library, or, where elements are
+// dropped as they are loaded, by vectors.
 class Projection {
  public:
   Projection(core::Context& context, core::Scratch& scratch, const Matrix& x, const Matrix& down,
              const ops::Dropout& dropout)
       : x_(x), down_(down), dropout_(dropout), pairs_(x.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) {
-    const std::int64_t threads = context.pool.threads(), rows = x.rows, columns = x.columns;
-    if (dropout.active()) bits_ = scratch.take<std::uint8_t>(threads * bits_size());
-    if (pairs_) packed_ = packed_rows(scratch, down);
-    if (pairs_) return;
-    if (dropout.active()) kept_ = scratch.take<char>(threads * kept_size());
-    const auto panel = [&](std::int64_t count) {
-      const Matrix from =
-          kept_ == nullptr ? x.part(0, 0, count, columns) : row_major(kept_, x.dtype, count, columns, columns);
-      const Matrix to = row_major(nullptr, GRAFT_DTYPE_F32, count, down.rows, down.rows);
-      return GemmPanel(context, scratch, from, down.transposed(), to, 0);
-    };
-    const std::int64_t last = rows - (chunks_of(rows, kSkinnyRows) - 1) * kSkinnyRows;
-    inner_ = panel(std::min(rows, kSkinnyRows));
-    end_ = last == kSkinnyRows ? inner_ : panel(last);
+    if (dropout.active()) bits_ = scratch.take<std::uint8_t>(context.pool.threads() * bits_size());
+    if (pairs_) {
+      packed_ = packed_rows(scratch, down);
+    } else if (dropout.active()) {
+      packed_ = packed_rows(scratch, converted(context, scratch, down, 1, GRAFT_DTYPE_F32));
+    } else {
+      const auto panel = [&](std::int64_t count) {
+        const Matrix to = row_major(nullptr, GRAFT_DTYPE_F32, count, down.rows, down.rows);
+        return GemmPanel(context, scratch, x.part(0, 0, count, x.columns), down.transposed(), to, 0);
+      };
+      const std::int64_t last = x.rows - (chunks_of(x.rows, kSkinnyRows) - 1) * kSkinnyRows;
+      inner_ = panel(std::min(x.rows, kSkinnyRows));
+      end_ = last == kSkinnyRows ? inner_ : panel(last);
+    }
   }
 
   void run(std::int64_t first, std::int64_t count, int worker, float* out) const {
     const Matrix rows = x_.part(first, 0, count, x_.columns);
-    const std::int64_t bytes = graft_dtype_bytes(x_.dtype), pitch = mask_bytes(x_.columns);
-    std::uint8_t* bits = bits_ == nullptr ? nullptr : bits_ + worker * bits_size();
-    for (std::int64_t t = 0; bits != nullptr && t < count; ++t)
-      keep_bits(dropout_, (first + t) * x_.columns, x_.columns, bits + t * pitch);
-    if (pairs_) return row_products_bf16(rows, {bits, pitch}, packed_, 1, out);
-    const void* from = rows.data;
-    if (bits != nullptr) {
-      char* kept = kept_ + worker * kept_size();
-      for (std::int64_t t = 0; t < count; ++t)
-        masked_copy(x_.dtype, rows.part(t, 0, 0, 0).data, bits + t * pitch, x_.columns, kept + t * x_.columns * bytes);
-      from = kept;
-    }
-    (count == kSkinnyRows ? inner_ : end_).run(worker, from, down_.data, out);
+    if (!pairs_ && bits_ == nullptr)
+      return (count == kSkinnyRows ? inner_ : end_).run(worker, rows.data, down_.data, out);
+    const Keep keep =
+        bits_ == nullptr ? Keep{} : keep_part(dropout_, rows, first, 0, x_.columns, bits_ + worker * bits_size());
+    row_products(rows, keep, packed_, 1, out);
   }
 
  private:
   std::int64_t bits_size() const { return kSkinnyRows * mask_bytes(x_.columns); }
-  std::int64_t kept_size() const { return kSkinnyRows * x_.columns * graft_dtype_bytes(x_.dtype); }
 
   const Matrix x_, down_;
   const ops::Dropout dropout_;
   const bool pairs_;
   PackedRows packed_{};
   std::uint8_t* bits_ = nullptr;
-  char* kept_ = nullptr;
   GemmPanel inner_, end_;
 };
 

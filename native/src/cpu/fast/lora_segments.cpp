@@ -121,11 +121,12 @@ class NarrowProducts {
       const Chunk& chunk = segments_.chunk(i);
       const Rows& rows = segments_[chunk.segment];
       const std::int64_t first = rows.begin + chunk.first;
-      std::uint8_t* bits = all_bits == nullptr ? nullptr : all_bits + worker * kSkinnyRows * pitch;
-      for (std::int64_t t = 0; bits != nullptr && t < chunk.count; ++t)
-        keep_bits(dropout, (first + t) * columns, columns, bits + t * pitch);
+      const Matrix part = x_.part(first, 0, chunk.count, columns);
+      const Keep keep = all_bits == nullptr
+                            ? Keep{}
+                            : keep_part(dropout, part, first, 0, columns, all_bits + worker * kSkinnyRows * pitch);
       float* out = values_[chunk.segment] + chunk.first * rows.rank;
-      row_products(x_.part(first, 0, chunk.count, columns), {bits, pitch}, factors[chunk.segment], scale, out);
+      row_products(part, keep, factors[chunk.segment], scale, out);
       done(chunk, row_major(out, GRAFT_DTYPE_F32, chunk.count, rows.rank, rows.rank));
     });
   }
@@ -230,22 +231,20 @@ class Backward {
       for (std::int64_t panel = 0; dx != nullptr && panel < dx->down(); ++panel)
         dx->run(task * dx->down() + panel, worker);
       inputs_of(task * width, std::min(width, k_ - task * width), updates,
-                bits == nullptr ? nullptr : bits + worker * kMaskRows * pitch, pitch);
+                bits == nullptr ? nullptr : bits + worker * kMaskRows * pitch);
     });
   }
 
-  void inputs_of(std::int64_t column, std::int64_t columns, const RankUpdate* updates, std::uint8_t* bits,
-                 std::int64_t pitch) const {
+  void inputs_of(std::int64_t column, std::int64_t columns, const RankUpdate* updates, std::uint8_t* bits) const {
     const float scale = bits == nullptr ? 1.0f : static_cast<float>(a_.dropout.scale());
     for (std::int64_t g = 0; g < segments_.count(); ++g) {
       const Rows& rows = segments_[g];
       for (std::int64_t first = 0; first < rows.count; first += kMaskRows) {
         const std::int64_t count = std::min(kMaskRows, rows.count - first), row = rows.begin + first;
-        for (std::int64_t t = 0; bits != nullptr && t < count; ++t)
-          keep_bits(a_.dropout, (row + t) * k_ + column, columns, bits + t * pitch);
-        const Keep keep{bits, pitch};
+        const Matrix part = matrix_of(a_.da != nullptr ? *a_.x : *a_.dx).part(row, column, count, columns);
+        const Keep keep = bits == nullptr ? Keep{} : keep_part(a_.dropout, part, row, column, k_, bits);
         if (a_.da != nullptr)
-          outer_sum(ds_[g].from(first), matrix_of(*a_.x).part(row, column, count, columns), keep, scale,
+          outer_sum(ds_[g].from(first), part, keep, scale,
                     static_cast<float*>(a_.da->data) + rows.first * a_.da->stride[0] + column, a_.da->stride[0]);
         if (updates != nullptr)
           updates[g].run(first, column, keep, scale, matrix_of(*a_.dx).part(row, column, count, columns));

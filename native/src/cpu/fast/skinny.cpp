@@ -1,6 +1,6 @@
-// outer_sum keeps 8 rows of the result by two vectors in registers while it walks down m: per row of m 2 loads,
-// 8 broadcasts and 16 multiply-adds. rank_update keeps 4 rows by two vectors. Both are bound by the multiply-adds:
-// 2·r FLOPs per element of m.
+// outer_sum keeps 8 rows of the result by two vectors in registers while it walks down a strip of m that stays in the
+// first-level cache for all ranks: per row of m 2 loads, 8 broadcasts and 16 multiply-adds. rank_update keeps 4 rows by
+// two vectors. Both are bound by the multiply-adds: 2·r FLOPs per element of m.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/skinny.cpp"
 #include <hwy/foreach_target.h>
@@ -52,26 +52,37 @@ HWY_INLINE void outer_block(const float* s, std::int64_t rank, std::int64_t rows
     }
 }
 
-template <int J, bool masked, class T>
-HWY_INLINE void outer_rows(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
-                           std::int64_t pitch) {
-  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(F()));
-  const T* data = static_cast<const T*>(m.data);
-  std::int64_t i = 0;
-  for (; i + 2 * lanes <= m.columns; i += 2 * lanes)
-    outer_block<J, 2, masked>(s, rank, m.rows, data, m.row_stride, keep, i, 0, factor, sums, pitch);
-  for (; i < m.columns; i += lanes)
-    outer_block<J, 1, masked>(s, rank, m.rows, data, m.row_stride, keep, i, std::min(lanes, m.columns - i), factor,
-                              sums, pitch);
+// All ranks of n columns of m: V vectors, or the part of one.
+template <int V, bool masked, class T>
+HWY_INLINE void outer_strip(const float* s, std::int64_t rank, std::int64_t rows, const T* m, std::int64_t m_pitch,
+                            Keep keep, std::int64_t i, std::int64_t n, float factor, float* sums, std::int64_t pitch) {
+  const auto block = [&](auto ranks, std::int64_t j) {
+    outer_block<decltype(ranks)::value, V, masked>(s + j, rank, rows, m, m_pitch, keep, i, n, factor, sums + j * pitch,
+                                                   pitch);
+  };
+  std::int64_t j = 0;
+  for (; j + 8 <= rank; j += 8) block(std::integral_constant<int, 8>{}, j);
+  for (; j + 2 <= rank; j += 2) block(std::integral_constant<int, 2>{}, j);
+  for (; j < rank; ++j) block(std::integral_constant<int, 1>{}, j);
 }
 
 template <bool masked, class T>
-HWY_INLINE void outer_ranks(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
-                            std::int64_t pitch) {
-  std::int64_t j = 0;
-  for (; j + 8 <= rank; j += 8) outer_rows<8, masked, T>(s + j, rank, m, keep, factor, sums + j * pitch, pitch);
-  for (; j + 2 <= rank; j += 2) outer_rows<2, masked, T>(s + j, rank, m, keep, factor, sums + j * pitch, pitch);
-  for (; j < rank; ++j) outer_rows<1, masked, T>(s + j, rank, m, keep, factor, sums + j * pitch, pitch);
+HWY_INLINE void outer_strips(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
+                             std::int64_t pitch) {
+  constexpr std::int64_t kRows = 128;
+  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(F()));
+  for (std::int64_t first = 0; first < m.rows; first += kRows) {
+    const std::int64_t rows = std::min(kRows, m.rows - first);
+    const T* data = static_cast<const T*>(m.data) + first * m.row_stride;
+    const Keep here{masked ? keep.bits + first * keep.pitch : nullptr, keep.pitch};
+    const float* factors = s + first * rank;
+    std::int64_t i = 0;
+    for (; i + 2 * lanes <= m.columns; i += 2 * lanes)
+      outer_strip<2, masked>(factors, rank, rows, data, m.row_stride, here, i, 0, factor, sums, pitch);
+    for (; i < m.columns; i += lanes)
+      outer_strip<1, masked>(factors, rank, rows, data, m.row_stride, here, i, std::min(lanes, m.columns - i), factor,
+                             sums, pitch);
+  }
 }
 
 void outer(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float factor, float* sums,
@@ -79,14 +90,14 @@ void outer(const float* s, std::int64_t rank, const Matrix& m, Keep keep, float 
   visit_small_float(m.dtype, [&](auto tag) {
     using T = decltype(tag);
     if (keep.bits == nullptr) {
-      outer_ranks<false, T>(s, rank, m, keep, factor, sums, pitch);
+      outer_strips<false, T>(s, rank, m, keep, factor, sums, pitch);
     } else {
-      outer_ranks<true, T>(s, rank, m, keep, factor, sums, pitch);
+      outer_strips<true, T>(s, rank, m, keep, factor, sums, pitch);
     }
   });
 }
 
-// 4 rows of x by 2 of a in registers: per vector of columns 6 loads and 8 multiply-adds.
+// 4 rows of x by 4 of a in registers, where there are 32: per vector of columns 8 loads and 16 multiply-adds.
 template <int R, int J, class T>
 HWY_INLINE void product_block(const T* x, std::int64_t x_pitch, Keep keep, const float* a, std::int64_t a_pitch,
                               std::int64_t columns, float factor, float* out, std::int64_t rank) {
@@ -116,6 +127,9 @@ void products(const Matrix& x, Keep keep, const Matrix& a, float factor, float* 
       const T* from = static_cast<const T*>(x.data) + t * x.row_stride;
       const Keep here{keep.bits == nullptr ? nullptr : keep.bits + t * keep.pitch, keep.pitch};
       std::int64_t j = 0;
+      for (; HWY_TARGET <= HWY_AVX3 && j + 4 <= a.rows; j += 4)
+        product_block<R, 4>(from, x.row_stride, here, other + j * a.row_stride, a.row_stride, x.columns, factor,
+                            out + t * a.rows + j, a.rows);
       for (; j + 2 <= a.rows; j += 2)
         product_block<R, 2>(from, x.row_stride, here, other + j * a.row_stride, a.row_stride, x.columns, factor,
                             out + t * a.rows + j, a.rows);

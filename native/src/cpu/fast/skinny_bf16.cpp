@@ -82,19 +82,19 @@ GRAFT_BF16_PAIRS void row_blocks(const Matrix& x, Keep keep, const std::uint32_t
     }
 }
 
-// pairs: J ranks of the first 32 rows; those of the next 32 follow after `step` words.
+// pairs: J ranks of the first 32 rows; those of the next 32 follow after `step` words. next: the strip to fetch.
 template <int J, bool full, bool masked>
 GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void outer_block(const std::uint32_t* pairs, std::int64_t step,
-                                                                const core::bf16* m, std::int64_t pitch,
-                                                                std::int64_t rows, Keep keep, std::int64_t i,
-                                                                std::int64_t n, float factor, float* sums,
-                                                                std::int64_t sums_pitch) {
+                                                                const core::bf16* m, const core::bf16* next,
+                                                                std::int64_t pitch, std::int64_t rows, Keep keep,
+                                                                std::int64_t i, std::int64_t n, float factor,
+                                                                float* sums, std::int64_t sums_pitch) {
   __m512 low[J], high[J];
   for (int j = 0; j < J; ++j) low[j] = high[j] = _mm512_setzero_ps();
   for (std::int64_t t = 0; t < rows; t += 2) {
     const std::uint8_t* bits = masked ? keep.bits + t * keep.pitch + i / 8 : nullptr;
     if constexpr (J == 8 && full)
-      for (int next = 0; next < 2; ++next) prefetch(m + (t + next) * pitch + i + kAhead);
+      for (int row = 0; row < 2; ++row) prefetch(next + (t + row) * pitch);
     const __m512i even = load32<full, masked>(m + t * pitch + i, n, bits);
     const __m512i odd = t + 1 < rows
                             ? load32<full, masked>(m + (t + 1) * pitch + i, n, masked ? bits + keep.pitch : nullptr)
@@ -112,15 +112,16 @@ GRAFT_BF16_PAIRS [[gnu::always_inline]] inline void outer_block(const std::uint3
 
 template <bool full, bool masked>
 GRAFT_BF16_PAIRS inline void outer_ranks(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m,
-                                         std::int64_t pitch, std::int64_t rows, Keep keep, std::int64_t i,
-                                         std::int64_t n, float factor, float* sums, std::int64_t sums_pitch) {
+                                         const core::bf16* next, std::int64_t pitch, std::int64_t rows, Keep keep,
+                                         std::int64_t i, std::int64_t n, float factor, float* sums,
+                                         std::int64_t sums_pitch) {
   const std::int64_t step = pair_words(kPairedRows, rank);
   std::int64_t j = 0;
   for (; j + 8 <= rank; j += 8)
-    outer_block<8, full, masked>(pairs + j * (kPairedRows / 2), step, m, pitch, rows, keep, i, n, factor,
+    outer_block<8, full, masked>(pairs + j * (kPairedRows / 2), step, m, next, pitch, rows, keep, i, n, factor,
                                  sums + j * sums_pitch, sums_pitch);
   for (; j < rank; ++j)
-    outer_block<1, full, masked>(pairs + j * (kPairedRows / 2), step, m, pitch, rows, keep, i, n, factor,
+    outer_block<1, full, masked>(pairs + j * (kPairedRows / 2), step, m, next, pitch, rows, keep, i, n, factor,
                                  sums + j * sums_pitch, sums_pitch);
 }
 
@@ -128,11 +129,13 @@ template <bool masked>
 void outer_rows(const std::uint32_t* pairs, std::int64_t rank, const core::bf16* m, std::int64_t pitch,
                 std::int64_t rows, std::int64_t columns, Keep keep, float factor, float* sums,
                 std::int64_t sums_pitch) {
+  // why: what follows the last strips of these rows are the first strips of the next ones.
+  const auto next = [&](std::int64_t i) { return m + (i < columns ? i : i - columns + rows * pitch); };
   std::int64_t i = 0;
   for (; i + 32 <= columns; i += 32)
-    outer_ranks<true, masked>(pairs, rank, m, pitch, rows, keep, i, 32, factor, sums, sums_pitch);
+    outer_ranks<true, masked>(pairs, rank, m, next(i + kAhead), pitch, rows, keep, i, 32, factor, sums, sums_pitch);
   if (i < columns)
-    outer_ranks<false, masked>(pairs, rank, m, pitch, rows, keep, i, columns - i, factor, sums, sums_pitch);
+    outer_ranks<false, masked>(pairs, rank, m, m, pitch, rows, keep, i, columns - i, factor, sums, sums_pitch);
 }
 
 // 4 rows of out by 32 columns; a's rows are interleaved in pairs: element i of pair j is a[2j, i] and a[2j+1, i].
