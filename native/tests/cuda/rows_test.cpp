@@ -1,6 +1,6 @@
 // rows and gathered columns on the CUDA device: against float64, rows in any order, i32 and i64, more of them than a
 // skinny pass holds, back to the original, empty shapes, and indices outside.
-#include "schedules.h"
+#include "trial.h"
 
 namespace graft::test {
 namespace {
@@ -10,44 +10,26 @@ struct Case {
   std::int64_t rows, n, k, count;
 };
 
-struct Result {
-  std::vector<double> dd, read, written;
-};
-
-Result run(const Context& c, graft_dtype storage, const Case& n) {
-  const graft_dtype sums = sums_of(storage);
-  Weight w(c, storage, n.n, n.k, 2);
-  const std::vector<double> before = input(c, storage, n.dtype, {n.n, n.k}, 1).get();
-  w.matrix().set(before);
-  Tensor indices(c, n.ids, {n.count});
-  std::vector<double> ids;
-  for (std::int64_t j = 0; j < n.count; ++j) ids.push_back(static_cast<double>((j * 5 + 2) % n.n));
-  indices.set(ids);
-  Tensor dy = input(c, storage, n.dtype, {n.rows, n.n}, 2, n.n + 1), x = input(c, storage, n.dtype, {n.rows, n.k}, 3);
-  Tensor dd = input(c, sums, kF32, {n.count, n.k}, 4, n.k + 1), read(c, storage, {n.count, n.k});
-  Tensor d = input(c, sums, n.dtype, {n.count, n.k}, 5);
-  GRAFT_EXPECT_OK(graft_rows_gradient(c, dy, x, indices, dd));
-  GRAFT_EXPECT_OK(graft_rows_read(c, w, indices, read));
-  GRAFT_EXPECT_OK(graft_rows_write(c, d, read, indices, w));
-  GRAFT_EXPECT_OK(graft_context_synchronize(c));
-  Result r{dd.get(), read.get(), w.matrix().get()};
-  GRAFT_EXPECT_OK(graft_rows_write(c, nullptr, read, indices, w));
-  GRAFT_EXPECT_OK(graft_context_synchronize(c));
+void run(Trial& r, const Case& n) {
+  Weight w(r.context, r.storage, n.n, n.k, 2);
+  r.fill(w, 1);
+  const std::vector<double> before = w.matrix().get();
+  std::vector<double> chosen;
+  for (std::int64_t j = 0; j < n.count; ++j) chosen.push_back(static_cast<double>((j * 5 + 2) % n.n));
+  Tensor indices = r.ids(n.ids, {n.count}, chosen);
+  Tensor dy = r.input({n.rows, n.n}, 2, n.n + 1), x = r.input({n.rows, n.k}, 3);
+  Tensor dd = r.gradient({n.count, n.k}, 4, n.k + 1), read = r.zeros({n.count, n.k}), d = r.master({n.count, n.k}, 5);
+  GRAFT_EXPECT_OK(graft_rows_gradient(r, dy, x, indices, dd));
+  GRAFT_EXPECT_OK(graft_rows_read(r, w, indices, read));
+  GRAFT_EXPECT_OK(graft_rows_write(r, d, read, indices, w));
+  r.keep_sum("dd", dd), r.keep_bits("read", read), r.keep_bits("written", w.matrix());
+  GRAFT_EXPECT_OK(graft_rows_write(r, nullptr, read, indices, w));
+  GRAFT_EXPECT_OK(graft_context_synchronize(r));
   EXPECT_EQ(w.matrix().get(), before);
-  return r;
 }
 
 void compare(const Case& n, int seeds) {
-  SCOPED_TRACE(std::string(name(n.dtype)) + " T=" + std::to_string(n.rows) + " N=" + std::to_string(n.n) +
-               " K=" + std::to_string(n.k) + " r=" + std::to_string(n.count));
-  const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
-  const Result exact = run(cpu, kF64, n), plain = run(cpu, n.dtype, n);
-  for_schedules(seeds, [&] {
-    const Result actual = run(cuda, n.dtype, n);
-    expect_as_good(actual.dd, plain.dd, exact.dd, unit_roundoff(kF32), "dd");
-    EXPECT_EQ(actual.read, plain.read);
-    EXPECT_EQ(actual.written, plain.written);
-  });
+  agree(n.dtype, sizes({{"T", n.rows}, {"N", n.n}, {"K", n.k}, {"r", n.count}}), seeds, [&](Trial& r) { run(r, n); });
 }
 
 TEST(CudaRows, AgreesWithFloat64) {

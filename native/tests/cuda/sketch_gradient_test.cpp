@@ -1,6 +1,7 @@
 // The gradient of a sketch weight's tables on the CUDA device: against float64, groups of every length, all bits,
 // several panels of dyᵀ x, what was there before, and nothing.
 #include "coded.h"
+#include "trial.h"
 
 namespace graft::test {
 namespace {
@@ -11,29 +12,16 @@ struct Case {
   int bits;
 };
 
-std::vector<double> run(const Context& c, graft_dtype storage, const Case& n) {
-  const SketchWeight sketch(c, sums_of(storage), kF32, n.n, n.groups, n.columns, n.bits);
-  const std::int64_t k = n.groups * n.columns;
-  Tensor dy = input(c, storage, n.dtype, {n.rows, n.n}, 2, n.n + 1), x = input(c, storage, n.dtype, {n.rows, k}, 3);
-  Tensor dtable = input(c, sums_of(storage), kF32, {n.n, n.groups, std::int64_t{1} << n.bits}, 4);
-  GRAFT_EXPECT_OK(graft_sketch_table_gradient(c, dy, x, sketch.w, dtable));
-  GRAFT_EXPECT_OK(graft_context_synchronize(c));
-  return dtable.get();
-}
-
 void compare(const Case& n, int seeds) {
-  SCOPED_TRACE(std::string(name(n.dtype)) + " T=" + std::to_string(n.rows) + " N=" + std::to_string(n.n) + " " +
-               std::to_string(n.groups) + " groups of " + std::to_string(n.columns) +
-               ", bits=" + std::to_string(n.bits));
-  const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
-  const std::vector<double> exact = run(cpu, kF64, n), plain = run(cpu, n.dtype, n);
-  std::vector<double> first;
-  for_schedules(seeds, [&] {
-    const std::vector<double> actual = run(cuda, n.dtype, n);
-    expect_as_good(actual, plain, exact, unit_roundoff(kF32), "dtable");
-    if (first.empty()) first = actual;
-    EXPECT_EQ(actual, first);
-  });
+  const std::int64_t k = n.groups * n.columns;
+  agree(n.dtype, sizes({{"T", n.rows}, {"N", n.n}, {"groups", n.groups}, {"columns", n.columns}, {"bits", n.bits}}),
+        seeds, [&](Trial& r) {
+          const SketchWeight sketch(r.context, r.sums, kF32, n.n, n.groups, n.columns, n.bits);
+          Tensor dy = r.input({n.rows, n.n}, 2, n.n + 1), x = r.input({n.rows, k}, 3);
+          Tensor dtable = r.gradient({n.n, n.groups, std::int64_t{1} << n.bits}, 4);
+          GRAFT_EXPECT_OK(graft_sketch_table_gradient(r, dy, x, sketch.w, dtable));
+          r.keep_sum("dtable", dtable);
+        });
 }
 
 TEST(CudaSketchGradient, AgreesWithFloat64) {

@@ -1,8 +1,8 @@
 // Sketch weights on the CUDA device: codes unpacked, W and parts of it decoded, linear and lora over it, against
-// float64; groups that end inside a block and inside eight columns, tables of every
-// type.
+// float64; groups that end inside a block and inside eight columns, tables of every type.
 #include "coded.h"
 #include "cuda/kernels/coded_weight.h"
+#include "trial.h"
 
 namespace graft::test {
 namespace {
@@ -14,66 +14,37 @@ struct Case {
   std::int64_t k() const { return groups * columns; }
 };
 
-struct Result {
-  std::vector<double> codes, nibbles, matrix, part, y, dx;
-};
-
-Result run(const Context& c, graft_dtype storage, const Case& n, bool parts) {
-  const SketchWeight sketch(c,
-                            storage == kF64 ? kF64
-                            : n.bits == 3   ? kBf16
-                                            : kF32,
-                            n.bits == 3 ? kBf16 : kF32, n.n, n.groups, n.columns, n.bits);
+void run(Trial& r, const Case& n) {
+  const graft_dtype narrow = n.bits == 3 ? kBf16 : kF32;
+  const SketchWeight sketch(r.context, r.storage == kF64 ? kF64 : narrow, narrow, n.n, n.groups, n.columns, n.bits);
   const Weight& w = sketch.w;
-  Result r;
-  Tensor codes(c, GRAFT_DTYPE_U8, {n.n, n.k()}), matrix(c, storage, {n.n, n.k()}, n.k() + 1);
-  GRAFT_EXPECT_OK(graft_sketch_unpack(c, w, codes));
-  GRAFT_EXPECT_OK(graft_sketch_decode(c, w, matrix));
-  Tensor x = input(c, storage, n.dtype, {n.rows, n.k()}, 2), dy = input(c, storage, n.dtype, {n.rows, n.n}, 3);
-  Tensor y = input(c, storage, n.dtype, {n.rows, n.n}, 4), dx(c, storage, {n.rows, n.k()});
-  Tensor a = input(c, sums_of(storage), n.dtype, {4, n.k()}, 5), b = input(c, sums_of(storage), n.dtype, {n.n, 4}, 6);
-  Tensor bias = input(c, sums_of(storage), n.dtype, {n.n}, 7);
-  GRAFT_EXPECT_OK(graft_linear_forward(c, x, w, bias, 1, y));
+  Tensor codes(r.context, GRAFT_DTYPE_U8, {n.n, n.k()}), matrix = r.zeros({n.n, n.k()}, n.k() + 1);
+  Tensor x = r.input({n.rows, n.k()}, 2), dy = r.input({n.rows, n.n}, 3), y = r.input({n.rows, n.n}, 4);
+  Tensor dx = r.zeros({n.rows, n.k()}), a = r.master({4, n.k()}, 5), b = r.master({n.n, 4}, 6),
+         bias = r.master({n.n}, 7);
+  GRAFT_EXPECT_OK(graft_sketch_unpack(r, w, codes));
+  GRAFT_EXPECT_OK(graft_sketch_decode(r, w, matrix));
+  GRAFT_EXPECT_OK(graft_linear_forward(r, x, w, bias, 1, y));
   GRAFT_EXPECT_OK(
-      graft_lora_backward(c, dy, nullptr, nullptr, w, a, b, 0.5, 0.25, 7, 0, 0, dx, nullptr, nullptr, nullptr));
-  GRAFT_EXPECT_OK(graft_context_synchronize(c));
-  r.codes = codes.get(), r.matrix = matrix.get(), r.y = y.get(), r.dx = dx.get();
+      graft_lora_backward(r, dy, nullptr, nullptr, w, a, b, 0.5, 0.25, 7, 0, 0, dx, nullptr, nullptr, nullptr));
+  r.keep_bits("codes", codes), r.keep_bits("matrix", matrix), r.keep("y", y), r.keep("dx", dx);
   if (n.columns % 2 == 0) {
-    Tensor nibbles(c, GRAFT_DTYPE_U8, {n.n, n.groups, n.columns / 2});
-    GRAFT_EXPECT_OK(graft_sketch_unpack(c, w, nibbles));
-    GRAFT_EXPECT_OK(graft_context_synchronize(c));
-    r.nibbles = nibbles.get();
+    Tensor nibbles(r.context, GRAFT_DTYPE_U8, {n.n, n.groups, n.columns / 2});
+    GRAFT_EXPECT_OK(graft_sketch_unpack(r, w, nibbles));
+    r.keep_bits("nibbles", nibbles);
   }
-  if (parts) {
-    // From the second row on, and from inside of the first group to inside of the last one.
-    const std::int64_t first = n.columns / 2 + 1, count = n.k() - n.columns;
-    Tensor part(c, storage, {n.n - 1, count});
-    graft::cuda::decode_sketch(*static_cast<graft_context*>(c), {w, 1, first, *part});
-    GRAFT_EXPECT_OK(graft_context_synchronize(c));
-    r.part = part.get();
-    std::vector<double> expected;
-    for (std::int64_t i = 1; i < n.n; ++i)
-      for (std::int64_t j = 0; j < count; ++j)
-        expected.push_back(r.matrix[static_cast<std::size_t>(i * n.k() + first + j)]);
-    EXPECT_EQ(r.part, expected);
-  }
-  return r;
+  if (codes->device != GRAFT_DEVICE_CUDA || n.groups == 1 || n.n == 1) return;
+  // From the second row on, and from inside of the first group to inside of the last one.
+  const std::int64_t first = n.columns / 2 + 1, count = n.k() - n.columns;
+  Tensor part = r.zeros({n.n - 1, count});
+  graft::cuda::decode_sketch(*static_cast<graft_context*>(r), {w, 1, first, *part});
+  GRAFT_EXPECT_OK(graft_context_synchronize(r));
+  EXPECT_EQ(part.get(), matrix.view((n.k() + 1) + first, {n.n - 1, count}, {n.k() + 1, 1}).get());
 }
 
 void compare(const Case& n, int seeds) {
-  SCOPED_TRACE(std::string(name(n.dtype)) + " N=" + std::to_string(n.n) + " " + std::to_string(n.groups) +
-               " groups of " + std::to_string(n.columns) + ", bits=" + std::to_string(n.bits));
-  const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
-  const Result exact = run(cpu, kF64, n, false), plain = run(cpu, n.dtype, n, false);
-  for_schedules(seeds, [&] {
-    const Result actual = run(cuda, n.dtype, n, n.groups > 1 && n.n > 1);
-    const double u = unit_roundoff(n.dtype);
-    EXPECT_EQ(actual.codes, plain.codes);
-    EXPECT_EQ(actual.nibbles, plain.nibbles);
-    EXPECT_EQ(actual.matrix, plain.matrix);
-    expect_as_good(actual.y, plain.y, exact.y, u, "y");
-    expect_as_good(actual.dx, plain.dx, exact.dx, u, "dx");
-  });
+  agree(n.dtype, sizes({{"N", n.n}, {"groups", n.groups}, {"columns", n.columns}, {"bits", n.bits}}), seeds,
+        [&](Trial& r) { run(r, n); });
 }
 
 TEST(CudaSketch, AgreesWithFloat64) {
