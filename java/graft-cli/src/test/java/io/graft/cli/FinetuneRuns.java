@@ -21,6 +21,9 @@ abstract class FinetuneRuns {
 
     Path text;
 
+    /** What is trained. */
+    Path model = MODEL;
+
     @BeforeEach
     void writeText() throws Exception {
         StringBuilder lines = new StringBuilder();
@@ -36,7 +39,7 @@ abstract class FinetuneRuns {
     }
 
     final Cli finetune(Path out, Object... arguments) {
-        Object[] always = {"--model", MODEL, "--data", text, "--length", 32, "--batch", 2, "--threads", 1};
+        Object[] always = {"--model", model, "--data", text, "--length", 32, "--batch", 2, "--threads", 1};
         return Cli.run(with(with(new Object[] {"finetune", "--out", out}, always), arguments));
     }
 
@@ -64,7 +67,7 @@ abstract class FinetuneRuns {
 
     /** What {@code eval} says of the text, of the model with an adapter. */
     final double lossOf(Path adapter, Object... arguments) {
-        return evaluate(with(new Object[] {"--model", MODEL, "--adapter", adapter}, arguments));
+        return evaluate(with(new Object[] {"--model", model, "--adapter", adapter}, arguments));
     }
 
     final double evaluate(Object... target) {

@@ -216,11 +216,15 @@ class TraceTest {
                 SafetensorsFile found = SafetensorsFile.open(out)) {
             float[] losses = read(scope, found, "losses");
             float[] norms = read(scope, found, "gradient_norms");
+            double largest = 0;
+            for (JsonNode norm : steps.get("gradient_norm_before_clip")) {
+                largest = Math.max(largest, norm.asDouble());
+            }
             for (int i = 0; i < count; i++) {
                 double loss = steps.get("loss").get(i).asDouble();
                 assertThat((double) losses[i]).isCloseTo(loss, within(1e-5 * loss));
                 double norm = steps.get("gradient_norm_before_clip").get(i).asDouble();
-                assertThat((double) norms[i]).isCloseTo(norm, within(1e-3 * norm));
+                assertThat((double) norms[i]).isCloseTo(norm, within(1e-4 * largest));
             }
             for (String name : expected.names()) {
                 float[] want = read(scope, expected, name);
