@@ -22,6 +22,13 @@ struct bf16 {
     }
   }
   operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+
+  /** value or the next one away from 0, by 16 random bits: value in the mean. NaN stays NaN. */
+  static bf16 at_random(float value, std::uint32_t random) {
+    const std::uint32_t u = std::bit_cast<std::uint32_t>(value);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return bf16(value);
+    return bf16(std::bit_cast<float>((u + random) & 0xffff0000u));
+  }
 };
 
 struct f16 {

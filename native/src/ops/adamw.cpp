@@ -48,7 +48,13 @@ void check_step(const AdamWStep& a, std::initializer_list<Named> moments) {
   check_optional("p_out", a.p_out);
   check_master("g", *a.g);
   check_same_shape("p", *a.p, "g", *a.g);
-  check_same_dtype("p", *a.p, "g", *a.g);
+  if (a.rounds_at_random()) {
+    check_dtype("g", *a.g, GRAFT_DTYPE_F32);
+    check_contiguous("p", *a.p);
+    if (a.p_out != nullptr) fail(GRAFT_INVALID_ARGUMENT, "p_out is given, but p is bf16, which has no other copy");
+  } else {
+    check_same_dtype("p", *a.p, "g", *a.g);
+  }
   std::array<Named, 6> written{{{"p", a.p}}};
   std::size_t count = 1;
   for (const Named& moment : moments) written[count++] = moment;
@@ -138,20 +144,21 @@ graft_status graft_adamw_squared_norm(graft_context* context, const graft_tensor
 
 graft_status graft_adamw_step(graft_context* context, const graft_tensor* g, double lr, double beta1, double beta2,
                               double eps, double weight_decay, int64_t step, double max_norm,
-                              const graft_tensor* squared_norm, graft_tensor* p, graft_tensor* m, graft_tensor* v,
-                              graft_tensor* p_out) {
+                              const graft_tensor* squared_norm, uint64_t seed, graft_tensor* p, graft_tensor* m,
+                              graft_tensor* v, graft_tensor* p_out) {
   return core::guard("graft_adamw_step", [&] {
-    dispatch(context,
-             ops::AdamWStep{g, lr, beta1, beta2, eps, weight_decay, step, max_norm, squared_norm, p, m, v, p_out});
+    dispatch(context, ops::AdamWStep{g, lr, beta1, beta2, eps, weight_decay, step, max_norm, squared_norm, seed, p, m,
+                                     v, p_out});
   });
 }
 
 graft_status graft_adamw_step_8bit(graft_context* context, const graft_tensor* g, double lr, double beta1, double beta2,
                                    double eps, double weight_decay, int64_t step, double max_norm,
-                                   const graft_tensor* squared_norm, graft_tensor* p, graft_tensor* m,
+                                   const graft_tensor* squared_norm, uint64_t seed, graft_tensor* p, graft_tensor* m,
                                    graft_tensor* m_scale, graft_tensor* v, graft_tensor* v_scale, graft_tensor* p_out) {
   return core::guard("graft_adamw_step_8bit", [&] {
-    const ops::AdamWStep plain{g, lr, beta1, beta2, eps, weight_decay, step, max_norm, squared_norm, p, m, v, p_out};
+    const ops::AdamWStep plain{g,    lr, beta1, beta2, eps,  weight_decay, step, max_norm, squared_norm,
+                               seed, p,  m,     v,     p_out};
     dispatch(context, ops::AdamWStep8Bit{plain, m_scale, v_scale});
   });
 }

@@ -20,10 +20,13 @@ struct AdamWStep {
   std::int64_t step;
   double max_norm;
   const graft_tensor* squared_norm;  // may be NULL
+  std::uint64_t seed;
   graft_tensor* p;
   graft_tensor* m;
   graft_tensor* v;
   graft_tensor* p_out;  // may be NULL
+  /** p is bf16, its own compute copy, and rounded at random. */
+  bool rounds_at_random() const { return p->dtype == GRAFT_DTYPE_BF16; }
   void check() const;
 };
 

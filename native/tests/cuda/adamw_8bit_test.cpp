@@ -28,7 +28,7 @@ Result run(const Context& c, graft_dtype out_dtype, const Shape& shape, double n
       values[3] = std::nan("");
       g.set(values);
     }
-    GRAFT_EXPECT_OK(graft_adamw_step_8bit(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, step, norm > 0 ? 1 : 0, squared, p, m,
+    GRAFT_EXPECT_OK(graft_adamw_step_8bit(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, step, norm > 0 ? 1 : 0, squared, 0, p, m,
                                           m_scale, v, v_scale, out));
   }
   GRAFT_EXPECT_OK(graft_context_synchronize(c));

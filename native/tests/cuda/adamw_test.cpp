@@ -17,9 +17,42 @@ Result run(const Context& c, graft_dtype storage, graft_dtype out, const Shape& 
   GRAFT_EXPECT_OK(graft_adamw_squared_norm(c, g, norm));
   GRAFT_EXPECT_OK(graft_adamw_squared_norm(c, p, norm));
   for (std::int64_t step : {1, 2})
-    GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.999, 1e-8, 0.1, step, clip, norm, p, m, v, p_out));
+    GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.999, 1e-8, 0.1, step, clip, norm, 0, p, m, v, p_out));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return {norm.get(), p.get(), m.get(), v.get(), p_out.get()};
+}
+
+// Without a master: bf16 alone, rounded by the same random bits on both sides.
+void compare_at_random(bool coded, const Shape& shape, int seeds) {
+  const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
+  const auto moved = [&](const Context& c) {
+    Tensor g = input(c, kF32, kF32, shape, 1), p = input(c, kBf16, kBf16, shape, 2);
+    const graft_dtype moments = coded ? GRAFT_DTYPE_U8 : kF32;
+    Tensor m(c, moments, shape), v(c, moments, shape);
+    const std::int64_t blocks = (p.elements() + GRAFT_ADAMW_BLOCK - 1) / GRAFT_ADAMW_BLOCK;
+    Tensor m_scale(c, kF32, {blocks}), v_scale(c, kF32, {blocks});
+    GRAFT_EXPECT_OK(coded ? graft_adamw_step_8bit(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, 1, 0, nullptr, 5, p, m, m_scale, v,
+                                                  v_scale, nullptr)
+                          : graft_adamw_step(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, 1, 0, nullptr, 5, p, m, v, nullptr));
+    GRAFT_EXPECT_OK(graft_context_synchronize(c));
+    return p.get();
+  };
+  const std::vector<double> plain = moved(cpu);
+  for_schedules(seeds, [&] {
+    const std::vector<double> actual = moved(cuda);
+    std::size_t different = 0;  // where the last bit of fp32 decides
+    for (std::size_t i = 0; i < plain.size(); ++i) different += actual[i] != plain[i];
+    EXPECT_LE(different, plain.size() / 200);
+    expect_close(actual, plain, 2 * unit_roundoff(kBf16), "p");
+  });
+}
+
+TEST(CudaAdamw, RoundsAtRandom) {
+  for (const bool coded : {false, true}) {
+    compare_at_random(coded, {300}, 1);
+    compare_at_random(coded, {3, 100}, 1);
+    compare_at_random(coded, {0}, 1);
+  }
 }
 
 void compare(graft_dtype out, const Shape& shape, std::int64_t pitch, double clip, int seeds) {
@@ -55,7 +88,7 @@ TEST(CudaAdamW, EmptyAndWithoutNorm) {
   Tensor g(cuda, GRAFT_DTYPE_F32, {0}), norm(cuda, GRAFT_DTYPE_F64, {1});
   Tensor p(cuda, GRAFT_DTYPE_F32, {0}), m(cuda, GRAFT_DTYPE_F32, {0}), v(cuda, GRAFT_DTYPE_F32, {0});
   GRAFT_EXPECT_OK(graft_adamw_squared_norm(cuda, g, norm));
-  GRAFT_EXPECT_OK(graft_adamw_step(cuda, g, 0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0, nullptr, p, m, v, nullptr));
+  GRAFT_EXPECT_OK(graft_adamw_step(cuda, g, 0.01, 0.9, 0.999, 1e-8, 0.1, 1, 0, nullptr, 0, p, m, v, nullptr));
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
   EXPECT_EQ(norm.get(), (std::vector<double>{0}));
 }

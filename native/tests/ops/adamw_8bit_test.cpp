@@ -47,8 +47,8 @@ struct State {
 
   void step(std::int64_t t, double beta1 = 0.9, double beta2 = 0.99, double lr = 0.01, double decay = 0.1,
             double max_norm = 0, const graft_tensor* norm = nullptr) {
-    GRAFT_EXPECT_OK(
-        graft_adamw_step_8bit(c, g, lr, beta1, beta2, 1e-8, decay, t, max_norm, norm, p, m, m_scale, v, v_scale, out));
+    GRAFT_EXPECT_OK(graft_adamw_step_8bit(c, g, lr, beta1, beta2, 1e-8, decay, t, max_norm, norm, 0, p, m, m_scale, v,
+                                          v_scale, out));
   }
 
   std::vector<std::vector<double>> all() const {
@@ -108,7 +108,7 @@ TEST(AdamW8Bit, EveryCodeComesBack) {
     std::iota(codes.begin(), codes.end(), 0);
     EXPECT_EQ(s.m.get(), codes) << prefer;
     s.g.fill(0);
-    GRAFT_EXPECT_OK(graft_adamw_step_8bit(c, s.g, 0.01, 0.5, 0.99, 1e-8, 0, 2, 0, nullptr, s.p, s.m, s.m_scale, s.v,
+    GRAFT_EXPECT_OK(graft_adamw_step_8bit(c, s.g, 0.01, 0.5, 0.99, 1e-8, 0, 2, 0, nullptr, 0, s.p, s.m, s.m_scale, s.v,
                                           s.v_scale, nullptr));
     EXPECT_EQ(s.m.get(), codes) << prefer;
     EXPECT_EQ(s.m_scale.get()[0], 0.5);
@@ -157,7 +157,7 @@ TEST(AdamW8Bit, FollowsThirtyTwoBits) {
     for (int t = 1; t <= 20; ++t) {
       s.g.set(s.p.get()), g.set(p.get());  // the gradient of p²/2
       s.step(t);
-      GRAFT_ASSERT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, t, 0, nullptr, p, m, v, nullptr));
+      GRAFT_ASSERT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, t, 0, nullptr, 0, p, m, v, nullptr));
       if (t == 1) {
         EXPECT_EQ(s.p.get(), p.get()) << prefer;
       }
@@ -223,7 +223,7 @@ TEST(AdamW8Bit, BadArguments) {
   const graft_status invalid = GRAFT_INVALID_ARGUMENT, mismatch = GRAFT_SHAPE_MISMATCH;
   const auto step = [&](const graft_tensor* g, graft_tensor* p, graft_tensor* m, graft_tensor* m_scale, graft_tensor* v,
                         graft_tensor* v_scale, graft_tensor* out) {
-    return graft_adamw_step_8bit(c, g, 0.1, 0.9, 0.99, 1e-8, 0, 1, 0, nullptr, p, m, m_scale, v, v_scale, out);
+    return graft_adamw_step_8bit(c, g, 0.1, 0.9, 0.99, 1e-8, 0, 1, 0, nullptr, 0, p, m, m_scale, v, v_scale, out);
   };
   expect_error(step(nullptr, s.p, s.m, s.m_scale, s.v, s.v_scale, s.out), invalid, {"graft_adamw_step_8bit", "g is"});
   expect_error(step(s.g, s.p, nullptr, s.m_scale, s.v, s.v_scale, s.out), invalid, {"m is NULL"});
@@ -236,8 +236,8 @@ TEST(AdamW8Bit, BadArguments) {
   expect_error(step(s.g, s.p, s.m, s.m_scale, s.m, s.v_scale, s.out), invalid, {"v", "overlaps m"});
   expect_error(step(s.g, s.p, s.m, s.m_scale, s.v, s.v_scale, five), mismatch, {"p_out [5]"});
   expect_error(step(square.g, pitched, square.m, square.m_scale, square.v, square.v_scale, nullptr), invalid, {"p ["});
-  expect_error(graft_adamw_step_8bit(c, s.g, -1, 0.9, 0.99, 1e-8, 0, 1, 0, nullptr, s.p, s.m, s.m_scale, s.v, s.v_scale,
-                                     nullptr),
+  expect_error(graft_adamw_step_8bit(c, s.g, -1, 0.9, 0.99, 1e-8, 0, 1, 0, nullptr, 0, s.p, s.m, s.m_scale, s.v,
+                                     s.v_scale, nullptr),
                invalid, {"lr is -1"});
 }
 

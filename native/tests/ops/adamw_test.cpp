@@ -19,7 +19,7 @@ Result run(const Context& c, const Shape& shape, graft_dtype out_dtype, std::int
   for (int step = 1; step <= 3; ++step) {
     g.random(static_cast<std::uint64_t>(3 + step)), sum.fill(0);
     GRAFT_EXPECT_OK(graft_adamw_squared_norm(c, g, sum));
-    GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, step, 0.5, sum, p, m, v, out));
+    GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.01, 0.9, 0.99, 1e-8, 0.1, step, 0.5, sum, 0, p, m, v, out));
   }
   return {p.get(), m.get(), v.get(), out.get(), sum.get()};
 }
@@ -40,7 +40,7 @@ TEST(AdamW, GoldenSteps) {
         const std::string t = std::to_string(step), what = path + " " + k.prefer + " step " + t;
         Tensor g = load(c, k.dtype, f.at("g" + t));
         GRAFT_ASSERT_OK(graft_adamw_step(c, g, scalar("lr"), scalar("beta1"), scalar("beta2"), scalar("eps"),
-                                         scalar("weight_decay"), step, 0, nullptr, p, m, v, nullptr));
+                                         scalar("weight_decay"), step, 0, nullptr, 0, p, m, v, nullptr));
         EXPECT_EQ(c.last_dispatch(), std::string("adamw_step:cpu/") + k.prefer);
         expect_close(p.get(), f.at("p" + t).values, k.tolerance, what + " p");
         expect_close(m.get(), f.at("m" + t).values, k.tolerance, what + " m");
@@ -65,7 +65,7 @@ TEST(AdamW, GoldenClipping) {
         Tensor p(c, kF32, shape), m(c, kF32, shape), v(c, kF32, shape);
         // With β₁ = 0 the first moment is the clipped gradient itself.
         GRAFT_ASSERT_OK(
-            graft_adamw_step(c, g, 0.1, 0, 0, 1e-8, 0, 1, f.at("max_norm").values[0], sum, p, m, v, nullptr));
+            graft_adamw_step(c, g, 0.1, 0, 0, 1e-8, 0, 1, f.at("max_norm").values[0], sum, 0, p, m, v, nullptr));
         expect_close(m.get(), f.at(std::string("clipped") + which).values, 1e-6, path + " clipped");
       }
     }
@@ -105,7 +105,7 @@ TEST(AdamW, ClippingIsOffWithoutNormOrLimit) {
     Tensor g(c, kF32, {4}), p(c, kF32, {4}), m(c, kF32, {4}), v(c, kF32, {4}), sum(c, kF64, {1});
     g.fill(3), sum.fill(36);
     const auto first_moment = [&](double max_norm, const graft_tensor* norm) {
-      GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.1, 0, 0.9, 1e-8, 0, 1, max_norm, norm, p, m, v, nullptr));
+      GRAFT_EXPECT_OK(graft_adamw_step(c, g, 0.1, 0, 0.9, 1e-8, 0, 1, max_norm, norm, 0, p, m, v, nullptr));
       return m.get()[0];
     };
     EXPECT_EQ(first_moment(1, nullptr), 3);
@@ -148,7 +148,7 @@ TEST(AdamW, BadArguments) {
   expect_error(graft_adamw_squared_norm(c, g, two), mismatch, {"sum [2]"});
   const auto step = [&](const graft_tensor* gradient, graft_tensor* parameter, graft_tensor* mean, graft_tensor* square,
                         graft_tensor* copy, const graft_tensor* norm) {
-    return graft_adamw_step(c, gradient, 0.1, 0.9, 0.99, 1e-8, 0, 1, 1, norm, parameter, mean, square, copy);
+    return graft_adamw_step(c, gradient, 0.1, 0.9, 0.99, 1e-8, 0, 1, 1, norm, 0, parameter, mean, square, copy);
   };
   expect_error(step(nullptr, p, m, v, out, sum), invalid, {"graft_adamw_step", "g is NULL"});
   expect_error(step(g, nullptr, m, v, out, sum), invalid, {"p is NULL"});
@@ -164,7 +164,7 @@ TEST(AdamW, BadArguments) {
   expect_error(step(g, p, m, v, out, five), invalid, {"squared_norm"});
   const auto scalars = [&](double lr, double beta1, double beta2, double eps, double decay, std::int64_t t,
                            double norm) {
-    return graft_adamw_step(c, g, lr, beta1, beta2, eps, decay, t, norm, nullptr, p, m, v, nullptr);
+    return graft_adamw_step(c, g, lr, beta1, beta2, eps, decay, t, norm, nullptr, 0, p, m, v, nullptr);
   };
   expect_error(scalars(-1, 0.9, 0.99, 1e-8, 0, 1, 0), invalid, {"lr is -1"});
   expect_error(scalars(NAN, 0.9, 0.99, 1e-8, 0, 1, 0), invalid, {"lr"});

@@ -17,11 +17,17 @@ GRAFT_API graft_status graft_adamw_squared_norm(graft_context* context, const gr
  * · (m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + eps), t = step >= 1.
  *
  * p, g, m, v: f32 (or all f64), one shape, matrices may have a pitch; p_out: the parameter in its compute dtype (any
- * float, same shape), written from p, or NULL. */
+ * float, same shape), written from p, or NULL.
+ *
+ * Without a master: p is bf16 and without gaps, g f32, p_out NULL. p is moved in f32, then rounded to one of the two
+ * bf16 values next to it, to each with the share of the distance to the other as probability, so that steps below half
+ * a unit of the last place are not lost but right in the mean (stochastic rounding: arXiv 1502.02551, section 3; in
+ * training with bf16 arXiv 2010.06192, section 4). seed, read in this case only: of the random bits, of which element
+ * i, counted in row-major order, takes the i-th 16; use another one for each parameter and step. */
 GRAFT_API graft_status graft_adamw_step(graft_context* context, const graft_tensor* g, double lr, double beta1,
                                         double beta2, double eps, double weight_decay, int64_t step, double max_norm,
-                                        const graft_tensor* squared_norm, graft_tensor* p, graft_tensor* m,
-                                        graft_tensor* v, graft_tensor* p_out);
+                                        const graft_tensor* squared_norm, uint64_t seed, graft_tensor* p,
+                                        graft_tensor* m, graft_tensor* v, graft_tensor* p_out);
 
 /** Elements that share a scale in graft_adamw_step_8bit. */
 #define GRAFT_ADAMW_BLOCK 256
@@ -32,11 +38,12 @@ GRAFT_API graft_status graft_adamw_step(graft_context* context, const graft_tens
  * rounded to 0, for the next step divides by its root.
  *
  * m, v: u8, the shape of p; m_scale, v_scale: f32 [ceil(elements / GRAFT_ADAMW_BLOCK)]. Zero scales mean zero moments,
- * whatever the codes: the start. g and p f32 (or both f64), p_out as above; all without gaps. */
+ * whatever the codes: the start. g and p f32 (or both f64), or p bf16 without a master; seed and p_out as above; all
+ * without gaps. */
 GRAFT_API graft_status graft_adamw_step_8bit(graft_context* context, const graft_tensor* g, double lr, double beta1,
                                              double beta2, double eps, double weight_decay, int64_t step,
-                                             double max_norm, const graft_tensor* squared_norm, graft_tensor* p,
-                                             graft_tensor* m, graft_tensor* m_scale, graft_tensor* v,
+                                             double max_norm, const graft_tensor* squared_norm, uint64_t seed,
+                                             graft_tensor* p, graft_tensor* m, graft_tensor* m_scale, graft_tensor* v,
                                              graft_tensor* v_scale, graft_tensor* p_out);
 
 #ifdef __cplusplus

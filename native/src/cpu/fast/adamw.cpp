@@ -5,9 +5,12 @@
 #define HWY_TARGET_INCLUDE "cpu/fast/adamw.cpp"
 #include <hwy/foreach_target.h>
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
+#include <algorithm>
+
 #include "core/context.h"
+#include "cpu/fast/adamw-inl.h"
 #include "cpu/fast/elements.h"
-#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/halves-inl.h"
 #include "cpu/fast/visit.h"
 #include "ops/adamw.h"
 
@@ -48,37 +51,50 @@ void adamw_squared_norm(core::Context& context, const ops::AdamWSquaredNorm& a) 
 
 /** p_out may be NULL. */
 template <class T>
-void adamw_run(const ops::AdamWFactors<float>& f, const float* g, float* p, float* m, float* v, T* p_out,
-               std::int64_t count) {
-  const F d;
-  const VF clip = hn::Set(d, f.clip), beta1 = hn::Set(d, f.beta1), beta2 = hn::Set(d, f.beta2);
-  const VF rest1 = hn::Set(d, f.rest1), rest2 = hn::Set(d, f.rest2), keep = hn::Set(d, f.keep);
-  const VF rate = hn::Set(d, f.rate), root = hn::Set(d, f.root), eps = hn::Set(d, f.eps);
-  for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
-    const VF gradient = hn::Mul(clip, at(d, g + i, n));
-    const VF mean = hn::MulAdd(beta1, at(d, m + i, n), hn::Mul(rest1, gradient));
-    const VF square = hn::MulAdd(beta2, at(d, v + i, n), hn::Mul(hn::Mul(rest2, gradient), gradient));
-    const VF step = hn::Div(hn::Mul(rate, mean), hn::MulAdd(root, hn::Sqrt(square), eps));
-    const VF parameter = hn::Sub(hn::Mul(keep, at(d, p + i, n)), step);
-    put(d, mean, m + i, n);
-    put(d, square, v + i, n);
-    put(d, parameter, p + i, n);
-    if (p_out != nullptr) put(d, parameter, p_out + i, n);
+void adamw_with_master(const ops::AdamWFactors<float>& f, const float* g, float* p, float* m, float* v, T* p_out,
+                       std::int64_t count) {
+  adamw_run(f, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
+    put(F(), parameter, p + i, n);
+    if (p_out != nullptr) put(F(), parameter, p_out + i, n);
   });
+}
+
+/** Elements from `first` on in row-major order. */
+void adamw_at_random(const ops::AdamWFactors<float>& f, std::uint64_t seed, const float* g, core::bf16* p, float* m,
+                     float* v, std::int64_t first, std::int64_t count) {
+  Halves halves;
+  const std::int64_t shift = first % 8, most = shift == 0 ? Halves::kCount : Halves::kCount - 8;
+  for (std::int64_t done = 0; done < count; done += most) {
+    halves.fill(seed, static_cast<std::uint64_t>(first - shift + done));
+    core::bf16* part = p + done;
+    adamw_run(f, g + done, part, m + done, v + done, std::min(most, count - done),
+              [&](VF parameter, std::int64_t i, std::int64_t n) {
+                put(F(), halves.round(parameter, shift + i), part + i, n);
+              });
+  }
 }
 
 void adamw_step(core::Context& context, const ops::AdamWStep& a) {
   const ops::AdamWFactors<float> factors(a);
   const graft_tensor& p_out = a.p_out == nullptr ? *a.p : *a.p_out;
   const Elements<5> elements({a.g, a.p, a.m, a.v, &p_out});
+  const auto visit = [&](auto&& body) {
+    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
+      elements.visit(chunk, [&](const auto& offset, std::int64_t first, std::int64_t count) {
+        body(static_cast<const float*>(a.g->data) + offset[0], static_cast<float*>(a.m->data) + offset[2],
+             static_cast<float*>(a.v->data) + offset[3], offset, first, count);
+      });
+    });
+  };
+  if (a.rounds_at_random())
+    return visit([&](const float* g, float* m, float* v, const auto& offset, std::int64_t first, std::int64_t count) {
+      adamw_at_random(factors, a.seed, g, static_cast<core::bf16*>(a.p->data) + offset[1], m, v, first, count);
+    });
   visit_small_float(p_out.dtype, [&](auto tag) {
     using T = decltype(tag);
-    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
-      elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
-        adamw_run(factors, static_cast<const float*>(a.g->data) + offset[0], static_cast<float*>(a.p->data) + offset[1],
-                  static_cast<float*>(a.m->data) + offset[2], static_cast<float*>(a.v->data) + offset[3],
-                  a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + offset[4], count);
-      });
+    visit([&](const float* g, float* m, float* v, const auto& offset, std::int64_t, std::int64_t count) {
+      adamw_with_master(factors, g, static_cast<float*>(a.p->data) + offset[1], m, v,
+                        a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + offset[4], count);
     });
   });
 }

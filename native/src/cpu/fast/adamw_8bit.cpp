@@ -11,7 +11,8 @@
 #include "core/context.h"
 #include "core/dynamic_map.h"
 #include "core/tensor_check.h"
-#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/adamw-inl.h"
+#include "cpu/fast/halves-inl.h"
 #include "cpu/fast/visit.h"
 #include "graft/ops/adamw.h"
 #include "ops/adamw.h"
@@ -75,50 +76,61 @@ struct Moments8 {
   }
 };
 
-/** p_out may be NULL. */
-template <class T>
-void adamw_block(const ops::AdamWFactors<float>& f, const float* g, float* p, const Moments8& m, const Moments8& v,
-                 T* p_out, std::int64_t count) {
-  const F d;
-  const VF clip = hn::Set(d, f.clip), beta1 = hn::Set(d, f.beta1), beta2 = hn::Set(d, f.beta2);
-  const VF rest1 = hn::Set(d, f.rest1), rest2 = hn::Set(d, f.rest2), keep = hn::Set(d, f.keep);
-  const VF rate = hn::Set(d, f.rate), root = hn::Set(d, f.root), eps = hn::Set(d, f.eps);
+/** put_parameter(parameter, i, n) stores what becomes of p[i] and following. */
+template <class P, class Put>
+HWY_INLINE void adamw_block(const ops::AdamWFactors<float>& f, const float* g, const P* p, const Moments8& m,
+                            const Moments8& v, std::int64_t count, Put&& put_parameter) {
   alignas(64) Block means, squares;
   m.decode(means, count);
   v.decode(squares, count);
-  for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
-    const VF gradient = hn::Mul(clip, at(d, g + i, n));
-    const VF mean = hn::MulAdd(beta1, at(d, means + i, n), hn::Mul(rest1, gradient));
-    const VF square = hn::MulAdd(beta2, at(d, squares + i, n), hn::Mul(hn::Mul(rest2, gradient), gradient));
-    const VF step = hn::Div(hn::Mul(rate, mean), hn::MulAdd(root, hn::Sqrt(square), eps));
-    const VF parameter = hn::Sub(hn::Mul(keep, at(d, p + i, n)), step);
-    put(d, mean, means + i, n);
-    put(d, square, squares + i, n);
-    put(d, parameter, p + i, n);
-    if (p_out != nullptr) put(d, parameter, p_out + i, n);
-  });
+  adamw_run(f, g, p, means, squares, count, put_parameter);
   m.encode(means, count);
   v.encode(squares, count);
 }
 
+/** body(first, count, g, m, v) for each block. */
+template <class Body>
+HWY_INLINE void adamw_blocks(core::Context& context, const ops::AdamWStep8Bit& a, Body&& body) {
+  const std::int64_t count = core::elements(*a.p), blocks = a.m_scale->shape[0];
+  core::parallel_for(context, (blocks + kBlocksPerChunk - 1) / kBlocksPerChunk, [&](std::int64_t chunk, int) {
+    for (std::int64_t block = chunk * kBlocksPerChunk; block < std::min(blocks, (chunk + 1) * kBlocksPerChunk);
+         ++block) {
+      const std::int64_t first = block * GRAFT_ADAMW_BLOCK;
+      const Moments8 m{core::signed_dynamic_map(), static_cast<std::uint8_t*>(a.m->data) + first,
+                       static_cast<float*>(a.m_scale->data) + block};
+      const Moments8 v{core::unsigned_dynamic_map(), static_cast<std::uint8_t*>(a.v->data) + first,
+                       static_cast<float*>(a.v_scale->data) + block};
+      body(first, std::min<std::int64_t>(GRAFT_ADAMW_BLOCK, count - first),
+           static_cast<const float*>(a.g->data) + first, m, v);
+    }
+  });
+}
+
 void adamw_step_8bit(core::Context& context, const ops::AdamWStep8Bit& a) {
   const ops::AdamWFactors<float> factors(a);
-  const std::int64_t count = core::elements(*a.p), blocks = a.m_scale->shape[0];
+  if (a.rounds_at_random()) {
+    static_assert(Halves::kCount == GRAFT_ADAMW_BLOCK);
+    return adamw_blocks(
+        context, a, [&](std::int64_t first, std::int64_t count, const float* g, const Moments8& m, const Moments8& v) {
+          Halves halves;
+          halves.fill(a.seed, static_cast<std::uint64_t>(first));
+          auto* p = static_cast<core::bf16*>(a.p->data) + first;
+          adamw_block(factors, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
+            put(F(), halves.round(parameter, i), p + i, n);
+          });
+        });
+  }
   visit_small_float(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto tag) {
     using T = decltype(tag);
-    core::parallel_for(context, (blocks + kBlocksPerChunk - 1) / kBlocksPerChunk, [&](std::int64_t chunk, int) {
-      for (std::int64_t block = chunk * kBlocksPerChunk; block < std::min(blocks, (chunk + 1) * kBlocksPerChunk);
-           ++block) {
-        const std::int64_t first = block * GRAFT_ADAMW_BLOCK;
-        const Moments8 m{core::signed_dynamic_map(), static_cast<std::uint8_t*>(a.m->data) + first,
-                         static_cast<float*>(a.m_scale->data) + block};
-        const Moments8 v{core::unsigned_dynamic_map(), static_cast<std::uint8_t*>(a.v->data) + first,
-                         static_cast<float*>(a.v_scale->data) + block};
-        adamw_block(factors, static_cast<const float*>(a.g->data) + first, static_cast<float*>(a.p->data) + first, m, v,
-                    a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + first,
-                    std::min<std::int64_t>(GRAFT_ADAMW_BLOCK, count - first));
-      }
-    });
+    adamw_blocks(context, a,
+                 [&](std::int64_t first, std::int64_t count, const float* g, const Moments8& m, const Moments8& v) {
+                   auto* p = static_cast<float*>(a.p->data) + first;
+                   T* p_out = a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + first;
+                   adamw_block(factors, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
+                     put(F(), parameter, p + i, n);
+                     if (p_out != nullptr) put(F(), parameter, p_out + i, n);
+                   });
+                 });
   });
 }
 

@@ -21,11 +21,13 @@ void run(core::Context&, const ops::AdamWStep& a) {
     using C = decltype(compute);
     const ops::AdamWFactors<C> f(a);
     const View<C> g(*a.g), p(*a.p), m(*a.m), v(*a.v);
+    std::uint64_t element = 0;
     for_each_index(*a.p, [&](auto... index) {
       const C gradient = f.clip * g(index...);
       m.set(f.beta1 * m(index...) + f.rest1 * gradient, index...);
       v.set(f.beta2 * v(index...) + f.rest2 * gradient * gradient, index...);
-      p.set(f.keep * p(index...) - f.rate * m(index...) / (f.root * std::sqrt(v(index...)) + f.eps), index...);
+      const C moved = f.keep * p(index...) - f.rate * m(index...) / (f.root * std::sqrt(v(index...)) + f.eps);
+      p.set(a.rounds_at_random() ? rounded_at_random<C>(moved, a.seed, element++) : moved, index...);
       if (a.p_out != nullptr) View<C>(*a.p_out).set(p(index...), index...);
     });
   });

@@ -58,7 +58,8 @@ void run(core::Context&, const ops::AdamWStep8Bit& a) {
         m[i] = f.beta1 * static_cast<C>(m_map.values[m_codes[i]]) * static_cast<C>(m_scale) + f.rest1 * gradient;
         v[i] = f.beta2 * static_cast<C>(v_map.values[v_codes[i]]) * static_cast<C>(v_scale) +
                f.rest2 * gradient * gradient;
-        p.set(f.keep * p(at) - f.rate * m[i] / (f.root * std::sqrt(v[i]) + f.eps), at);
+        const C moved = f.keep * p(at) - f.rate * m[i] / (f.root * std::sqrt(v[i]) + f.eps);
+        p.set(a.rounds_at_random() ? rounded_at_random<C>(moved, a.seed, static_cast<std::uint64_t>(at)) : moved, at);
         if (a.p_out != nullptr) p_out.set(p(at), at);
       }
       encode(m, m_map, m_codes, &m_scale);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/float_types.h"
+#include "core/philox.h"
 #include "graft/tensor.h"
 
 namespace graft::cpu::reference {
@@ -86,6 +87,12 @@ void visit_compute(graft_dtype dtype, Body&& body) {
   } else {
     body(float{});
   }
+}
+
+/** One of the two bf16 next to value, by the 16 random bits of this element. */
+template <class C>
+C rounded_at_random(C value, std::uint64_t seed, std::uint64_t element) {
+  return static_cast<C>(core::bf16::at_random(static_cast<float>(value), core::Philox::half(seed, element)));
 }
 
 }  // namespace graft::cpu::reference

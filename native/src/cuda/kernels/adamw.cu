@@ -11,6 +11,7 @@
 #include "cuda/device.h"
 #include "cuda/kernels/clip.h"
 #include "cuda/kernels/reduce.h"
+#include "cuda/kernels/stochastic.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/adamw.h"
 
@@ -46,7 +47,7 @@ __global__ void __launch_bounds__(kThreads) add_to_norm(const double* parts, std
   if (threadIdx.x == 0) *to += sum;
 }
 
-/** The five matrices of one shape; p_out may be NULL. */
+/** The five matrices of one shape; p or p_out may be NULL. */
 template <class Out>
 struct Parameter {
   const float* g;
@@ -56,19 +57,19 @@ struct Parameter {
 };
 
 template <class Out>
-__global__ void __launch_bounds__(kThreads)
-    adamw_step(Parameter<Out> of, Elements shape, std::int64_t count, ops::AdamWFactors<float> f, Clip clip) {
+__global__ void __launch_bounds__(kThreads) adamw_step(Parameter<Out> of, Elements shape, std::int64_t count,
+                                                       ops::AdamWFactors<float> f, Clip clip, std::uint64_t seed) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (GRAFT_BUG(adamw_guard) ? i > count : i >= count) return;
   const float gradient = clip.factor() * of.g[shape.at(i, of.g_pitch)];
   float& m_at = of.m[shape.at(i, of.m_pitch)];
   float& v_at = of.v[shape.at(i, of.v_pitch)];
-  float& p_at = of.p[shape.at(i, of.p_pitch)];
+  const Moved<Out> at{of.p == nullptr ? nullptr : of.p + shape.at(i, of.p_pitch),
+                      of.p_out == nullptr ? nullptr : of.p_out + shape.at(i, of.out_pitch)};
   const float m = f.beta1 * m_at + f.rest1 * gradient;
   const float v = f.beta2 * v_at + f.rest2 * gradient * gradient;
-  const float p = f.keep * p_at - f.rate * m / (f.root * sqrtf(v) + f.eps);
-  m_at = m, v_at = v, p_at = p;
-  if (of.p_out != nullptr) of.p_out[shape.at(i, of.out_pitch)] = from_float<Out>(p);
+  m_at = m, v_at = v;
+  at.set(f.keep * at.value() - f.rate * m / (f.root * sqrtf(v) + f.eps), seed, i);
 }
 
 bool is_matrix(const graft_tensor* t) { return t == nullptr || t->rank == 2 || core::is_contiguous(*t); }
@@ -109,20 +110,14 @@ void run(core::Context& context, const ops::AdamWStep& a) {
   unclipped.squared_norm = nullptr;  // why: the factors are made on the host, and the norm is on the device
   const ops::AdamWFactors<float> factors(unclipped);
   const Clip clip = clip_of(a);
-  visit(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto type) {
+  const graft_tensor *master = a.rounds_at_random() ? nullptr : a.p, *copy = a.rounds_at_random() ? a.p : a.p_out;
+  visit(copy == nullptr ? GRAFT_DTYPE_F32 : copy->dtype, [&](auto type) {
     using Out = decltype(type);
-    const Parameter<Out> of{data<const float>(a.g),
-                            data<float>(a.p),
-                            data<float>(a.m),
-                            data<float>(a.v),
-                            data<Out>(a.p_out),
-                            pitch(a.g),
-                            pitch(a.p),
-                            pitch(a.m),
-                            pitch(a.v),
-                            pitch(a.p_out)};
+    const Parameter<Out> of{
+        data<const float>(a.g), data<float>(master), data<float>(a.m), data<float>(a.v), data<Out>(copy), pitch(a.g),
+        pitch(master),          pitch(a.m),          pitch(a.v),       pitch(copy)};
     launch({"adamw_step", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0, stream(context)},
-           adamw_step<Out>, of, shape_of(*a.p), count, factors, clip);
+           adamw_step<Out>, of, shape_of(*a.p), count, factors, clip, a.seed);
   });
 }
 

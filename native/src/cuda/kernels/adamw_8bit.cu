@@ -9,6 +9,7 @@
 #include "core/tensor_check.h"
 #include "cuda/device.h"
 #include "cuda/kernels/clip.h"
+#include "cuda/kernels/stochastic.h"
 #include "cuda/kernels/tensor.h"
 #include "graft/ops/adamw.h"
 #include "ops/adamw.h"
@@ -66,8 +67,8 @@ struct Moments {
 
 template <class Out>
 __global__ void __launch_bounds__(kThreads)
-    adamw_step_8bit(const float* g, float* p, Moments m, Moments v, Out* p_out, std::int64_t count,
-                    ops::AdamWFactors<float> f, Clip clip, Maps maps) {
+    adamw_step_8bit(const float* g, Moved<Out> p, Moments m, Moments v, std::int64_t count, ops::AdamWFactors<float> f,
+                    Clip clip, Maps maps, std::uint64_t seed) {
   GRAFT_SHARED(float, m_values, kMapSize);
   GRAFT_SHARED(float, m_bounds, kMapSize);
   GRAFT_SHARED(float, v_values, kMapSize);
@@ -82,8 +83,8 @@ __global__ void __launch_bounds__(kThreads)
     const float gradient = clip.factor() * g[i];
     mean = f.beta1 * m.decode(m_values, i) + f.rest1 * gradient;
     square = f.beta2 * v.decode(v_values, i) + f.rest2 * gradient * gradient;
-    p[i] = f.keep * p[i] - f.rate * mean / (f.root * sqrtf(square) + f.eps);
-    if (p_out != nullptr) p_out[i] = from_float<Out>(p[i]);
+    const Moved<Out> at{p.master == nullptr ? nullptr : p.master + i, p.copy == nullptr ? nullptr : p.copy + i};
+    at.set(f.keep * at.value() - f.rate * mean / (f.root * sqrtf(square) + f.eps), seed, i);
   }
   m.encode(m_bounds, i, inside, mean);
   v.encode(v_bounds, i, inside, square);
@@ -108,14 +109,14 @@ void run(core::Context& context, const ops::AdamWStep8Bit& a) {
   unclipped.squared_norm = nullptr;  // why: the factors are made on the host, and the norm is on the device
   const ops::AdamWFactors<float> factors(unclipped);
   const Maps maps{map_of(core::signed_dynamic_map()), map_of(core::unsigned_dynamic_map())};
-  visit(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto type) {
+  const graft_tensor *master = a.rounds_at_random() ? nullptr : a.p, *copy = a.rounds_at_random() ? a.p : a.p_out;
+  visit(copy == nullptr ? GRAFT_DTYPE_F32 : copy->dtype, [&](auto type) {
     using Out = decltype(type);
     launch({"adamw_step_8bit", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0,
             stream(context)},
-           adamw_step_8bit<Out>, data<const float>(a.g), data<float>(a.p),
+           adamw_step_8bit<Out>, data<const float>(a.g), Moved<Out>{data<float>(master), data<Out>(copy)},
            Moments{data<std::uint8_t>(a.m), data<float>(a.m_scale)},
-           Moments{data<std::uint8_t>(a.v), data<float>(a.v_scale)}, data<Out>(a.p_out), count, factors, clip_of(a),
-           maps);
+           Moments{data<std::uint8_t>(a.v), data<float>(a.v_scale)}, count, factors, clip_of(a), maps, a.seed);
   });
 }
 

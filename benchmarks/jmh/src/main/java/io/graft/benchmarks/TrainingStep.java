@@ -33,7 +33,7 @@ import java.util.Arrays;
 public final class TrainingStep {
     private static final int WARM_UP = 3;
     private static final String METHODS =
-            "frozen|full|full_8bit|full_in_backward|lora|lora_dropout|dora|ia3|prompt|paca";
+            "frozen|full|full_8bit|full_in_backward|full_bf16|lora|lora_dropout|dora|ia3|prompt|paca";
     private static final String[] LINEARS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"
     };
 
@@ -45,6 +45,7 @@ public final class TrainingStep {
             // trained, which is what makes backward go down to there.
             case "frozen" -> new Full("model.layers.0.input_layernorm.weight"::equals);
             case "full", "full_8bit", "full_in_backward" -> new Full();
+            case "full_bf16" -> new Full().withoutMasters();
             case "lora" -> lora(0, false);
             case "lora_dropout" -> lora(0.1, false);
             case "dora" -> lora(0, true);
@@ -73,9 +74,9 @@ public final class TrainingStep {
                 1);
     }
 
-    /** full_in_backward: everything that makes full fine-tuning small, moments of 8 bits too. */
+    /** full_in_backward: gradients of one block, and moments of 8 bits; full_bf16: that, and no masters, in bf16. */
     private static Trainer.Options options(String method) {
-        boolean inBackward = method.equals("full_in_backward");
+        boolean inBackward = method.equals("full_in_backward") || method.equals("full_bf16");
         AdamW.Settings settings = AdamW.Settings.defaults();
         return Trainer.Options.of(Long.MAX_VALUE, 1e-4)
                 .withOptimiser(settings.withMaxNorm(inBackward ? 0 : settings.maxNorm())

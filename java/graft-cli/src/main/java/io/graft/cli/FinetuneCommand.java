@@ -292,6 +292,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--kept-share", methodOptions.keptShare)
                 .with("--copies", methodOptions.copies)
                 .with("--kept-gradients", methodOptions.keptGradients)
+                .with("--stochastic-rounding", methodOptions.stochasticRounding)
                 .with("--changed-model", methodOptions.changedModel)
                 .with("--virtual-tokens", methodOptions.virtualTokens)
                 .with("--reparametrise", methodOptions.reparametrise)

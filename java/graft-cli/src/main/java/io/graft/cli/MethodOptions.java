@@ -25,6 +25,12 @@ public final class MethodOptions {
             description = "full: only the parameters whose whole name matches, such as 'model[.]layers[.]1[0-9][.].*'.")
     Pattern parameters;
 
+    @Option(
+            names = "--stochastic-rounding",
+            description = "full, with --dtype bf16: weights have no fp32 masters; steps are rounded at random, right in the"
+                    + " mean.")
+    boolean stochasticRounding;
+
     @Option(names = "--alpha", paramLabel = "X", description = "Scale: alpha / rank (default: twice the rank).")
     Double alpha;
 

@@ -230,7 +230,8 @@ final class MethodTable {
     }
 
     static Full full(MethodOptions options) {
-        return options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
+        Full full = options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
+        return options.stochasticRounding ? full.withoutMasters() : full;
     }
 
     private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {

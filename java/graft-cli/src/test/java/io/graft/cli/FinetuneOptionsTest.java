@@ -161,6 +161,18 @@ class FinetuneOptionsTest extends FinetuneRuns {
     }
 
     @Test
+    void roundingAtRandomTakesLessMemoryAndLearnsTheSame() {
+        Object[] rest = {"--method", "full", "--dtype", "bf16", "--lr", 1e-2, "--steps", 20, "--json"};
+        Cli masters = finetune(folder.resolve("masters"), rest);
+        Cli run = finetune(folder.resolve("rounded"), with(rest, "--stochastic-rounding"));
+        assertThat(run.err()).isEmpty();
+        assertThat(peak(run)).isLessThan(peak(masters));
+        assertThat(losses(run).get(19)).isCloseTo(losses(masters).get(19), Offset.offset(0.2));
+        assertThat(finetune(folder.resolve("rounded"), with(rest, "--resume")).err())
+                .contains("--stochastic-rounding true, not false");
+    }
+
+    @Test
     void movingInBackwardTakesLessMemoryAndGivesTheSame() {
         Object[] rest = {"--method", "full", "--clip", 0, "--steps", 5, "--json"};
         Cli behind = finetune(folder.resolve("behind"), rest);

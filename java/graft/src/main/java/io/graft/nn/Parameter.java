@@ -8,7 +8,8 @@ import io.graft.tensor.Tensor;
 
 /**
  * A named tensor of a model or an adapter. Frozen, it is only its value in the compute dtype; trained, it also has a
- * gradient and a master in fp32 (the value itself where that is fp32 already), which is what the optimiser moves.
+ * gradient and a master in fp32 (the value itself where that is fp32 already, or bf16 and rounded at random), which is what
+ * the optimiser moves.
  */
 public final class Parameter {
     private final String name;
@@ -32,6 +33,18 @@ public final class Parameter {
             DType wide = Precision.accumulator(value.dtype());
             master = value.dtype() == wide ? value : scope.tensor(Memory.ADAPTER, wide, value.shape());
             refreshMaster();
+        }
+        return this;
+    }
+
+    /** Makes it trained; bf16 without gaps gets no master: the optimiser moves the value itself and rounds at random. */
+    public Parameter trainWithoutMaster(Scope home) {
+        if (value.dtype() != DType.BF16 || !value.isContiguous()) {
+            return train(home);
+        }
+        if (!trainable()) {
+            scope = home;
+            master = value;
         }
         return this;
     }

@@ -26,7 +26,8 @@ public final class AdamWStep {
 
     /**
      * One step of one parameter: p, g, m, v f32 of one shape; output is the parameter in its compute type or null;
-     * squaredNorm null or maxNorm 0 means no clipping; step counts from 1.
+     * squaredNorm null or maxNorm 0 means no clipping; step counts from 1. Or p is bf16, without gaps, and output null: moved
+     * in fp32 and rounded at random (arXiv 1502.02551), by bits of this seed, another one for each parameter and step.
      */
     public static void step(
             Context context,
@@ -39,6 +40,7 @@ public final class AdamWStep {
             long step,
             double maxNorm,
             Tensor squaredNorm,
+            long seed,
             Tensor p,
             Tensor m,
             Tensor v,
@@ -55,6 +57,7 @@ public final class AdamWStep {
                     step,
                     maxNorm,
                     Tensor.pointer(context, squaredNorm),
+                    seed,
                     Tensor.pointer(context, p),
                     Tensor.pointer(context, m),
                     Tensor.pointer(context, v),
@@ -77,6 +80,7 @@ public final class AdamWStep {
             long step,
             double maxNorm,
             Tensor squaredNorm,
+            long seed,
             Tensor p,
             Tensor m,
             Tensor mScale,
@@ -95,6 +99,7 @@ public final class AdamWStep {
                     step,
                     maxNorm,
                     Tensor.pointer(context, squaredNorm),
+                    seed,
                     Tensor.pointer(context, p),
                     Tensor.pointer(context, m),
                     Tensor.pointer(context, mScale),

@@ -18,7 +18,7 @@ import java.util.Set;
 
 /**
  * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
- * shapes, or of those of projected gradients; or it is kept in 8 bits.
+ * shapes, or of those of projected gradients; or it is kept in 8 bits. Parameters without a master are rounded at random.
  */
 public final class AdamW implements Optimiser {
     /**
@@ -89,7 +89,7 @@ public final class AdamW implements Optimiser {
     private final Scope scope;
     private final Settings settings;
     private final Parameter[] parameters;
-    private final Map<Parameter, Moments> known = new IdentityHashMap<>();
+    private final Map<Parameter, Integer> numbers = new IdentityHashMap<>();
     private final Moments[] moments;
     private final Set<Parameter> moved = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Galore galore;
@@ -109,6 +109,10 @@ public final class AdamW implements Optimiser {
             if (master == null) {
                 throw new IllegalArgumentException("AdamW: " + parameters[i] + " has no gradient");
             }
+            if (settings.galore() != null && master.dtype() == DType.BF16) {
+                throw new IllegalArgumentException(
+                        "AdamW: " + parameters[i] + " has no master, which projected gradients need");
+            }
             if (settings.inBackward()) {
                 parameters[i].takeGradientFrom(pool);
             } else {
@@ -122,7 +126,7 @@ public final class AdamW implements Optimiser {
             moments[i] = settings.eightBit()
                     ? Moments.narrow(scope, parameters[i])
                     : Moments.wide(scope, master.dtype(), galore == null ? master.shape() : galore.stateShape(i));
-            known.put(parameters[i], moments[i]);
+            numbers.put(parameters[i], i);
         }
     }
 
@@ -149,12 +153,20 @@ public final class AdamW implements Optimiser {
 
     /** Moves one of its parameters, once in a step. */
     private void moveNow(Parameter parameter, double rate) {
-        Moments of = known.get(parameter);
-        if (of != null && moved.add(parameter)) {
+        Integer number = numbers.get(parameter);
+        if (number != null && moved.add(parameter)) {
             AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm.tensor());
-            of.step(scope.context(), parameter, rate * parameter.rateFactor(), settings, step, null);
+            move(number, rate, null);
             parameter.dropGradient();
         }
+    }
+
+    private void move(int number, double rate, Tensor norm) {
+        Parameter parameter = parameters[number];
+        // why: these two bits are set in no other seed, and what is below them is different in each call.
+        long seed = 3L << 62 | step << 24 | number;
+        moments[number].step(
+                scope.context(), parameter, rate * parameter.rateFactor(), settings, step, norm, seed);
     }
 
     private void begin() {
@@ -179,7 +191,7 @@ public final class AdamW implements Optimiser {
                 galore.step(i, rate * p.rateFactor(), step, squaredNorm.tensor(), moments[i].m(), moments[i].v());
                 continue;
             }
-            moments[i].step(scope.context(), p, rate * p.rateFactor(), settings, step, squaredNorm.tensor());
+            move(i, rate, squaredNorm.tensor());
         }
         return Math.sqrt(squaredNorm.value());
     }
@@ -196,10 +208,11 @@ public final class AdamW implements Optimiser {
      */
     @Override
     public List<Tensor> moments(Parameter parameter) {
-        Moments of = known.get(parameter);
-        if (of == null) {
+        Integer number = numbers.get(parameter);
+        if (number == null) {
             throw new IllegalArgumentException("AdamW: " + parameter + " is none of its parameters");
         }
+        Moments of = moments[number];
         if (of.coded()) {
             throw new UnsupportedOperationException("AdamW: the moments of " + parameter.name()
                     + " are kept in 8 bits, which a method that changes them while it trains cannot use");

@@ -143,6 +143,7 @@ public final class Galore {
                 step,
                 settings.maxNorm(),
                 globalNorm,
+                0,
                 part.update,
                 m,
                 v,

@@ -53,6 +53,9 @@ public final class Mezo implements Optimiser {
             if (parameter.master() == null) {
                 throw new IllegalArgumentException("Mezo: " + parameter + " is not trained");
             }
+            if (parameter.master().dtype().bytes() == 2) {
+                throw new IllegalArgumentException("Mezo: " + parameter + " has no master, and bf16 would lose its steps");
+            }
         }
     }
 

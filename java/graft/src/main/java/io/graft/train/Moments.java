@@ -1,6 +1,7 @@
 package io.graft.train;
 
 import io.graft.nn.Parameter;
+import io.graft.nn.Precision;
 import io.graft.ops.AdamWStep;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -20,7 +21,9 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
     /** Smaller parameters keep 32 bits: their moments weigh nothing, and are those of norms and biases. */
     private static final long MIN_8BIT_ELEMENTS = 4096;
 
-    static Moments wide(Scope scope, DType dtype, long[] shape) {
+    /** Of a parameter whose master has this dtype, or which is bf16 and has none. */
+    static Moments wide(Scope scope, DType master, long[] shape) {
+        DType dtype = Precision.accumulator(master);
         return new Moments(
                 scope.tensor(Memory.OPTIMIZER, dtype, shape), scope.tensor(Memory.OPTIMIZER, dtype, shape), null, null);
     }
@@ -43,8 +46,19 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
         return mScale != null;
     }
 
-    /** One step of the parameter; step counts from 1. */
-    void step(Context context, Parameter p, double rate, AdamW.Settings settings, long step, Tensor squaredNorm) {
+    /**
+     * One step of the parameter; step counts from 1.
+     *
+     * @param seed of a parameter without a master
+     */
+    void step(
+            Context context,
+            Parameter p,
+            double rate,
+            AdamW.Settings settings,
+            long step,
+            Tensor squaredNorm,
+            long seed) {
         if (coded()) {
             AdamWStep.step8bit(
                     context,
@@ -57,6 +71,7 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
                     step,
                     settings.maxNorm(),
                     squaredNorm,
+                    seed,
                     p.master(),
                     m,
                     mScale,
@@ -75,6 +90,7 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
                     step,
                     settings.maxNorm(),
                     squaredNorm,
+                    seed,
                     p.master(),
                     m,
                     v,

@@ -170,7 +170,7 @@ class OpsTest extends SmallTensors {
         assertThat(sum.doubles()).containsExactly(25);
         Tensor p = tensor(2).set(1, 1);
         Tensor output = scope.tensor(Memory.BASE, DType.BF16, 2);
-        AdamWStep.step(context, g, 0.5, 0.9, 0.999, 1e-8, 0.5, 1, 0, null, p, tensor(2), tensor(2), output);
+        AdamWStep.step(context, g, 0.5, 0.9, 0.999, 1e-8, 0.5, 1, 0, null, 0, p, tensor(2), tensor(2), output);
         assertThat(p.floats()).containsExactly(new float[] {0.25f, 0.25f}, NEAR);
         assertThat(output.floats()).containsExactly(0.25f, 0.25f);
     }
