@@ -38,6 +38,14 @@ void run(core::Context& context, const Convert& c) {
   });
 }
 
+graft_tensor as_floats(core::Context& context, core::Scratch& scratch, const graft_tensor& m) {
+  if (m.dtype == GRAFT_DTYPE_F32) return m;
+  const std::int64_t rows = m.shape[0], columns = m.shape[1];
+  const graft_tensor to = scratch_matrix(scratch, GRAFT_DTYPE_F32, rows, columns);
+  run(context, Convert{m.data, m.dtype, rows, columns, m.stride[0], to.data, to.dtype, rows, columns, columns});
+  return to;
+}
+
 const void* vector_as(core::Context& context, core::Scratch& scratch, const graft_tensor* vector, graft_dtype dtype) {
   if (vector == nullptr || vector->dtype == dtype) return data<const void>(vector);
   const std::int64_t n = vector->shape[0];

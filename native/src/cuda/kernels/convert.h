@@ -21,6 +21,9 @@ struct Convert {
 
 void run(core::Context& context, const Convert& c);
 
+/** A matrix in f32: the tensor itself, or a copy in scratch. */
+graft_tensor as_floats(core::Context& context, core::Scratch& scratch, const graft_tensor& m);
+
 /** A vector [N] in `dtype`: the tensor's memory, or a copy in scratch; NULL for NULL. */
 const void* vector_as(core::Context& context, core::Scratch& scratch, const graft_tensor* vector, graft_dtype dtype);
 

@@ -21,32 +21,40 @@ constexpr std::int64_t kPanelElements = std::int64_t{4} << 20, kFewest = 64;
 
 std::string refuse_weight(const graft_weight& w) { return w.kind == GRAFT_WEIGHT_SKETCH ? refuse_sketch(w) : ""; }
 
-/** How many of so many rows (columns) of other so many elements make a panel. */
-std::int64_t panel_size(std::int64_t count, std::int64_t elements) {
-  const std::int64_t fitting = kPanelElements / std::max<std::int64_t>(elements, 1) / kFewest * kFewest;
-  return std::min(count, std::max(fitting, kFewest));
-}
-
 /** Calls body(first, size, factor) for W, or for panels of its rows (or columns), decoded. */
 template <class Body>
 void for_panels(core::Context& context, const graft_weight& w, graft_dtype dtype, bool rows, Body&& body) {
   const std::int64_t all = rows ? w.n : w.k, other = rows ? w.k : w.n;
   if (w.kind == GRAFT_WEIGHT_DENSE) return body(0, all, factor(core::dense_matrix(w)));
-  const std::int64_t size = panel_size(all, other);
+  const std::int64_t size = panel_size(all, other, kPanelElements);
   core::Scratch scratch(context.arena);
   void* const memory = scratch.take<char>(size * other * graft_dtype_bytes(dtype));
   for (std::int64_t first = 0; first < all; first += size) {
-    const std::int64_t count = std::min(size, all - first), columns = rows ? w.k : count;
-    const graft_tensor panel{memory, dtype, GRAFT_DEVICE_CUDA, 2, 0, {rows ? count : w.n, columns}, {columns, 1}};
-    const Decode part{&w, rows ? first : 0, rows ? 0 : first, panel};
-    w.kind == GRAFT_WEIGHT_NF4 ? decode_nf4(context, part) : decode_sketch(context, part);
+    const std::int64_t count = std::min(size, all - first);
+    const graft_tensor panel = rows ? weight_panel(context, w, dtype, first, 0, count, w.k, memory)
+                                    : weight_panel(context, w, dtype, 0, first, w.n, count, memory);
     body(first, count, factor(panel));
   }
 }
 
-/** c = a·b [+ c]; zeros where the sum is empty. */
+}  // namespace
+
+std::int64_t panel_size(std::int64_t count, std::int64_t elements, std::int64_t most) {
+  const std::int64_t fitting = most / std::max<std::int64_t>(elements, 1) / kFewest * kFewest;
+  return std::min(count, std::max(fitting, kFewest));
+}
+
+graft_tensor weight_panel(core::Context& context, const graft_weight& w, graft_dtype dtype, std::int64_t row,
+                          std::int64_t column, std::int64_t rows, std::int64_t columns, void* memory) {
+  if (w.kind == GRAFT_WEIGHT_DENSE) return part(core::dense_matrix(w), row, column, rows, columns);
+  const graft_tensor panel{memory, dtype, GRAFT_DEVICE_CUDA, 2, 0, {rows, columns}, {columns, 1}};
+  const Decode decode{&w, row, column, panel};
+  w.kind == GRAFT_WEIGHT_NF4 ? decode_nf4(context, decode) : decode_sketch(context, decode);
+  return panel;
+}
+
 void product(core::Context& context, const Factor& a, const Factor& b, graft_dtype factors, bool accumulate,
-             const graft_tensor& c, const void* bias = nullptr) {
+             const graft_tensor& c, const void* bias) {
   if (a.width() > 0)
     return run(context, Gemm{a, b, factors, c.data, c.stride[0], c.dtype, 1,
                              accumulate && !GRAFT_BUG(linear_overwrites) ? 1.0f : 0.0f, bias});
@@ -54,8 +62,6 @@ void product(core::Context& context, const Factor& a, const Factor& b, graft_dty
   const std::int64_t rows = c.shape[0], columns = c.shape[1], added = bias == nullptr ? 0 : rows;
   run(context, Convert{bias, c.dtype, added, columns, 0, c.data, c.dtype, rows, columns, c.stride[0], 1, accumulate});
 }
-
-}  // namespace
 
 std::string refuse(const ops::LinearForward& a) {
   if (a.bias != nullptr && a.bias->dtype == GRAFT_DTYPE_F64) return refuse_f64(*a.bias);

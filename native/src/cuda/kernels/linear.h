@@ -1,9 +1,10 @@
-// What the ops on top of a linear layer share with it.
+// What the ops on top of a linear layer share with it: the layer, its products, and its weight in panels.
 #pragma once
 
 #include <string>
 
 #include "core/context.h"
+#include "cuda/gemm/gemm.h"
 #include "ops/linear.h"
 
 namespace graft::cuda {
@@ -12,5 +13,16 @@ std::string refuse(const ops::LinearForward& a);
 void run(core::Context& context, const ops::LinearForward& a);
 std::string refuse(const ops::LinearBackward& a);
 void run(core::Context& context, const ops::LinearBackward& a);
+
+/** c = a·b, or c += with accumulate, + bias [N] of c's dtype; zeros, or the bias, where the sum is empty. */
+void product(core::Context& context, const Factor& a, const Factor& b, graft_dtype factors, bool accumulate,
+             const graft_tensor& c, const void* bias = nullptr);
+
+/** How many of `count` rows of so many elements make a panel of at most `most` elements, 64 rows at least. */
+std::int64_t panel_size(std::int64_t count, std::int64_t elements, std::int64_t most);
+
+/** rows x columns of W from (row, column) on: a part of a dense one, or decoded into `memory` as `dtype`. */
+graft_tensor weight_panel(core::Context& context, const graft_weight& w, graft_dtype dtype, std::int64_t row,
+                          std::int64_t column, std::int64_t rows, std::int64_t columns, void* memory);
 
 }  // namespace graft::cuda

@@ -11,6 +11,7 @@
 
 #include "core/tensor_check.h"
 #include "cuda/gemm/gemm.h"
+#include "cuda/kernels/linear.h"
 #include "cuda/kernels/piece.h"
 #include "cuda/kernels/sketch_codes.h"
 #include "ops/sketch.h"
@@ -19,7 +20,7 @@ namespace graft::cuda {
 namespace {
 
 constexpr int kWarps = 4, kThreads = 32 * kWarps, kEntries = core::kSketchEntries;
-constexpr std::int64_t kPanelElements = std::int64_t{2} << 20, kFewest = 64;
+constexpr std::int64_t kPanelElements = std::int64_t{2} << 20;
 
 /** The rows of w from `row` on, whose part of dyᵀ x is dw [rows, K]; packs: groups begin at multiples of 32 bytes. */
 __global__ void __launch_bounds__(kThreads)
@@ -64,7 +65,7 @@ void run(core::Context& context, const ops::SketchTableGradient& a) {
   const std::int64_t n = a.w->n, k = a.w->k;
   if (a.dy->shape[0] == 0 || n == 0 || k == 0) return;
   const SketchCodes w = sketch_codes(*a.w);
-  const std::int64_t size = std::min(n, std::max(kPanelElements / k / kFewest * kFewest, kFewest));
+  const std::int64_t size = panel_size(n, k, kPanelElements);
   core::Scratch scratch(context.arena);
   auto* const dw = scratch.take<float>(size * k);
   for (std::int64_t row = 0; row < n; row += size) {

@@ -9,6 +9,7 @@
 #include "core/tensor_check.h"
 #include "cuda/gemm/gemm.h"
 #include "cuda/kernels/indices.h"
+#include "cuda/kernels/linear.h"
 #include "cuda/kernels/tensor.h"
 #include "cuda/kernels/thin.h"
 #include "ops/sparse.h"
@@ -17,7 +18,7 @@ namespace graft::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr std::int64_t kPanelElements = std::int64_t{2} << 20, kFewest = 64;
+constexpr std::int64_t kPanelElements = std::int64_t{2} << 20;
 
 GRAFT_DEVICE std::int64_t this_thread() { return std::int64_t{blockIdx.x} * kThreads + threadIdx.x; }
 
@@ -80,7 +81,7 @@ void run(core::Context& context, const ops::SparseGradient& a) {
   const std::int64_t n = a.dy->shape[1], k = a.x->shape[1], count = a.indices->shape[1];
   const Entries entries = entries_of(context, "graft_sparse_gradient", *a.indices, n, k);
   if (a.dy->shape[0] == 0 || count == 0 || n == 0 || k == 0) return;
-  const std::int64_t size = std::min(n, std::max(kPanelElements / k / kFewest * kFewest, kFewest));
+  const std::int64_t size = panel_size(n, k, kPanelElements);
   core::Scratch scratch(context.arena);
   auto* const dw = scratch.take<float>(size * k);
   for (std::int64_t first = 0; first < n; first += size) {
