@@ -16,7 +16,7 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.ops.Cayley;
+import io.graft.ops.Nf4;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -221,11 +221,10 @@ class CudaTest {
     void anOpThatTheDeviceLacksIsNamed() {
         try (Context context = cuda();
                 Scope scope = context.scope()) {
-            Tensor q = scope.tensor(Memory.BASE, DType.F32, 1, 1);
-            Tensor r = scope.tensor(Memory.BASE, DType.F32, 1, 2, 2);
-            assertThatThrownBy(() -> Cayley.forward(context, q, 0, r))
+            Tensor matrix = scope.tensor(Memory.BASE, DType.F32, 2, 64);
+            assertThatThrownBy(() -> Nf4.quantize(context, matrix, scope.nf4(Memory.BASE, 2, 64, false)))
                     .isInstanceOf(GraftUnsupportedException.class)
-                    .hasMessageContaining("graft_cayley_forward")
+                    .hasMessageContaining("graft_nf4_quantize")
                     .hasMessageContaining("CUDA");
         }
     }
