@@ -19,7 +19,7 @@ void check_spectrum(const graft_tensor* c, const graft_tensor* places, double sc
   check_id("places", *places);
   check_shape("places", *places, {2, c->shape[0]});
   check_finite("scale", scale);
-  for (int row = 0; row < 2; ++row) {
+  for (int row = 0; row < 2 && values_known; ++row) {
     const std::int64_t size = row == 0 ? n : k;
     for (std::int64_t l = 0; l < c->shape[0]; ++l) {
       const std::int64_t place = fourier_place(*places, row, l);
