@@ -18,9 +18,8 @@ GRAFT_API graft_status graft_mixture_route_forward(graft_context* context, const
 /** dlogits [T, E] = gates ⊙ (dgates − Σ_e gates ⊙ dgates), with among_all != 0 gates ⊙ dgates − p Σ_e gates ⊙ dgates
  * for the softmax p of all logits; dgates NULL counting as 0; and, when balance > 0, + the gradient of balance · E ·
  * Σ_e f_e p_e (Switch, arXiv 2101.03961, section 2.2), which is added to loss [1] (f32, f64 with f64; may be NULL): f_e
- * the share of rows whose largest logit is e's, p_e the mean of the softmax of all logits. lengths [B] i32, in host
- * memory, with B a divisor of T: of each T/B rows only the first lengths[b] count there; NULL: all. dlogits may be
- * dgates. */
+ * the share of rows whose largest logit is e's, p_e the mean of the softmax of all logits. lengths [B] i32 with B a
+ * divisor of T: of each T/B rows only the first lengths[b] count there; NULL: all. dlogits may be dgates. */
 GRAFT_API graft_status graft_mixture_route_backward(graft_context* context, const graft_tensor* logits,
                                                     const graft_tensor* gates, const graft_tensor* dgates,
                                                     int32_t among_all, double balance, const graft_tensor* lengths,
