@@ -1,5 +1,5 @@
 // attention on the CUDA device: against float64, on the tensor cores and on the general path; causal, grouped, with a
-// window, a cache, lengths, keys in several cuts, strides of a fused projection, and empty shapes.
+// window, a cache, lengths, segments, a cap, keys in several cuts, strides of a fused projection, and empty shapes.
 #include "schedules.h"
 
 namespace graft::test {
@@ -70,7 +70,8 @@ void compare(const Case& n, const char* implementation, int seeds, Direction dir
   SCOPED_TRACE(std::string(name(n.dtype)) + " B=" + std::to_string(n.batches) + " T=" + std::to_string(n.queries) +
                " S=" + std::to_string(n.keys) + " heads " + std::to_string(n.heads) + "/" +
                std::to_string(n.key_heads) + " D=" + std::to_string(n.depth) + " past " + std::to_string(n.past) +
-               " window " + std::to_string(n.window));
+               " window " + std::to_string(n.window) + " segments of " + std::to_string(n.segment) + " cap " +
+               std::to_string(n.softcap));
   const bool backward = direction == kBoth;
   const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
   const Result exact = run(cpu, kF64, n, backward), plain = run(cpu, n.dtype, n, backward);
@@ -113,12 +114,24 @@ TEST(CudaAttention, TheGeneralPathAgreesWithFloat64) {
   }
   compare({kF32, 1, 3, 70, 2, 2, 128, 67}, "general", 1);
   compare({kF32, 2, 40, 40, 2, 1, 12, 0, 0, true, false, 7}, "general", 1);
-  compare({kBf16, 1, 30, 50, 2, 2, 64, 20, 15, false, false, 11, 2}, "general", 1);
+  compare({kF32, 1, 30, 50, 2, 2, 64, 20, 15, false, false, 11, 2}, "general", 1);
+}
+
+// Segments that end within tiles and at their borders, shorter than a tile and over several; caps that bend.
+TEST(CudaAttention, SegmentsAndCaps) {
+  compare({kBf16, 2, 150, 150, 2, 1, 64, 0, 0, false, false, 40}, "tiles", 1);
+  compare({kF16, 1, 200, 200, 2, 2, 64, 0, 0, false, true, 100}, "tiles", 1);
+  compare({kBf16, 1, 130, 170, 4, 2, 128, 40, 50, true, false, 70, 0.5}, "tiles", 1);
+  compare({kBf16, 1, 70, 70, 2, 2, 64, 0, 0, false, false, 0, 0.3}, "tiles", 1);
+  compare({kBf16, 1, 2, 700, 4, 1, 64, 698, 0, false, false, 650, 0.7}, "tiles", 1, kForward);
 }
 
 // Three tiles of keys for one block of rows, and three of rows for one of keys.
 TEST(CudaAttention, ManySchedules) { compare({kBf16, 1, 5, 150, 2, 1, 64, 145}, "tiles", 30, kForward); }
 TEST(CudaAttentionBackward, ManySchedules) { compare({kBf16, 1, 50, 70, 2, 1, 64, 20}, "tiles", 6); }
+TEST(CudaAttentionSegments, ManySchedules) {
+  compare({kBf16, 1, 100, 100, 2, 1, 64, 0, 0, false, false, 30, 0.4}, "tiles", 4);
+}
 TEST(CudaAttentionGeneral, ManySchedules) { compare({kF32, 1, 3, 35, 2, 1, 8, 32}, "general", 10); }
 
 TEST(CudaAttention, QueriesThatSeeNothingAndEmptyShapes) {

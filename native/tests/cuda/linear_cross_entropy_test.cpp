@@ -1,5 +1,5 @@
 // linear_cross_entropy on the CUDA device: against float64, with rows that are ignored and without, several chunks of
-// rows, and labels that are none.
+// rows, capped logits, and labels that are none.
 #include "schedules.h"
 
 namespace graft::test {
@@ -8,7 +8,7 @@ namespace {
 struct Case {
   graft_dtype dtype, labels;
   std::int64_t rows, vocabulary, k;
-  double normalizer = 0;
+  double normalizer = 0, softcap = 0;
 };
 
 struct Result {
@@ -25,9 +25,10 @@ Result run(const Context& c, graft_dtype storage, const Case& n) {
   for (std::int64_t t = 0; t < n.rows; ++t)
     values.push_back(t % 3 == 1 ? -100 : static_cast<double>((t * 7 + 2) % n.vocabulary));
   labels.set(values);
-  GRAFT_EXPECT_OK(graft_linear_cross_entropy_forward(c, h, w, labels, -100, 0, n.normalizer, 2, loss, count, dh, dw));
   GRAFT_EXPECT_OK(
-      graft_linear_cross_entropy_forward(c, h, w, labels, -100, 0, n.normalizer, 2, alone, nullptr, nullptr, nullptr));
+      graft_linear_cross_entropy_forward(c, h, w, labels, -100, n.softcap, n.normalizer, 2, loss, count, dh, dw));
+  GRAFT_EXPECT_OK(graft_linear_cross_entropy_forward(c, h, w, labels, -100, n.softcap, n.normalizer, 2, alone, nullptr,
+                                                     nullptr, nullptr));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return {loss.get(), count.get(), dh.get(), dw.get(), alone.get()};
 }
@@ -55,12 +56,13 @@ TEST(CudaLinearCrossEntropy, AgreesWithFloat64) {
     compare({dtype, kI32, 7, 300, 24}, 1);
     compare({dtype, kI64, 5, 9, 40, 11}, 1);
     compare({dtype, kI32, 1, 2, 1}, 1);
+    compare({dtype, kI32, 5, 260, 24, 0, 1.5}, 1);
   }
 }
 
 TEST(CudaLinearCrossEntropy, SeveralChunksOfRows) { compare({kF32, kI32, 1100, 3, 2}, 1); }
 
-TEST(CudaLinearCrossEntropy, ManySchedules) { compare({kBf16, kI32, 4, 600, 8}, 20); }
+TEST(CudaLinearCrossEntropy, ManySchedules) { compare({kBf16, kI32, 4, 600, 8, 0, 1}, 20); }
 
 TEST(CudaLinearCrossEntropy, NothingCountsAndBadLabels) {
   const Context cuda(GRAFT_DEVICE_CUDA);

@@ -58,16 +58,24 @@ TEST(CudaRope, ManySchedules) {
 
 TEST(CudaRope, Frequencies) {
   const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
-  for (double factor : {0.0, 8.0}) {
+  struct Scaling {
+    std::int32_t kind;
+    double low, high;
+    std::int64_t pairs;
+  };
+  // The last ones of YaRN: a ramp between two places, one that begins before the first, and none between.
+  for (const Scaling& n : {Scaling{GRAFT_ROPE_NONE, 0, 0, 64}, Scaling{GRAFT_ROPE_LINEAR, 0, 0, 3},
+                           Scaling{GRAFT_ROPE_LLAMA3, 1, 4, 64}, Scaling{GRAFT_ROPE_YARN, 1, 32, 64},
+                           Scaling{GRAFT_ROPE_YARN, 500, 4000, 300}, Scaling{GRAFT_ROPE_YARN, 1, 2, 1}}) {
+    SCOPED_TRACE("scaling " + std::to_string(n.kind) + " of " + std::to_string(n.pairs));
     std::vector<double> values[2];
     for (const Context* c : {&cpu, &cuda}) {
-      Tensor inv_freq(*c, GRAFT_DTYPE_F32, {64});
-      GRAFT_EXPECT_OK(graft_rope_frequencies(*c, 5e5, factor > 0 ? GRAFT_ROPE_LLAMA3 : GRAFT_ROPE_NONE, factor, 1, 4,
-                                             8192, inv_freq));
+      Tensor inv_freq(*c, GRAFT_DTYPE_F32, {n.pairs});
+      GRAFT_EXPECT_OK(graft_rope_frequencies(*c, 5e5, n.kind, 8, n.low, n.high, 8192, inv_freq));
       GRAFT_EXPECT_OK(graft_context_synchronize(*c));
       values[c == &cuda] = inv_freq.get();
     }
-    for (std::size_t i = 0; i < 64; ++i) EXPECT_NEAR(values[1][i] / values[0][i], 1, 0x1p-23) << i;
+    for (std::size_t i = 0; i < values[0].size(); ++i) EXPECT_NEAR(values[1][i] / values[0][i], 1, 0x1p-23) << i;
   }
 }
 

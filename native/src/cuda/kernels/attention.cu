@@ -5,7 +5,8 @@
 // in tiles of 64: S = Q Kᵀ on the tensor cores, P = 2^(S·scale·log₂e − m) in the same registers, O += P V with P
 // rounded to the inputs' type. Thread l of a warp has rows l/4 and l/4 + 8, whose maximum and sum it shares with the
 // three other lanes of the row. Q lies in shared memory, keys and values in two stages that asynchronous copies fill.
-// Tiles that all rows see whole are not masked. The last blocks, which see the most keys, start first.
+// Tiles that all rows see whole are not masked; keys before the first row's segment are not read. The last blocks,
+// which see the most keys, start first.
 //
 // Few rows (a query of a cache) would leave most of the GPU idle: keys are then cut, by shape alone, and each cut
 // writes its O, m and sum in fp32; attention_combine adds them in order. FLOPs: 4·T·S·D for each query head, half of it
@@ -76,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) attention_forward(Heads<const T> q, 
   // Tiles of keys that some row sees, within this block's cut.
   const std::int64_t end = n.end(last_query, length), cut0 = blockIdx.z * cuts.tiles;
   const std::int64_t tiles = ceil_div<std::int64_t>(end > 0 ? end : 0, kKeys);
-  const std::int64_t tile0 = n.first(first_query) / kKeys > cut0 ? n.first(first_query) / kKeys : cut0;
+  const std::int64_t from = n.first(b, first_query) / kKeys, tile0 = from > cut0 ? from : cut0;
   const std::int64_t tile1 = cut0 + cuts.tiles < tiles ? cut0 + cuts.tiles : tiles;
   const int count = tile1 > tile0 ? static_cast<int>(tile1 - tile0) : 0;
 
@@ -99,9 +100,14 @@ __global__ void __launch_bounds__(kThreads) attention_forward(Heads<const T> q, 
 
   float sums[Depth / 8][4] = {}, m[2] = {-INFINITY, -INFINITY}, l[2] = {};
   const std::int64_t my_row = row0 + warp_row + lane / 4;
-  const std::int64_t my_first[2] = {n.first(my_row / n.group), n.first((my_row + 8) / n.group)};
-  const std::int64_t my_end[2] = {n.end(my_row / n.group, length), n.end((my_row + 8) / n.group, length)};
-  const float scale = n.scale * kLog2E;
+  std::int64_t my_first[2], my_end[2];
+  for (int half = 0; half < 2; ++half) {
+    const std::int64_t row = my_row + 8 * half, query = (row < rows ? row : last_row) / n.group;
+    my_first[half] = n.first(b, query), my_end[half] = n.end(query, length);
+  }
+  // All of the tiles from here on are seen whole, up to end(first_query).
+  const std::int64_t all_first = n.first(b, GRAFT_BUG(attention_segments_seen_whole) ? first_query : last_query);
+  const float factor = n.factor() * kLog2E;
   for (int i = 0; i < count; ++i) {
     if (i + 1 < count) {
       fetch(i + 1);
@@ -115,13 +121,14 @@ __global__ void __launch_bounds__(kThreads) attention_forward(Heads<const T> q, 
       float s[kKeyTiles][4] = {};
       add_product_t<Depth>(s, queries, warp_row, keys);
       const std::int64_t key0 = (tile0 + i) * kKeys;
-      const bool whole = key0 >= n.first(last_query) && key0 + kKeys <= n.end(first_query, length);
+      const bool whole = key0 >= all_first && key0 + kKeys <= n.end(first_query, length);
       GRAFT_UNROLL
       for (int c = 0; c < kKeyTiles; ++c) {
         GRAFT_UNROLL
         for (int e = 0; e < 4; ++e) {
           const std::int64_t key = key0 + c * 8 + lane % 4 * 2 + e % 2;
-          s[c][e] = whole || (key >= my_first[e / 2] && key < my_end[e / 2]) ? s[c][e] * scale : -INFINITY;
+          const bool seen = whole || (key >= my_first[e / 2] && key < my_end[e / 2]);
+          s[c][e] = seen ? n.capped(s[c][e]) * factor : -INFINITY;
         }
       }
       softmax_tile<Depth>(s, sums, m, l);
@@ -149,7 +156,7 @@ __global__ void __launch_bounds__(kThreads) attention_forward(Heads<const T> q, 
     GRAFT_UNROLL
     for (int c = 0; c < Depth / 8; ++c)
       store_pair(to + c * 8, sums[c][2 * half] * factor, sums[c][2 * half + 1] * factor);
-    if (lse != nullptr && lane % 4 == 0) lse[n.statistic(b, head, query)] = (m[half] + log2f(l[half])) * kLn2;
+    if (lse != nullptr && lane % 4 == 0) lse[n.statistic(b, head, query)] = m[half] * kLn2 + logf(l[half]);
   }
 }
 
@@ -174,7 +181,7 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t head = block % n.key_heads * n.group + row % n.group;
   const float factor = sum > 0 ? 1 / sum : 0.0f;
   for (int i = 0; i < Depth / 32; ++i) o.at(b, query, head)[i * 32 + lane] = from_float<T>(values[i] * factor);
-  if (lse != nullptr && lane == 0) lse[n.statistic(b, head, query)] = (largest + log2f(sum)) * kLn2;
+  if (lse != nullptr && lane == 0) lse[n.statistic(b, head, query)] = largest * kLn2 + logf(sum);
 }
 
 template <class T, int Depth>

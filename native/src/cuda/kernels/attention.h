@@ -5,6 +5,8 @@
 // query of a cache has G rows.
 #pragma once
 
+#include <bit>
+
 #include "cuda/device.h"
 #include "cuda/kernels/fault.h"
 #include "cuda/kernels/heads.h"
@@ -22,7 +24,7 @@ struct AttentionSizes {
   int heads, key_heads, group, depth;        // Hq, Hk, Hq/Hk, D
   float scale, softcap;                      // softcap 0: none
   const std::int32_t* lengths;               // NULL: all of S
-  const std::int32_t* starts;                // of segments; NULL: all 0. The general path alone looks
+  const std::int32_t* starts;                // of segments, never falling along a row; NULL: all 0
   std::int64_t start_batch, start_query;     // strides of starts
 
   GRAFT_DEVICE std::int64_t rows() const { return queries * group; }
@@ -32,40 +34,45 @@ struct AttentionSizes {
     const std::int64_t length = lengths[batch];
     return length < 0 ? 0 : length > keys ? keys : length;
   }
-  /** A query sees the keys first(query) <= j < end(query, length). */
-  GRAFT_DEVICE std::int64_t first(std::int64_t query) const {
-    const std::int64_t j = past + query - window + 1;
-    return window > 0 && j > 0 ? j : 0;
+  /** A query sees the keys first(batch, query) <= j < end(query, length): those of its segment and window. */
+  GRAFT_DEVICE std::int64_t first(std::int64_t batch, std::int64_t query) const {
+    const std::int64_t j = past + query - window + 1, from = window > 0 && j > 0 ? j : 0, own = start(batch, query);
+    return own > from ? own : from;
   }
   GRAFT_DEVICE std::int64_t end(std::int64_t query, std::int64_t length) const {
     const std::int64_t j = past + query + 1;
     return GRAFT_BUG(attention_sees_itself_not) ? (j - 1 < length ? j - 1 : length) : j < length ? j : length;
   }
-  /** The first key of the query's segment. */
   GRAFT_DEVICE std::int64_t start(std::int64_t batch, std::int64_t query) const {
     return starts == nullptr ? 0 : starts[batch * start_batch + query * start_query];
   }
-  /** As first(query), in the query's segment. */
-  GRAFT_DEVICE std::int64_t first(std::int64_t batch, std::int64_t query) const {
-    const std::int64_t from = first(query), own = start(batch, query);
-    return own > from ? own : from;
+  /** The first query whose segment begins behind a key: a warp looks at 32 places at once. */
+  GRAFT_DEVICE std::int64_t segment_end(std::int64_t batch, std::int64_t key) const {
+    if (starts == nullptr) return queries;
+    const std::int64_t lane = threadIdx.x % 32;
+    std::int64_t low = 0, high = queries;
+    while (low < high) {
+      const std::int64_t step = ceil_div<std::int64_t>(high - low, 32), at = low + lane * step;
+      const int before = std::popcount(__ballot_sync(kWholeWarp, at < high && start(batch, at) <= key));
+      if (low + before * step < high) high = low + before * step;
+      if (before > 0) low += (before - 1) * step + 1;
+    }
+    return GRAFT_BUG(attention_segment_ends_early) ? low - 1 : low;
   }
-  /** The score of a product q · k. */
-  GRAFT_DEVICE float score(float product) const {
-    return softcap == 0 ? scale * product : softcap * tanhf(scale * product / softcap);
+  /** The score of a product q · k is factor() · capped(product), and changes by it as slope(capped). */
+  GRAFT_DEVICE float factor() const { return softcap == 0 ? scale : softcap; }
+  GRAFT_DEVICE float capped(float product) const { return softcap == 0 ? product : tanhf(product * (scale / softcap)); }
+  GRAFT_DEVICE float slope(float capped) const {
+    return softcap == 0 || GRAFT_BUG(attention_flat_cap) ? scale : scale * (1 - capped * capped);
   }
-  /** Of a score by its product. */
-  GRAFT_DEVICE float slope(float score) const {
-    return softcap == 0 ? scale : scale * (1 - score / softcap * (score / softcap));
-  }
-  GRAFT_DEVICE bool sees(std::int64_t query, std::int64_t key, std::int64_t length) const {
-    return key >= first(query) && key < end(query, length);
-  }
-  /** The rows of which each sees some of the keys from `key` to before `key_end`; with a window, some may see none. */
-  GRAFT_DEVICE RowRange rows_that_see(std::int64_t key, std::int64_t key_end, std::int64_t length) const {
+  /** The rows of which each sees some of the keys from `key` to before `key_end`; with a window or segments, some may
+   * see none. For all lanes of a warp together. */
+  GRAFT_DEVICE RowRange rows_that_see(std::int64_t batch, std::int64_t key, std::int64_t key_end,
+                                      std::int64_t length) const {
     if (key >= length) return {0, 0};
     const std::int64_t from = key - past > 0 ? key - past : 0, to = key_end - 1 - past + window;
-    const std::int64_t last = window > 0 && to < queries ? (to > from ? to : from) : queries;
+    std::int64_t last = segment_end(batch, key_end - 1);
+    if (window > 0 && to < last) last = to > from ? to : from;
     return {(from < queries ? from : queries) * group, (last < queries ? last : queries) * group};
   }
   /** Element (b, h, query) of lse and of what has its shape. */
@@ -106,8 +113,6 @@ inline constexpr float kLog2E = 1.44269504088896340736f, kLn2 = 0.69314718055994
 /** Why the tensor cores do not serve a call with these tensors of one dtype. */
 template <class Args>
 std::string refuse_tiles(const Args& a, std::initializer_list<const graft_tensor*> tensors) {
-  if (a.starts != nullptr) return "starts: this knows no segments";
-  if (a.softcap != 0) return "softcap: this caps no scores";
   for (const graft_tensor* t : tensors) {
     if (graft_dtype_bytes(t->dtype) != 2) return "the dtype is not bf16 or f16";
     if (t->shape[3] != 64 && t->shape[3] != 128)

@@ -1,5 +1,6 @@
 // attention backward on the tensor cores. With P = 2^(S·scale·log₂e − lse·log₂e), Δ = dout · o and
-// dS = P ∘ (dout vᵀ − Δ) · scale:   dv = Pᵀ dout,   dk = dSᵀ q,   dq = dS k.
+// dS = P ∘ (dout vᵀ − Δ) · scale:   dv = Pᵀ dout,   dk = dSᵀ q,   dq = dS k. With a softcap S·scale is softcap·t,
+// t = tanh(S·scale/softcap), and dS has the factor 1 − t².
 //
 // Two passes, each with one owner for every sum and so without atomics, the same bits every time. attention_dkv: a
 // block has 64 keys of one kv head, 16 for each of 4 warps, and goes through the rows (attention.h) that see them in
@@ -52,14 +53,14 @@ template <class T, int Depth>
 __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T> dk, Heads<T> dv) {
   GRAFT_DYNAMIC_SHARED(T, keys);
   GRAFT_SHARED(float, statistics, 2 * 2 * kMoving);  // in each stage lse·log₂e and Δ
-  GRAFT_SHARED(int, query_of, 2 * kMoving);
+  GRAFT_SHARED(int, seen_keys, 2 * 2 * kMoving);  // in each stage the first of the block's that a row sees, and the end
   T* const values = keys + kFixedSize<Depth>;
   T* const stages = values + kFixedSize<Depth>;  // queries and dout, queries and dout
   const AttentionSizes& n = in.n;
   const int lane = static_cast<int>(threadIdx.x) % 32, warp_row = static_cast<int>(threadIdx.x) / 32 * 16;
   const std::int64_t b = blockIdx.y / n.key_heads, key0 = std::int64_t{blockIdx.x} * kFixed, length = n.length(b);
   const int kv = static_cast<int>(blockIdx.y) % n.key_heads;
-  const RowRange range = n.rows_that_see(key0, key0 + kFixed, length);
+  const RowRange range = n.rows_that_see(b, key0, key0 + kFixed, length);
   const int count =
       range.end > range.first ? static_cast<int>(ceil_div<std::int64_t>(range.end - range.first, kMoving)) : 0;
 
@@ -74,12 +75,19 @@ __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T>
     fetch_rows<kThreads, kMoving, Depth>(to + kMovingSize<Depth>, in.dout.data,
                                          [&](int r) { return row_of(in.dout, r); });
     cp_async_commit();
-    if (threadIdx.x >= kMoving || row0 + threadIdx.x >= range.end) return;
+    if (threadIdx.x >= kMoving) return;
+    const int stage = i % 2 * 2 * kMoving + static_cast<int>(threadIdx.x);
+    if (row0 + threadIdx.x >= range.end) {
+      seen_keys[stage] = seen_keys[stage + kMoving] = 0;
+      return;
+    }
     const Row row(n, kv, row0 + threadIdx.x);
     const std::int64_t at = n.statistic(b, row.head, row.query);
-    query_of[i % 2 * kMoving + threadIdx.x] = row.query;
-    statistics[i % 2 * 2 * kMoving + threadIdx.x] = in.lse[at] * kLog2E;
-    statistics[(i % 2 * 2 + 1) * kMoving + threadIdx.x] = in.delta[at];
+    const std::int64_t first = n.first(b, row.query) - key0, end = n.end(row.query, length) - key0;
+    seen_keys[stage] = static_cast<int>(first < 0 ? 0 : first < kFixed ? first : kFixed);
+    seen_keys[stage + kMoving] = static_cast<int>(end < 0 ? 0 : end < kFixed ? end : kFixed);
+    statistics[stage] = in.lse[at] * kLog2E;
+    statistics[stage + kMoving] = in.delta[at];
   };
 
   const auto fixed_row = [&](const Heads<const T>& x, int r) -> const T* {
@@ -91,7 +99,7 @@ __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T>
     fetch(0);
   }
   float dk_sums[Depth / 8][4] = {}, dv_sums[Depth / 8][4] = {};
-  const float scale = n.scale * kLog2E;
+  const float factor = n.factor() * kLog2E;
   for (int i = 0; i < count; ++i) {
     if (i + 1 < count) {
       fetch(i + 1);
@@ -102,19 +110,19 @@ __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T>
     if (!GRAFT_BUG(attention_dkv_no_barrier_before)) __syncthreads();
     const T *const queries = stages + i % 2 * 2 * kMovingSize<Depth>, *const dout = queries + kMovingSize<Depth>;
     const float *const lse = statistics + i % 2 * 2 * kMoving, *const delta = lse + kMoving;
+    const int *const first = seen_keys + i % 2 * 2 * kMoving, *const end = first + kMoving;
     float p[kTiles][4] = {}, ds[kTiles][4] = {};
     add_product_t<Depth>(p, keys, warp_row, queries);
     add_product_t<Depth>(ds, values, warp_row, dout);
-    const std::int64_t row0 = range.first + std::int64_t{i} * kMoving;
     GRAFT_UNROLL
     for (int c = 0; c < kTiles; ++c) {
       GRAFT_UNROLL
       for (int e = 0; e < 4; ++e) {
-        const int r = c * 8 + lane % 4 * 2 + e % 2;
-        const std::int64_t row = row0 + r, key = key0 + warp_row + lane / 4 + e / 2 * 8;
-        const bool seen = row < range.end && n.sees(query_of[i % 2 * kMoving + r], key, length);
-        p[c][e] = seen ? exp2f(p[c][e] * scale - lse[r]) : 0.0f;
-        ds[c][e] = seen ? p[c][e] * (ds[c][e] - delta[r]) * n.scale : 0.0f;
+        const int r = c * 8 + lane % 4 * 2 + e % 2, key = warp_row + lane / 4 + e / 2 * 8;
+        const bool seen = key >= first[r] && key < end[r];
+        const float capped = n.capped(p[c][e]);
+        p[c][e] = seen ? exp2f(capped * factor - lse[r]) : 0.0f;
+        ds[c][e] = seen ? p[c][e] * (ds[c][e] - delta[r]) * n.slope(capped) : 0.0f;
       }
     }
     add_product<Depth>(dv_sums, p, dout);
@@ -137,7 +145,7 @@ __global__ void __launch_bounds__(kThreads) attention_dq(Inputs<T> in, Heads<T> 
   const int kv = static_cast<int>(blockIdx.y) % n.key_heads;
   const std::int64_t row0 = std::int64_t{gridDim.x - 1 - blockIdx.x} * kFixed;
   const std::int64_t last_row = (row0 + kFixed < rows ? row0 + kFixed : rows) - 1;
-  const std::int64_t tile0 = n.first(row0 / n.group) / kMoving, end = n.end(last_row / n.group, length);
+  const std::int64_t tile0 = n.first(b, row0 / n.group) / kMoving, end = n.end(last_row / n.group, length);
   const std::int64_t left = end - tile0 * kMoving;
   const int count = left > 0 ? static_cast<int>(ceil_div<std::int64_t>(left, kMoving)) : 0;
 
@@ -168,10 +176,10 @@ __global__ void __launch_bounds__(kThreads) attention_dq(Inputs<T> in, Heads<T> 
     const Row row(n, kv, my_row + 8 * half);
     const std::int64_t at = n.statistic(b, row.head, row.query);
     lse[half] = in.lse[at] * kLog2E, delta[half] = in.delta[at];
-    my_first[half] = n.first(row.query), my_end[half] = n.end(row.query, length);
+    my_first[half] = n.first(b, row.query), my_end[half] = n.end(row.query, length);
   }
   float sums[Depth / 8][4] = {};
-  const float scale = n.scale * kLog2E;
+  const float factor = n.factor() * kLog2E;
   for (int i = 0; i < count; ++i) {
     if (i + 1 < count) {
       fetch(i + 1);
@@ -190,7 +198,8 @@ __global__ void __launch_bounds__(kThreads) attention_dq(Inputs<T> in, Heads<T> 
       for (int e = 0; e < 4; ++e) {
         const std::int64_t key = (tile0 + i) * kMoving + c * 8 + lane % 4 * 2 + e % 2;
         const bool seen = key >= my_first[e / 2] && key < my_end[e / 2];
-        ds[c][e] = seen ? exp2f(p[c][e] * scale - lse[e / 2]) * (ds[c][e] - delta[e / 2]) * n.scale : 0.0f;
+        const float capped = n.capped(p[c][e]), weight = exp2f(capped * factor - lse[e / 2]);
+        ds[c][e] = seen ? weight * (ds[c][e] - delta[e / 2]) * n.slope(capped) : 0.0f;
       }
     }
     add_product<Depth>(sums, ds, keys);

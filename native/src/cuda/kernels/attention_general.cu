@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kThreads)
   float largest = -INFINITY, sum = 0;
   for (std::int64_t first = n.first(p.batch, p.at); first < end; first += 32) {
     const std::int64_t j = first + lane;
-    const float s = j < end ? n.score(dot(mine, k.at(p.batch, j, kv), n.depth)) : -INFINITY;
+    const float s = j < end ? n.factor() * n.capped(dot(mine, k.at(p.batch, j, kv), n.depth)) : -INFINITY;
     const float next = fmaxf(largest, warp_max(s)), base = next == -INFINITY ? 0.0f : next;
     const float e = expf(s - base), shrink = expf(largest - base);
     sum = sum * shrink + warp_sum(e);
@@ -132,8 +132,9 @@ __global__ void __launch_bounds__(kThreads) attention_general_dq(Inputs<T> in, c
     const std::int64_t j = first + lane;
     float ds = 0;
     if (j < end) {
-      const float s = n.score(dot(query, in.k.at(p.batch, j, kv), n.depth));
-      ds = expf(s - in.lse[at]) * (dot(dout, in.v.at(p.batch, j, kv), n.depth) - delta[at]) * n.slope(s);
+      const float s = n.capped(dot(query, in.k.at(p.batch, j, kv), n.depth)),
+                  weight = expf(n.factor() * s - in.lse[at]);
+      ds = weight * (dot(dout, in.v.at(p.batch, j, kv), n.depth) - delta[at]) * n.slope(s);
     }
     const int count = end - first < 32 ? static_cast<int>(end - first) : 32;
     for (int i = 0; i < count; ++i) {
@@ -160,15 +161,15 @@ __global__ void __launch_bounds__(kThreads)
   clear_row(n.depth, dk_sums);
   clear_row(n.depth, dv_sums);
   __syncwarp();
-  const RowRange range = n.rows_that_see(p.at, p.at + 1, n.length(p.batch));
+  const RowRange range = n.rows_that_see(p.batch, p.at, p.at + 1, n.length(p.batch));
   for (std::int64_t first = range.first; first < range.end; first += 32) {
     const std::int64_t row = first + lane;
     float weight = 0, ds = 0;
-    if (row < range.end && n.start(p.batch, row / n.group) <= p.at) {
+    if (row < range.end) {
       const std::int64_t query = row / n.group, head = p.head * n.group + row % n.group;
       const std::int64_t at = n.statistic(p.batch, head, query);
-      const float s = n.score(dot(key, in.q.at(p.batch, query, head), n.depth));
-      weight = expf(s - in.lse[at]);
+      const float s = n.capped(dot(key, in.q.at(p.batch, query, head), n.depth));
+      weight = expf(n.factor() * s - in.lse[at]);
       ds = weight * (dot(value, in.dout.at(p.batch, query, head), n.depth) - delta[at]) * n.slope(s);
     }
     const int count = range.end - first < 32 ? static_cast<int>(range.end - first) : 32;

@@ -1,5 +1,6 @@
 // linear_cross_entropy: with logits z = h Wᵀ of a chunk of rows at a time, never all of them,
 //   loss = Σ (lse(z) − z[label]) / n;   dz = (softmax(z) − [label]) · gradient_scale / n;   dh = dz W,  dW += dzᵀ h.
+// With a cap c, z = c·tanh(h Wᵀ / c), and dz gets 1 − (z/c)² as a factor.
 //
 // A chunk's z is made by the library, in fp32; then a block has one row: thread i takes elements i, i + 256, … with a
 // running maximum, the block adds the sums in double, and in a second pass over z, from the cache where a row fits,
@@ -43,13 +44,22 @@ __global__ void __launch_bounds__(kThreads) count_labels(Labels<Id> labels, std:
   if (threadIdx.x == 0) *count = sum;
 }
 
-/** The loss of each row of a chunk, and its dz unless NULL. */
+/** Makes a logit of a product. */
+struct Cap {
+  float softcap;  // 0: none
+  GRAFT_DEVICE float operator()(float product) const {
+    return softcap == 0 ? product : softcap * tanhf(product / softcap);
+  }
+  GRAFT_DEVICE float slope(float z) const { return softcap == 0 ? 1.0f : 1 - z / softcap * (z / softcap); }
+};
+
+/** The loss of each row of a chunk, and its dz unless NULL; z becomes capped. */
 template <class T, class Id>
 __global__ void __launch_bounds__(kThreads)
-    cross_entropy_rows(const float* logits, std::int64_t vocabulary, Labels<Id> labels, std::int64_t first,
+    cross_entropy_rows(float* logits, std::int64_t vocabulary, Labels<Id> labels, std::int64_t first, Cap cap,
                        double normalizer, const double* count, double gradient_scale, double* losses, T* dz) {
   GRAFT_SHARED(float, largest_of, kThreads / 32);
-  const float* const z = logits + blockIdx.x * vocabulary;
+  float* const z = logits + blockIdx.x * vocabulary;
   const std::int64_t label = labels[first + blockIdx.x];
   T* const to = dz == nullptr ? nullptr : dz + blockIdx.x * vocabulary;
   if (label < 0) {
@@ -59,8 +69,9 @@ __global__ void __launch_bounds__(kThreads)
   }
   float largest = -INFINITY, sum = 0;
   for (std::int64_t v = threadIdx.x; v < vocabulary; v += kThreads) {
-    const float next = fmaxf(largest, z[v]), base = next == -INFINITY ? 0.0f : next;
-    sum = sum * expf(largest - base) + expf(z[v] - base);
+    const float logit = cap(z[v]), next = fmaxf(largest, logit), base = next == -INFINITY ? 0.0f : next;
+    if (cap.softcap != 0) z[v] = logit;
+    sum = sum * expf(largest - base) + expf(logit - base);
     largest = next;
   }
   float all = largest;
@@ -75,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
   const auto factor = static_cast<float>(gradient_scale / (normalizer != 0 ? normalizer : *count));
   const auto inverse = static_cast<float>(1 / total);
   for (std::int64_t v = threadIdx.x; v < vocabulary; v += kThreads)
-    to[v] = from_float<T>((expf(z[v] - all) * inverse - (v == label ? 1.0f : 0.0f)) * factor);
+    to[v] = from_float<T>((expf(z[v] - all) * inverse - (v == label ? 1.0f : 0.0f)) * factor * cap.slope(z[v]));
 }
 
 /** One block: loss = Σ losses / n. */
@@ -113,8 +124,8 @@ void forward(core::Context& context, const ops::LinearCrossEntropyForward& a) {
     graft_tensor logits = part(z, 0, 0, size, vocabulary);
     run(context, ops::LinearForward{&h, a.w, nullptr, false, &logits});
     launch({"cross_entropy_rows", static_cast<unsigned>(size), kThreads, 0, stream(context)}, cross_entropy_rows<T, Id>,
-           data<const float>(&logits), vocabulary, labels, first, a.normalizer, count, a.gradient_scale, losses,
-           gradients ? data<T>(&dz) : nullptr);
+           data<float>(&logits), vocabulary, labels, first, Cap{static_cast<float>(a.softcap)}, a.normalizer, count,
+           a.gradient_scale, losses, gradients ? data<T>(&dz) : nullptr);
     if (!gradients) continue;
     const graft_tensor gradient = part(dz, 0, 0, size, vocabulary);
     graft_tensor dh = a.dh == nullptr ? graft_tensor{} : part(*a.dh, first, 0, size, k);
@@ -126,9 +137,7 @@ void forward(core::Context& context, const ops::LinearCrossEntropyForward& a) {
 
 }  // namespace
 
-std::string refuse(const ops::LinearCrossEntropyForward& a) {
-  return a.softcap != 0 ? "softcap: this caps no logits" : refuse_f64(*a.h);
-}
+std::string refuse(const ops::LinearCrossEntropyForward& a) { return refuse_f64(*a.h); }
 
 void run(core::Context& context, const ops::LinearCrossEntropyForward& a) {
   find_outside(context, "graft_linear_cross_entropy_forward", "labels", *a.labels, a.w->n, a.ignore_index);

@@ -47,18 +47,31 @@ __global__ void __launch_bounds__(kThreads)
     y.at(b, t, i / rest)[2 * n.half + i % rest] = x.at(b, t, i / rest)[2 * n.half + i % rest];
 }
 
-/** inv_freq[i] = theta^(-i/half), scaled as llama3 or all; see the contract. */
+/** How much of frequency number i is kept, the rest being divided by the factor: as the contract says for `scaling`. */
+GRAFT_DEVICE double kept(double frequency, std::int64_t i, std::int64_t half, const ops::RopeFrequencies& a) {
+  constexpr double turn = 6.283185307179586476925;
+  if (a.scaling == GRAFT_ROPE_NONE) return 1;
+  if (a.scaling == GRAFT_ROPE_LINEAR) return 0;
+  if (a.scaling == GRAFT_ROPE_LLAMA3) {
+    const double turns = a.original * frequency / turn;  // original / wavelength
+    return fmin(fmax((turns - a.low) / (a.high - a.low), 0.0), 1.0);
+  }
+  const auto place = [&](double turns) {
+    return static_cast<double>(half) * log(a.original / (turns * turn)) / log(a.theta);
+  };
+  const double first = fmax(floor(place(a.high)), 0.0);
+  double last = fmin(ceil(place(a.low)), static_cast<double>(2 * half - 1));
+  if (last == first) last += 0.001;
+  return 1 - fmin(fmax((static_cast<double>(i) - first) / (last - first), 0.0), 1.0);
+}
+
 __global__ void __launch_bounds__(kThreads) rope_frequencies(ops::RopeFrequencies a, std::int64_t half, float* to) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= half) return;
-  double frequency = pow(a.theta, -static_cast<double>(i) / static_cast<double>(half));
-  if (a.scaling != GRAFT_ROPE_NONE) {
-    const double turns = a.original * frequency / 6.283185307179586476925;  // original / wavelength
-    const bool none = a.scaling == GRAFT_ROPE_LINEAR || turns < a.low;
-    const double keep = none ? 0 : turns > a.high ? 1 : (turns - a.low) / (a.high - a.low);
-    frequency = (1 - keep) * frequency / a.factor + keep * frequency;
-  }
-  to[i] = static_cast<float>(frequency);
+  const double frequency = pow(a.theta, -static_cast<double>(i) / static_cast<double>(half));
+  const double keep = GRAFT_BUG(rope_keeps_all) ? 1 : kept(frequency, i, half, a);
+  const double factor = a.scaling == GRAFT_ROPE_NONE ? 1 : a.factor;
+  to[i] = static_cast<float>((1 - keep) * frequency / factor + keep * frequency);
 }
 
 void rotate(core::Context& context, const graft_tensor& x, const graft_tensor& positions, const graft_tensor& inv_freq,
@@ -85,9 +98,7 @@ std::string refuse_pairs(const graft_tensor& x, const graft_tensor& inv_freq) {
 
 }  // namespace
 
-std::string refuse(const ops::RopeFrequencies& a) {
-  return a.scaling == GRAFT_ROPE_YARN ? "scaling: this has no YaRN" : "";
-}
+std::string refuse(const ops::RopeFrequencies&) { return {}; }
 
 void run(core::Context& context, const ops::RopeFrequencies& a) {
   const std::int64_t half = a.inv_freq->shape[0];
