@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "core/capability.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/isa.h"
@@ -50,6 +51,12 @@ void check_device(graft_device device) {
 }
 
 thread_local graft_device entered_device = GRAFT_DEVICE_CPU;
+thread_local int entered_ordinal = -1;  // -1: a context without a device
+
+void enter(const Context& context) {
+  entered_device = context.device;
+  entered_ordinal = context.opened == nullptr || context.planning ? -1 : context.opened->ordinal();
+}
 
 }  // namespace
 
@@ -60,19 +67,28 @@ Context::~Context() = default;
 
 Context& context_of(graft_context* handle) {
   if (handle == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
-  entered_device = handle->device;
+  enter(*handle);
   return *handle;
 }
 
 const Context& context_of(const graft_context* handle) {
   if (handle == nullptr) fail(GRAFT_INVALID_ARGUMENT, "context is NULL");
-  entered_device = handle->device;
+  enter(*handle);
   return *handle;
 }
 
 const char* device_name(graft_device device) { return device == GRAFT_DEVICE_CUDA ? "CUDA" : "the CPU"; }
 
 graft_device current_device() { return entered_device; }
+
+CapabilityOf& capability_of() {
+  static CapabilityOf function = nullptr;
+  return function;
+}
+
+int current_capability() {
+  return entered_ordinal < 0 || capability_of() == nullptr ? 0 : capability_of()(entered_ordinal);
+}
 
 }  // namespace graft::core
 

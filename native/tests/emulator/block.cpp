@@ -18,11 +18,11 @@ thread_local constinit const Place* here = nullptr;
 
 namespace {
 
-constexpr std::size_t kMostStatic = 48 << 10, kMostDynamic = 227 << 10, kGuard = 128;
+constexpr std::size_t kMostStatic = 48 << 10, kMostDynamic = 227 << 10, kGuard = 128, kWindow = 1024;
 constexpr char kPoison = '\xff';  // NaN in every float type
 
 char* allocate(std::size_t bytes) {
-  void* memory = std::aligned_alloc(kGuard, (bytes + kGuard - 1) / kGuard * kGuard);
+  void* memory = std::aligned_alloc(kWindow, (bytes + kWindow - 1) / kWindow * kWindow);
   if (memory == nullptr) throw std::bad_alloc();
   return static_cast<char*>(memory);
 }
@@ -37,11 +37,6 @@ void permit([[maybe_unused]] char* memory, [[maybe_unused]] std::size_t bytes) {
 #if defined(GRAFT_ASAN)
   __asan_unpoison_memory_region(memory, bytes);
 #endif
-}
-
-const char* file_name(const std::source_location& where) {
-  const char* slash = std::strrchr(where.file_name(), '/');
-  return slash == nullptr ? where.file_name() : slash + 1;
 }
 
 // why: loops over volatile words, since a call of memcpy would be seen by ThreadSanitizer as an access of the kernel's.
@@ -75,6 +70,11 @@ Spare<Warp> spare_warps;
 
 }  // namespace
 
+const char* file_name(const std::source_location& where) {
+  const char* slash = std::strrchr(where.file_name(), '/');
+  return slash == nullptr ? where.file_name() : slash + 1;
+}
+
 void die(const char* format, ...) {
   char text[512];
   va_list arguments;
@@ -96,9 +96,11 @@ Block::Block(const char* kernel, Dim3 grid, Dim3 size, std::size_t shared_bytes,
       size_(size),
       count_(static_cast<int>(size.x * size.y * size.z)),
       body_(body),
-      dynamic_(allocate(shared_bytes + kGuard)),
+      window_(allocate(shared_bytes + 2 * kGuard)),
+      dynamic_(window_ + kGuard),  // why: no more aligned than a GPU promises
       dynamic_bytes_(shared_bytes),
-      static_(allocate(kMostStatic)) {
+      static_(allocate(kMostStatic)),
+      proxy_(*this, window_, dynamic_, shared_bytes, count_) {
   if (shared_bytes > kMostDynamic) die("kernel %s asks for %zu bytes of shared memory", kernel, shared_bytes);
   for (int i = 0; i < count_; ++i) threads_.push_back(spare_threads.take());
   for (int i = 0; i < count_; i += 32) warps_.push_back(spare_warps.take());
@@ -107,7 +109,7 @@ Block::Block(const char* kernel, Dim3 grid, Dim3 size, std::size_t shared_bytes,
 Block::~Block() {
   permit(dynamic_, dynamic_bytes_ + kGuard);
   permit(static_, kMostStatic);
-  std::free(dynamic_);
+  std::free(window_);
   std::free(static_);
   spare_threads.give(threads_);
   spare_warps.give(warps_);
@@ -122,8 +124,11 @@ void Block::run(Dim3 index, std::uint32_t seed) {
   current_block = this;
   state_ = seed * 2654435761u + 12345u;
   start(index);
-  while (live_ > 0)
-    if (!run_some()) report_deadlock();
+  while (live_ > 0) {
+    if (!proxy_.idle() && schedule().completion == Completion::kRandom && (random() & 1) != 0) proxy_.land_one();
+    if (!run_some() && !proxy_.land_one()) report_deadlock();
+  }
+  proxy_.finish();
   here = nullptr;
   acquire(&live_);
   check_shared();
@@ -142,8 +147,10 @@ void Block::start(Dim3 index) {
   forbid(static_, kMostStatic);
   static_used_ = 0;
   static_pieces_.clear();
+  proxy_.start();
   for (auto& warp : warps_) {
     warp->live = 0;
+    warp->products.begun = warp->products.landed = 0;
     for (Meeting& m : warp->meetings) m.arrived = 0;
   }
   release(&index_);
@@ -156,6 +163,8 @@ void Block::start(Dim3 index) {
     t.waits_for = nullptr;
     t.open.clear();
     t.groups.clear();
+    t.products.issued = t.products.retired = t.products.groups = 0;
+    for (Chain& chain : t.products.chains) chain.registers = nullptr, chain.under_way = 0;
     t.fiber.start(&Block::enter, this);
     warps_[static_cast<std::size_t>(t.warp)]->live |= 1u << t.place.lane;
   }
@@ -312,6 +321,7 @@ void Block::report_deadlock() const {
                  t->place.thread.z, t->waits_in, file_name(t->waits_at), t->waits_at.line());
   }
   std::fprintf(stderr, "  %d of %d threads wait\n", live_, count_);
+  proxy_.report();
   std::abort();
 }
 

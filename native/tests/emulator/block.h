@@ -8,6 +8,7 @@
 
 #include "emulator/emulator.h"
 #include "emulator/fiber.h"
+#include "emulator/proxy.h"
 
 namespace graft::emulator {
 
@@ -22,6 +23,7 @@ struct Thread {
   std::source_location waits_at;
   std::vector<Copy> open;                 // copies since the last commit
   std::vector<std::vector<Copy>> groups;  // committed and not landed, oldest first
+  ThreadProducts products;
 };
 
 /** Lanes of one mask that meet. After a divergence several masks of a warp may do so at once. */
@@ -37,6 +39,7 @@ struct Meeting {
 struct Warp {
   unsigned live = 0;
   std::array<Meeting, 32> meetings;
+  WarpProducts products;
 };
 
 class Block {
@@ -51,7 +54,13 @@ class Block {
   void* dynamic_shared() const { return dynamic_; }
   void* static_shared(const void* key, std::size_t bytes);
   std::uint32_t random();
+  /** Lets others run until *generation is no longer `seen`. */
+  void wait(const std::uint64_t* generation, std::uint64_t seen, const char* what, std::source_location where);
   Thread& running() { return *running_; }
+  Thread& thread(int i) { return *threads_[static_cast<std::size_t>(i)]; }
+  Warp& warp(int i) { return *warps_[static_cast<std::size_t>(i)]; }
+  int count() const { return count_; }
+  Proxy& proxy() { return proxy_; }
   const char* kernel() const { return kernel_; }
   std::uint64_t switches() const { return switches_; }
 
@@ -61,7 +70,6 @@ class Block {
   bool run_some();
   bool run_warp(int warp, int first_lane, bool upwards);
   void open_barrier_if_full();
-  void wait(const std::uint64_t* generation, std::uint64_t seen, const char* what, std::source_location where);
   Meeting& meeting(Warp& warp, unsigned mask);
   void check_shared() const;
   [[noreturn]] void report_deadlock() const;
@@ -80,12 +88,17 @@ class Block {
   const char* barrier_file_ = nullptr;
   unsigned barrier_line_ = 0;
 
+  char* const window_;  // shared addresses are counted from here
   char* const dynamic_;
   const std::size_t dynamic_bytes_;
   char* const static_;
   std::size_t static_used_ = 0;
   std::vector<std::pair<const void*, char*>> static_pieces_;
+  Proxy proxy_;
 };
+
+/** The name of a place's file without its folders. */
+const char* file_name(const std::source_location& where);
 
 extern thread_local Block* current_block;
 

@@ -1,6 +1,6 @@
 // The emulator as a device of the library: memory that starts as NaN and whose bounds are watched, exactly by
 // AddressSanitizer, by a guard without it. A context of GRAFT_DEVICE_CUDA runs on it in the tests; there are two
-// devices, since a program may ask for any of several.
+// devices, since a program may ask for any of several: the first of compute capability 9.0, the second of 8.0.
 #include "core/device.h"
 
 #include <cstdio>
@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "core/capability.h"
 #include "core/error.h"
 
 namespace graft::emulator {
@@ -95,6 +96,7 @@ const bool opened = [] {
         return core::DeviceProperties{"emulated device", std::int64_t{1} << 33};
       },
       [](int ordinal, void*) { return std::unique_ptr<core::Device>(new EmulatedDevice(ordinal)); }};
+  core::capability_of() = [](int ordinal) { return ordinal == 0 ? 90 : 80; };
   return true;
 }();
 

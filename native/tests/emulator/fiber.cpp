@@ -143,4 +143,17 @@ void acquire([[maybe_unused]] void* p) {
 #endif
 }
 
+void as_another_thread(void (*body)(void*), void* argument) {
+#if defined(GRAFT_TSAN)
+  void* const caller = __tsan_get_current_fiber();
+  void* const other = __tsan_create_fiber(0);
+  __tsan_switch_to_fiber(other, __tsan_switch_to_fiber_no_sync);
+  body(argument);
+  __tsan_switch_to_fiber(caller, __tsan_switch_to_fiber_no_sync);
+  __tsan_destroy_fiber(other);
+#else
+  body(argument);
+#endif
+}
+
 }  // namespace graft::emulator

@@ -53,4 +53,7 @@ class Fiber {
 void release(void* p);
 void acquire(void* p);
 
+/** Calls body(argument), which is another thread to ThreadSanitizer. */
+void as_another_thread(void (*body)(void*), void* argument);
+
 }  // namespace graft::emulator

@@ -10,6 +10,7 @@
 
 #include <string>
 
+#include "core/capability.h"
 #include "core/error.h"
 
 namespace graft::cuda {
@@ -138,10 +139,21 @@ core::DeviceProperties properties(int ordinal) {
   return {found.name, static_cast<std::int64_t>(found.totalGlobalMem)};
 }
 
+int capability(int ordinal) {
+  int major = 0, minor = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, ordinal) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, ordinal) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return 10 * major + minor;
+}
+
 std::unique_ptr<core::Device> open(int ordinal, void* stream) { return std::make_unique<CudaDevice>(ordinal, stream); }
 
 const bool registered = [] {
   core::cuda_backend() = {count, properties, open};
+  core::capability_of() = capability;
   return true;
 }();
 
