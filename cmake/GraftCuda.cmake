@@ -1,8 +1,9 @@
 # The CUDA side: with nvcc, the kernels in src/cuda/kernels are compiled for sm_80, sm_90a and sm_100, with PTX of the
-# newest for what comes after; said aloud when there is none. Sanitizers watch the kernels in the emulator instead.
+# newest for what comes after, and those in src/cuda/sm90 for sm_90a alone; said aloud when there is none. Sanitizers watch the kernels in the emulator instead.
 option(GRAFT_CUDA "Compile the CUDA kernels when nvcc is there" ON)
 find_program(GRAFT_NVCC nvcc HINTS /usr/local/cuda/bin)
 set(GRAFT_HAS_CUDA OFF)
+set(GRAFT_HAS_SM90 OFF)
 if(NOT GRAFT_CUDA OR GRAFT_SANITIZE)
   message(STATUS "graft: the CUDA kernels are not compiled here")
 elseif(NOT GRAFT_NVCC)
@@ -14,6 +15,9 @@ else()
   set(CMAKE_CUDA_COMPILER ${GRAFT_NVCC})
   enable_language(CUDA)
   set(GRAFT_HAS_CUDA ON)
+  if(CMAKE_CUDA_ARCHITECTURES MATCHES "90a")
+    set(GRAFT_HAS_SM90 ON)
+  endif()
   find_package(CUDAToolkit REQUIRED)
   # why: CMake 3.25 does not know that nvcc has C++20.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)

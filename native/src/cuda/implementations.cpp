@@ -27,6 +27,25 @@ struct Register {
   static const Register<ops::Args> register_##Args{{#best, best::refuse, best::run}, \
                                                    {#second, second::refuse, second::run}};
 
+// With main loops for compute capability 9.0 before the others, where they are compiled (sm90/).
+#if defined(GRAFT_SM90)
+#define GRAFT_CUDA_SM90_1(Args)               \
+  GRAFT_CUDA_NAMED(sm90, Args)                \
+  std::string refuse(const ops::Args&);       \
+  void run(core::Context&, const ops::Args&); \
+  static const Register<ops::Args> register_##Args{{"sm90", sm90::refuse, sm90::run}, {"kernel", refuse, run}};
+
+#define GRAFT_CUDA_SM90_2(Args, best, second)       \
+  GRAFT_CUDA_NAMED(sm90, Args)                      \
+  GRAFT_CUDA_NAMED(best, Args)                      \
+  GRAFT_CUDA_NAMED(second, Args)                    \
+  static const Register<ops::Args> register_##Args{ \
+      {"sm90", sm90::refuse, sm90::run}, {#best, best::refuse, best::run}, {#second, second::refuse, second::run}};
+#else
+#define GRAFT_CUDA_SM90_1 GRAFT_CUDA_1
+#define GRAFT_CUDA_SM90_2 GRAFT_CUDA_2
+#endif
+
 GRAFT_CUDA_1(ActivationForward)
 GRAFT_CUDA_1(ActivationBackward)
 GRAFT_CUDA_1(AdamWSquaredNorm)
@@ -70,10 +89,10 @@ GRAFT_CUDA_1(KroneckerBackward)
 GRAFT_CUDA_1(KroneckerMerge)
 GRAFT_CUDA_1(LayerNormForward)
 GRAFT_CUDA_1(LayerNormBackward)
-GRAFT_CUDA_1(LinearForward)
-GRAFT_CUDA_1(LinearBackward)
+GRAFT_CUDA_SM90_1(LinearForward)
+GRAFT_CUDA_SM90_1(LinearBackward)
 GRAFT_CUDA_1(LinearCrossEntropyForward)
-GRAFT_CUDA_2(LoraForward, bordered, accumulating)
+GRAFT_CUDA_SM90_2(LoraForward, bordered, accumulating)
 GRAFT_CUDA_2(LoraBackward, bordered, accumulating)
 GRAFT_CUDA_1(LoraMerge)
 GRAFT_CUDA_1(LoraPack)
@@ -110,7 +129,7 @@ GRAFT_CUDA_1(RowsGradient)
 GRAFT_CUDA_1(RowsRead)
 GRAFT_CUDA_1(RowsWrite)
 GRAFT_CUDA_1(SketchDecode)
-GRAFT_CUDA_1(SketchTableGradient)
+GRAFT_CUDA_SM90_1(SketchTableGradient)
 GRAFT_CUDA_1(SketchUnpack)
 GRAFT_CUDA_1(SparseAddSquares)
 GRAFT_CUDA_1(SparseGradient)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The mutation gate: every GRAFT_BUG(name) in the kernels is planted once, and the tests must fail; with none they pass.
 # A bug of kernels/<stem>.cu is looked for by the tests Cuda<Stem>, one of <stem>.h too where there are such tests, else
-# by all.
+# by all; one of sm90/ by all of CudaSm90.
 #   mutations.sh PROGRAM FOLDER_OF_KERNELS
 set -uo pipefail
 
@@ -16,6 +16,7 @@ suites=$("$program" --gtest_list_tests | grep '^[A-Z]')
 # CudaRmsNorm of rms_norm.cu.
 tests_of() {
     local stem=$(basename "$1") name=Cuda word
+    [[ $1 == */sm90/* ]] && { echo 'CudaSm90*'; return; }
     for word in $(tr _ ' ' <<<"${stem%.*}"); do name+=${word^}; done
     [ "$name" = CudaAdamw ] && name=CudaAdamW
     grep -q "^$name\.$" <<<"$suites" && echo "$name.*" || echo '-*Death*:CudaDevice*:Emulator*'
