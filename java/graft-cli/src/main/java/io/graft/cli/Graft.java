@@ -25,6 +25,7 @@ import picocli.CommandLine.ParameterException;
             SketchCommand.class,
             QuantizeCommand.class,
             CombineCommand.class,
+            ConvertCommand.class,
             LaplaceCommand.class,
             MergeCommand.class,
             GenerateCommand.class,

@@ -167,6 +167,7 @@ public final class CheckpointWriter implements AutoCloseable {
     /**
      * Writes the index, where there are several files, and {@code config.json}.
      *
+     * @param config null for none
      * @throws IllegalStateException if a tensor that was announced has not been written
      */
     public void finish(String config) {
@@ -177,7 +178,9 @@ public final class CheckpointWriter implements AutoCloseable {
         if (shards.size() > 1) {
             ShardIndex.write(directory, files, bytes);
         }
-        AtomicFiles.write(directory.resolve("config.json"), config);
+        if (config != null) {
+            AtomicFiles.write(directory.resolve("config.json"), config);
+        }
     }
 
     /** How many files there are. */

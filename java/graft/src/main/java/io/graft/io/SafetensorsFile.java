@@ -154,7 +154,8 @@ public final class SafetensorsFile implements TensorSource {
         return entry;
     }
 
-    private static boolean fits(long[] inFile, long[] wanted) {
+    /** A scalar also fits the shape [1]. */
+    static boolean fits(long[] inFile, long[] wanted) {
         return Arrays.equals(inFile, wanted) || inFile.length == 0 && wanted.length == 1 && wanted[0] == 1;
     }
 
