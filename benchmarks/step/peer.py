@@ -2,6 +2,11 @@
 JSON, like io.graft.benchmarks.TrainingStep, its counterpart.
 
 usage: peer.py frozen|full|lora|lora_dropout|dora|ia3|prompt|paca f32|bf16 30m|150m ROUNDS
+       peer.py serve MODEL frozen|full|ADAPTER f32|bf16 THREADS
+
+The second form is a contender of `graft bench`, which has written the model and the adapter: it reads a line of JSON with the
+rows of token ids and how many tokens to compare, answers with their logits, then takes a step for each line `step` and
+answers with its loss and the largest resident size, until its input ends.
 """
 import json
 import resource
@@ -98,6 +103,45 @@ def main(method, dtype, shape, rounds):
                           peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)))
 
 
-if len(sys.argv) != 5:
+def opened(folder, adapter, dtype):
+    """The model in a folder, with what is trained of it."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
+                                             attn_implementation="sdpa")
+    if adapter == "frozen":
+        model.requires_grad_(False)
+        model.model.layers[0].input_layernorm.weight.requires_grad_(True)
+    elif adapter != "full":
+        model = peft.PeftModel.from_pretrained(model, adapter, is_trainable=True)
+    return model.train()
+
+
+def answer(**fields):
+    print(json.dumps(fields), flush=True)
+
+
+def serve(folder, adapter, dtype, threads):
+    torch.set_num_threads(int(threads))
+    model = opened(folder, adapter, dtype)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-4)
+    request = json.loads(sys.stdin.readline())
+    ids, compared = torch.tensor(request["ids"]), request["compared"]
+    with torch.no_grad():
+        # Virtual tokens come before those that are compared.
+        logits = model(input_ids=ids[:1, :compared]).logits[0, -compared:]
+    answer(logits=logits.float().flatten().tolist())
+    for _ in sys.stdin:
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        answer(loss=loss.item(), peak_rss=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+if len(sys.argv) == 6 and sys.argv[1] == "serve":
+    serve(*sys.argv[2:])
+elif len(sys.argv) == 5:
+    main(*sys.argv[1:])
+else:
     sys.exit(__doc__)
-main(*sys.argv[1:])

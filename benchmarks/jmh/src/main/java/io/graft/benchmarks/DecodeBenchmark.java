@@ -4,13 +4,10 @@ import io.graft.adapter.AdapterFolder;
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.TemporaryFolder;
 import io.graft.benchmarks.measure.Work;
-import io.graft.cli.Calibration;
 import io.graft.cli.Method;
 import io.graft.model.Generator;
 import io.graft.model.Llama;
-import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 
@@ -41,19 +38,13 @@ public class DecodeBenchmark extends ModelBenchmark {
         }
     }
 
-    private void save(Method method, Inputs inputs, Path folder) {
-        try (Scope making = inputs.scope().scope();
-                Llama made =
-                        Llama.create(making, model().config(), type(), SEED, Llama.Options.training(adapter(method)))) {
-            Calibration.run(made, model().batches(), EXAMPLES);
-            made.adapter().save(folder);
-        }
-    }
-
     private Work generation(Llama llama) {
         int[] prompt = model().ids(PROMPT);
         Generator generator = new Generator(llama);
-        Work work = new Work(() -> generator.greedy(prompt, MADE)).tokens(MADE).unless(() -> fault(llama, generator));
+        Work work = new Work(() -> generator.greedy(prompt, MADE))
+                .tokens(MADE)
+                .cost(2 * weights() * (PROMPT + MADE - 1), weights() * type().bytes() * MADE)
+                .unless(() -> fault(llama, generator));
         return compared(work, llama, PROMPT);
     }
 

@@ -1,22 +1,23 @@
 package io.graft.benchmarks;
 
 import io.graft.adapter.Adapter;
-import io.graft.benchmarks.measure.Contender;
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.TemporaryFolder;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.WholeModel;
 import io.graft.benchmarks.measure.Work;
-import io.graft.cli.Machine;
+import io.graft.cli.Calibration;
 import io.graft.cli.Method;
 import io.graft.cli.MethodOptions;
 import io.graft.cli.Quantization;
-import io.graft.cli.Units;
+import io.graft.io.LlamaConfig;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.tensor.DType;
+import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -36,12 +37,6 @@ public abstract class ModelBenchmark extends TrialBenchmark {
 
     /** Methods that look at examples before they train look at so many. */
     protected static final int EXAMPLES = 4;
-
-    /** why: others on the machine need room, too, and what does not fit ends processes without a word. */
-    private static final double SHARE_OF_MEMORY = 0.6;
-
-    /** Of a weight that is trained whole: its master, its gradient, two moments. */
-    private static final int TRAINED_BYTES = 16;
 
     @Param({"30m", "150m", "1b"})
     public String size;
@@ -66,31 +61,18 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     /** The work of a model under a method. */
     protected abstract Work under(Method method, Inputs inputs);
 
+    /** Adds what others do instead of a contender; the method is null for the frozen model. */
+    protected void peers(Trial trial, String contender, Method method) {}
+
     @Override
     protected final void contenders(Trial trial) {
         trial.graft(Trial.FROZEN, this::frozen);
+        peers(trial, Trial.FROZEN, null);
         for (String name : methods.split(SEPARATOR)) {
             Method method = Method.named(name);
-            long bytes = needed(method);
-            long memory = device().isCpu()
-                    ? Machine.totalMemory()
-                    : device().properties().memoryBytes();
-            if (bytes > SHARE_OF_MEMORY * memory) {
-                trial.untimed(
-                        name,
-                        Contender.Status.REFUSED,
-                        "it takes " + Units.bytes(bytes) + " beside the frozen model, and " + device() + " has "
-                                + Units.bytes(memory));
-            } else {
-                trial.variant(name, Trial.FROZEN, inputs -> under(method, inputs));
-            }
+            trial.variant(name, Trial.FROZEN, inputs -> under(inputs.planned() ? method.planned() : method, inputs));
+            peers(trial, name, method);
         }
-    }
-
-    /** What the weights of both models take at least. */
-    private long needed(Method method) {
-        long trained = method.peftType() == null ? TRAINED_BYTES : 0;
-        return model().config().parameters() * (2L * type().bytes() + trained);
     }
 
     @Override
@@ -112,6 +94,16 @@ public abstract class ModelBenchmark extends TrialBenchmark {
         }
     }
 
+    /** Writes the adapter as it is before training. */
+    protected final void save(Method method, Inputs inputs, Path folder) {
+        try (Scope making = inputs.scope().scope();
+                Llama made =
+                        Llama.create(making, model().config(), type(), SEED, Llama.Options.training(adapter(method)))) {
+            Calibration.run(made, model().batches(), EXAMPLES);
+            made.adapter().save(folder);
+        }
+    }
+
     protected final Llama create(Inputs inputs, Llama.Options options) {
         return Llama.create(inputs.scope(), model().config(), type(), SEED, options);
     }
@@ -120,6 +112,13 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     protected static Tensor logits(Llama llama, int[] ids) {
         Tensor all = llama.logitsTensor(Batch.of(1, ids.length, ids, null));
         return all.rows(all.size(0) - ids.length, all.size(0));
+    }
+
+    /** Parameters that take part in a product for each token. */
+    protected final double weights() {
+        LlamaConfig config = model().config();
+        double table = (double) config.vocabularySize() * config.hiddenSize();
+        return config.parameters() - (config.tiedEmbeddings() ? 0 : table);
     }
 
     /** Adds the logits of a few tokens as a result; the model holds nothing of it afterwards. */

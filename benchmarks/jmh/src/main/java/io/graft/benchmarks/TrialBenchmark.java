@@ -1,5 +1,6 @@
 package io.graft.benchmarks;
 
+import io.graft.benchmarks.measure.Forecast;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.TrialRecord;
 import io.graft.tensor.DType;
@@ -30,8 +31,8 @@ import org.openjdk.jmh.runner.IterationType;
 @BenchmarkMode(Mode.SingleShotTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
 @Fork(1)
-@Warmup(iterations = 2)
-@Measurement(iterations = 11)
+@Warmup(iterations = TrialBenchmark.WARM_UP)
+@Measurement(iterations = TrialBenchmark.ROUNDS)
 public abstract class TrialBenchmark {
     /** Threads of every contender; 0, as without it: one for each processor. */
     public static final String THREADS = "graft.bench.threads";
@@ -41,6 +42,11 @@ public abstract class TrialBenchmark {
 
     /** Seconds after which no more rounds are measured; without it there is no limit. */
     public static final String SECONDS = "graft.bench.seconds";
+
+    /** Rounds that are not measured, and those that are unless somebody says how many. */
+    public static final int WARM_UP = 2;
+
+    public static final int ROUNDS = 11;
 
     private Trial trial;
     private boolean measuring;
@@ -63,11 +69,40 @@ public abstract class TrialBenchmark {
         return Device.parse(System.getProperty(DEVICE, "cpu"));
     }
 
+    /**
+     * Memory and cost of the contenders that this benchmark would have with its parameters; nothing is computed.
+     *
+     * @param threads of each, 0 for all processors
+     * @param torch whether LibTorch will be there
+     */
+    public final Forecast forecast(Device device, int threads, boolean torch) {
+        try (Trial planned = plan(device, threads, torch)) {
+            return planned.forecast();
+        }
+    }
+
+    final Trial plan(Device device, int threads, boolean torch) {
+        Trial planned = Trial.planning(type(), device, threads, torch);
+        try {
+            contenders(planned);
+            return planned;
+        } catch (RuntimeException | Error failure) {
+            planned.close();
+            throw failure;
+        }
+    }
+
     @Setup
     public void open() {
         double seconds = Double.parseDouble(System.getProperty(SECONDS, "Infinity"));
         trial = new Trial(type(), device(), Integer.getInteger(THREADS, 0), seconds);
-        contenders(trial);
+        try {
+            contenders(trial);
+        } catch (RuntimeException | Error failure) {
+            // why: JMH ends a benchmark whose preparation failed without its end.
+            trial.close();
+            throw failure;
+        }
     }
 
     @Setup(Level.Iteration)

@@ -26,7 +26,7 @@ class CompletenessTest {
         }
     }
 
-    private static List<Class<?>> benchmarks() throws IOException {
+    static List<Class<?>> benchmarks() throws IOException {
         try (Stream<Path> sources = Files.list(Path.of("src/main/java/io/graft/benchmarks"))) {
             return sources.map(source -> source.getFileName().toString())
                     .filter(name -> name.endsWith("Benchmark.java"))

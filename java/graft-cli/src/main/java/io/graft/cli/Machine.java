@@ -42,6 +42,11 @@ public final class Machine {
         return kibibytes("/proc/meminfo", "MemTotal");
     }
 
+    /** What processes can have without others being swapped out. */
+    public static long availableMemory() {
+        return kibibytes("/proc/meminfo", "MemAvailable");
+    }
+
     /** Resident memory of this process now, in bytes. */
     public static long residentMemory() {
         return kibibytes("/proc/self/status", "VmRSS");

@@ -129,7 +129,7 @@ public record Method(
     }
 
     /** The method whose adapter has the same size and needs no numbers to be made. */
-    Method planned() {
+    public Method planned() {
         return STARTS_FROM_NUMBERS.contains(name) ? named("lora") : this;
     }
 

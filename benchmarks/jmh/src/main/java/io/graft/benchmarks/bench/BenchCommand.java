@@ -1,6 +1,7 @@
 package io.graft.benchmarks.bench;
 
 import io.graft.benchmarks.measure.LibTorch;
+import io.graft.benchmarks.peers.PeftStep;
 import io.graft.cli.GraftCommand;
 import io.graft.cli.Interruption;
 import io.graft.cli.Machine;
@@ -35,7 +36,10 @@ public final class BenchCommand extends GraftCommand {
     /** Seconds of rounds for each benchmark, in a short run. */
     static final double SHORT_SECONDS = 4;
 
-    @Option(names = "--full", description = "All shapes and types: hours.")
+    /** And in a full one; what is slower has three rounds. */
+    static final double FULL_SECONDS = 30;
+
+    @Option(names = "--full", description = "All shapes and types: days, of which the beginning says how many.")
     boolean full;
 
     @Option(
@@ -59,8 +63,17 @@ public final class BenchCommand extends GraftCommand {
             description = "What is measured (default: ${DEFAULT-VALUE}).")
     Device device = Device.CPU;
 
-    @Option(names = "--peers", description = "Fetch LibTorch by Maven, 110 MB once, and measure it too.")
+    @Option(
+            names = "--peers",
+            description = "Fetch LibTorch by Maven, 110 MB once, and measure it too; and PEFT, where --python has it.")
     boolean peers;
+
+    @Option(
+            names = "--python",
+            paramLabel = "PYTHON",
+            description = "A Python with torch, transformers and peft, whose training steps --only step measures beside"
+                    + " Graft's (default with --peers: " + Python.DEFAULT + ").")
+    String python;
 
     @Option(names = "--rounds", paramLabel = "N", description = "Measured rounds of each benchmark (default: 11).")
     Integer rounds;
@@ -114,14 +127,14 @@ public final class BenchCommand extends GraftCommand {
         if (peers) {
             Peers.fetch(out());
         }
+        findPeft();
         // why: a fetched LibTorch is on the class path of the measuring processes, not of this one.
         boolean torch = peers || LibTorch.absence() == null;
         if (!torch) {
             out().note("no LibTorch in this run: %s", LibTorch.absence());
         }
         int count = threads == null ? 0 : threads;
-        CellRunner runner =
-                new CellRunner(forks, rounds, count, device, full ? Double.POSITIVE_INFINITY : SHORT_SECONDS);
+        CellRunner runner = new CellRunner(forks, rounds, count, device, full ? FULL_SECONDS : SHORT_SECONDS, torch);
         Measurement measurement = new Measurement(out(), runner, folder.resolve("results.json"));
         Run run = measurement.of(Surroundings.run(command(), device, count, torch), cells);
         report(run, torch);
@@ -142,11 +155,29 @@ public final class BenchCommand extends GraftCommand {
             throw usage("--peers needs processes of its own: --forks must not be 0");
         }
         if (!device.isCpu()) {
-            if (peers || threads != null) {
-                throw usage((peers ? "--peers" : "--threads") + " is for --device cpu, got " + device);
+            if (peers || python != null || threads != null) {
+                String option = peers ? "--peers" : python != null ? "--python" : "--threads";
+                throw usage(option + " is for --device cpu, got " + device);
             }
             // why: who has no such device is told so before anything is measured.
             Context.on(device).close();
+        }
+    }
+
+    /** A Python that was named must have PEFT; that of the system may. */
+    private void findPeft() {
+        System.clearProperty(PeftStep.PYTHON);
+        if (python == null && !peers) {
+            return;
+        }
+        String candidate = python == null ? Python.DEFAULT : python;
+        String lack = Python.lack(candidate);
+        if (lack == null) {
+            System.setProperty(PeftStep.PYTHON, candidate);
+        } else if (python != null) {
+            throw usage("--python: " + lack);
+        } else {
+            out().note("no PEFT in this run: %s (--python names another)", lack);
         }
     }
 

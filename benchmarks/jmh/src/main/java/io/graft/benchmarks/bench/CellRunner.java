@@ -1,8 +1,11 @@
 package io.graft.benchmarks.bench;
 
 import io.graft.benchmarks.TrialBenchmark;
+import io.graft.benchmarks.measure.Forecast;
+import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Row;
 import io.graft.benchmarks.measure.TrialRecord;
+import io.graft.benchmarks.peers.PeftStep;
 import io.graft.tensor.Device;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -10,7 +13,10 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.format.OutputFormatFactory;
@@ -26,16 +32,24 @@ import org.openjdk.jmh.runner.options.VerboseMode;
  * @param threads of the contenders, 0 for all processors
  * @param device of the contenders
  * @param seconds after which a cell's rounds end
+ * @param torch whether the processes will have LibTorch
  */
-record CellRunner(int forks, Integer rounds, int threads, Device device, double seconds) {
-    /** why: a process starts, makes the inputs of all contenders, and calls each twice before the rounds. */
-    static final double START_SECONDS = 2;
-
+record CellRunner(int forks, Integer rounds, int threads, Device device, double seconds, boolean torch) {
     private static final int QUOTED_LINES = 12;
 
-    /** About how long so many cells take where only time ends their rounds, else infinite. */
-    double seconds(int cells) {
-        return cells * Math.max(1, forks) * (START_SECONDS + seconds);
+    /** The first line of a stack trace. */
+    private static final Pattern CAUSE = Pattern.compile("(Caused by: )?([a-z]\\w*\\.)+[A-Z]\\w*(Exception|Error)\\b");
+
+    /** How long a cell takes at least, of which the forecast is known. */
+    double seconds(Forecast forecast, Roofline roof) {
+        int measured = rounds == null ? TrialBenchmark.ROUNDS : rounds;
+        return Math.max(1, forks)
+                * forecast.seconds(roof, new Forecast.Rounds(TrialBenchmark.WARM_UP, measured, seconds));
+    }
+
+    /** How long a cell takes that has no contender. */
+    double leastSeconds() {
+        return Math.max(1, forks) * Forecast.START_SECONDS;
     }
 
     /** The rows of a cell. Throws {@link IllegalStateException} with the end of JMH's output where it fails. */
@@ -65,23 +79,33 @@ record CellRunner(int forks, Integer rounds, int threads, Device device, double 
         if (rounds != null) {
             builder.measurementIterations(rounds);
         }
-        String[] properties = {
-            TrialRecord.PROPERTY + "=" + record,
-            TrialBenchmark.THREADS + "=" + threads,
-            TrialBenchmark.DEVICE + "=" + device,
-            TrialBenchmark.SECONDS + "=" + seconds
-        };
-        for (int i = 0; i < properties.length; i++) {
-            if (forks == 0) {
-                System.setProperty(properties[i].split("=", 2)[0], properties[i].split("=", 2)[1]);
-            }
-            properties[i] = "-D" + properties[i];
+        Map<String, String> properties = new LinkedHashMap<>();
+        properties.put(TrialRecord.PROPERTY, record.toString());
+        properties.put(TrialBenchmark.THREADS, Integer.toString(threads));
+        properties.put(TrialBenchmark.DEVICE, device.toString());
+        properties.put(TrialBenchmark.SECONDS, Double.toString(seconds));
+        if (PeftStep.python() != null) {
+            properties.put(PeftStep.PYTHON, PeftStep.python());
         }
-        return builder.jvmArgsAppend(properties).build();
+        if (forks == 0) {
+            properties.forEach(System::setProperty);
+        }
+        return builder.jvmArgsAppend(properties.entrySet().stream()
+                        .map(property -> "-D" + property.getKey() + "=" + property.getValue())
+                        .toArray(String[]::new))
+                .build();
     }
 
+    /** The causes of a failure where there are any, else its last lines. */
     private static String end(String text) {
         List<String> lines = text.lines().filter(line -> !line.isBlank()).toList();
+        List<String> causes = lines.stream()
+                .filter(line -> CAUSE.matcher(line).lookingAt())
+                .distinct()
+                .toList();
+        if (!causes.isEmpty()) {
+            return String.join("\n", causes);
+        }
         return String.join("\n", lines.subList(Math.max(0, lines.size() - QUOTED_LINES), lines.size()));
     }
 }

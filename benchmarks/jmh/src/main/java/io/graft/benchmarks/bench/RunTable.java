@@ -78,7 +78,7 @@ final class RunTable {
                 share(roof.share(row)),
                 tokens(row),
                 row.peakBytes().isEmpty() ? NONE : Units.bytes(row.peakBytes().get("all")),
-                row.peakBytes().isEmpty() ? NONE : Units.bytes(row.retainedBytes()),
+                row.retainedBytes() == 0 ? NONE : Units.bytes(row.retainedBytes()),
                 Long.toString(row.javaBytes()));
     }
 

@@ -58,6 +58,7 @@ public final class Contender {
     private Map<String, float[]> results;
     private long retained;
     private long peak;
+    private long making;
     private long javaBytes;
     private int calls = 1;
     private double seconds;
@@ -80,6 +81,23 @@ public final class Contender {
         return new Contender(name, equals, null, null, status, note);
     }
 
+    /** A peer that is not run: what is planned for it is what the other needs. */
+    static Contender planned(String name, Contender model) {
+        Contender peer = new Contender(name, model.name, null, model.work, Status.TIMED, "");
+        peer.peak = model.peak;
+        peer.retained = model.retained;
+        peer.making = model.making;
+        return peer;
+    }
+
+    /** The only call of a context that plans: afterwards its memory is known. */
+    void plan() {
+        making = inputs.context().peakMemory();
+        inputs.context().resetPeak();
+        work.call().run();
+        count(inputs.context());
+    }
+
     /** The first call: afterwards results and memory are known, and how many calls make a sample. */
     void first() {
         Context context = inputs.context();
@@ -93,11 +111,7 @@ public final class Contender {
         if (recorded) {
             NativeLoop.record(context, false);
         }
-        for (Memory category : Memory.values()) {
-            peaks.put(category, context.peakMemory(category));
-        }
-        peak = context.peakMemory();
-        retained = context.memory();
+        count(context);
         results = new LinkedHashMap<>();
         work.results().forEach((key, values) -> results.put(key, values.get()));
         if (seconds < SLOW_SECONDS) {
@@ -105,6 +119,14 @@ public final class Contender {
         }
         twin = recorded && seconds < SHORT_CALL_SECONDS && NativeLoop.replays(context);
         calls = (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
+    }
+
+    private void count(Context context) {
+        for (Memory category : Memory.values()) {
+            peaks.put(category, context.peakMemory(category));
+        }
+        peak = work.peak() == null ? context.peakMemory() : work.peak().getAsLong();
+        retained = context.memory();
     }
 
     /** Why a run cannot wait for this contender, which does what the other does; null where it can. */
@@ -137,6 +159,14 @@ public final class Contender {
         do {
             work.call().run();
         } while (System.nanoTime() < end);
+    }
+
+    /** About how long {@link #sample} takes where a call takes so long. */
+    static double sampleSeconds(double call) {
+        boolean brief = call < SHORT_CALL_SECONDS;
+        double sample = Math.max(call, Math.min(SAMPLE_SECONDS, MOST_CALLS * call));
+        // why: a short call is warmed up, and is run again from C.
+        return brief ? PAUSE_NANOS * 1e-9 + call + 2 * sample : sample;
     }
 
     /** One sample: the mean of so many calls that the clock does not matter. */
@@ -179,6 +209,7 @@ public final class Contender {
 
     void close() {
         if (inputs != null) {
+            work.end();
             inputs.close();
         }
     }
@@ -211,6 +242,11 @@ public final class Contender {
         return kernelMilliseconds;
     }
 
+    /** Whether its memory is known: of Graft's by the native library's counters, of others where they tell it. */
+    public boolean knowsPeak() {
+        return status == Status.TIMED && (!peer() || work.peak() != null);
+    }
+
     /** Whether the native library's counters saw its memory; they do not see a peer's. */
     public boolean countsMemory() {
         return status == Status.TIMED && !peer();
@@ -236,6 +272,11 @@ public final class Contender {
     /** The most bytes at once during a call. */
     public long peak() {
         return peak;
+    }
+
+    /** The most bytes before the first call, where that was planned. */
+    long making() {
+        return making;
     }
 
     /** Bytes that stay after a call. */

@@ -10,7 +10,8 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
 
 /**
  * The tensors of one contender, in a context of its own, so that the counters of the context are its memory. Random
@@ -22,11 +23,14 @@ public final class Inputs implements AutoCloseable {
     private final Context context;
     private final Scope scope;
     private final DType dtype;
+    private final boolean planned;
 
-    Inputs(Context context, DType dtype) {
+    /** @param planned whether the context is one that plans */
+    Inputs(Context context, DType dtype, boolean planned) {
         this.context = context;
         this.scope = context.scope();
         this.dtype = dtype;
+        this.planned = planned;
     }
 
     public Context context() {
@@ -40,6 +44,11 @@ public final class Inputs implements AutoCloseable {
     /** The type that the contender computes in. */
     public DType dtype() {
         return dtype;
+    }
+
+    /** Whether nothing is computed and all values are zero. */
+    public boolean planned() {
+        return planned;
     }
 
     /** An activation with values in [-1, 1). */
@@ -103,15 +112,22 @@ public final class Inputs implements AutoCloseable {
 
     /** The same weight in NF4, double quantised. */
     public Weight nf4(long n, long k) {
-        Weight w = scope.nf4(Memory.BASE, n, k, true);
-        withFrozen(n, k, matrix -> Nf4.quantize(context, matrix, w));
-        return w;
+        return coded(
+                scope.nf4(Memory.BASE, n, k, true), making -> making.nf4(Memory.WORKSPACE, n, k, true), (making, w) -> {
+                    Tensor matrix = making.tensor(Memory.WORKSPACE, dtype, n, k);
+                    double bound = Math.sqrt(3.0 / k);
+                    Random.uniform(context.host(), FROZEN, 0, -bound, bound, matrix);
+                    Nf4.quantize(context.host(), matrix, w);
+                });
     }
 
     /** A sketch of 4 bits and 4 groups with random codes and table. */
     public Weight sketch(Tensor table, long k) {
-        Weight w = scope.sketch(Memory.BASE, table, k);
-        try (Scope making = scope.scope()) {
+        Weight sketch = scope.sketch(Memory.BASE, table, k);
+        if (planned) {
+            return sketch;
+        }
+        return coded(sketch, making -> host(making, table, k), (making, w) -> {
             byte[] random = new byte[Math.toIntExact(table.size(0) * k)];
             new java.util.Random(1).nextBytes(random);
             for (int i = 0; i < random.length; i++) {
@@ -119,16 +135,25 @@ public final class Inputs implements AutoCloseable {
             }
             Tensor codes = making.tensor(Memory.WORKSPACE, DType.U8, table.size(0), k);
             codes.buffer().put(random);
-            Sketch.pack(context, codes, w);
-        }
-        return w;
+            Sketch.pack(context.host(), codes, w);
+        });
     }
 
-    /** Lets the matrix of {@link #frozen} be used without keeping it. */
-    public void withFrozen(long n, long k, Consumer<Tensor> use) {
-        try (Scope making = scope.scope()) {
-            use.accept(fill(FROZEN, Math.sqrt(3.0 / k), making.tensor(Memory.WORKSPACE, dtype, n, k)));
+    private static Weight host(Scope making, Tensor table, long k) {
+        return making.sketch(Memory.WORKSPACE, making.tensor(Memory.WORKSPACE, DType.F32, table.shape()), k);
+    }
+
+    /** Fills a weight of codes, which the CPU makes: on a GPU they are made in one of the same form, and go there. */
+    private Weight coded(Weight w, Function<Scope, Weight> like, BiConsumer<Scope, Weight> fill) {
+        try (Scope making = context.host().scope()) {
+            boolean here = context.device().isCpu();
+            Weight made = here ? w : like.apply(making);
+            fill.accept(making, made);
+            if (!here) {
+                w.upload(made);
+            }
         }
+        return w;
     }
 
     private Tensor fill(long seed, double bound, Tensor tensor) {

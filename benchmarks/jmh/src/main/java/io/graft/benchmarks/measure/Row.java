@@ -25,7 +25,8 @@ import java.util.stream.Collectors;
  * @param ratios of times of the same round: to {@code frozen}, and to each peer that computes the same; below 1 is faster
  * @param flops of a call, at least
  * @param bytes that a call moves, at least
- * @param peakBytes the most held during a call, by {@link Memory} category, and {@code all}; empty for peers
+ * @param peakBytes the most held during a call, by {@link Memory} category, and {@code all}; of a peer {@code all} where it
+ *     tells it: PEFT the largest resident size of its process
  * @param retainedBytes held after a call; 0 for peers
  * @param javaBytes that a call allocates on the Java heap
  * @param tokens that a call trains on, or makes; 0 of an op
@@ -56,6 +57,27 @@ public record Row(
                 .toList();
     }
 
+    /** The row of a benchmark that was left out. */
+    public static Row refused(String stem, Map<String, String> parameters, String why) {
+        return new Row(
+                stem,
+                parameters,
+                stem,
+                "",
+                Contender.Status.REFUSED.name().toLowerCase(Locale.ROOT),
+                why,
+                0,
+                Quartiles.of(List.of()),
+                Quartiles.of(List.of()),
+                Map.of(),
+                0,
+                0,
+                Map.of(),
+                0,
+                0,
+                0);
+    }
+
     private static Row of(String stem, Map<String, String> parameters, Trial trial, Contender own) {
         Map<String, Quartiles> ratios = new LinkedHashMap<>();
         for (Contender other : trial.contenders()) {
@@ -70,6 +92,8 @@ public record Row(
             for (Memory category : Memory.values()) {
                 peaks.put(category.name().toLowerCase(Locale.ROOT), own.peak(category));
             }
+        }
+        if (own.knowsPeak()) {
             peaks.put("all", own.peak());
         }
         return new Row(

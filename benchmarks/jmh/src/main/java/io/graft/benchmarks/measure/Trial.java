@@ -24,12 +24,19 @@ public final class Trial implements AutoCloseable {
     /** why: what ran right behind LibTorch's backward took half as long again, LoRA's frozen layer for one. */
     private static final long REST_NANOS = 250_000_000;
 
+    static final double REST_SECONDS = REST_NANOS * 1e-9;
+
+    /** why: medians and quartiles need a few values however slow the call is. */
+    static final int FEWEST_ROUNDS = 3;
+
     private static Trial current;
 
     private final DType dtype;
     private final Device device;
     private final int threads;
     private final double budgetSeconds;
+    private final boolean planning;
+    private final boolean torch;
     private final List<Contender> contenders = new ArrayList<>();
     private final Set<Contender> unquiet = new HashSet<>();
     private int rounds;
@@ -43,11 +50,26 @@ public final class Trial implements AutoCloseable {
      * @param budgetSeconds for the rounds; those that come later are empty
      */
     public Trial(DType dtype, Device device, int threads, double budgetSeconds) {
+        this(dtype, device, threads, budgetSeconds, false, LibTorch.absence() == null);
+        current = this;
+    }
+
+    private Trial(DType dtype, Device device, int threads, double budgetSeconds, boolean planning, boolean torch) {
         this.dtype = dtype;
         this.device = device;
         this.threads = threads;
         this.budgetSeconds = budgetSeconds;
-        current = this;
+        this.planning = planning;
+        this.torch = torch;
+    }
+
+    /**
+     * A trial that computes nothing and counts what its contenders need, on contexts that plan.
+     *
+     * @param torch whether the trial that is planned will have LibTorch
+     */
+    public static Trial planning(DType dtype, Device device, int threads, boolean torch) {
+        return new Trial(dtype, device, threads, 0, true, torch);
     }
 
     /** The trial that this process is at, for profilers; null outside of one. */
@@ -60,11 +82,11 @@ public final class Trial implements AutoCloseable {
         Inputs inputs = open();
         try {
             Contender contender = Contender.timed(name, "", inputs, work.apply(inputs));
-            contender.first();
+            call(contender);
             contenders.add(contender);
         } catch (RuntimeException | Error failure) {
             inputs.close();
-            if (!device.isCpu() && failure instanceof RuntimeException refusal) {
+            if ((planning || !device.isCpu()) && failure instanceof RuntimeException refusal) {
                 return untimed(name, Contender.Status.REFUSED, firstLine(refusal));
             }
             throw new IllegalStateException(name + ": " + failure.getMessage(), failure);
@@ -77,7 +99,7 @@ public final class Trial implements AutoCloseable {
      * apart, a remark says so.
      */
     public Trial variant(String name, String like, Function<Inputs, Work> work) {
-        if (refused(like)) {
+        if (leftOut(like)) {
             return untimed(name, Contender.Status.REFUSED, "there is no " + like + " to hold it against");
         }
         Contender model = find(like);
@@ -86,8 +108,8 @@ public final class Trial implements AutoCloseable {
         String fault;
         try {
             contender = Contender.timed(name, "", inputs, work.apply(inputs));
-            contender.first();
-            fault = contender.work().fault();
+            call(contender);
+            fault = planning ? null : contender.work().fault();
         } catch (RuntimeException failure) {
             inputs.close();
             return untimed(name, Contender.Status.REFUSED, firstLine(failure));
@@ -96,17 +118,16 @@ public final class Trial implements AutoCloseable {
             contender.close();
             return untimed(name, Contender.Status.DIFFERENT, fault);
         }
-        String difference = Agreement.difference(model.results(), contender.results(), dtype);
+        String difference = planning ? null : Agreement.difference(model.results(), contender.results(), dtype);
         if (difference != null) {
             contender.remark("starts apart from " + like + ": " + difference);
         }
-        contender.forgetResults();
         contenders.add(contender);
         return this;
     }
 
     /** Adds one of Graft that is not run. */
-    public Trial untimed(String name, Contender.Status status, String note) {
+    private Trial untimed(String name, Contender.Status status, String note) {
         contenders.add(Contender.untimed(name, "", status, note));
         return this;
     }
@@ -116,15 +137,26 @@ public final class Trial implements AutoCloseable {
         if (!device.isCpu()) {
             return absent(name, equalTo, "peers run on the CPU, this is " + device);
         }
+        if (leftOut(equalTo)) {
+            return absent(name, equalTo, "there is no " + equalTo + " to hold it against");
+        }
         Contender model = find(equalTo);
+        if (planning) {
+            contenders.add(Contender.planned(name, model));
+            return this;
+        }
         Inputs inputs = open();
-        Contender contender;
+        Contender contender = null;
         try {
             contender =
                     Contender.timed(name, equalTo, inputs, work.apply(inputs).costAs(model.work()));
             contender.first();
         } catch (RuntimeException failure) {
-            inputs.close();
+            if (contender == null) {
+                inputs.close();
+            } else {
+                contender.close();
+            }
             contenders.add(Contender.untimed(name, equalTo, Contender.Status.REFUSED, firstLine(failure)));
             return this;
         }
@@ -143,6 +175,13 @@ public final class Trial implements AutoCloseable {
         return this;
     }
 
+    /** Like {@link #peer}, with one whose threads take a while to rest. */
+    public Trial unquietPeer(String name, String equalTo, Function<Inputs, Work> work) {
+        peer(name, equalTo, work);
+        unquiet.add(contenders.get(contenders.size() - 1));
+        return this;
+    }
+
     /** Adds a peer that is not there. */
     public Trial absent(String name, String equalTo, String why) {
         contenders.add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, why));
@@ -151,31 +190,40 @@ public final class Trial implements AutoCloseable {
 
     /** Like {@link #peer}, with LibTorch, if it is there. */
     public Trial torch(String name, String equalTo, Function<Inputs, Work> work) {
-        if (device.isCpu() && LibTorch.absence() != null) {
+        if (device.isCpu() && !torch) {
             return absent(name, equalTo, LibTorch.absence());
         }
-        if (device.isCpu()) {
+        if (device.isCpu() && !planning) {
             LibTorch.threads(threads);
         }
-        peer(name, equalTo, work);
-        unquiet.add(contenders.get(contenders.size() - 1));
-        return this;
+        return unquietPeer(name, equalTo, work);
     }
 
     private Inputs open() {
-        return new Inputs(device.isCpu() ? Context.cpu(threads) : Context.on(device), dtype);
+        if (planning) {
+            return new Inputs(Context.planning(device, threads), dtype, true);
+        }
+        return new Inputs(device.isCpu() ? Context.cpu(threads) : Context.on(device), dtype, false);
+    }
+
+    private void call(Contender contender) {
+        if (planning) {
+            contender.plan();
+        } else {
+            contender.first();
+        }
     }
 
     private Contender find(String name) {
         return contenders.stream()
-                .filter(contender -> contender.name().equals(name) && contender.results() != null)
+                .filter(contender -> contender.name().equals(name) && (planning || contender.results() != null))
                 .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException("no contender is called " + name));
     }
 
-    private boolean refused(String name) {
+    private boolean leftOut(String name) {
         return contenders.stream()
-                .anyMatch(contender -> contender.name().equals(name) && contender.status() == Contender.Status.REFUSED);
+                .anyMatch(contender -> contender.name().equals(name) && contender.status() != Contender.Status.TIMED);
     }
 
     private static String firstLine(RuntimeException failure) {
@@ -189,10 +237,9 @@ public final class Trial implements AutoCloseable {
             contenders.forEach(Contender::forgetResults);
             started = System.nanoTime();
         }
-        // why: medians and quartiles need a few values however slow the call is.
         boolean enough = contenders.stream()
                 .allMatch(contender -> contender.status() != Contender.Status.TIMED
-                        || contender.milliseconds().size() >= 3);
+                        || contender.milliseconds().size() >= FEWEST_ROUNDS);
         if (enough && (System.nanoTime() - started) * 1e-9 > budgetSeconds) {
             return;
         }
@@ -209,6 +256,11 @@ public final class Trial implements AutoCloseable {
             }
         }
         rounds++;
+    }
+
+    /** What the trial takes that this one has planned. */
+    public Forecast forecast() {
+        return Forecast.of(this, dtype, unquiet.size());
     }
 
     public List<Contender> contenders() {

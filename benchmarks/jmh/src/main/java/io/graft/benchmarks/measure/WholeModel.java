@@ -83,6 +83,16 @@ public enum WholeModel {
         return new Random(0).ints(count, SPECIAL, config.vocabularySize()).toArray();
     }
 
+    /** The rows of the batch that steps are measured on. */
+    public int[][] rows() {
+        int[] all = ids(tokens());
+        int[][] split = new int[rows][];
+        for (int i = 0; i < rows; i++) {
+            split[i] = Arrays.copyOfRange(all, i * length, (i + 1) * length);
+        }
+        return split;
+    }
+
     /** Always the same batch of random tokens. */
     public BatchSource batches() {
         return new SameBatch(rows, length, ids(rows * length));

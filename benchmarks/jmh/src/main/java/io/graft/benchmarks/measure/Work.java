@@ -3,6 +3,7 @@ package io.graft.benchmarks.measure;
 import io.graft.tensor.Tensor;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 
 /** One call of a contender: what to run, what it gives, and what it has to move and to calculate at least. */
@@ -16,6 +17,8 @@ public final class Work {
     private double bytes;
     private int tokens;
     private Supplier<String> fault = () -> null;
+    private LongSupplier peak;
+    private Runnable end = () -> {};
 
     public Work(Runnable call) {
         this.call = call;
@@ -60,6 +63,18 @@ public final class Work {
         return this;
     }
 
+    /** The most memory of a peer that knows it. */
+    public Work peak(LongSupplier bytes) {
+        this.peak = bytes;
+        return this;
+    }
+
+    /** What ends with the contender. */
+    public Work ending(Runnable last) {
+        this.end = last;
+        return this;
+    }
+
     /** What computes the same has the same floor, however much more it does. */
     Work costAs(Work other) {
         return cost(other.flops, other.bytes);
@@ -87,5 +102,14 @@ public final class Work {
 
     String fault() {
         return fault.get();
+    }
+
+    /** Null where the counters of the context tell it. */
+    LongSupplier peak() {
+        return peak;
+    }
+
+    void end() {
+        end.run();
     }
 }

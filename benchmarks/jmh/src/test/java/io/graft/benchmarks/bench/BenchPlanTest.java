@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.cli.Method;
 import io.graft.cli.Quantization;
-import io.graft.tensor.Device;
 import io.graft.tensor.Weight;
 import java.util.List;
 import java.util.Map;
@@ -42,20 +41,6 @@ class BenchPlanTest {
                 .allSatisfy(cell -> assertThat(cell.parameters()).containsEntry("dtype", "f32"));
         assertThat(new BenchPlan(true, Map.of(), Set.of("avx2")).cells(List.of("adamw")))
                 .anySatisfy(cell -> assertThat(cell.parameters()).containsEntry("dtype", "bf16"));
-    }
-
-    /** A process for each cell, so many seconds to start it, and so many of rounds. */
-    @Test
-    void aShortRunTakesFiveMinutes() {
-        BenchPlan plan = new BenchPlan(false, Map.of(), AVX512);
-        int cells = plan.cells(plan.stems()).size();
-        CellRunner runner = new CellRunner(1, null, 0, Device.CPU, BenchCommand.SHORT_SECONDS);
-        double each = CellRunner.START_SECONDS + BenchCommand.SHORT_SECONDS;
-        assertThat(runner.seconds(cells)).isEqualTo(cells * each).isBetween(200.0, 300.0);
-        assertThat(new CellRunner(3, null, 0, Device.CPU, BenchCommand.SHORT_SECONDS).seconds(cells))
-                .isEqualTo(3 * cells * each);
-        assertThat(new CellRunner(1, null, 0, Device.CPU, Double.POSITIVE_INFINITY).seconds(cells))
-                .isInfinite();
     }
 
     @Test
