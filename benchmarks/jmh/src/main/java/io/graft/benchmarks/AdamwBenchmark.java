@@ -26,7 +26,8 @@ public class AdamwBenchmark extends OpBenchmark {
                         TensorOps.fill(inputs.context(), 0, norm);
                         AdamWStep.squaredNorm(inputs.context(), g, norm);
                         // why: no clipping, which would shrink g in place from call to call.
-                        AdamWStep.step(inputs.context(), g, 1e-4, 0.9, 0.999, 1e-8, 0.01, 1, 0, norm, 0, p, m, v, output);
+                        AdamWStep.step(
+                                inputs.context(), g, 1e-4, 0.9, 0.999, 1e-8, 0.01, 1, 0, norm, 0, p, m, v, output);
                     })
                     .cost(15 * elements, elements * (8 * 4 + type().bytes()));
         });

@@ -27,8 +27,9 @@ public final class MethodOptions {
 
     @Option(
             names = "--stochastic-rounding",
-            description = "full, with --dtype bf16: weights have no fp32 masters; steps are rounded at random, right in the"
-                    + " mean.")
+            description =
+                    "full, with --dtype bf16: weights have no fp32 masters; steps are rounded at random, right in the"
+                            + " mean.")
     boolean stochasticRounding;
 
     @Option(names = "--alpha", paramLabel = "X", description = "Scale: alpha / rank (default: twice the rank).")

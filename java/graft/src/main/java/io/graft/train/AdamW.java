@@ -165,8 +165,7 @@ public final class AdamW implements Optimiser {
         Parameter parameter = parameters[number];
         // why: these two bits are set in no other seed, and what is below them is different in each call.
         long seed = 3L << 62 | step << 24 | number;
-        moments[number].step(
-                scope.context(), parameter, rate * parameter.rateFactor(), settings, step, norm, seed);
+        moments[number].step(scope.context(), parameter, rate * parameter.rateFactor(), settings, step, norm, seed);
     }
 
     private void begin() {

@@ -54,7 +54,8 @@ public final class Mezo implements Optimiser {
                 throw new IllegalArgumentException("Mezo: " + parameter + " is not trained");
             }
             if (parameter.master().dtype().bytes() == 2) {
-                throw new IllegalArgumentException("Mezo: " + parameter + " has no master, and bf16 would lose its steps");
+                throw new IllegalArgumentException(
+                        "Mezo: " + parameter + " has no master, and bf16 would lose its steps");
             }
         }
     }
