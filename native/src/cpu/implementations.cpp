@@ -148,6 +148,7 @@ GRAFT_CPU_2(TensorFill, fast)
 GRAFT_CPU_2(TensorAdd, fast)
 GRAFT_CPU_1(TensorTranspose)
 GRAFT_CPU_3(AttentionForward, decode, fast)
+GRAFT_CPU_3(AttentionPagedForward, decode, fast)
 GRAFT_CPU_2(AttentionBackward, fast)
 GRAFT_CPU_2(LinearCrossEntropyForward, fast)
 

@@ -22,6 +22,17 @@ GRAFT_API graft_status graft_attention_forward(graft_context* context, const gra
                                                const graft_tensor* starts, double scale, double softcap, int64_t past,
                                                int64_t window, graft_tensor* o, graft_tensor* lse);
 
+/** The same for inference over keys and values in pages (Kwon et al., arXiv 2309.06180, section 4.1), so that the rows
+ * of a batch may have any lengths without padding: k, v [P, S, Hk, D] are P pages of S >= 1 keys, any strides but the
+ * last. pages [B, M] i32, row-major: key j of row b is key j mod S of page pages[b, j / S]; every entry in 0..P−1, also
+ * where none is read. lengths [B] i32: the keys of each row, those of its T queries among them, at most M·S. Query i of
+ * row b stands at position lengths[b] − T + i; one before position 0 sees no key. Pages may be shared by rows. No lse.
+ */
+GRAFT_API graft_status graft_attention_paged_forward(graft_context* context, const graft_tensor* q,
+                                                     const graft_tensor* k, const graft_tensor* v,
+                                                     const graft_tensor* pages, const graft_tensor* lengths,
+                                                     double scale, double softcap, int64_t window, graft_tensor* o);
+
 /** dout, o as o above; dq, dk, dv as q, k, v: overwritten, all three wanted. */
 GRAFT_API graft_status graft_attention_backward(graft_context* context, const graft_tensor* dout, const graft_tensor* q,
                                                 const graft_tensor* k, const graft_tensor* v, const graft_tensor* o,

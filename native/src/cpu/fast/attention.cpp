@@ -135,9 +135,11 @@ void forward_queries(const ops::AttentionForward& a, std::int64_t b, std::int64_
   std::fill(w.l, w.l + rows, 0.0f);
   const std::int64_t end = mask.keys(query + rows - 1).last;
   for (std::int64_t key = mask.keys(query).first / kKeys * kKeys; key < end; key += kKeys) {
-    const Tile tile{mask, query, key, std::min(kKeys, a.k->shape[1] - key)};
-    pack_across(head_row<const T>(*a.k, b, key, kv), a.k->stride[1], tile.keys, depth, w.k_across, kKeys, w.k_along);
-    pack_down(head_row<const T>(*a.v, b, key, kv), a.v->stride[1], tile.keys, depth, w.v_down, w.depth);
+    const ops::KeyRun run = ops::key_run(a, b, key);
+    const Tile tile{mask, query, key, std::min({kKeys, run.count, mask.length - key})};
+    pack_across(head_row<const T>(*a.k, run.block, run.first, kv), a.k->stride[1], tile.keys, depth, w.k_across, kKeys,
+                w.k_along);
+    pack_down(head_row<const T>(*a.v, run.block, run.first, kv), a.v->stride[1], tile.keys, depth, w.v_down, w.depth);
     forward_tile(w, tile, rows, Scores(a));
   }
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -184,6 +186,13 @@ HWY_EXPORT(attention_forward);
 
 std::string refuse(const ops::AttentionForward& a) { return refuse_f64(*a.q); }
 void run(core::Context& context, const ops::AttentionForward& a) {
+  HWY_DYNAMIC_DISPATCH(attention_forward)(context, a);
+}
+std::string refuse(const ops::AttentionPagedForward& a) {
+  const std::string pages = ops::refuse_pages(a, 64);
+  return pages.empty() ? refuse_f64(*a.q) : pages;
+}
+void run(core::Context& context, const ops::AttentionPagedForward& a) {
   HWY_DYNAMIC_DISPATCH(attention_forward)(context, a);
 }
 }  // namespace graft::cpu::fast

@@ -1,7 +1,8 @@
 // attention forward for a few queries and many keys, as when tokens are generated: one pass over k and v, which is what
 // bounds it. A piece of work is 256 keys of one (batch, kv head); all queries of the group are served by one reading of
 // them. It leaves maximum m, sum l and unscaled output o of each row in scratch; afterwards the pieces of a row are
-// brought to one maximum and added in order. Memory lies a head's row apart, so k and v are prefetched by hand.
+// brought to one maximum and added in order. Memory lies a head's row apart, so k and v are prefetched by hand. Of keys
+// in pages a piece takes one page after the other, in the order of the keys, so that no bit depends on where they lie.
 // Bytes: k and v once. FLOPs: 4·D for each visible pair.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/attention_decode.cpp"
@@ -31,13 +32,13 @@ HWY_INLINE void prefetch_row(const T* row, std::int64_t depth) {
   for (std::int64_t j = 0; j < depth; j += kLine) hwy::Prefetch(row + j);
 }
 
-/** s[r][j] = q_r · k_j for R rows of q (ld apart, padded with zeros) and the keys [first, last). */
+/** s[r][j] = q_r · k_j for R rows of q (ld apart, padded with zeros) and the first `count` keys. */
 template <int R, class T>
 HWY_INLINE void scores(const float* q, std::int64_t ld, const T* k, std::int64_t stride, std::int64_t depth,
-                       ops::KeyRange keys, float* s) {
+                       std::int64_t count, float* s) {
   const F d;
-  for (std::int64_t j = keys.first; j < keys.last; ++j) {
-    if (j + kAhead < keys.last) prefetch_row(k + (j + kAhead) * stride, depth);
+  for (std::int64_t j = 0; j < count; ++j) {
+    if (j + kAhead < count) prefetch_row(k + (j + kAhead) * stride, depth);
     VF total[R];
     for (int r = 0; r < R; ++r) total[r] = hn::Zero(d);
     for_lanes(d, depth, [&](std::int64_t c, std::int64_t n) {
@@ -48,17 +49,17 @@ HWY_INLINE void scores(const float* q, std::int64_t ld, const T* k, std::int64_t
   }
 }
 
-/** o[r] = Σ_j p[r][j] v_j over the keys [first, last), V vectors of the row at a time. */
+/** o[r] = Σ_j p[r][j] v_j over the first `count` keys, V vectors of the row at a time; added to o with `more`. */
 template <int R, int V, class T>
-HWY_INLINE void weigh(const float* p, const T* v, std::int64_t stride, std::int64_t left, ops::KeyRange keys, float* o,
-                      std::int64_t ld) {
+HWY_INLINE void weigh(const float* p, const T* v, std::int64_t stride, std::int64_t left, std::int64_t count, bool more,
+                      float* o, std::int64_t ld) {
   const F d;
   const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
   VF total[R][V];
   for (int r = 0; r < R; ++r)
-    for (int n = 0; n < V; ++n) total[r][n] = hn::Zero(d);
-  for (std::int64_t j = keys.first; j < keys.last; ++j) {
-    if (j + kAhead < keys.last) prefetch_row(v + (j + kAhead) * stride, std::min(left, V * lanes));
+    for (int n = 0; n < V; ++n) total[r][n] = more ? hn::LoadU(d, o + r * ld + n * lanes) : hn::Zero(d);
+  for (std::int64_t j = 0; j < count; ++j) {
+    if (j + kAhead < count) prefetch_row(v + (j + kAhead) * stride, std::min(left, V * lanes));
     VF value[V];
     for (int n = 0; n < V; ++n) value[n] = at(d, v + j * stride + n * lanes, std::min(left - n * lanes, lanes));
     for (int r = 0; r < R; ++r) {
@@ -100,22 +101,41 @@ struct Pieces {
   float *m, *l, *o;
 };
 
+/** Calls serve(from, count, run) for the keys [first, last) of a piece, those of one page at a time. */
+template <class Serve>
+HWY_INLINE void for_runs(const ops::AttentionForward& a, std::int64_t b, std::int64_t piece_key, ops::KeyRange keys,
+                         Serve&& serve) {
+  for (std::int64_t from = keys.first; from < keys.last;) {
+    const ops::KeyRun run = ops::key_run(a, b, piece_key + from);
+    const std::int64_t count = std::min(run.count, keys.last - from);
+    serve(from, count, run);
+    from += count;
+  }
+}
+
 template <int R, class T>
-void serve_rows(const ops::AttentionForward& a, const Tile& tile, const T* k, const T* v, ops::KeyRange keys,
+void serve_rows(const ops::AttentionForward& a, const Tile& tile, std::int64_t b, std::int64_t kv, ops::KeyRange keys,
                 const float* q, std::int64_t first_row, float* s, const Pieces& to, std::int64_t piece) {
   const F d;
   const std::int64_t depth = a.q->shape[3], queries = a.q->shape[1];
   const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  scores<R>(q + first_row * to.depth, to.depth, k, a.k->stride[1], depth, keys, s);
+  for_runs(a, b, tile.key, keys, [&](std::int64_t from, std::int64_t count, const ops::KeyRun& run) {
+    scores<R>(q + first_row * to.depth, to.depth, head_row<const T>(*a.k, run.block, run.first, kv), a.k->stride[1],
+              depth, count, s + from);
+  });
   for (std::int64_t r = 0; r < R; ++r) {
     const std::int64_t at_row = piece * to.rows + first_row + r;
     soften(s + r * kPieceKeys, keys, tile.seen((first_row + r) % queries), Scores(a), to.m + at_row, to.l + at_row);
   }
   float* o = to.o + (piece * to.rows + first_row) * to.depth;
-  std::int64_t c = 0;
-  for (; c + 4 * lanes <= depth; c += 4 * lanes)
-    weigh<R, 4>(s, v + c, a.v->stride[1], depth - c, keys, o + c, to.depth);
-  for (; c < depth; c += lanes) weigh<R, 1>(s, v + c, a.v->stride[1], depth - c, keys, o + c, to.depth);
+  for_runs(a, b, tile.key, keys, [&](std::int64_t from, std::int64_t count, const ops::KeyRun& run) {
+    const T* v = head_row<const T>(*a.v, run.block, run.first, kv);
+    const bool more = from > keys.first;
+    std::int64_t c = 0;
+    for (; c + 4 * lanes <= depth; c += 4 * lanes)
+      weigh<R, 4>(s + from, v + c, a.v->stride[1], depth - c, count, more, o + c, to.depth);
+    for (; c < depth; c += lanes) weigh<R, 1>(s + from, v + c, a.v->stride[1], depth - c, count, more, o + c, to.depth);
+  });
 }
 
 /** One piece: keys [key, key + 256) of kv head kv. */
@@ -124,7 +144,7 @@ void serve_piece(const ops::AttentionForward& a, std::int64_t b, std::int64_t kv
                  const Pieces& to, std::int64_t piece) {
   const F d;
   const std::int64_t queries = a.q->shape[1], depth = a.q->shape[3], group = a.q->shape[2] / a.k->shape[2];
-  const Tile tile{ops::AttentionMask(a, b), 0, key, std::min(kPieceKeys, a.k->shape[1] - key)};
+  const Tile tile{ops::AttentionMask(a, b), 0, key, std::min(kPieceKeys, a.keys() - key)};
   const ops::KeyRange keys{tile.seen(0).first, tile.seen(queries - 1).last};
   if (keys.first >= keys.last) {
     std::fill_n(to.m + piece * to.rows, to.rows, kNone);
@@ -136,11 +156,9 @@ void serve_piece(const ops::AttentionForward& a, std::int64_t b, std::int64_t kv
     std::fill_n(q + r * to.depth, to.depth, 0.0f);
     for_lanes(d, depth, [&](std::int64_t c, std::int64_t n) { put(d, at(d, from + c, n), q + r * to.depth + c, n); });
   }
-  const T* k = head_row<const T>(*a.k, b, key, kv);
-  const T* v = head_row<const T>(*a.v, b, key, kv);
   std::int64_t r = 0;
-  for (; r + 4 <= to.rows; r += 4) serve_rows<4>(a, tile, k, v, keys, q, r, s, to, piece);
-  for (; r < to.rows; ++r) serve_rows<1>(a, tile, k, v, keys, q, r, s, to, piece);
+  for (; r + 4 <= to.rows; r += 4) serve_rows<4, T>(a, tile, b, kv, keys, q, r, s, to, piece);
+  for (; r < to.rows; ++r) serve_rows<1, T>(a, tile, b, kv, keys, q, r, s, to, piece);
 }
 
 /** Adds the pieces of the rows of one (batch, kv head) in order. */
@@ -177,7 +195,7 @@ void decode_as(core::Context& context, const ops::AttentionForward& a) {
   if (pairs == 0 || a.q->shape[1] == 0) return;
   const std::int64_t rows = a.q->shape[2] / key_heads * a.q->shape[1];
   const std::int64_t depth = round_up(a.q->shape[3], hn::MaxLanes(F()));
-  const std::int64_t count = chunks_of(a.k->shape[1], kPieceKeys);
+  const std::int64_t count = chunks_of(a.keys(), kPieceKeys);
   core::Scratch scratch(context.arena);
   const std::int64_t threads = context.pool.threads();
   float* q = scratch.take<float>(threads * rows * depth);
@@ -221,5 +239,7 @@ std::string refuse(const ops::AttentionForward& a) {
   return fast::refuse_f64(*a.q);
 }
 void run(core::Context& context, const ops::AttentionForward& a) { fast::run_decode(context, a); }
+std::string refuse(const ops::AttentionPagedForward& a) { return refuse(static_cast<const ops::AttentionForward&>(a)); }
+void run(core::Context& context, const ops::AttentionPagedForward& a) { fast::run_decode(context, a); }
 }  // namespace graft::cpu::decode
 #endif

@@ -29,7 +29,7 @@ void run(core::Context& context, const ops::AttentionForward& a) {
     const std::int64_t group = heads / k.size(2);
     const C scale = static_cast<C>(a.scale), cap = static_cast<C>(a.softcap);
     core::Scratch scratch(context.arena);
-    C* p = scratch.take<C>(k.size(1));
+    C* p = scratch.take<C>(a.keys());
     for (std::int64_t b = 0; b < batches; ++b) {
       const ops::AttentionMask mask(a, b);
       for (std::int64_t h = 0; h < heads; ++h) {
@@ -38,14 +38,18 @@ void run(core::Context& context, const ops::AttentionForward& a) {
           C largest = -std::numeric_limits<C>::infinity(), sum = 0;
           for (std::int64_t j = first; j < last; ++j) {
             C score = 0;
-            for (std::int64_t c = 0; c < depth; ++c) score += q(b, i, h, c) * k(b, j, h / group, c);
+            const auto [block, row, rest] = ops::key_run(a, b, j);
+            for (std::int64_t c = 0; c < depth; ++c) score += q(b, i, h, c) * k(block, row, h / group, c);
             p[j] = capped(score * scale, cap);
             largest = std::max(largest, p[j]);
           }
           for (std::int64_t j = first; j < last; ++j) sum += p[j] = std::exp(p[j] - largest);
           for (std::int64_t c = 0; c < depth; ++c) {
             C value = 0;
-            for (std::int64_t j = first; j < last; ++j) value += p[j] * v(b, j, h / group, c);
+            for (std::int64_t j = first; j < last; ++j) {
+              const auto [block, row, rest] = ops::key_run(a, b, j);
+              value += p[j] * v(block, row, h / group, c);
+            }
             o.set(first < last ? value / sum : 0, b, i, h, c);
           }
           if (a.lse != nullptr)
@@ -54,6 +58,10 @@ void run(core::Context& context, const ops::AttentionForward& a) {
       }
     }
   });
+}
+
+void run(core::Context& context, const ops::AttentionPagedForward& a) {
+  run(context, static_cast<const ops::AttentionForward&>(a));
 }
 
 void run(core::Context& context, const ops::AttentionBackward& a) {

@@ -63,12 +63,14 @@ GRAFT_DEVICE void softmax_tile(float (&s)[kKeyTiles][4], float (&o)[Depth / 8][4
 }
 
 template <class T, int Depth>
-__global__ void __launch_bounds__(kThreads) attention_forward(Heads<const T> q, Heads<const T> k, Heads<const T> v,
-                                                              AttentionSizes n, Heads<T> o, float* lse, Cuts cuts) {
+__global__ void __launch_bounds__(kThreads)
+    attention_forward(Heads<const T> q, KeyHeads<const T> k, KeyHeads<const T> v, AttentionSizes all, Heads<T> o,
+                      float* lse, Cuts cuts) {
   GRAFT_DYNAMIC_SHARED(T, queries);
   T* const stages = queries + kTileSize<Depth>;  // keys and values, keys and values
   const int lane = static_cast<int>(threadIdx.x) % 32, warp_row = static_cast<int>(threadIdx.x) / 32 * 16;
-  const std::int64_t b = blockIdx.y / n.key_heads;
+  const std::int64_t b = blockIdx.y / all.key_heads;
+  const AttentionSizes n = all.of(b);
   const int kv = static_cast<int>(blockIdx.y) % n.key_heads;
   const std::int64_t row0 = std::int64_t{gridDim.x - 1 - blockIdx.x} * kRows, rows = n.rows();
   const std::int64_t last_row = (row0 + kRows < rows ? row0 + kRows : rows) - 1;
@@ -84,10 +86,11 @@ __global__ void __launch_bounds__(kThreads) attention_forward(Heads<const T> q, 
   const auto fetch = [&](int i) {
     const std::int64_t key0 = (tile0 + i) * kKeys;
     T* const to = stages + i % 2 * 2 * kTileSize<Depth>;
+    const T *const keys = k.at(b, key0, kv), *const values = v.at(b, key0, kv);  // a tile lies in one page
     fetch_rows<kThreads, kKeys, Depth>(
-        to, k.data, [&](int r) -> const T* { return key0 + r < length ? k.at(b, key0 + r, kv) : nullptr; });
-    fetch_rows<kThreads, kKeys, Depth>(to + kTileSize<Depth>, v.data, [&](int r) -> const T* {
-      return key0 + r < length ? v.at(b, key0 + r, kv) : nullptr;
+        to, keys, [&](int r) -> const T* { return key0 + r < length ? keys + r * k.heads.stride[1] : nullptr; });
+    fetch_rows<kThreads, kKeys, Depth>(to + kTileSize<Depth>, values, [&](int r) -> const T* {
+      return key0 + r < length ? values + r * v.heads.stride[1] : nullptr;
     });
     cp_async_commit();
   };
@@ -203,7 +206,8 @@ void forward(core::Context& context, const ops::AttentionForward& a) {
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(blocks_y), static_cast<unsigned>(count));
   const std::size_t bytes = (GRAFT_BUG(attention_short_shared) ? 4 : 5) * kTileSize<Depth> * sizeof(T);
   launch({"attention_forward", grid, kThreads, bytes, stream(context)}, attention_forward<T, Depth>,
-         heads<const T>(*a.q), heads<const T>(*a.k), heads<const T>(*a.v), n, heads<T>(*a.o), data<float>(a.lse), cuts);
+         heads<const T>(*a.q), key_heads<const T>(a, *a.k), key_heads<const T>(a, *a.v), n, heads<T>(*a.o),
+         data<float>(a.lse), cuts);
   if (count == 1) return;
   const std::int64_t all_rows = blocks_y * rows;
   launch({"attention_combine", static_cast<unsigned>(ceil_div<std::int64_t>(all_rows, kThreads / 32)), kThreads, 0,
@@ -218,13 +222,22 @@ namespace tiles {
 std::string refuse(const ops::AttentionForward& a) { return refuse_tiles(a, {a.q, a.k, a.v, a.o}); }
 
 void run(core::Context& context, const ops::AttentionForward& a) {
-  check_lengths(context, "graft_attention_forward", a);
+  check_lengths(context, a.pages == nullptr ? "graft_attention_forward" : "graft_attention_paged_forward", a);
   const auto with = [&](auto type) {
     using T = decltype(type);
     a.q->shape[3] == 64 ? forward<T, 64>(context, a) : forward<T, 128>(context, a);
   };
   if (a.q->shape[0] * a.q->shape[1] * a.q->shape[2] == 0) return;
   a.q->dtype == GRAFT_DTYPE_BF16 ? with(bf16{}) : with(f16{});
+}
+
+std::string refuse(const ops::AttentionPagedForward& a) {
+  const std::string pages = ops::refuse_pages(a, kKeys);
+  return pages.empty() ? refuse(static_cast<const ops::AttentionForward&>(a)) : pages;
+}
+
+void run(core::Context& context, const ops::AttentionPagedForward& a) {
+  run(context, static_cast<const ops::AttentionForward&>(a));
 }
 
 }  // namespace tiles

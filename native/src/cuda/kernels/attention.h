@@ -14,6 +14,32 @@
 
 namespace graft::cuda {
 
+/** Keys or values of batch rows, which may lie in pages of a pool: page t / size of the row, and place t mod size
+ * there. */
+template <class T>
+struct KeyHeads {
+  Heads<T> heads;
+  const std::int32_t* pages;  // [B, M], row-major; NULL: key t of row b is in block b
+  std::int64_t row_pages;     // M
+  int count, size;            // of pages, and keys of each
+
+  /** A page that is outside of the pool is reported, and page 0 read. */
+  GRAFT_DEVICE std::int64_t page(std::int64_t b, std::int64_t t) const {
+    const std::int32_t page = pages[(GRAFT_BUG(attention_pages_of_row_0) ? 0 : b) * row_pages + t / size];
+    return page < 0 || page >= count ? 0 : page;
+  }
+  GRAFT_DEVICE T* at(std::int64_t b, std::int64_t t, std::int64_t h) const {
+    return pages == nullptr ? heads.at(b, t, h) : heads.at(page(b, t), t % size, h);
+  }
+};
+
+template <class T, class Args>
+KeyHeads<T> key_heads(const Args& a, const graft_tensor& x) {
+  if (a.pages == nullptr) return {heads<T>(x), nullptr, 0, 0, 0};
+  return {heads<T>(x), static_cast<const std::int32_t*>(a.pages->data), a.pages->shape[1], static_cast<int>(x.shape[0]),
+          static_cast<int>(x.shape[1])};
+}
+
 /** Rows first <= i < end of a kv head. */
 struct RowRange {
   std::int64_t first, end;
@@ -26,6 +52,7 @@ struct AttentionSizes {
   const std::int32_t* lengths;               // NULL: all of S
   const std::int32_t* starts;                // of segments, never falling along a row; NULL: all 0
   std::int64_t start_batch, start_query;     // strides of starts
+  bool ends_with_queries;                    // of keys in pages: a row's queries are its last keys
 
   GRAFT_DEVICE std::int64_t rows() const { return queries * group; }
   /** What is outside of the tensor is reported, and not read. */
@@ -33,6 +60,12 @@ struct AttentionSizes {
     if (lengths == nullptr) return keys;
     const std::int64_t length = lengths[batch];
     return length < 0 ? 0 : length > keys ? keys : length;
+  }
+  /** The same for one row, whose `past` it knows. */
+  GRAFT_DEVICE AttentionSizes of(std::int64_t batch) const {
+    AttentionSizes own = *this;
+    if (ends_with_queries) own.past = (GRAFT_BUG(attention_paged_past) ? keys : length(batch)) - queries;
+    return own;
   }
   /** A query sees the keys first(batch, query) <= j < end(query, length): those of its segment and window. */
   GRAFT_DEVICE std::int64_t first(std::int64_t batch, std::int64_t query) const {
@@ -85,7 +118,7 @@ template <class Args>
 AttentionSizes attention_sizes(const Args& a) {
   const int heads = static_cast<int>(a.q->shape[2]), key_heads = static_cast<int>(a.k->shape[2]);
   return {a.q->shape[1],
-          a.k->shape[1],
+          a.keys(),
           a.past,
           a.window,
           heads,
@@ -97,12 +130,17 @@ AttentionSizes attention_sizes(const Args& a) {
           a.lengths == nullptr ? nullptr : static_cast<const std::int32_t*>(a.lengths->data),
           a.starts == nullptr ? nullptr : static_cast<const std::int32_t*>(a.starts->data),
           a.starts == nullptr ? 0 : a.starts->stride[0],
-          a.starts == nullptr ? 0 : a.starts->stride[1]};
+          a.starts == nullptr ? 0 : a.starts->stride[1],
+          a.pages != nullptr};
 }
 
 template <class Args>
 void check_lengths(core::Context& context, const char* op, const Args& a) {
-  if (a.lengths != nullptr) find_outside(context, op, "lengths", *a.lengths, a.k->shape[1] + 1);
+  if (a.lengths != nullptr) find_outside(context, op, "lengths", *a.lengths, a.keys() + 1);
+  if (a.pages == nullptr) return;
+  graft_tensor pages = *a.pages;
+  pages.rank = 1, pages.shape[0] = pages.shape[0] * pages.shape[1], pages.stride[0] = 1;
+  find_outside(context, op, "pages", pages, a.k->shape[0]);
 }
 
 /** delta [B, Hq, T] = Σ_c dout · o. */

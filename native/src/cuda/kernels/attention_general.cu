@@ -61,11 +61,12 @@ struct Place {
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    attention_general_forward(Heads<const T> q, Heads<const T> k, Heads<const T> v, AttentionSizes n,
+    attention_general_forward(Heads<const T> q, KeyHeads<const T> k, KeyHeads<const T> v, AttentionSizes all,
                               std::int64_t batches, Heads<T> o, float* lse) {
   GRAFT_DYNAMIC_SHARED(float, shared);
-  const Place p(batches, n.heads, n.queries);
+  const Place p(batches, all.heads, all.queries);
   if (!p.exists) return;
+  const AttentionSizes n = all.of(p.batch);
   const int lane = static_cast<int>(threadIdx.x) % 32, kv = p.head / n.group;
   float* const mine = warp_rows(shared, 2, n.depth);
   float* const sums = mine + n.depth;
@@ -219,15 +220,21 @@ namespace general {
 std::string refuse(const ops::AttentionForward& a) { return refuse_depth(*a.q); }
 
 void run(core::Context& context, const ops::AttentionForward& a) {
-  check_lengths(context, "graft_attention_forward", a);
+  check_lengths(context, a.pages == nullptr ? "graft_attention_forward" : "graft_attention_paged_forward", a);
   const AttentionSizes n = attention_sizes(a);
   const std::int64_t batches = a.q->shape[0];
   visit(a.q->dtype, [&](auto type) {
     using T = decltype(type);
     launch(launch_of(context, "attention_general_forward", batches * n.heads * n.queries, 2, n.depth),
-           attention_general_forward<T>, heads<const T>(*a.q), heads<const T>(*a.k), heads<const T>(*a.v), n, batches,
-           heads<T>(*a.o), data<float>(a.lse));
+           attention_general_forward<T>, heads<const T>(*a.q), key_heads<const T>(a, *a.k), key_heads<const T>(a, *a.v),
+           n, batches, heads<T>(*a.o), data<float>(a.lse));
   });
+}
+
+std::string refuse(const ops::AttentionPagedForward& a) { return refuse_depth(*a.q); }
+
+void run(core::Context& context, const ops::AttentionPagedForward& a) {
+  run(context, static_cast<const ops::AttentionForward&>(a));
 }
 
 std::string refuse(const ops::AttentionBackward& a) { return refuse_depth(*a.q); }

@@ -56,6 +56,13 @@ final class GenerateCommand extends GraftCommand {
     int batch = 8;
 
     @Option(
+            names = "--cache-tokens",
+            paramLabel = "N",
+            description = "With --prompts: memory for the keys and values of so many tokens; a line waits for its own"
+                    + " (default: what --batch lines take).")
+    long cacheTokens = Long.MAX_VALUE;
+
+    @Option(
             names = "--chat",
             description = "Ask each --prompt as a user would, by the model's chat template, and show the answer alone.")
     boolean chat;
@@ -126,6 +133,7 @@ final class GenerateCommand extends GraftCommand {
             throw usage("--prompts and --results go together");
         }
         positive("--batch", batch);
+        positive("--cache-tokens", cacheTokens);
         if (file != null) {
             existing("--prompts", file);
             if (chat) {

@@ -43,7 +43,8 @@ final class PromptRun {
         }
         long started = System.nanoTime();
 
-        List<int[]> made = new BatchGenerator(model, command.batch).generate(requests, (request, token) -> {
+        BatchGenerator generator = new BatchGenerator(model, command.batch, command.cacheTokens);
+        List<int[]> made = generator.generate(requests, (request, token) -> {
             if (ends.contains(token)) {
                 ended.set(request, "token");
                 return false;

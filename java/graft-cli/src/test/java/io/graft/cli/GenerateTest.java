@@ -159,7 +159,9 @@ class GenerateTest {
                     "--results",
                     results,
                     "--batch",
-                    batch
+                    batch,
+                    "--cache-tokens",
+                    128
                 };
                 Cli run = Cli.run(FinetuneRuns.with(line, how));
                 assertThat(run.err()).isEmpty();
@@ -186,6 +188,10 @@ class GenerateTest {
                                 .get("ids"));
             }
         }
+        Object[] line = {"generate", "--model", model, "--prompts", prompts, "--results", folder.resolve("none")};
+        assertThat(Cli.run(FinetuneRuns.with(line, "--cache-tokens", 63)).err())
+                .contains("pages of 64 tokens, and 63 tokens are room for 0");
+        assertThat(Cli.run(FinetuneRuns.with(line, "--cache-tokens", 0)).err()).contains("--cache-tokens");
     }
 
     /** Tokens of generation_config.json and texts end a row; the line says which. */

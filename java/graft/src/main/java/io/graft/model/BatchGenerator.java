@@ -1,10 +1,10 @@
 package io.graft.model;
 
 import io.graft.nn.KvCache;
+import io.graft.nn.PagePool;
 import io.graft.tensor.Scope;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 
 /**
@@ -55,15 +55,45 @@ public final class BatchGenerator {
 
     private final Llama model;
     private final int rows;
+    private final long tokens;
 
     /** @param rows how many are continued together at most */
     public BatchGenerator(Llama model, int rows) {
+        this(model, rows, Long.MAX_VALUE);
+    }
+
+    /**
+     * @param rows how many are continued together at most
+     * @param tokens so many have room for their keys and values, in pages of {@link PagePool#PAGE}; a request waits until
+     *     the pages of all its tokens are free
+     */
+    public BatchGenerator(Llama model, int rows, long tokens) {
         if (rows < 1) {
             throw new IllegalArgumentException("BatchGenerator: " + rows + " rows");
         }
         this.model = model;
-        // why: a side network's caches are one for each sequence; such models take them one by one.
-        this.rows = model.decodesRows() ? rows : 1;
+        this.rows = rows;
+        this.tokens = tokens;
+    }
+
+    /** Enough pages for the largest requests that may run together, but no more than what is allowed. */
+    private PagePool pool(List<Request> requests) {
+        int[] sizes = requests.stream().mapToInt(this::pages).sorted().toArray();
+        long all = Arrays.stream(sizes)
+                .skip(Math.max(0, sizes.length - rows))
+                .asLongStream()
+                .sum();
+        long allowed = tokens / PagePool.PAGE;
+        int largest = sizes.length == 0 ? 1 : sizes[sizes.length - 1];
+        if (largest > allowed) {
+            throw new IllegalArgumentException("BatchGenerator: a request takes " + largest + " pages of "
+                    + PagePool.PAGE + " tokens, and " + tokens + " tokens are room for " + allowed);
+        }
+        return model.pool(Math.toIntExact(Math.max(1, Math.min(all, allowed))));
+    }
+
+    private int pages(Request request) {
+        return model.pages(request.prompt().length + request.count());
     }
 
     /** Continues all requests; the new tokens of each, in their order. */
@@ -71,13 +101,13 @@ public final class BatchGenerator {
         int[][] results = new int[requests.size()][];
         List<Row> running = new ArrayList<>();
         Workspace work = null;
-        Iterator<Request> waiting = requests.iterator();
         int next = 0;
         boolean changed = true;
-        try (Workspace single = model.continuation(1)) {
-            while (!running.isEmpty() || waiting.hasNext()) {
-                while (running.size() < rows && waiting.hasNext()) {
-                    running.add(start(waiting.next(), next++, single, listener));
+        try (PagePool pool = pool(requests);
+                Workspace single = model.continuation(1)) {
+            while (!running.isEmpty() || next < requests.size()) {
+                while (running.size() < rows && next < requests.size() && pages(requests.get(next)) <= pool.free()) {
+                    running.add(start(requests.get(next), next++, single, pool, listener));
                     changed = true;
                 }
                 changed |= finish(running, results);
@@ -102,11 +132,11 @@ public final class BatchGenerator {
         return Arrays.asList(results);
     }
 
-    private Row start(Request request, int index, Workspace single, Listener listener) {
+    private Row start(Request request, int index, Workspace single, PagePool pool, Listener listener) {
         Row row = new Row(
                 index,
                 new TokenStream(
-                        model, request.adapter(), single, request.prompt(), request.count(), request.sampling()));
+                        model, request.adapter(), single, request.prompt(), request.count(), request.sampling(), pool));
         try {
             if (row.stream.hasNext()) {
                 row.made(row.stream.nextInt(), listener);
@@ -146,16 +176,11 @@ public final class BatchGenerator {
     }
 
     private void step(Workspace work, List<Row> running, Listener listener) {
-        if (running.size() == 1 && !model.decodesRows()) {
-            Row row = running.get(0);
-            row.made(row.stream.nextInt(), listener);
-            return;
-        }
         int[] ids = running.stream().mapToInt(row -> row.stream.last()).toArray();
         List<KvCache> caches = running.stream().map(row -> row.stream.cache()).toList();
         float[] logits;
         try (Scope step = model.scope().scope()) {
-            logits = model.decodeRows(work, step, ids, caches).floats();
+            logits = model.decode(work, step, ids, caches).floats();
         }
         int vocabulary = logits.length / ids.length;
         for (int row = 0; row < ids.length; row++) {

@@ -8,6 +8,7 @@ import io.graft.nn.AttentionBlock;
 import io.graft.nn.BlockShape;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
+import io.graft.nn.PagePool;
 import io.graft.nn.Parameter;
 import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
@@ -178,29 +179,36 @@ public final class Llama implements Adaptable, AutoCloseable {
         passes.trace(batch, stage);
     }
 
-    /** Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one. */
-    Tensor decode(Workspace work, Scope step, int[] ids, KvCache cache) {
-        return work.decode(layers, step, ids, cache, prompt, virtualTokens());
-    }
-
-    /** Runs one new token of each row behind what its own cache holds; the logits [rows, vocabulary]. */
-    Tensor decodeRows(Workspace work, Scope step, int[] ids, List<KvCache> caches) {
-        return work.decodeRows(layers, step, ids, caches, prompt, virtualTokens());
-    }
-
-    /** Whether rows of different lengths can be continued together: not beside a network with a cache of its own. */
-    boolean decodesRows() {
-        return side == null;
+    /** Runs new tokens [rows, n] behind what each row's cache holds; the logits [rows, vocabulary] of the last ones. */
+    Tensor decode(Workspace work, Scope step, int[] ids, List<KvCache> caches) {
+        return work.decode(layers, step, ids, caches, prompt, virtualTokens());
     }
 
     /** A cache for one sequence of at most {@code capacity} tokens, beside virtual ones. */
     public KvCache cache(int capacity) {
-        KvCache cache = new KvCache(scope, dtype, layers.shape(), config.layers(), 1, virtualTokens() + capacity);
+        PagePool pool = pool(pages(capacity));
+        return started(KvCache.alone(pool, virtualTokens() + capacity));
+    }
+
+    /** Pages for many sequences. */
+    public PagePool pool(int pages) {
+        PagePool pool = new PagePool(scope, dtype, shape(), config.layers(), pages, PagePool.PAGE);
+        return side == null ? pool : pool.withSide(dtype, side.shape());
+    }
+
+    /** How many pages a sequence of so many tokens takes, with virtual ones. */
+    public int pages(int tokens) {
+        return Math.max(1, Math.toIntExact((virtualTokens() + (long) tokens + PagePool.PAGE - 1) / PagePool.PAGE));
+    }
+
+    /** A cache in a pool of this model's, for one sequence of at most {@code capacity} tokens, beside virtual ones. */
+    public KvCache cache(PagePool pool, int capacity) {
+        return started(new KvCache(pool, virtualTokens() + capacity));
+    }
+
+    private KvCache started(KvCache cache) {
         if (prefix != null) {
-            cache.start(prefix);
-        }
-        if (side != null) {
-            cache.withSide(dtype, side.shape());
+            cache.start(scope, prefix);
         }
         return cache;
     }

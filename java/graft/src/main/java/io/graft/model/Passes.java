@@ -95,7 +95,7 @@ final class Passes {
         embed(work, batch);
         ModuleNames names = model.config().design().architecture().names();
         stage.accept(names.embedding(), work.stack.input());
-        work.run(null, null, (block, output) -> stage.accept(names.layers() + "." + block, output));
+        work.run(null, (block, output) -> stage.accept(names.layers() + "." + block, output));
         layers.norm().forward(work.pass, work.stack.output(), work.normed, work.rstd);
         stage.accept(names.norm(), work.normed);
         stage.accept(names.head(), logits(work));
@@ -115,7 +115,7 @@ final class Passes {
 
     private void forward(Workspace work, Batch batch) {
         embed(work, batch);
-        work.run(null, null, null);
+        work.run(null, null);
         layers.norm().forward(work.pass, work.stack.output(), work.normed, work.rstd);
     }
 

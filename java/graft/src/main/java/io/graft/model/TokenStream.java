@@ -1,7 +1,9 @@
 package io.graft.model;
 
 import io.graft.nn.KvCache;
+import io.graft.nn.PagePool;
 import io.graft.tensor.Scope;
+import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.PrimitiveIterator;
 
@@ -22,6 +24,12 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
 
     /** @param single buffers for one token, which the caller closes */
     TokenStream(Llama model, String adapter, Workspace single, int[] prompt, int count, Sampling sampling) {
+        this(model, adapter, single, prompt, count, sampling, null);
+    }
+
+    /** @param pool where keys and values go; null for memory of its own */
+    TokenStream(
+            Llama model, String adapter, Workspace single, int[] prompt, int count, Sampling sampling, PagePool pool) {
         if (prompt.length == 0) {
             throw new IllegalArgumentException("generate: the prompt has no tokens");
         }
@@ -32,7 +40,8 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
         this.left = count;
         this.sampler = new Sampler(sampling);
         sampler.saw(prompt);
-        this.cache = model.cache(prompt.length + count);
+        int tokens = prompt.length + count;
+        this.cache = pool == null ? model.cache(tokens) : model.cache(pool, tokens);
     }
 
     @Override
@@ -61,7 +70,7 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
     private float[] step(Workspace work, int[] ids) {
         work.choose(0, adapter);
         try (Scope step = model.scope().scope()) {
-            return model.decode(work, step, ids, cache).floats();
+            return model.decode(work, step, ids, List.of(cache)).floats();
         }
     }
 

@@ -129,7 +129,7 @@ final class Workspace implements AutoCloseable {
      * @param cache null outside generation
      * @param observer sees the output of each block; or null
      */
-    void run(KvCache.Views cache, KvCache.Views sideCache, BlockStack.Observer observer) {
+    void run(KvCache.Step cache, BlockStack.Observer observer) {
         if (side == null) {
             stack.forward(pass, cache, observer);
             return;
@@ -141,7 +141,7 @@ final class Workspace implements AutoCloseable {
                 observer.output(block, output);
             }
         });
-        side.forward(sideCache, stack.output());
+        side.forward(cache == null ? null : cache.side(), stack.output());
     }
 
     /** Adds the gradients of what is beside the blocks; that of their output is in place. */
@@ -178,59 +178,44 @@ final class Workspace implements AutoCloseable {
     }
 
     /**
-     * Runs new tokens [1, n] behind what the cache holds; the logits [1, vocabulary] of the last one.
+     * Runs new tokens [rows, n] behind what each row's cache holds; the logits [rows, vocabulary] of the last ones.
      *
-     * @param front the virtual tokens that the cache starts with, or null
-     * @param virtual how many entries of the cache are of no real token
+     * @param front the virtual tokens that a cache starts with, or null
+     * @param virtual how many entries of a cache are of no real token
      */
-    Tensor decode(LlamaLayers layers, Scope step, int[] values, KvCache cache, Prompt front, int virtual) {
+    Tensor decode(LlamaLayers layers, Scope step, int[] values, List<KvCache> caches, Prompt front, int virtual) {
         pass.evaluating();
-        pass.positions(cache.length());
+        pass.positions(caches.stream().mapToInt(KvCache::length).toArray());
         layers.head().prepare(pass.context());
         if (prompt != null) {
             prompt.reads(0, values.length);
         }
         embed(layers.embedding(), values, null);
-        if (front != null && prompt == null) {
-            front.continues(stack.input(), cache.length() - virtual);
+        for (int row = 0; front != null && prompt == null && row < caches.size(); row++) {
+            Tensor own = rows(step, stack.input(), row, 1);
+            front.continues(own, caches.get(row).length() - virtual);
         }
-        int rows = pass.length();
-        run(cache.views(step, rows), side == null ? null : cache.side().views(step, rows), null);
-        cache.advance(rows);
+        int length = pass.length();
+        run(KvCache.step(step, caches, length), null);
+        caches.forEach(cache -> cache.advance(length));
         layers.norm().forward(pass, stack.output(), normed, null);
         long vocabulary = layers.head().weight().n();
-        Tensor last =
-                step.view(hidden, (rows - 1) * hidden.stride(0), new long[] {1, hidden.size(1)}, hidden.strides());
-        Tensor result = step.view(logits(vocabulary), 0, new long[] {1, vocabulary}, new long[] {vocabulary, 1});
-        Linear.forward(pass.context(), last, layers.head().weight(), null, false, result);
+        Tensor result = rows(step, logits(vocabulary), 0, pass.batch());
+        Linear.forward(pass.context(), last(step), layers.head().weight(), null, false, result);
         return capped(result);
     }
 
-    /**
-     * Runs one new token of each row behind what its own cache holds; the logits [rows, vocabulary].
-     *
-     * @param front the virtual tokens that each cache starts with, or null
-     * @param virtual how many entries of a cache are of no real token
-     */
-    Tensor decodeRows(LlamaLayers layers, Scope step, int[] values, List<KvCache> caches, Prompt front, int virtual) {
-        pass.evaluating();
-        pass.positions(caches.stream().mapToInt(KvCache::length).toArray());
-        layers.head().prepare(pass.context());
-        embed(layers.embedding(), values, null);
-        for (int row = 0; front != null && row < caches.size(); row++) {
-            Tensor own = step.view(
-                    stack.input(),
-                    row * stack.input().stride(0),
-                    new long[] {1, stack.input().size(1)},
-                    stack.input().strides());
-            front.continues(own, caches.get(row).length() - virtual);
-        }
-        run(KvCache.together(step, caches), null, null);
-        caches.forEach(cache -> cache.advance(1));
-        layers.norm().forward(pass, stack.output(), normed, null);
-        Tensor result = logits(layers.head().weight().n());
-        Linear.forward(pass.context(), hidden, layers.head().weight(), null, false, result);
-        return capped(result);
+    /** So many rows of a matrix. */
+    private static Tensor rows(Scope step, Tensor matrix, long first, long count) {
+        return step.view(matrix, first * matrix.stride(0), new long[] {count, matrix.size(1)}, matrix.strides());
+    }
+
+    /** What goes into the head at the last token of each row. */
+    private Tensor last(Scope step) {
+        long pitch = hidden.stride(0);
+        return step.view(hidden, (pass.length() - 1) * pitch, new long[] {pass.batch(), hidden.size(1)}, new long[] {
+            pass.length() * pitch, 1
+        });
     }
 
     void embedBackward(TokenEmbedding embedding) {

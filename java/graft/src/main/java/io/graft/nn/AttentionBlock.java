@@ -164,9 +164,9 @@ public final class AttentionBlock {
     /**
      * y, which holds x on entry, gains the attention output.
      *
-     * @param store where keys and values go, null for the tape
-     * @param apart where they go instead, for each row of one token by itself; null where store says it for all
-     * @param views of what apart belongs to
+     * @param prefix what stands before the sequences, and where keys and values go then; or null
+     * @param cache where they go in generation, with a prefix already there; null outside it
+     * @param layer of the cache
      * @param gate null without a gated prompt
      */
     void forward(
@@ -174,9 +174,9 @@ public final class AttentionBlock {
             Tensor x,
             Tensor y,
             Tape tape,
-            KvCache.Layer store,
-            KvCache.Row[] apart,
-            KvCache.Views views,
+            Prefix.Tape prefix,
+            KvCache.Step cache,
+            int layer,
             GatedPrompt.Tape gate,
             Scratch scratch) {
         Context context = pass.context();
@@ -193,6 +193,10 @@ public final class AttentionBlock {
             qNorm.forward(pass, tape.qNorm);
             kNorm.forward(pass, tape.kNorm);
         }
+        Prefix.Store store = prefix == null ? null : prefix.store();
+        if (prefix != null) {
+            prefix.forward(context);
+        }
         Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
         if (rotary != BlockForm.Rotary.NONE) {
             boolean pairs = rotary == BlockForm.Rotary.PAIRS;
@@ -206,7 +210,7 @@ public final class AttentionBlock {
             TensorOps.copy(context, tape.vHeads, store.newValues());
         }
         Tensor out = gate == null ? tape.outHeads : gate.own;
-        if (apart == null) {
+        if (cache == null) {
             Attention.forward(
                     context,
                     tape.qHeads,
@@ -221,9 +225,18 @@ public final class AttentionBlock {
                     out,
                     tape.lse);
         } else {
-            for (int row = 0; row < apart.length; row++) {
-                attend(context, apart[row], views, row, tape, out);
-            }
+            cache.write(context, layer, tape.kHeads, tape.vHeads);
+            Attention.pagedForward(
+                    context,
+                    tape.qHeads,
+                    cache.keys(layer),
+                    cache.values(layer),
+                    cache.pages(),
+                    cache.lengths(),
+                    shape.attentionScale(),
+                    cap,
+                    window,
+                    out);
         }
         if (gate != null) {
             gate.forward(context, tape.qHeads, tape.outHeads);
@@ -234,26 +247,6 @@ public final class AttentionBlock {
             o.forward(pass, tape.out, false, tape.post.x, tape.so);
             postNorm.addTo(pass, y, tape.post);
         }
-    }
-
-    /** One row's new token behind its own earlier ones. */
-    private void attend(Context context, KvCache.Row own, KvCache.Views views, int row, Tape tape, Tensor out) {
-        KvCache.Layer layer = own.layer();
-        TensorOps.copy(context, views.row(tape.kHeads, row), layer.newKeys());
-        TensorOps.copy(context, views.row(tape.vHeads, row), layer.newValues());
-        Attention.forward(
-                context,
-                views.row(tape.qHeads, row),
-                layer.keys(),
-                layer.values(),
-                null,
-                null,
-                shape.attentionScale(),
-                cap,
-                own.past(),
-                window,
-                views.row(out, row),
-                null);
     }
 
     /**

@@ -193,7 +193,7 @@ public final class BlockStack {
     }
 
     /** cache: null outside generation; observer: null where nobody looks. */
-    public void forward(Pass pass, KvCache.Views cache, Observer observer) {
+    public void forward(Pass pass, KvCache.Step cache, Observer observer) {
         for (int i = 0; i < blocks.length; i++) {
             if (added[i] != null) {
                 added[i].forward(pass.context());
@@ -211,32 +211,11 @@ public final class BlockStack {
         return blocks[i].parallel() ? residual[i] : middle[i];
     }
 
-    private void attend(Pass pass, int i, KvCache.Views cache) {
+    private void attend(Pass pass, int i, KvCache.Step cache) {
         TensorOps.copy(pass.context(), residual[i], middle[i]);
         blocks[i]
                 .attention()
-                .forward(
-                        pass,
-                        residual[i],
-                        middle[i],
-                        attention[i],
-                        store(pass, i, cache),
-                        cache == null ? null : cache.rows(i),
-                        cache,
-                        gates[i],
-                        scratch);
-    }
-
-    private KvCache.Layer store(Pass pass, int i, KvCache.Views cache) {
-        if (cache != null) {
-            return cache.layer(i);
-        }
-        Prefix.Tape prefix = prefix(i);
-        if (prefix == null) {
-            return null;
-        }
-        prefix.forward(pass.context());
-        return prefix.store();
+                .forward(pass, residual[i], middle[i], attention[i], prefix(i), cache, i, gates[i], scratch);
     }
 
     private Prefix.Tape prefix(int i) {

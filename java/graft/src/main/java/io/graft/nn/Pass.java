@@ -94,10 +94,14 @@ public final class Pass {
         positions.set(places);
     }
 
-    /** Sets the position of each row's one token. */
-    public void positions(int[] each) {
-        past = Arrays.stream(each).max().orElse(0);
-        positions.set(each);
+    /** Sets the position of each row's first token. */
+    public void positions(int[] first) {
+        past = Arrays.stream(first).max().orElse(0);
+        int[] values = new int[batch * length];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = first[i / length] + i % length;
+        }
+        positions.set(values);
     }
 
     /** Sets the number of real tokens of each row, behind as many virtual ones. */

@@ -57,12 +57,22 @@ public final class Prefix {
                 new long[] {0, whole.stride(0), shape.headDim(), 1});
     }
 
-    /** Writes a layer's rows into [batch, length, Hk, D] of keys and values. */
-    void write(Scope scope, int layer, Tensor keys, Tensor values) {
-        int batch = (int) keys.size(0);
-        TensorOps.copy(scope.context(), part(scope, rows, layer, 0, batch), keys);
-        TensorOps.copy(scope.context(), part(scope, rows, layer, 1, batch), values);
+    int layers() {
+        return (int) (rows.size(1) / (2L * shape.keyWidth()));
     }
+
+    /** A layer's keys [1, length, Hk, D]. */
+    Tensor keys(Scope scope, int layer) {
+        return part(scope, rows, layer, 0, 1);
+    }
+
+    /** A layer's values, likewise. */
+    Tensor values(Scope scope, int layer) {
+        return part(scope, rows, layer, 1, 1);
+    }
+
+    /** Keys and values of one layer as attention reads them, and the places of those behind the prefix. */
+    record Store(Tensor keys, Tensor values, Tensor newKeys, Tensor newValues) {}
 
     /** Gradients of keys and values with the prefix in front, which all layers share in turn. */
     final class Gradients {
@@ -107,7 +117,7 @@ public final class Prefix {
 
     /** Keys and values of one layer with the prefix in front, for one shape of batches. */
     final class Tape {
-        private final KvCache.Layer store;
+        private final Store store;
         private final Tensor prefixKeys;
         private final Tensor prefixValues;
         private final Tensor keyRows;
@@ -123,7 +133,7 @@ public final class Prefix {
         Tape(Scope scope, DType dtype, int layer, int batch, int tokens, Tape shared, Gradients gradients) {
             Tensor keys = shared != null ? shared.store.keys() : allocate(scope, dtype, batch, tokens);
             Tensor values = shared != null ? shared.store.values() : allocate(scope, dtype, batch, tokens);
-            store = new KvCache.Layer(
+            store = new Store(
                     keys, values, range(scope, keys, length(), tokens), range(scope, values, length(), tokens));
             this.gradients = gradients;
             prefixKeys = range(scope, keys, 0, length());
@@ -134,7 +144,7 @@ public final class Prefix {
             valueGradient = trainable() ? part(scope, rowsGradient, layer, 1, 1) : null;
         }
 
-        KvCache.Layer store() {
+        Store store() {
             return store;
         }
 

@@ -156,7 +156,7 @@ public final class SideNetwork {
         }
 
         /** Adds what the network makes to the model's last output. cache: null outside generation. */
-        public void forward(KvCache.Views cache, Tensor output) {
+        public void forward(KvCache.Step cache, Tensor output) {
             Context context = pass.context();
             TensorOps.copy(context, narrowed[0], stack.input());
             stack.forward(pass, cache, (block, stream) -> mix(block + 1, stream));

@@ -2,6 +2,7 @@ package io.graft.ops;
 
 import static io.graft.binding.Native.graft_attention_backward;
 import static io.graft.binding.Native.graft_attention_forward;
+import static io.graft.binding.Native.graft_attention_paged_forward;
 
 import io.graft.binding.Status;
 import io.graft.tensor.Context;
@@ -43,6 +44,36 @@ public final class Attention {
                     window,
                     Tensor.pointer(context, o),
                     Tensor.pointer(context, lse)));
+        }
+    }
+
+    /**
+     * For inference, over keys and values in pages: k, v [P, S, Hk, D]; pages [B, M] i32, the pages of each row's keys in
+     * their order; lengths [B] i32, the keys of each row, those of its T queries among them.
+     */
+    public static void pagedForward(
+            Context context,
+            Tensor q,
+            Tensor k,
+            Tensor v,
+            Tensor pages,
+            Tensor lengths,
+            double scale,
+            double softcap,
+            long window,
+            Tensor o) {
+        synchronized (context) {
+            Status.check(graft_attention_paged_forward(
+                    context.pointer(),
+                    Tensor.pointer(context, q),
+                    Tensor.pointer(context, k),
+                    Tensor.pointer(context, v),
+                    Tensor.pointer(context, pages),
+                    Tensor.pointer(context, lengths),
+                    scale,
+                    softcap,
+                    window,
+                    Tensor.pointer(context, o)));
         }
     }
 

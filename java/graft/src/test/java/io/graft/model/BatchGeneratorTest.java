@@ -7,15 +7,19 @@ import io.graft.adapter.Adapter;
 import io.graft.adapter.AdapterFolder;
 import io.graft.adapter.Dept;
 import io.graft.adapter.LoraSet;
+import io.graft.adapter.Lst;
 import io.graft.adapter.PTuning;
 import io.graft.adapter.PrefixPropagation;
 import io.graft.io.Fixtures;
 import io.graft.io.PeftDeptConfig;
+import io.graft.io.PeftLstConfig;
 import io.graft.io.PeftPrefixPropagationConfig;
 import io.graft.io.PeftPromptEncoderConfig;
+import io.graft.nn.PagePool;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Weight;
 import java.nio.file.Path;
@@ -152,6 +156,65 @@ class BatchGeneratorTest {
             }
             model.parametersChanged();
             assertEachAsAlone(model, requests(5, 0));
+        }
+    }
+
+    /** Beside the blocks: its keys and values lie in the same pages. */
+    @Test
+    void withANetworkBesideTheBlocks() {
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                Llama model = Golden.load(
+                        scope,
+                        "llama_gqa",
+                        DType.F32,
+                        Llama.Options.training(Lst.create(PeftLstConfig.of("base", 2), 1)))) {
+            SplittableRandom random = new SplittableRandom(3);
+            for (Parameter parameter : model.trainable()) {
+                parameter
+                        .value()
+                        .set(random.doubles(parameter.value().elements(), -0.5, 0.5)
+                                .toArray());
+            }
+            assertEachAsAlone(model, requests(5, 0));
+            assertEachAsAlone(model, requests(5, 1.3));
+        }
+    }
+
+    /** Requests wait for pages, get those that others had, and no more memory is taken than was said. */
+    @Test
+    void keysAndValuesStayWithinTheirPages() {
+        try (Context context = Context.cpu(2);
+                Scope scope = context.scope();
+                Llama model = Golden.load(scope, "llama_gqa", DType.F32, Llama.Options.inference())) {
+            // Pages of each: 1, 1, 1, 1, 1, and 3 of the last, which starts with 2 of others free or with 3.
+            List<BatchGenerator.Request> requests = new ArrayList<>();
+            for (int i = 0; i < 6; i++) {
+                int count = i == 5 ? 150 : 20 + 5 * i;
+                requests.add(new BatchGenerator.Request(PROMPTS[i], count, Sampling.greedy(), null));
+            }
+            List<int[]> expected = alone(model, requests);
+            int[] room = {192, 256, 4096};
+            long[] peaks = new long[room.length];
+            for (int i = 0; i < room.length; i++) {
+                long before = context.memory();
+                context.resetPeak();
+                List<int[]> results =
+                        new BatchGenerator(model, 2, room[i]).generate(requests, (request, token) -> true);
+                for (int request = 0; request < requests.size(); request++) {
+                    assertThat(results.get(request))
+                            .as(room[i] + ", " + request)
+                            .isEqualTo(expected.get(request));
+                }
+                assertThat(context.memory()).isEqualTo(before);
+                peaks[i] = context.peakMemory(Memory.ACTIVATION);
+            }
+            long page = PagePool.bytes(DType.F32, model.shape(), model.layers(), 64);
+            assertThat(peaks[1] - peaks[0]).isEqualTo(page);
+            assertThat(peaks[2]).isEqualTo(peaks[1]);
+            assertThatThrownBy(() -> new BatchGenerator(model, 4, 191).generate(requests, (request, made) -> true))
+                    .hasMessageContaining("a request takes 3 pages of 64 tokens")
+                    .hasMessageContaining("191 tokens are room for 2");
         }
     }
 

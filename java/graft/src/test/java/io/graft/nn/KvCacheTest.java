@@ -5,45 +5,111 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class KvCacheTest {
     private static final BlockShape SHAPE = new BlockShape(16, 32, 4, 2, 4, 1e-5);
+    private static final int WIDTH = 8;
 
+    /** Tokens cross from a page to the next, and those of two sequences do not touch. */
     @Test
     void newTokensStandBehindTheOldOnes() {
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
-                KvCache cache = new KvCache(scope, DType.F32, SHAPE, 1, 1, 5)) {
-            write(scope, cache, 1, 2);
-            write(scope, cache, 3);
-            assertThat(cache.length()).isEqualTo(3);
-            float[] keys = cache.views(scope, 1).layer(0).keys().floats();
-            assertThat(keys).hasSize(4 * 8);
-            assertThat(new float[] {keys[0], keys[8], keys[16], keys[24]}).containsExactly(1, 2, 3, 0);
+                PagePool pool = new PagePool(scope, DType.F32, SHAPE, 2, 5, 3);
+                KvCache one = new KvCache(pool, 8);
+                KvCache other = new KvCache(pool, 4)) {
+            write(scope, pool, List.of(one), 2, 1, 2);
+            write(scope, pool, List.of(one, other), 1, 3, 10);
+            write(scope, pool, List.of(one), 4, 4, 5, 6, 7);
+            write(scope, pool, List.of(other), 3, 11, 12, 13);
+            assertThat(one.length()).isEqualTo(7);
+            assertThat(other.length()).isEqualTo(4);
+            for (int layer = 0; layer < 2; layer++) {
+                assertThat(held(scope, pool, one, layer)).containsExactly(1, 2, 3, 4, 5, 6, 7);
+                assertThat(held(scope, pool, other, layer)).containsExactly(10, 11, 12, 13);
+            }
         }
     }
 
-    private static void write(Scope scope, KvCache cache, float... tokens) {
-        KvCache.Layer layer = cache.views(scope, tokens.length).layer(0);
-        float[] values = new float[tokens.length * 8];
+    private static void write(Scope scope, PagePool pool, List<KvCache> caches, int added, float... tokens) {
+        Tensor news = scope.tensor(Memory.ACTIVATION, DType.F32, caches.size(), added, 2, 4);
+        float[] values = new float[tokens.length * WIDTH];
         for (int i = 0; i < values.length; i++) {
-            values[i] = tokens[i / 8];
+            values[i] = tokens[i / WIDTH];
         }
-        layer.newKeys().set(values);
-        cache.advance(tokens.length);
+        news.set(values);
+        KvCache.Step step = KvCache.step(scope, caches, added);
+        for (int layer = 0; layer < 2; layer++) {
+            step.write(scope.context(), layer, news, news);
+        }
+        caches.forEach(cache -> cache.advance(added));
+    }
+
+    /** The first number of each token, found as attention finds it. */
+    private static float[] held(Scope scope, PagePool pool, KvCache cache, int layer) {
+        KvCache.Step step = KvCache.step(scope, List.of(cache), 0);
+        int[] pages = step.pages().ints();
+        int length = step.lengths().ints()[0];
+        float[] keys = step.keys(layer).floats();
+        assertThat(step.values(layer).floats()).isEqualTo(keys);
+        float[] result = new float[length];
+        for (int token = 0; token < length; token++) {
+            result[token] = keys[(pages[token / pool.size()] * pool.size() + token % pool.size()) * WIDTH];
+        }
+        return result;
     }
 
     @Test
-    void moreTokensThanTheCapacityAreRefused() {
+    void pagesAreGivenBackAndTakenAgain() {
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope()) {
+            long before = context.memory(Memory.ACTIVATION);
+            PagePool pool = new PagePool(scope, DType.BF16, SHAPE, 3, 4, 16).withSide(DType.BF16, SHAPE);
+            assertThat(context.memory(Memory.ACTIVATION) - before)
+                    .isEqualTo(2 * PagePool.bytes(DType.BF16, SHAPE, 3, 4 * 16))
+                    .isEqualTo(2 * 3 * 2 * 64 * WIDTH * 2);
+            KvCache long1 = new KvCache(pool, 33);
+            assertThat(pool.free()).isEqualTo(1);
+            assertThatThrownBy(() -> new KvCache(pool, 17))
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessageContaining("2 pages of 16 tokens are wanted, 1 of 4 are free");
+            int[] had = KvCache.step(scope, List.of(long1), 33).pages().ints();
+            long1.close();
+            long1.close();
+            assertThat(pool.free()).isEqualTo(4);
+            assertThatThrownBy(() -> KvCache.step(scope, List.of(long1), 1))
+                    .hasMessageContaining("the cache is closed");
+            try (KvCache next = new KvCache(pool, 48)) {
+                assertThat(KvCache.step(scope, List.of(next), 48).pages().ints())
+                        .isEqualTo(had);
+            }
+            pool.close();
+            assertThat(context.memory(Memory.ACTIVATION)).isEqualTo(before + 2 * 16);
+        }
+    }
+
+    @Test
+    void whatDoesNotGoIsRefused() {
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
-                KvCache cache = new KvCache(scope, DType.F32, SHAPE, 2, 1, 3)) {
+                PagePool pool = new PagePool(scope, DType.F32, SHAPE, 2, 3, 2);
+                PagePool another = new PagePool(scope, DType.F32, SHAPE, 2, 3, 2);
+                KvCache cache = new KvCache(pool, 3);
+                KvCache foreign = new KvCache(another, 3)) {
             cache.advance(2);
-            assertThatThrownBy(() -> cache.views(scope, 2)).hasMessageContaining("2 + 2 tokens exceed the capacity 3");
+            assertThatThrownBy(() -> KvCache.step(scope, List.of(cache), 2))
+                    .hasMessageContaining("2 + 2 tokens exceed the capacity 3");
+            assertThatThrownBy(() -> KvCache.step(scope, List.of(cache, foreign), 1))
+                    .hasMessageContaining("different pools");
             cache.clear();
             assertThat(cache.length()).isZero();
+            assertThatThrownBy(() -> new PagePool(scope, DType.F32, SHAPE, 2, 0, 2))
+                    .hasMessageContaining("0 pages of 2 tokens");
         }
     }
 }
