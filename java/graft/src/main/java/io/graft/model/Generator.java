@@ -1,6 +1,7 @@
 package io.graft.model;
 
 import java.util.Arrays;
+import java.util.concurrent.Executor;
 import java.util.function.IntPredicate;
 
 /** Generates token by token with a cache of keys and values. One generator serves one sequence at a time. */
@@ -28,6 +29,16 @@ public final class Generator implements AutoCloseable {
     /** The tokens that continue a prompt, at most {@code count}, as they are asked for; to be closed. */
     public TokenStream stream(int[] prompt, int count, Sampling sampling) {
         return new TokenStream(model, adapter, single, prompt, count, sampling);
+    }
+
+    /**
+     * The same tokens for a subscriber, which asks for so many at a time and may cancel.
+     *
+     * @param executor where tokens are made, one after the other; nothing else may use the model meanwhile
+     */
+    public TokenPublisher publisher(int[] prompt, int count, Sampling sampling, Executor executor) {
+        int[] tokens = prompt.clone();
+        return new TokenPublisher(() -> stream(tokens, count, sampling), executor);
     }
 
     /**
