@@ -12,11 +12,13 @@
 // One name for "a function of kernels": inlined, and on the device alone.
 #define GRAFT_DEVICE __device__ __forceinline__
 
-// Before a loop whose index chooses registers: to be unrolled.
+// Before a loop whose index chooses registers: to be unrolled; or by two, where the compiler's own choice spills.
 #if defined(__CUDACC__)
 #define GRAFT_UNROLL _Pragma("unroll")
+#define GRAFT_UNROLL_TWICE _Pragma("unroll 2")
 #else
 #define GRAFT_UNROLL
+#define GRAFT_UNROLL_TWICE
 #endif
 
 // `T name[count]` of static shared memory, and `T* name` at the start of the dynamic one: at least 16-byte aligned.

@@ -39,10 +39,16 @@ GRAFT_DEVICE void sum_group(const RowGroups& groups, std::int64_t columns, float
   const std::int64_t end = first + groups.size < groups.rows ? first + groups.size : groups.rows;
   float sums[Width] = {};
   if (column < columns) {
-    for (std::int64_t t = first + warp; t < end; t += warps) {
+    const auto add = [&](std::int64_t t) {
       const Piece<float, Width> piece = values(t, column);
       GRAFT_UNROLL
       for (int i = 0; i < Width; ++i) sums[i] += piece.at[i];
+    };
+    if constexpr (Width == 4) {  // f32: unrolled by four it spills on sm_100
+      GRAFT_UNROLL_TWICE
+      for (std::int64_t t = first + warp; t < end; t += warps) add(t);
+    } else {
+      for (std::int64_t t = first + warp; t < end; t += warps) add(t);
     }
   }
   GRAFT_UNROLL
