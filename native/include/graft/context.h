@@ -42,7 +42,7 @@ GRAFT_API graft_status graft_context_create_planning(graft_device device, int32_
  * DEVICE_UNAVAILABLE (no driver, no such device, a library without CUDA), INVALID_ARGUMENT. */
 GRAFT_API graft_status graft_context_create_cuda(int32_t ordinal, void* stream, graft_context** context);
 
-/** Destroys a context; NULL is allowed. INVALID_ARGUMENT while tensors or weights made from it live. */
+/** Destroys a context; NULL is allowed. INVALID_ARGUMENT while tensors, weights or graphs made from it live. */
 GRAFT_API graft_status graft_context_destroy(graft_context* context);
 
 /** Number of threads the context computes with. */

@@ -10,6 +10,7 @@
 
 #include "graft/context.h"
 #include "graft/device.h"
+#include "graft/graph.h"
 #include "graft/ops/activation.h"
 #include "graft/ops/adamw.h"
 #include "graft/ops/attention.h"

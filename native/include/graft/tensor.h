@@ -53,7 +53,8 @@ GRAFT_API graft_status graft_tensor_view(graft_context* context, const graft_ten
                                          graft_tensor** tensor);
 
 /** Copies all elements, row-major without gaps, from host memory of so many bytes into a tensor on any device, or back.
- * Both wait for what the context was given before. INVALID_ARGUMENT when bytes is not the tensor's size. */
+ * A download waits for what the context was given before; an upload reaches the tensor behind it, and has read the
+ * host's memory when it returns. INVALID_ARGUMENT when bytes is not the tensor's size. */
 GRAFT_API graft_status graft_tensor_upload(graft_context* context, graft_tensor* tensor, const void* host,
                                            int64_t bytes);
 GRAFT_API graft_status graft_tensor_download(graft_context* context, const graft_tensor* tensor, void* host,

@@ -45,7 +45,7 @@ void Arena::release(Mark mark) {
 }
 
 void Arena::merge() {
-  if (blocks_.size() < 2) return;
+  if (blocks_.size() < 2 || pins_ > 0) return;
   std::int64_t total = 0;
   for (const Block& block : blocks_) total += block.size;
   drop_blocks();

@@ -18,6 +18,10 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
+  /** Until as many unpin(), no memory that scratch has had is given back: kept work uses it. */
+  void pin() { ++pins_; }
+  void unpin() { --pins_; }
+
  private:
   friend class Scratch;
   struct Block {
@@ -39,7 +43,7 @@ class Arena {
   Device* const device_;  // NULL: the CPU
   std::vector<Block> blocks_;
   std::size_t current_ = 0;  // the blocks behind it are free
-  int depth_ = 0;
+  int depth_ = 0, pins_ = 0;
 };
 
 /** Scratch memory of one op call; everything taken is given back when it goes out of scope. Take on the calling thread,

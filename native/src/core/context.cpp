@@ -151,8 +151,10 @@ graft_status graft_context_destroy(graft_context* context) {
     if (context == nullptr) return;
     const std::int64_t handles = context->handles.load();
     if (handles != 0)
-      fail(GRAFT_INVALID_ARGUMENT, "%lld tensors or weights of this context still live",
+      fail(GRAFT_INVALID_ARGUMENT, "%lld tensors, weights or graphs of this context still live",
            static_cast<long long>(handles));
+    if (context->keeping != nullptr)
+      fail(GRAFT_INVALID_ARGUMENT, "work of this context is being kept; graft_graph_end ends that");
     context->profile.print();
     delete context;
     live_handles.fetch_sub(1);
@@ -169,6 +171,7 @@ graft_status graft_context_threads(const graft_context* context, int32_t* thread
 graft_status graft_context_synchronize(graft_context* context) {
   return guard("graft_context_synchronize", [&] {
     const Context& c = context_of(context);  // CPU ops are done when they return
+    check_may_wait(c);
     if (c.opened != nullptr) c.opened->synchronize();
   });
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/arena.h"
+#include "core/graph.h"
 #include "core/memory.h"
 #include "core/profile.h"
 #include "core/thread_pool.h"
@@ -33,6 +34,8 @@ struct Context {
   Profile profile;  // filled with GRAFT_VERBOSE=profile
   bool recording = false;
   std::vector<std::function<void()>> recorded;  // see graft/replay.h
+  StepValues step_values;
+  graft_graph* keeping = nullptr;  // whose work is being kept; see graft/graph.h
 };
 
 /** The context behind a handle; throws INVALID_ARGUMENT for NULL. */

@@ -25,10 +25,8 @@ void* allocate_on(Device* device, std::int64_t bytes) {
   return device == nullptr ? allocate_aligned(bytes) : device->allocate(bytes);
 }
 
-void* allocate_zeroed(Device* device, std::int64_t bytes) {
-  void* memory = allocate_on(device, bytes);
+void zero_on(Device* device, void* memory, std::int64_t bytes) {
   device == nullptr ? void(std::memset(memory, 0, static_cast<std::size_t>(bytes))) : device->zero(memory, bytes);
-  return memory;
 }
 
 void upload_to(Device* device, void* memory, const void* host, std::int64_t bytes) {

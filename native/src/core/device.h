@@ -14,6 +14,14 @@ struct Fault {
   std::int64_t position, value, limit;
 };
 
+/** Work that a device has kept; see graft/graph.h. */
+class KeptWork {
+ public:
+  virtual ~KeptWork() = default;
+  /** Behind all work that was given to the device before. */
+  virtual void launch() = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -22,7 +30,8 @@ class Device {
   /** Takes effect behind all work that was given to the device before. */
   virtual void free(void* memory) noexcept = 0;
   virtual void zero(void* memory, std::int64_t bytes) = 0;
-  /** Both wait. */
+  /** An upload has read all of the host's memory when it returns, and reaches the device in the order of its work; a
+   * download waits. */
   virtual void upload(void* memory, const void* host, std::int64_t bytes) = 0;
   virtual void download(void* host, const void* memory, std::int64_t bytes) = 0;
   /** Where kernels write a fault: memory that both sides see. */
@@ -31,6 +40,11 @@ class Device {
   virtual void synchronize() = 0;
   /** The queue that kernels are put into, ready for the calling thread; throws when the device is poisoned. */
   virtual void* stream() = 0;
+  /** From here to end_keeping() what is put into the queue is kept, and not done; memory can be had as ever, and none
+   * is freed. Throws where the queue cannot do that. */
+  virtual void begin_keeping() = 0;
+  /** wanted: else the work is forgotten, and NULL returned. */
+  virtual std::unique_ptr<KeptWork> end_keeping(bool wanted) = 0;
   /** Its number among the devices of its kind. */
   virtual int ordinal() const { return 0; }
 };
@@ -61,8 +75,7 @@ void report(Fault& fault);
 
 /** Memory on `device`, or the CPU's when NULL. */
 void* allocate_on(Device* device, std::int64_t bytes);
-/** The same, zeroed. */
-void* allocate_zeroed(Device* device, std::int64_t bytes);
+void zero_on(Device* device, void* memory, std::int64_t bytes);
 void upload_to(Device* device, void* memory, const void* host, std::int64_t bytes);
 void download_from(Device* device, void* host, const void* memory, std::int64_t bytes);
 void free_on(Device* device, void* memory) noexcept;

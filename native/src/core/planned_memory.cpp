@@ -42,6 +42,8 @@ class PlannedMemory final : public Device {
   Fault* fault() override { return nullptr; }
   void synchronize() override {}
   void* stream() override { return planned_queue(); }
+  void begin_keeping() override { fail(GRAFT_INTERNAL, "a context that plans keeps no work"); }
+  std::unique_ptr<KeptWork> end_keeping(bool) override { return nullptr; }
 
  private:
   std::map<void*, std::size_t> sizes_;

@@ -76,15 +76,18 @@ std::int64_t allocate_into(Context& context, graft_memory_category category, gra
   tensor.device = context.device;
   // why: one byte at least, so that bytes > 0 says "owned" for empty tensors too.
   const std::int64_t counted = bytes > 0 ? bytes : 1;
-  tensor.data = allocate_zeroed(context.opened.get(), counted);
+  tensor.data = context.keeping == nullptr ? nullptr : context.keeping->memory.reuse(context, counted);
+  if (tensor.data == nullptr) tensor.data = allocate_on(context.opened.get(), counted);
+  zero_on(context.opened.get(), tensor.data, counted);
   context.memory.add(category, counted);
   return counted;
 }
 
 void release(Context& context, graft_memory_category category, void* memory, std::int64_t bytes) {
   if (bytes == 0) return;
-  free_on(context.opened.get(), memory);
   context.memory.add(category, -bytes);
+  context.keeping == nullptr ? free_on(context.opened.get(), memory)
+                             : context.keeping->memory.keep(context, memory, bytes);
 }
 
 namespace {
@@ -99,7 +102,7 @@ void for_rows(Context& context, const graft_tensor* tensor, const void* host, st
          describe("tensor", tensor).c_str(), static_cast<long long>(count * size));
   if (count == 0) return;
   if (host == nullptr) fail(GRAFT_INVALID_ARGUMENT, "host is NULL");
-  if (context.opened != nullptr) context.opened->synchronize();
+  check_may_wait(context);
   const std::int64_t row = is_contiguous(*tensor) ? count : tensor->shape[tensor->rank - 1];
   for (std::int64_t first = 0; first < count; first += row) {
     std::int64_t offset = 0, rest = first;
@@ -194,6 +197,7 @@ graft_status graft_tensor_upload(graft_context* context, graft_tensor* tensor, c
 graft_status graft_tensor_download(graft_context* context, const graft_tensor* tensor, void* host, int64_t bytes) {
   return guard("graft_tensor_download", [&] {
     Context& c = context_of(context);
+    if (c.opened != nullptr && c.keeping == nullptr) c.opened->synchronize();
     for_rows(c, tensor, host, bytes, [&](const void* memory, std::int64_t at, std::int64_t length) {
       download_from(c.opened.get(), static_cast<char*>(host) + at, memory, length);
     });

@@ -102,6 +102,15 @@ void AdamWStep::check() const {
   }
 }
 
+void AdamWStep::follow(const StepValues& from, bool readable) {
+  if (!readable) {
+    values = from;
+    return;
+  }
+  lr *= *from.lr;
+  step = from.counters[0];
+}
+
 void AdamWStep8Bit::check() const {
   check_step(*this, {{"m", m}, {"m_scale", m_scale}, {"v", v}, {"v_scale", v_scale}});
   const std::int64_t count = elements(*p), blocks = count / GRAFT_ADAMW_BLOCK + (count % GRAFT_ADAMW_BLOCK != 0);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/graph.h"
 #include "graft/tensor.h"
 #include "ops/ops.h"
 
@@ -27,7 +28,12 @@ struct AdamWStep {
   graft_tensor* p_out;  // may be NULL
   /** p is bf16, its own compute copy, and rounded at random. */
   bool rounds_at_random() const { return p->dtype == GRAFT_DTYPE_BF16; }
+  core::StepValues values = {};  // where lr has a factor, and step is
   void check() const;
+  /** On the CPU: at once. */
+  void follow(const core::StepValues& from, bool readable);
+  /** What would stay as it is in kept work. */
+  const char* frozen() const { return values.lr == nullptr ? "lr and step" : rounds_at_random() ? "seed" : nullptr; }
 };
 
 /** The same step where m and v are u8 codes. */

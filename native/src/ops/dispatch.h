@@ -42,13 +42,32 @@ inline bool verbose_profile() {
 // why: the plain loops take no scratch, and do not share their work among the threads, which leave it when planning.
 inline bool is_reference(const char* implementation) { return std::string_view(implementation) == "reference"; }
 
-/** Checks the arguments and runs the first implementation that serves them. */
+/** The arguments with the context's step values: their numbers on the CPU, where they are on a device. */
 template <class Args>
-void dispatch(graft_context* handle, const Args& args) {
-  core::Context& context = core::context_of(handle);
-  core::values_known = !context.planning && context.device == GRAFT_DEVICE_CPU;
+Args with_step_values(const core::Context& context, Args args) {
+  [[maybe_unused]] const bool readable = context.device == GRAFT_DEVICE_CPU;
+  if constexpr (requires { args.follow(context.step_values, readable); }) args.follow(context.step_values, readable);
+  if constexpr (requires { args.dropout.follow(context.step_values, readable); })
+    args.dropout.follow(context.step_values, readable);
+  return args;
+}
+
+/** Refuses to keep work (graft/graph.h) with a number that should change from step to step, and would not. */
+template <class Args>
+void check_keeps(const Args& args) {
+  const char* frozen = nullptr;
+  if constexpr (requires { args.frozen(); }) frozen = args.frozen();
+  if constexpr (requires { args.dropout.frozen(); })
+    if (frozen == nullptr) frozen = args.dropout.frozen();
+  if (frozen != nullptr)
+    core::fail(GRAFT_UNSUPPORTED, "%s would stay as called in all launches of the graph that is being made", frozen);
+}
+
+/** Runs the first implementation that serves the arguments, which are checked. */
+template <class Args>
+void serve(core::Context& context, const Args& args) {
   args.check();
-  if (context.recording) context.recorded.push_back([handle, args] { dispatch(handle, args); });
+  if (context.keeping != nullptr) check_keeps(args);
   constexpr const char* op = OpName<Args>::value;
   const char* const backend = context.device == GRAFT_DEVICE_CUDA ? "cuda" : "cpu";
   std::string refusals;
@@ -72,6 +91,19 @@ void dispatch(graft_context* handle, const Args& args) {
   core::fail(GRAFT_UNSUPPORTED, "no implementation%s serves%s%s%s",
              context.device == GRAFT_DEVICE_CUDA ? " on CUDA" : "", context.preferred.empty() ? "" : " among ",
              context.preferred.c_str(), refusals.c_str());
+}
+
+/** Serves a call, which is remembered where the context records: with the step values that it has then. */
+template <class Args>
+void dispatch(graft_context* handle, const Args& args) {
+  core::Context& context = core::context_of(handle);
+  core::values_known = !context.planning && context.device == GRAFT_DEVICE_CPU;
+  if (context.recording) {
+    args.check();
+    context.recorded.push_back([handle, args] { dispatch(handle, args); });
+  }
+  const bool follows = context.step_values.lr != nullptr && !context.planning;
+  follows ? serve(context, with_step_values(context, args)) : serve(context, args);
 }
 
 }  // namespace graft::ops

@@ -21,6 +21,7 @@ struct LinearCrossEntropyForward {
   graft_tensor* dh;     // may be NULL
   graft_tensor* dw;     // may be NULL
   void check() const;
+  const char* frozen() const { return normalizer == 0 ? nullptr : "normalizer"; }
 
   std::int64_t label(std::int64_t row) const {
     const std::int64_t at = row * labels->stride[0];

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/graph.h"
 #include "graft/weight.h"
 #include "ops/ops.h"
 
@@ -13,7 +14,12 @@ struct Dropout {
   double probability;
   std::uint64_t seed;
   std::uint64_t offset;
+  const std::int64_t* base = nullptr;  // added to offset on the device; NULL: nothing
   bool active() const { return probability > 0; }
+  void follow(const core::StepValues& from, bool readable) {
+    readable ? void(offset += static_cast<std::uint64_t>(from.counters[1])) : void(base = from.counters + 1);
+  }
+  const char* frozen() const { return active() && base == nullptr ? "offset" : nullptr; }
   double scale() const { return 1 / (1 - probability); }
   /** p in 2^-16, to the nearest: 0 keeps all, 65536 nothing. */
   std::uint32_t bound() const { return static_cast<std::uint32_t>(probability * 0x1p16 + 0.5); }

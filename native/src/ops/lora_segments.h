@@ -45,6 +45,7 @@ struct LoraSegmentsForward {
   graft_tensor* y;
   graft_tensor* s;  // may be NULL
   void check() const;
+  static const char* frozen() { return "segments"; }
 };
 
 struct LoraSegmentsBackward {
@@ -60,6 +61,7 @@ struct LoraSegmentsBackward {
   graft_tensor* db;     // may be NULL
   graft_tensor* dbias;  // may be NULL
   void check() const;
+  static const char* frozen() { return "segments"; }
 };
 
 }  // namespace graft::ops

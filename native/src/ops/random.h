@@ -20,6 +20,7 @@ struct RandomUniform {
   double high;
   graft_tensor* y;
   void check() const;
+  static const char* frozen() { return "offset"; }
   /** What rounding to y's dtype may not leave. */
   Bounds bounds() const;
 };
@@ -31,6 +32,7 @@ struct RandomNormal {
   double deviation;
   graft_tensor* y;
   void check() const;
+  static const char* frozen() { return "offset"; }
 };
 
 struct RandomAddNormal {
@@ -39,6 +41,7 @@ struct RandomAddNormal {
   double factor;
   graft_tensor* y;
   void check() const;
+  static const char* frozen() { return "offset"; }
 };
 
 struct RandomKeep {
@@ -47,6 +50,7 @@ struct RandomKeep {
   double keep;
   graft_tensor* y;
   void check() const;
+  static const char* frozen() { return "offset"; }
 };
 
 }  // namespace graft::ops

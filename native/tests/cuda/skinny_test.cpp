@@ -177,6 +177,19 @@ TEST(CudaSkinny, SeveralGroupsOfTilesEachWay) {
 TEST(CudaSkinny, ManySchedulesForwards) { compare({GRAFT_DTYPE_BF16, 10, 450, 3, 0.2, 0, 456}, 100); }
 TEST(CudaSkinny, ManySchedulesBackwards) { compare({GRAFT_DTYPE_BF16, 200, 40, 3, 0.2, 0, 0}, 100); }
 
+TEST(CudaSkinny, APartOfTheOffsetInMemory) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  core::Context& context = *static_cast<graft_context*>(cuda);
+  Tensor x = input(cuda, kF32, kF32, {6, 50}, 1), a = input(cuda, kF32, kF32, {3, 50}, 2), base(cuda, kI64, {1});
+  Tensor whole(cuda, kF32, {6, 3}), split(cuda, kF32, {6, 3});
+  base.fill(9);
+  const auto* moved = static_cast<const std::int64_t*>(base->data);
+  graft::cuda::run(context, graft::cuda::SkinnyForward{x, a, {0.5, kSeed, 13, nullptr}, whole, nullptr});
+  graft::cuda::run(context, graft::cuda::SkinnyForward{x, a, {0.5, kSeed, 4, moved}, split, nullptr});
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+  EXPECT_EQ(split.get(), whole.get());
+}
+
 TEST(CudaSkinny, EmptyShapes) {
   const Context cpu(1, "reference"), cuda(GRAFT_DEVICE_CUDA);
   core::Context& context = *static_cast<graft_context*>(cuda);

@@ -10,6 +10,7 @@
 
 #include "cuda/device/numbers.h"
 #include "cuda/gemm/library.h"
+#include "emulator/emulator.h"
 
 namespace graft::cuda::lt {
 
@@ -150,9 +151,38 @@ std::vector<float> read(const void* data, const Layout& l, bool by_columns) {
   return values;
 }
 
+/** A product as it was asked for: what it was described by may be gone when it is done. */
+struct Product {
+  Operation o;
+  Layout al, bl, cl, dl;
+  float alpha, beta;
+  const void *a, *b, *c;
+  void *d, *workspace;
+  std::size_t workspace_bytes;
+
+  std::size_t m() const { return o.transpose_a ? al.columns : al.rows; }
+  std::size_t k() const { return o.transpose_a ? al.rows : al.columns; }
+  std::size_t n() const { return o.transpose_b ? bl.rows : bl.columns; }
+
+  void run() const {
+    if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
+    const std::vector<float> rows = read(a, al, o.transpose_a != 0), columns = read(b, bl, o.transpose_b == 0);
+    for (std::size_t j = 0; j < n(); ++j) {
+      for (std::size_t i = 0; i < m(); ++i) {
+        float sum = 0;
+        for (std::size_t l = 0; l < k(); ++l) sum += rows[i * k() + l] * columns[j * k() + l];
+        sum *= alpha;
+        if (beta != 0) sum += beta * at(c, cl.type, j * static_cast<std::size_t>(cl.pitch) + i);
+        if (o.epilogue == kAddBias) sum += at(o.bias, dl.type, i);
+        put(d, dl.type, j * static_cast<std::size_t>(dl.pitch) + i, sum);
+      }
+    }
+  }
+};
+
 int multiply(Context*, Operation* o, const void* alpha, const void* a, Layout* al, const void* b, Layout* bl,
              const void* beta, const void* c, Layout* cl, void* d, Layout* dl, const Algorithm* algorithm,
-             void* workspace, std::size_t workspace_bytes, void*) {
+             void* workspace, std::size_t workspace_bytes, void* stream) {
   require(o->compute == kCompute32F && o->scale == kReal32F, "sums and factors are fp32");
   require(algorithm->data[0] == mark(*o, *al, *bl, *cl, *dl), "an algorithm that was chosen for another product");
   const void* const pointers[] = {a, b, c, d};
@@ -161,23 +191,22 @@ int multiply(Context*, Operation* o, const void* alpha, const void* a, Layout* a
             "a pointer is less aligned than promised");
   require(workspace_bytes >= algorithm->data[5], "the workspace is too small");
   require(reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0, "the workspace is not aligned");
-  if (workspace_bytes > 0) std::memset(workspace, 0xff, workspace_bytes);
-
-  const std::size_t m = o->transpose_a ? al->columns : al->rows, k = o->transpose_a ? al->rows : al->columns;
-  const std::size_t n = o->transpose_b ? bl->rows : bl->columns, bk = o->transpose_b ? bl->columns : bl->rows;
-  if (k != bk || dl->rows != m || dl->columns != n || cl->rows != m || cl->columns != n) return kInvalidValue;
-  const std::vector<float> rows = read(a, *al, o->transpose_a != 0), columns = read(b, *bl, o->transpose_b == 0);
-  const float alpha_value = *static_cast<const float*>(alpha), beta_value = *static_cast<const float*>(beta);
-  for (std::size_t j = 0; j < n; ++j) {
-    for (std::size_t i = 0; i < m; ++i) {
-      float sum = 0;
-      for (std::size_t l = 0; l < k; ++l) sum += rows[i * k + l] * columns[j * k + l];
-      sum *= alpha_value;
-      if (beta_value != 0) sum += beta_value * at(c, cl->type, j * static_cast<std::size_t>(cl->pitch) + i);
-      if (o->epilogue == kAddBias) sum += at(o->bias, dl->type, i);
-      put(d, dl->type, j * static_cast<std::size_t>(dl->pitch) + i, sum);
-    }
-  }
+  const Product product{*o,
+                        *al,
+                        *bl,
+                        *cl,
+                        *dl,
+                        *static_cast<const float*>(alpha),
+                        *static_cast<const float*>(beta),
+                        a,
+                        b,
+                        c,
+                        d,
+                        workspace,
+                        workspace_bytes};
+  const std::size_t bk = o->transpose_b ? bl->columns : bl->rows, m = product.m(), n = product.n();
+  if (product.k() != bk || dl->rows != m || dl->columns != n || cl->rows != m || cl->columns != n) return kInvalidValue;
+  emulator::enqueue(stream, [product] { product.run(); });
   return kSuccess;
 }
 

@@ -7,8 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <source_location>
+#include <vector>
 
 namespace graft::emulator {
 
@@ -33,6 +35,19 @@ struct Dim3 {
 
 /** Runs body once for each thread of the grid; returns when all are done. */
 void launch(const char* kernel, Dim3 grid, Dim3 block, std::size_t shared_bytes, const std::function<void()>& body);
+
+/** The queue of a device: work is done when it is put in, or kept; copies from and to pinned memory may land later, in
+ * their order, the last of them before the next work. */
+struct Queue {
+  std::vector<std::function<void()>>* kept = nullptr;  // NULL: work is done
+  std::deque<std::function<void()>> late;
+  std::uint64_t landed = 0;
+  /** The first `count` copies of all land, if they have not. */
+  void settle(std::uint64_t count = ~std::uint64_t{0});
+};
+
+/** Puts work into a queue; NULL: it is done now. */
+void enqueue(void* queue, std::function<void()> work);
 
 /** Where the running CUDA thread stands. */
 struct Place {

@@ -25,6 +25,20 @@ bool is_planted(const char* bug) {
 
 std::uint64_t switches() { return all_switches.load(); }
 
+void Queue::settle(std::uint64_t count) {
+  for (; landed < count && !late.empty(); ++landed) {
+    late.front()();
+    late.pop_front();
+  }
+}
+
+void enqueue(void* queue, std::function<void()> work) {
+  auto* const q = static_cast<Queue*>(queue);
+  if (q != nullptr && q->kept != nullptr) return q->kept->push_back(std::move(work));
+  if (q != nullptr) q->settle();
+  work();
+}
+
 void launch(const char* kernel, Dim3 grid, Dim3 block, std::size_t shared_bytes, const std::function<void()>& body) {
   const std::uint64_t blocks = std::uint64_t{grid.x} * grid.y * grid.z;
   const std::uint64_t threads = std::uint64_t{block.x} * block.y * block.z;

@@ -31,7 +31,10 @@ void launch(const Launch& l, void (*kernel)(Parameters...), const Arguments&... 
   if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
     core::fail(GRAFT_DEVICE_ERROR, "kernel %s cannot be launched: %s", l.kernel, cudaGetErrorString(error));
 #else
-  emulator::launch(l.kernel, l.grid, l.block, l.shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+  // why copies: a launch that is kept runs when its caller's arguments are gone.
+  emulator::enqueue(l.stream, [l, kernel, ... copies = static_cast<Parameters>(arguments)] {
+    emulator::launch(l.kernel, l.grid, l.block, l.shared_bytes, [&] { kernel(copies...); });
+  });
 #endif
 }
 

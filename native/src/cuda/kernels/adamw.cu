@@ -9,6 +9,7 @@
 
 #include "core/tensor_check.h"
 #include "cuda/device.h"
+#include "cuda/kernels/adamw_factors.h"
 #include "cuda/kernels/clip.h"
 #include "cuda/kernels/reduce.h"
 #include "cuda/kernels/stochastic.h"
@@ -47,6 +48,16 @@ __global__ void __launch_bounds__(kThreads) add_to_norm(const double* parts, std
   if (threadIdx.x == 0) *to += sum;
 }
 
+/** One thread: the factors of a step that is known on the device alone; see AdamWFactors. */
+__global__ void adamw_factors(ops::AdamWFactors<float> given, double lr, double beta1, double beta2,
+                              double weight_decay, core::StepValues values, ops::AdamWFactors<float>* to) {
+  const double rate = lr * *values.lr, step = fmax(static_cast<double>(values.counters[0]), 1.0);
+  given.keep = static_cast<float>(1 - rate * weight_decay);
+  given.rate = static_cast<float>(rate / (1 - pow(beta1, step)));
+  given.root = static_cast<float>(1 / sqrt(1 - pow(beta2, step)));
+  *to = given;
+}
+
 /** The five matrices of one shape; p or p_out may be NULL. */
 template <class Out>
 struct Parameter {
@@ -58,7 +69,8 @@ struct Parameter {
 
 template <class Out>
 __global__ void __launch_bounds__(kThreads) adamw_step(Parameter<Out> of, Elements shape, std::int64_t count,
-                                                       ops::AdamWFactors<float> f, Clip clip, std::uint64_t seed) {
+                                                       StepFactors factors, Clip clip, std::uint64_t seed) {
+  const ops::AdamWFactors<float> f = factors.get();
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (GRAFT_BUG(adamw_guard) ? i > count : i >= count) return;
   const float gradient = clip.factor() * of.g[shape.at(i, of.g_pitch)];
@@ -81,6 +93,18 @@ Elements shape_of(const graft_tensor& t) {
 std::int64_t pitch(const graft_tensor* t) { return t != nullptr && t->rank == 2 ? t->stride[0] : 0; }
 
 }  // namespace
+
+StepFactors step_factors(core::Context& context, core::Scratch& scratch, const ops::AdamWStep& a) {
+  ops::AdamWStep unclipped = a;
+  unclipped.squared_norm = nullptr;  // why: the norm is on the device, which makes the factor of it
+  StepFactors factors{ops::AdamWFactors<float>(unclipped), nullptr};
+  if (a.values.lr == nullptr) return factors;
+  auto* made = scratch.take<ops::AdamWFactors<float>>(1);
+  launch({"adamw_factors", 1, 1, 0, stream(context)}, adamw_factors, factors.given, a.lr, a.beta1, a.beta2,
+         a.weight_decay, a.values, made);
+  factors.made = made;
+  return factors;
+}
 
 std::string refuse(const ops::AdamWSquaredNorm& a) {
   return is_matrix(a.g) ? refuse_f64(*a.g) : "gaps in a tensor that is no matrix";
@@ -106,9 +130,8 @@ std::string refuse(const ops::AdamWStep& a) {
 
 void run(core::Context& context, const ops::AdamWStep& a) {
   const std::int64_t count = core::elements(*a.p);
-  ops::AdamWStep unclipped = a;
-  unclipped.squared_norm = nullptr;  // why: the factors are made on the host, and the norm is on the device
-  const ops::AdamWFactors<float> factors(unclipped);
+  core::Scratch scratch(context.arena);
+  const StepFactors factors = step_factors(context, scratch, a);
   const Clip clip = clip_of(a);
   const graft_tensor *master = a.rounds_at_random() ? nullptr : a.p, *copy = a.rounds_at_random() ? a.p : a.p_out;
   visit(copy == nullptr ? GRAFT_DTYPE_F32 : copy->dtype, [&](auto type) {

@@ -8,6 +8,7 @@
 #include "core/dynamic_map.h"
 #include "core/tensor_check.h"
 #include "cuda/device.h"
+#include "cuda/kernels/adamw_factors.h"
 #include "cuda/kernels/clip.h"
 #include "cuda/kernels/stochastic.h"
 #include "cuda/kernels/tensor.h"
@@ -67,7 +68,7 @@ struct Moments {
 
 template <class Out>
 __global__ void __launch_bounds__(kThreads)
-    adamw_step_8bit(const float* g, Moved<Out> p, Moments m, Moments v, std::int64_t count, ops::AdamWFactors<float> f,
+    adamw_step_8bit(const float* g, Moved<Out> p, Moments m, Moments v, std::int64_t count, StepFactors factors,
                     Clip clip, Maps maps, std::uint64_t seed) {
   GRAFT_SHARED(float, m_values, kMapSize);
   GRAFT_SHARED(float, m_bounds, kMapSize);
@@ -76,6 +77,7 @@ __global__ void __launch_bounds__(kThreads)
   maps.m.stage(m_values, m_bounds);
   maps.v.stage(v_values, v_bounds);
   __syncthreads();
+  const ops::AdamWFactors<float> f = factors.get();
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   const bool inside = GRAFT_BUG(adamw_8bit_guard) ? i <= count : i < count;
   float mean = 0, square = 0;
@@ -105,9 +107,8 @@ std::string refuse(const ops::AdamWStep8Bit& a) {
 
 void run(core::Context& context, const ops::AdamWStep8Bit& a) {
   const std::int64_t count = core::elements(*a.p);
-  ops::AdamWStep unclipped = a;
-  unclipped.squared_norm = nullptr;  // why: the factors are made on the host, and the norm is on the device
-  const ops::AdamWFactors<float> factors(unclipped);
+  core::Scratch scratch(context.arena);
+  const StepFactors factors = step_factors(context, scratch, a);
   const Maps maps{map_of(core::signed_dynamic_map()), map_of(core::unsigned_dynamic_map())};
   const graft_tensor *master = a.rounds_at_random() ? nullptr : a.p, *copy = a.rounds_at_random() ? a.p : a.p_out;
   visit(copy == nullptr ? GRAFT_DTYPE_F32 : copy->dtype, [&](auto type) {

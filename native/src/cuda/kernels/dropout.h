@@ -10,12 +10,14 @@ struct Mask {
   bool active;
   std::uint64_t seed, offset;
   std::uint32_t bound;
+  const std::int64_t* base;  // added to offset; NULL: nothing
 
   /** Bit i: element first + i of the matrix is kept, of Count <= 8. */
   template <int Count>
   GRAFT_DEVICE unsigned keeps(std::int64_t first) const {
     using core::Philox;
-    const std::uint64_t at = offset + static_cast<std::uint64_t>(first);
+    const std::int64_t moved = base == nullptr ? first : first + *base;
+    const std::uint64_t at = offset + static_cast<std::uint64_t>(moved);
     const int start = static_cast<int>(at & 7);
     unsigned keep = halves(Philox::block(seed, at >> 3, Philox::kDropoutRounds)) >> start;
     if (start + Count > 8) keep |= halves(Philox::block(seed, (at >> 3) + 1, Philox::kDropoutRounds)) << (8 - start);
@@ -30,7 +32,7 @@ struct Mask {
   }
 };
 
-inline Mask mask_of(const ops::Dropout& d) { return {d.active(), d.seed, d.offset, d.bound()}; }
+inline Mask mask_of(const ops::Dropout& d) { return {d.active(), d.seed, d.offset, d.bound(), d.base}; }
 
 /** What kept values are multiplied by. */
 inline double mask_factor(const ops::Dropout& d) { return d.active() ? d.scale() : 1; }
