@@ -89,11 +89,11 @@ public final class BatchGenerator {
             throw new IllegalArgumentException("BatchGenerator: a request takes " + largest + " pages of "
                     + PagePool.PAGE + " tokens, and " + tokens + " tokens are room for " + allowed);
         }
-        return model.pool(Math.toIntExact(Math.max(1, Math.min(all, allowed))));
+        return model.caches().pool(Math.toIntExact(Math.max(1, Math.min(all, allowed))));
     }
 
     private int pages(Request request) {
-        return model.pages(request.prompt().length + request.count());
+        return model.caches().pages(request.prompt().length + request.count());
     }
 
     /** Continues all requests; the new tokens of each, in their order. */

@@ -8,7 +8,6 @@ import io.graft.nn.AttentionBlock;
 import io.graft.nn.BlockShape;
 import io.graft.nn.BlockStack;
 import io.graft.nn.KvCache;
-import io.graft.nn.PagePool;
 import io.graft.nn.Parameter;
 import io.graft.nn.Prefix;
 import io.graft.nn.Projection;
@@ -184,33 +183,9 @@ public final class Llama implements Adaptable, AutoCloseable {
         return work.decode(layers, step, ids, caches, prompt, virtualTokens());
     }
 
-    /** A cache for one sequence of at most {@code capacity} tokens, beside virtual ones. */
-    public KvCache cache(int capacity) {
-        PagePool pool = pool(pages(capacity));
-        return started(KvCache.alone(pool, virtualTokens() + capacity));
-    }
-
-    /** Pages for many sequences. */
-    public PagePool pool(int pages) {
-        PagePool pool = new PagePool(scope, dtype, shape(), config.layers(), pages, PagePool.PAGE);
-        return side == null ? pool : pool.withSide(dtype, side.shape());
-    }
-
-    /** How many pages a sequence of so many tokens takes, with virtual ones. */
-    public int pages(int tokens) {
-        return Math.max(1, Math.toIntExact((virtualTokens() + (long) tokens + PagePool.PAGE - 1) / PagePool.PAGE));
-    }
-
-    /** A cache in a pool of this model's, for one sequence of at most {@code capacity} tokens, beside virtual ones. */
-    public KvCache cache(PagePool pool, int capacity) {
-        return started(new KvCache(pool, virtualTokens() + capacity));
-    }
-
-    private KvCache started(KvCache cache) {
-        if (prefix != null) {
-            cache.start(scope, prefix);
-        }
-        return cache;
+    /** Where the keys and values of generations are. */
+    Caches caches() {
+        return new Caches(this, prefix, side, virtualTokens());
     }
 
     private int virtualTokens() {

@@ -41,7 +41,8 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
         this.sampler = new Sampler(sampling);
         sampler.saw(prompt);
         int tokens = prompt.length + count;
-        this.cache = pool == null ? model.cache(tokens) : model.cache(pool, tokens);
+        this.cache =
+                pool == null ? model.caches().alone(tokens) : model.caches().in(pool, tokens);
     }
 
     @Override
