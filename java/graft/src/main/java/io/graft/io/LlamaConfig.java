@@ -68,8 +68,8 @@ public record LlamaConfig(
         return design.architecture().projections();
     }
 
-    /** A Llama. */
-    public LlamaConfig(
+    /** A Llama of these sizes, stored in F32, without special tokens and with heads turned as the first one's. */
+    public static LlamaConfig llama(
             int vocabularySize,
             int hiddenSize,
             int intermediateSize,
@@ -79,13 +79,8 @@ public record LlamaConfig(
             int headDim,
             int maxPositions,
             double rmsNormEps,
-            double ropeTheta,
-            RopeScaling ropeScaling,
-            boolean tiedEmbeddings,
-            DType dtype,
-            OptionalInt bosId,
-            List<Integer> eosIds) {
-        this(
+            boolean tiedEmbeddings) {
+        return new LlamaConfig(
                 vocabularySize,
                 hiddenSize,
                 intermediateSize,
@@ -95,12 +90,12 @@ public record LlamaConfig(
                 headDim,
                 maxPositions,
                 rmsNormEps,
-                ropeTheta,
-                ropeScaling,
+                10000,
+                null,
                 tiedEmbeddings,
-                dtype,
-                bosId,
-                eosIds,
+                DType.F32,
+                OptionalInt.empty(),
+                List.of(),
                 DecoderDesign.of(Architecture.LLAMA));
     }
 
@@ -116,6 +111,15 @@ public record LlamaConfig(
 
     /** The same configuration for weights of another dtype. */
     public LlamaConfig withDtype(DType other) {
+        return with(other, bosId, eosIds);
+    }
+
+    /** The same configuration with these special tokens. */
+    public LlamaConfig withTokens(OptionalInt begin, List<Integer> ends) {
+        return with(dtype, begin, ends);
+    }
+
+    private LlamaConfig with(DType stored, OptionalInt begin, List<Integer> ends) {
         return new LlamaConfig(
                 vocabularySize,
                 hiddenSize,
@@ -129,9 +133,9 @@ public record LlamaConfig(
                 ropeTheta,
                 ropeScaling,
                 tiedEmbeddings,
-                other,
-                bosId,
-                eosIds,
+                stored,
+                begin,
+                ends,
                 design);
     }
 

@@ -20,7 +20,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -95,8 +94,7 @@ class LstTest {
     /** Of the model's blocks only their inputs are kept: activations of 12 layers are a small part of LoRA's. */
     @Test
     void backwardKeepsLittleOfTheModel() {
-        LlamaConfig config = new LlamaConfig(
-                64, 64, 160, 12, 4, 4, 16, 64, 1e-5, 10000, null, true, DType.F32, OptionalInt.empty(), List.of());
+        LlamaConfig config = LlamaConfig.llama(64, 64, 160, 12, 4, 4, 16, 64, 1e-5, true);
         Batch batch = new Batch();
         batch.resize(4, 32);
         long rows = 4 * 32;

@@ -11,7 +11,6 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.SplittableRandom;
 
 /** The whole model in float64: each gradient against the loss's difference quotient, with padding and dropout. */
@@ -22,8 +21,7 @@ final class GradientCheck {
     private GradientCheck() {}
 
     static LlamaConfig config(boolean tied) {
-        return new LlamaConfig(
-                23, 12, 20, 2, 4, 2, 6, 64, 1e-5, 10000, null, tied, DType.F32, OptionalInt.empty(), List.of());
+        return LlamaConfig.llama(23, 12, 20, 2, 4, 2, 6, 64, 1e-5, tied);
     }
 
     /** A fresh adapter on a model of random numbers; the adapter's own part of the loss counts. */

@@ -15,8 +15,6 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Weight;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -30,8 +28,7 @@ class MergerTest {
 
     /** A model of random numbers and an adapter for it. */
     private LlamaConfig make(String name, int layers) throws Exception {
-        LlamaConfig config = new LlamaConfig(
-                32, 64, 128, layers, 4, 4, 16, 64, 1e-5, 1e4, null, true, DType.F32, OptionalInt.empty(), List.of());
+        LlamaConfig config = LlamaConfig.llama(32, 64, 128, layers, 4, 4, 16, 64, 1e-5, true);
         PeftLoraConfig lora =
                 PeftLoraConfig.builder().targets("q_proj", "down_proj").rank(4).build();
         try (Context context = Context.cpu(1);

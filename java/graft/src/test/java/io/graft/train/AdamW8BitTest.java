@@ -22,7 +22,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,8 +34,7 @@ class AdamW8BitTest {
 
     /** Its embedding and its MLP are large enough for 8 bits, its attention and norms are not. */
     private static Llama model(Scope scope) {
-        LlamaConfig config = new LlamaConfig(
-                512, 32, 128, 2, 4, 4, 8, 64, 1e-6, 10000, null, true, DType.F32, OptionalInt.empty(), List.of());
+        LlamaConfig config = LlamaConfig.llama(512, 32, 128, 2, 4, 4, 8, 64, 1e-6, true);
         return Llama.create(scope, config, DType.BF16, 3, Llama.Options.training(new Full()));
     }
 

@@ -16,7 +16,6 @@ import io.graft.tensor.Scope;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.function.Supplier;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
@@ -32,8 +31,7 @@ class AdamWInBackwardTest {
     private record Result(List<Float> losses, List<Double> norms, List<float[]> masters, long gradients) {}
 
     private static Llama model(Scope scope, Adapter adapter, boolean tied, boolean checkpointing) {
-        LlamaConfig config = new LlamaConfig(
-                512, 32, 128, BLOCKS, 4, 2, 8, 64, 1e-6, 10000, null, tied, DType.F32, OptionalInt.empty(), List.of());
+        LlamaConfig config = LlamaConfig.llama(512, 32, 128, BLOCKS, 4, 2, 8, 64, 1e-6, tied);
         return Llama.create(
                 scope, config, DType.BF16, 3, Llama.Options.training(adapter).withGradientCheckpointing(checkpointing));
     }

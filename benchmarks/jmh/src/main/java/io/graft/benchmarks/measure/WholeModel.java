@@ -2,11 +2,8 @@ package io.graft.benchmarks.measure;
 
 import io.graft.io.LlamaConfig;
 import io.graft.model.Batch;
-import io.graft.tensor.DType;
 import io.graft.train.BatchSource;
 import java.util.Arrays;
-import java.util.List;
-import java.util.OptionalInt;
 import java.util.Random;
 import java.util.stream.Collectors;
 
@@ -42,22 +39,8 @@ public enum WholeModel {
         this.title = title;
         this.rows = rows;
         this.length = length;
-        this.config = new LlamaConfig(
-                vocabulary,
-                hidden,
-                intermediate,
-                layers,
-                heads,
-                kvHeads,
-                hidden / heads,
-                POSITIONS,
-                1e-6,
-                10000,
-                null,
-                true,
-                DType.F32,
-                OptionalInt.empty(),
-                List.of());
+        this.config = LlamaConfig.llama(
+                vocabulary, hidden, intermediate, layers, heads, kvHeads, hidden / heads, POSITIONS, 1e-6, true);
     }
 
     /** The model that is called so: {@code 30m}, {@code 150m}, {@code 1b} or {@code tiny}. */

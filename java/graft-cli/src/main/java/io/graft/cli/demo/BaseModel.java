@@ -12,7 +12,6 @@ import io.graft.io.AtomicFiles;
 import io.graft.io.LlamaConfig;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
-import io.graft.tensor.DType;
 import io.graft.train.BatchSource;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -94,22 +93,8 @@ final class BaseModel {
     }
 
     private LlamaConfig config() {
-        return new LlamaConfig(
-                DemoText.VOCABULARY,
-                256,
-                704,
-                4,
-                4,
-                4,
-                64,
-                2048,
-                1e-5,
-                10_000,
-                null,
-                true,
-                DType.F32,
-                text.tokenizer().bos(),
-                eos(text.tokenizer().eos()));
+        return LlamaConfig.llama(DemoText.VOCABULARY, 256, 704, 4, 4, 4, 64, 2048, 1e-5, true)
+                .withTokens(text.tokenizer().bos(), eos(text.tokenizer().eos()));
     }
 
     private static List<Integer> eos(OptionalInt token) {
