@@ -3,11 +3,11 @@ package io.graft.cli;
 import io.graft.adapter.Reselection;
 import io.graft.io.Architecture;
 import io.graft.io.LlamaConfig;
-import io.graft.io.RouterSettings;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Settings of the methods; each method takes what it needs. */
@@ -286,23 +286,8 @@ public final class MethodOptions {
             description = "fusion, mole: a folder of a bottleneck or LoRA adapter, given for each that there is.")
     List<Path> fuse = List.of();
 
-    @Option(
-            names = "--experts",
-            paramLabel = "N",
-            description = "Mixtures: how many experts each layer has (default: ${DEFAULT-VALUE}).")
-    int experts = 4;
-
-    @Option(
-            names = "--top-k",
-            paramLabel = "K",
-            description = "Mixtures: how many experts serve a token (default: all; mixlora: 2).")
-    Integer topK;
-
-    @Option(
-            names = "--balance",
-            paramLabel = "X",
-            description = "Mixtures: weight of the loss that keeps experts in equal use (default: 0; mixlora: 0.01).")
-    Double balance;
+    @Mixin
+    MixtureOptions mixture = new MixtureOptions();
 
     @Option(names = "--parallel", description = "Bottleneck adapters: beside the layers instead of behind them.")
     boolean parallel;
@@ -394,12 +379,6 @@ public final class MethodOptions {
     /** How many examples a method may look at before it trains. */
     public int samples() {
         return samples;
-    }
-
-    /** What the user said about routers, else at most so many experts for a token, and this balance. */
-    RouterSettings router(int atMost, double balanced) {
-        return new RouterSettings(
-                experts, topK == null ? Math.min(atMost, experts) : topK, balance == null ? balanced : balance);
     }
 
     double alpha() {

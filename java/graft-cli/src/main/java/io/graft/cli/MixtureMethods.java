@@ -27,7 +27,8 @@ final class MixtureMethods {
                     "MoELoRA",
                     "MOE_LORA",
                     2e-3,
-                    (options, seed) -> moeLora(options, seed, Math.max(1, options.rank / options.experts), false)),
+                    (options, seed) ->
+                            moeLora(options, seed, Math.max(1, options.rank / options.mixture.experts), false)),
             new Method(
                     "mixlora",
                     "MixLoRA",
@@ -40,7 +41,10 @@ final class MixtureMethods {
                     "MOV",
                     2e-2,
                     (options, seed) -> Mov.create(
-                            PeftMovConfig.of(options.baseModel, options.scaled(), options.router(options.experts, 0)),
+                            PeftMovConfig.of(
+                                    options.baseModel,
+                                    options.scaled(),
+                                    options.mixture.router(options.mixture.experts, 0)),
                             seed)),
             new Method(
                     "adamix",
@@ -49,7 +53,7 @@ final class MixtureMethods {
                     5e-3,
                     (options, seed) -> AdaMix.create(
                             PeftBottleneckConfig.of(options.baseModel, options.last(), options.rank, options.parallel),
-                            options.experts,
+                            options.mixture.experts,
                             seed)),
             new Method(
                     "smop",
@@ -57,7 +61,8 @@ final class MixtureMethods {
                     "SMOP",
                     5e-2,
                     (options, seed) -> Smop.create(
-                            PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.router(1, 0)), seed)),
+                            PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.mixture.router(1, 0)),
+                            seed)),
             new Method("unipelt", "UniPELT", Method.COMBINED, 2e-3, MixtureMethods::uniPelt),
             new Method("mole", "MoLE", "MOE_LORA", 1e-2, MixtureMethods::mole),
             new Method("fusion", "AdapterFusion", "ADAPTER_FUSION", 1e-3, MixtureMethods::fusion));
@@ -83,8 +88,9 @@ final class MixtureMethods {
 
     private static Adapter mole(MethodOptions options, long seed) {
         Map<String, Path> adapters = given("mole", "LoRA", options);
-        int topK = options.topK == null ? adapters.size() : options.topK;
-        return MoeLora.over(options.baseModel, adapters, topK, options.balance == null ? 0 : options.balance, seed);
+        int topK = options.mixture.topK == null ? adapters.size() : options.mixture.topK;
+        return MoeLora.over(
+                options.baseModel, adapters, topK, options.mixture.balance == null ? 0 : options.mixture.balance, seed);
     }
 
     private static Adapter fusion(MethodOptions options, long seed) {
@@ -110,7 +116,7 @@ final class MixtureMethods {
                 options.projections(),
                 rank,
                 options.alpha() * rank / options.rank,
-                sparse ? options.router(2, 0.01) : options.router(options.experts, 0));
+                sparse ? options.mixture.router(2, 0.01) : options.mixture.router(options.mixture.experts, 0));
         return MoeLora.create(config, seed);
     }
 }
