@@ -190,13 +190,14 @@ public final class Context implements AutoCloseable {
             return;
         }
         children.close();
-        if (host != null) {
-            host.close();
-        }
-        // why: should the library refuse because handles live that no scope knows, the context must stay open.
+        // why: should the library refuse because handles live that no scope knows, the context must stay open, its host
+        // too.
         Status.check(graft_context_destroy(handle));
         closed = true;
         leakReport.closed();
+        if (host != null) {
+            host.close();
+        }
     }
 
     @Override

@@ -107,6 +107,23 @@ class LifeTest {
         context.close();
     }
 
+    /** The host of a device's context lives as long as that does, so also when it refuses to go. */
+    @Test
+    void aContextThatRefusesToCloseKeepsItsHost() {
+        Context context = Context.planning(Device.cuda(0), 1);
+        Context host = context.host();
+        graft_tensor stray = new graft_tensor((Pointer) null);
+        long[] shape = {1};
+        Native.graft_tensor_create(
+                context.pointer(), Native.GRAFT_MEMORY_BASE, Native.GRAFT_DTYPE_F32, 1, shape, null, stray);
+        assertThatThrownBy(context::close).hasMessageStartingWith("graft_context_destroy: 1 ");
+        assertThat(context.host()).isSameAs(host);
+        assertThat(host.memory()).isZero();
+        Native.graft_tensor_destroy(context.pointer(), stray);
+        context.close();
+        assertThatThrownBy(host::pointer).hasMessageContaining("closed");
+    }
+
     @Test
     void weightsDescribeThemselves() {
         try (Context context = Context.cpu(1);
