@@ -3,6 +3,7 @@ package io.graft.benchmarks.bench;
 import io.graft.benchmarks.TrialBenchmark;
 import io.graft.benchmarks.measure.Forecast;
 import io.graft.benchmarks.measure.Roofline;
+import io.graft.cli.Interruption;
 import io.graft.cli.Machine;
 import io.graft.cli.Units;
 import io.graft.tensor.Device;
@@ -42,11 +43,19 @@ final class Schedule {
         return device.isCpu() ? Machine.availableMemory() : device.properties().memoryBytes();
     }
 
+    /** All cells, or those before Ctrl-C. */
     List<Entry> of(List<Cell> cells) {
-        return cells.stream().map(this::entry).toList();
+        return cells.stream()
+                .takeWhile(cell -> !Interruption.requested())
+                .map(this::entry)
+                .toList();
     }
 
     private Entry entry(Cell cell) {
+        if (cell.stem().equals(Roofline.STEM)) {
+            // why: what was measured before fits again, and copies even where nothing is computed.
+            return new Entry(cell, runner.leastSeconds(), null);
+        }
         Forecast forecast;
         try {
             forecast = benchmark(cell).forecast(runner.device(), runner.threads(), runner.torch());
