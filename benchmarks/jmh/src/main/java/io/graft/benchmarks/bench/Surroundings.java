@@ -58,6 +58,10 @@ final class Surroundings {
     }
 
     private static String commit() {
+        String bundled = System.getProperty("graft.commit");
+        if (bundled != null) {
+            return bundled;
+        }
         String commit = git("rev-parse", "--short", "HEAD");
         return commit.equals(UNKNOWN)
                         || git("status", "--porcelain", "--untracked-files=no").isEmpty()
