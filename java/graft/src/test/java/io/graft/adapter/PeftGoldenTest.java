@@ -97,8 +97,13 @@ class PeftGoldenTest {
     @ParameterizedTest
     @MethodSource("cases")
     void lossAndGradientsEqualPeft(String name, String method) {
-        try (Context context = Context.cpu(2);
-                Scope scope = context.scope();
+        try (Context context = Context.cpu(2)) {
+            lossAndGradients(context, name, method);
+        }
+    }
+
+    static void lossAndGradients(Context context, String name, String method) {
+        try (Scope scope = context.scope();
                 SafetensorsFile expected = Golden.tensors(name, method);
                 Llama model = load(scope, name, method)) {
             Batch batch = Golden.batch(scope, expected);
@@ -197,8 +202,13 @@ class PeftGoldenTest {
     @ParameterizedTest
     @MethodSource("merging")
     void mergedWeightsEqualPeft(String name, String method) {
-        try (Context context = Context.cpu(2);
-                Scope scope = context.scope();
+        try (Context context = Context.cpu(2)) {
+            mergedWeights(context, name, method);
+        }
+    }
+
+    static void mergedWeights(Context context, String name, String method) {
+        try (Scope scope = context.scope();
                 SafetensorsFile inputs = Golden.tensors(name, method);
                 SafetensorsFile merged = Golden.tensors(name, method + ".merged");
                 Llama model = load(scope, name, method)) {
