@@ -140,8 +140,8 @@ public final class AdamW implements Optimiser {
         begin();
         moved.clear();
         float loss = objective.lossAndGradients(some -> {
-            for (Parameter parameter : some) {
-                moveNow(parameter, rate);
+            for (int i = 0; i < some.size(); i++) { // why no iterator: a step allocates nothing
+                moveNow(some.get(i), rate);
             }
         });
         for (Parameter parameter : parameters) {

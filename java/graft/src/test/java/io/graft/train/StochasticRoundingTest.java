@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,8 +27,7 @@ class StochasticRoundingTest {
     private record Result(List<Float> losses, List<float[]> values, long masters) {}
 
     private static Llama model(Scope scope, Full method) {
-        LlamaConfig config = new LlamaConfig(
-                512, 32, 128, 2, 4, 4, 8, 64, 1e-6, 10000, null, true, DType.F32, OptionalInt.empty(), List.of());
+        LlamaConfig config = LlamaConfig.llama(512, 32, 128, 2, 4, 4, 8, 64, 1e-6, true);
         return Llama.create(scope, config, DType.BF16, 3, Llama.Options.training(method));
     }
 
