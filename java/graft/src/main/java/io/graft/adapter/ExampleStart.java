@@ -151,9 +151,7 @@ final class ExampleStart {
         Tensor sum = gradients.get(projection.module());
         double largest = Arrays.stream(sum.doubles()).map(Math::abs).max().orElse(0);
         expectPositive(projection, "gradient is not zero", largest);
-        // why completed: few rows of examples give a gradient of a small rank, and B takes what comes behind A's
-        // directions.
-        Factors.Triplets found = Factors.strongest(sum, 2 * rank, seed).completed(seed);
+        Factors.Triplets found = Factors.strongest(sum, 2 * rank, seed);
         double size = Math.pow(n, 0.25) / Math.sqrt(GAMMA);
         a.set(scaled(size, CommonOps_DDRM.extract(found.vt(), 0, rank, 0, k)).data);
         b.set(scaled(size, CommonOps_DDRM.extract(found.u(), 0, n, rank, 2 * rank)).data);

@@ -29,9 +29,6 @@ public final class Factors {
     /** why 16: what is left of the weaker directions falls with the 32nd power; each costs two products of M. */
     private static final int ITERATIONS = 16;
 
-    /** Of the largest singular value: below it a direction is what rounding of fp32 leaves. */
-    private static final double ROUNDING = 0x1p-18;
-
     private final Context context;
     private final Weight matrix;
 
@@ -47,37 +44,7 @@ public final class Factors {
      * @param u [N, r], orthonormal columns
      * @param vt [r, K], orthonormal rows
      */
-    record Triplets(DMatrixRMaj u, double[] s, DMatrixRMaj vt) {
-        /**
-         * The same, but where M has fewer directions: those that are left are its rounding's, others on each device. Here
-         * they are random ones, orthogonal to M's.
-         */
-        Triplets completed(long seed) {
-            int known = 0;
-            while (known < s.length && s[known] > ROUNDING * s[0]) {
-                known++;
-            }
-            return new Triplets(
-                    filled(u, known, seed),
-                    s,
-                    CommonOps_DDRM.transpose(filled(CommonOps_DDRM.transpose(vt, null), known, seed), null));
-        }
-
-        private static DMatrixRMaj filled(DMatrixRMaj columns, int known, long seed) {
-            int rows = columns.numRows;
-            DMatrixRMaj filled = columns.copy();
-            java.util.Random random = new java.util.Random(seed);
-            for (int j = known; j < columns.numCols; j++) {
-                for (int i = 0; i < rows; i++) {
-                    filled.set(i, j, random.nextGaussian());
-                }
-            }
-            DMatrixRMaj all = basis(filled);
-            DMatrixRMaj result = columns.copy();
-            CommonOps_DDRM.extract(all, 0, rows, known, columns.numCols, result, 0, known);
-            return result;
-        }
-    }
+    record Triplets(DMatrixRMaj u, double[] s, DMatrixRMaj vt) {}
 
     /**
      * The r largest singular values with their vectors, shared evenly between the factors: a = √(S/scale) Vᵀ, b = U
