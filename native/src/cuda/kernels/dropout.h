@@ -12,6 +12,11 @@ struct Mask {
   std::uint32_t bound;
   const std::int64_t* base;  // added to offset; NULL: nothing
 
+  /** The same with base in offset: for many elements. */
+  GRAFT_DEVICE Mask settled() const {
+    return {active, seed, base == nullptr ? offset : offset + static_cast<std::uint64_t>(*base), bound, nullptr};
+  }
+
   /** Bit i: element first + i of the matrix is kept, of Count <= 8. */
   template <int Count>
   GRAFT_DEVICE unsigned keeps(std::int64_t first) const {

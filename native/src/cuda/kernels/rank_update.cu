@@ -38,10 +38,11 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (!GRAFT_BUG(rank_update_no_barrier)) __syncthreads();  // the next slice overwrites this one
   }
+  const Mask settled = mask.settled();
   for (int r = 0; r < kRows; ++r) {
     const std::int64_t t = row0 + y * kRows + r, column = column0 + x * kColumns;
     if (t >= rows) return;
-    const unsigned keep = mask.active ? mask.keeps<kColumns>(t * columns + column) : 0xffu;
+    const unsigned keep = settled.active ? settled.keeps<kColumns>(t * columns + column) : 0xffu;
     for (int c = 0; c < kColumns; c += Width) {
       if (column + c >= columns) break;
       auto piece = load_piece<Width>(from[t] + column + c);
