@@ -126,8 +126,7 @@ class CudaTest extends FinetuneRuns {
         String methods =
                 "full,lora-dropout,dora,adalora,propetl,vera,miss,sketchtune,ia3,bitfit,bottleneck,paca,s2ft,rows,"
                         + "prompt,ptuning,prefix,llama-adapter,lst,said,adamix,"
-                        + "lokr,loha,oft,boft,hira,glora,compacter,kadaptation,c3a,fourierft,diff-pruning,moelora,"
-                        + "mov,smop,mixlora";
+                        + "lokr,loha,oft,boft,hira,glora,compacter,kadaptation,c3a,fourierft,moelora";
         List<Double> expected = losses("cpu", methods);
         List<Double> actual = losses("cuda", methods);
         assertThat(expected).hasSize(methods.split(",").length);
