@@ -16,7 +16,8 @@ using namespace graft::cuda;
 class CudaSm90Device : public testing::Test {
  protected:
   void SetUp() override {
-    if (core::capability_of()(0) != 90) GTEST_SKIP() << "compute capability " << core::capability_of()(0);
+    const int capability = core::capability_of()(0);
+    if (capability != 90) GTEST_SKIP() << "wgmma and TMA need compute capability 90, this device has " << capability;
   }
 };
 
