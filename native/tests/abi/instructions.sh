@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # No instruction that an older processor lacks outside of the code that is chosen by what the processor has: Highway's
-# targets, and the functions of guarded_instructions.txt, which are called only behind has_bf16_pairs() or
-# has_bf16_tiles(). A test on a newer processor alone would not see it.
+# targets, and the functions of guarded_instructions.txt, which are called only behind has_bf16_pairs(), has_bf16_tiles() or
+# by_byte_tables(). A test on a newer processor alone would not see it.
 #   instructions.sh LIBRARY GUARDED
 set -euo pipefail
 

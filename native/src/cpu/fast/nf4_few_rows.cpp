@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/context.h"
+#include "cpu/fast/byte_tables.h"
 #include "cpu/fast/coded_weight.h"
 #include "cpu/fast/nf4-inl.h"
 #include "cpu/fast/nf4.h"
@@ -151,6 +152,10 @@ const float* widened(core::Scratch& scratch, const Matrix& x) {
   float* wide = scratch.take<float>(rows * k);
   float* apart = scratch.take<float>(rows * k);
   convert(x, 1, row_major(wide, GRAFT_DTYPE_F32, rows, k, k));
+  if (by_byte_tables(x)) {
+    order_for_byte_tables(wide, rows, k, Nibbles::kNeighbours, apart);
+    return apart;
+  }
   for (std::int64_t block = 0; block < k / size; ++block)
     for (std::int64_t t = 0; t < rows; ++t)
       HWY_DYNAMIC_DISPATCH(even_and_odd)(wide + t * k + block * size, apart + (block * rows + t) * size);
@@ -172,6 +177,8 @@ void few_rows_nf4(core::Context& context, const Matrix& x, const graft_weight& w
     float sums[kFewRowsTask * kFewRows];
     if (pairs) {
       few_rows_pairs(w, scales, first, count, narrow, rows, sums);
+    } else if (by_byte_tables(x)) {
+      nf4_byte_tables(w, scales, first, count, wide, rows, sums);
     } else {
       HWY_DYNAMIC_DISPATCH(dots)(w, scales, first, count, wide, rows, sums);
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "core/context.h"
+#include "cpu/fast/byte_tables.h"
 #include "cpu/fast/coded_weight.h"
 #include "cpu/fast/sketch-inl.h"
 #include "cpu/fast/sketch.h"
@@ -102,10 +103,17 @@ void few_rows_sketch(core::Context& context, const Matrix& x, const graft_weight
   // Each group is filled up to whole blocks, the rows to 1, 4 or 8.
   std::fill_n(filled, kFewRows * layout.groups * padded, 0.0f);
   for (std::int64_t i = 0; i < runs; ++i) std::copy_n(wide + i * layout.columns, layout.columns, filled + i * padded);
+  const bool bytes = layout.bits == 4 && by_byte_tables(x);
+  float* ordered = bytes ? scratch.take<float>(runs * padded) : nullptr;
+  if (bytes) order_for_byte_tables(filled, t, layout.groups * padded, Nibbles::kHalves, ordered);
   core::parallel_for(context, chunks_of(w.n, kFewRowsTask), [&](std::int64_t task, int) {
     const std::int64_t first = task * kFewRowsTask, count = std::min(kFewRowsTask, w.n - first);
     float sums[kFewRowsTask * kFewRows];
-    HWY_DYNAMIC_DISPATCH(sketch_dots)(w, first, count, filled, t, sums);
+    if (bytes) {
+      sketch_byte_tables(w, first, count, ordered, t, sums);
+    } else {
+      HWY_DYNAMIC_DISPATCH(sketch_dots)(w, first, count, filled, t, sums);
+    }
     store_few_rows(sums, t, first, count, beta, bias, y);
   });
 }

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/float_types.h"
 #include "core/tensor_check.h"
+#include "cpu/gemm/gemv.h"
 #include "cpu/gemm/matmul.h"
 
 namespace graft::cpu {
@@ -39,6 +40,7 @@ bool wants_wide(const Matrix& b, std::int64_t n) {
 
 Cut cut_of(const Matrix& b, std::int64_t m, std::int64_t n) {
   if (n <= kSkinny) return {std::min(m, kSkinnyRows), n};
+  if (m <= kGemvRows && !matmul_refuse(b.dtype, b.dtype).empty()) return {m, kSkinny};
   const std::int64_t rows = matmul_in_short_vectors(b.dtype) ? kShortPanelRows : kPanelRows;
   return {std::min(m, rows), std::min(n, wants_wide(b, n) ? kWideColumns : kPanelColumns)};
 }
@@ -187,7 +189,10 @@ void gemm(core::Context& context, const Matrix& a, const Matrix& b, const Matrix
 GemmPanel::GemmPanel(const Matrix& a, const Matrix& b, const Matrix& c, float beta, bool with_bias)
     : a_{a, a}, b_{b, b}, c_{c, c}, beta_(beta) {
   if (c.rows == 0 || c.columns == 0 || a.columns == 0) return;
-  if (!matmul_refuse(a.dtype, c.dtype).empty())
+  const bool library = matmul_refuse(a.dtype, c.dtype).empty();
+  in_place_ = !library && gemv_serves(a, b);
+  if (in_place_) return;
+  if (!library)
     for (Operand* operand : {&a_, &b_, &c_}) operand->library = packed(operand->caller, GRAFT_DTYPE_F32);
   matmul_ = matmul_for(a_.library, b_.library, c_.library, beta, with_bias);
   if (!matmul_reads_past_rows(*matmul_) || a.ends_in_zeros) return;
@@ -237,6 +242,11 @@ void* GemmPanel::Operand::place(const void* data, bool filled, char*& free) cons
 void GemmPanel::run(int worker, const void* a, const void* b, void* c, const float* bias) const {
   Matrix result = c_.caller, made = c_.library;
   result.data = c;
+  if (in_place_) {
+    Matrix from = a_.caller, with = b_.caller;
+    from.data = const_cast<void*>(a), with.data = const_cast<void*>(b);
+    return gemv(from, with, result, beta_, bias);
+  }
   if (matmul_ == nullptr) return no_products(result, beta_, bias);
   char* scratch = scratch_ == nullptr ? nullptr : scratch_ + worker * scratch_pitch_;
   char* free = scratch + matmul_scratch(*matmul_);

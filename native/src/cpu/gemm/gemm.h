@@ -39,7 +39,7 @@ Matrix row_major(const void* data, graft_dtype dtype, std::int64_t rows, std::in
 Matrix matrix_of(const graft_tensor& tensor);
 
 /** Why gemm cannot serve these types; "" when it can. a and b have the type `input`. Where the processor has no
- * products of a 16-bit type, panels are multiplied in f32. */
+ * products of a 16-bit type, panels of a few rows are multiplied as they lie and others in f32. */
 std::string gemm_refuse(graft_dtype input, graft_dtype output);
 
 struct Matmul;  // a oneDNN primitive
@@ -70,6 +70,7 @@ class GemmPanel {
   };
 
   std::shared_ptr<const Matmul> matmul_;
+  bool in_place_ = false;  // by gemv, without the library
   char* scratch_ = nullptr;
   std::int64_t scratch_pitch_ = 0;  // from one worker to the next
   Operand a_{}, b_{}, c_{};

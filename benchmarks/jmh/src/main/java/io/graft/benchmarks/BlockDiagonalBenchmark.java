@@ -31,7 +31,7 @@ public class BlockDiagonalBenchmark extends LayerBenchmark {
                         BlockDiagonal.backward(inputs.context(), dturned, t.x(), r, null, false, t.dx(), dr);
                     });
             double rotation = 2.0 * tokens * k() * BLOCK;
-            return cost(work, storedBytes(w), rotation * (training() ? 1.5 : 1), 2.0 * tokens * k() * type().bytes());
+            return cost(work, w.bytes(), rotation * (training() ? 1.5 : 1), 2.0 * tokens * k() * type().bytes());
         });
     }
 }

@@ -27,7 +27,7 @@ public class CirculantBenchmark extends LayerBenchmark {
             // Transforms of x and y, and a complex product for each frequency of each block.
             double transforms = 2.5 * (n() + k()) * (Math.log(block) / Math.log(2));
             double products = 4.0 * n() * k() / block;
-            return cost(work, storedBytes(w), tokens * (transforms + products) * (training() ? 1.5 : 1), 0);
+            return cost(work, w.bytes(), tokens * (transforms + products) * (training() ? 1.5 : 1), 0);
         });
     }
 }

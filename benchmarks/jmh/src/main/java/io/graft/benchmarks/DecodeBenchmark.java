@@ -3,21 +3,29 @@ package io.graft.benchmarks;
 import io.graft.adapter.AdapterFolder;
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.TemporaryFolder;
+import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
 import io.graft.cli.Method;
+import io.graft.io.LlamaConfig;
 import io.graft.model.Generator;
 import io.graft.model.Llama;
+import io.graft.nn.Projection;
 import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
 import java.util.Arrays;
 import java.util.Locale;
 
 /**
  * Generation of one sequence, token by token after a prompt, with the adapter as it was saved and beside the base, not merged
- * into it. Each token must be the likeliest, or as good as that, by a forward pass over the whole sequence.
+ * into it; and by the base in NF4. The floor of a token is one read of all weights as they are stored. Each token must be the
+ * likeliest, or as good as that, by a forward pass over the whole sequence.
  */
 public class DecodeBenchmark extends ModelBenchmark {
     private static final int PROMPT = 16;
     private static final int MADE = 32;
+
+    private static final String NF4 = "nf4";
+    private static final Llama.Options IN_NF4 = Llama.Options.inference().withBase(Weight.Kind.NF4);
 
     /** why: the cache of keys and values rounds elsewhere; relative to the largest logit. */
     private static final double TOLERANCE = 2e-2;
@@ -25,6 +33,13 @@ public class DecodeBenchmark extends ModelBenchmark {
     @Override
     protected Work frozen(Inputs inputs) {
         return generation(create(inputs, Llama.Options.inference()));
+    }
+
+    @Override
+    protected void beside(Trial trial, String contender, Method method) {
+        if (method == null) {
+            trial.variant(NF4, contender, inputs -> generation(create(inputs, IN_NF4)));
+        }
     }
 
     @Override
@@ -43,9 +58,21 @@ public class DecodeBenchmark extends ModelBenchmark {
         Generator generator = new Generator(llama);
         Work work = new Work(() -> generator.greedy(prompt, MADE))
                 .tokens(MADE)
-                .cost(2 * weights() * (PROMPT + MADE - 1), weights() * type().bytes() * MADE)
+                .cost(2 * weights() * (PROMPT + MADE - 1), read(llama) * MADE)
                 .unless(() -> fault(llama, generator));
         return compared(work, llama, PROMPT);
+    }
+
+    /** Bytes of the projections, with their tables, and of the head. */
+    private double read(Llama llama) {
+        LlamaConfig config = llama.config();
+        double bytes = (double) config.vocabularySize() * config.hiddenSize() * type().bytes();
+        for (Projection projection : llama.projections()) {
+            Tensor table = projection.table();
+            bytes += projection.weight().bytes()
+                    + (table == null ? 0 : table.elements() * table.dtype().bytes());
+        }
+        return bytes;
     }
 
     /** The first token that is not the likeliest by a forward pass without a cache; null where there is none. */

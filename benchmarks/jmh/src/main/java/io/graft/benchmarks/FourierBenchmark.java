@@ -35,7 +35,7 @@ public class FourierBenchmark extends LayerBenchmark {
                     () -> Fourier.forward(inputs.context(), t.x(), c, at, SCALE, true, t.y()),
                     () -> Fourier.backward(inputs.context(), t.dy(), t.x(), c, at, SCALE, k(), true, t.dx(), dc));
             double transforms = 2.5 * (n() + k()) * (Math.log(Math.max(n(), k())) / Math.log(2));
-            return cost(work, storedBytes(w), tokens * (transforms + 8.0 * ENTRIES), 0);
+            return cost(work, w.bytes(), tokens * (transforms + 8.0 * ENTRIES), 0);
         });
     }
 }

@@ -24,7 +24,7 @@ public class HiraBenchmark extends LayerBenchmark {
             double elements = (double) n() * k();
             double merging = 2 * rank * elements;
             double gradients = tokens * elements + 2 * rank * elements;
-            return cost(work, storedBytes(w), training() ? merging + gradients : merging, 0);
+            return cost(work, w.bytes(), training() ? merging + gradients : merging, 0);
         });
     }
 }

@@ -46,6 +46,6 @@ public class Ia3Benchmark extends LayerBenchmark {
         if (training()) {
             work.gives("dl", dl);
         }
-        return cost(work, storedBytes(w), 2.0 * tokens * l.size(0), 4.0 * l.size(0));
+        return cost(work, w.bytes(), 2.0 * tokens * l.size(0), 4.0 * l.size(0));
     }
 }

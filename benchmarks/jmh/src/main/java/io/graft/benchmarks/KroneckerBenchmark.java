@@ -29,7 +29,7 @@ public class KroneckerBenchmark extends LayerBenchmark {
                     () -> Kronecker.backward(
                             inputs.context(), t.dy(), t.x(), w1, b, a, SCALE, true, t.dx(), dw1, db, da));
             double perToken = rank * (n() + k()) + FACTOR * FACTOR * rank;
-            return cost(work, storedBytes(w), 2 * tokens * perToken * (training() ? 1.5 : 1), 0);
+            return cost(work, w.bytes(), 2 * tokens * perToken * (training() ? 1.5 : 1), 0);
         });
     }
 }

@@ -132,7 +132,7 @@ public abstract class LayerBenchmark extends TokenBenchmark {
     /** The floor of a layer with factors A and B. */
     protected final Work lowRankCost(Work work, Weight w) {
         double adapter = (double) rank * (n() + k());
-        return cost(work, storedBytes(w), 2 * tokens * adapter * (training() ? 1.5 : 1), 4 * adapter);
+        return cost(work, w.bytes(), 2 * tokens * adapter * (training() ? 1.5 : 1), 4 * adapter);
     }
 
     /** What a layer reads and writes; dy and dx are null where nothing is trained. */
@@ -173,14 +173,7 @@ public abstract class LayerBenchmark extends TokenBenchmark {
 
     /** The layer alone. */
     protected final Work linear(Inputs inputs, Weight w) {
-        return cost(beside(inputs, w, activations(inputs), () -> {}, () -> {}), storedBytes(w), 0, 0);
-    }
-
-    /** Bytes of a weight as it is stored. */
-    protected static double storedBytes(Weight w) {
-        return w.kind() == Weight.Kind.DENSE
-                ? (double) w.n() * w.k() * w.dtype().bytes()
-                : w.codes().elements();
+        return cost(beside(inputs, w, activations(inputs), () -> {}, () -> {}), w.bytes(), 0, 0);
     }
 
     private Work plain(Inputs inputs) {

@@ -24,7 +24,7 @@ public class LinearBenchmark extends LayerBenchmark {
                             () -> Linear.backward(
                                     inputs.context(), tensors.dy(), tensors.x(), w, false, tensors.dx(), dw, null))
                     .gives("dw", dw);
-            return cost(work, storedBytes(w), (double) tokens * n() * k(), 2.0 * n() * k());
+            return cost(work, w.bytes(), (double) tokens * n() * k(), 2.0 * n() * k());
         });
         trial.torch("libtorch full", "full", inputs -> TorchLayers.full(inputs, this));
     }

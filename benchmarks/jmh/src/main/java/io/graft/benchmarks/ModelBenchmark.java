@@ -61,17 +61,17 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     /** The work of a model under a method. */
     protected abstract Work under(Method method, Inputs inputs);
 
-    /** Adds what others do instead of a contender; the method is null for the frozen model. */
-    protected void peers(Trial trial, String contender, Method method) {}
+    /** Adds what is measured beside a contender: what others do instead; the method is null for the frozen model. */
+    protected void beside(Trial trial, String contender, Method method) {}
 
     @Override
     protected final void contenders(Trial trial) {
         trial.graft(Trial.FROZEN, this::frozen);
-        peers(trial, Trial.FROZEN, null);
+        beside(trial, Trial.FROZEN, null);
         for (String name : methods.split(SEPARATOR)) {
             Method method = Method.named(name);
             trial.variant(name, Trial.FROZEN, inputs -> under(inputs.planned() ? method.planned() : method, inputs));
-            peers(trial, name, method);
+            beside(trial, name, method);
         }
     }
 

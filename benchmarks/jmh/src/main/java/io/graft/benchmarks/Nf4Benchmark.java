@@ -29,14 +29,14 @@ public class Nf4Benchmark extends LayerBenchmark {
                         Nf4.dequantize(inputs.context(), w, dense.matrix());
                         Linear.backward(inputs.context(), t.dy(), null, dense, false, t.dx(), null, null);
                     });
-            return cost(work, storedBytes(w) + 2 * storedBytes(dense), 0, 0);
+            return cost(work, w.bytes() + 2 * dense.bytes(), 0, 0);
         });
         trial.graft("quantize", inputs -> {
             Weight w = inputs.nf4(n(), k());
             Tensor matrix = inputs.frozen(n(), k(), 0).matrix();
             double elements = (double) n() * k();
             return new Work(() -> Nf4.quantize(inputs.context(), matrix, w))
-                    .cost(elements, elements * type().bytes() + storedBytes(w));
+                    .cost(elements, elements * type().bytes() + w.bytes());
         });
     }
 }

@@ -48,6 +48,6 @@ public class PacaBenchmark extends LayerBenchmark {
         if (dd != null) {
             work.gives("dd", dd);
         }
-        return cost(work, storedBytes(w), training() ? (double) tokens * n() * rank : 0, 4.0 * n() * rank);
+        return cost(work, w.bytes(), training() ? (double) tokens * n() * rank : 0, 4.0 * n() * rank);
     }
 }

@@ -17,7 +17,7 @@ public class RowsBenchmark extends LayerBenchmark {
             Tensor dd = training() ? inputs.gradient(rank, k()) : null;
             Work work =
                     beside(inputs, w, t, () -> {}, () -> Rows.gradient(inputs.context(), t.dy(), t.x(), indices, dd));
-            return cost(work, storedBytes(w), training() ? (double) tokens * rank * k() : 0, 4.0 * rank * k());
+            return cost(work, w.bytes(), training() ? (double) tokens * rank * k() : 0, 4.0 * rank * k());
         });
     }
 }

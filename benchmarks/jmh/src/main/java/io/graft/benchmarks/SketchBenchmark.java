@@ -26,7 +26,7 @@ public class SketchBenchmark extends LayerBenchmark {
                 work.gives("dtable", dtable);
             }
             double tables = 4.0 * n() * GROUPS * VALUES;
-            return cost(work, storedBytes(w) + tables, training() ? (double) tokens * n() * k() : 0, 0);
+            return cost(work, w.bytes() + tables, training() ? (double) tokens * n() * k() : 0, 0);
         });
         trial.torch("libtorch sketch", "sketch", inputs -> TorchCodes.sketch(inputs, this, table(inputs)));
     }

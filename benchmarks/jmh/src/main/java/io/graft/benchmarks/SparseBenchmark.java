@@ -29,7 +29,7 @@ public class SparseBenchmark extends LayerBenchmark {
                             () -> {},
                             () -> Sparse.gradient(inputs.context(), t.dy(), t.x(), indices, dd));
                     double chosen = indices.size(1);
-                    return cost(work, storedBytes(w), training() ? tokens * chosen : 0, training() ? 6 * chosen : 0);
+                    return cost(work, w.bytes(), training() ? tokens * chosen : 0, training() ? 6 * chosen : 0);
                 });
         trial.graft("select", inputs -> {
             Tensor matrix = inputs.frozen(n(), k(), 0).matrix();

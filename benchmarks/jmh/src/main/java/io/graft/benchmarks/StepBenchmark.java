@@ -48,7 +48,7 @@ public class StepBenchmark extends ModelBenchmark {
     }
 
     @Override
-    protected void peers(Trial trial, String contender, Method method) {
+    protected void beside(Trial trial, String contender, Method method) {
         if (PeftStep.python() != null) {
             trial.unquietPeer("peft " + contender, contender, inputs -> peft(inputs, method));
         }

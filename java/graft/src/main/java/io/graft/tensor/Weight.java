@@ -120,6 +120,21 @@ public final class Weight extends Handle {
         }
     }
 
+    /** Bytes that a product reads of W: the matrix without its border, or codes and scales. A sketch's table is its owner's. */
+    public long bytes() {
+        if (kind == Kind.DENSE) {
+            return n * k * dtype().bytes();
+        }
+        long bytes = codes().elements();
+        if (kind == Kind.NF4) {
+            bytes += absmax().elements() * absmax().dtype().bytes();
+            if (nested()) {
+                bytes += nestedAbsmax().elements() * nestedAbsmax().dtype().bytes();
+            }
+        }
+        return bytes;
+    }
+
     private Tensor nf4View(String name, Function<graft_weight, graft_tensor> part) {
         if (kind != Kind.NF4 || part.apply(handle).rank() == 0) {
             throw new IllegalStateException("Weight." + name + ": " + this + " has none");
