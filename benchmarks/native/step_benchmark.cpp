@@ -1,5 +1,6 @@
 // Times on a CUDA device what a training step is made of beside products: a small LoRA step op by op and as a graph,
-// where the host's launches weigh most; attention alone, with segments and with a cap; copies from and to the host.
+// where the host's launches weigh most, and its 48 parameters moved alone; attention, with segments and with a cap; copies
+// from and to the host.
 //     step_benchmark [--rounds N] [--json FILE]
 // Contenders take turns within a round; a figure is the median over rounds of the time until the device is done.
 // Without a CUDA device it says why and does nothing.
@@ -60,6 +61,11 @@ class Step {
           *t = tensor(c, GRAFT_DTYPE_F32,
                       p == 0 ? std::vector<std::int64_t>{kRank, kWidth} : std::vector<std::int64_t>{kWidth, kRank});
       layers_.push_back(l);
+      for (int p = 0; p < 2; ++p) {
+        graft_adamw_parameter parameter{};
+        parameter.g = l.g[p], parameter.p = l.p[p], parameter.m = l.m[p], parameter.v = l.v[p], parameter.lr = 1;
+        parameters_.push_back(parameter);
+      }
     }
     call();
     check(graft_graph_begin(c));
@@ -77,9 +83,18 @@ class Step {
       for (graft_tensor* g : l.g) check(graft_tensor_fill(c_, 0, g));
       check(graft_lora_backward(c_, x_[i + 1], x_[i], l.s, l.w, l.p[0], l.p[1], 1, 0, 0, 0, 0, nullptr, l.g[0], l.g[1],
                                 nullptr));
-      for (int p = 0; p < 2; ++p)
-        check(graft_adamw_step(c_, l.g[p], 1, 0.9, 0.999, 1e-8, 0, 1, 0, nullptr, 0, l.p[p], l.m[p], l.v[p], nullptr));
     }
+    move_at_once();
+  }
+
+  void move_at_once() const {
+    const auto count = static_cast<std::int64_t>(parameters_.size());
+    check(graft_adamw_steps(c_, parameters_.data(), count, 0.9, 0.999, 1e-8, 1, 0, nullptr));
+  }
+
+  void move_each() const {
+    for (const graft_adamw_parameter& p : parameters_)
+      check(graft_adamw_step(c_, p.g, p.lr, 0.9, 0.999, 1e-8, 0, 1, 0, nullptr, 0, p.p, p.m, p.v, nullptr));
   }
 
   void launch() const { check(graft_graph_launch(c_, graph_)); }
@@ -95,6 +110,7 @@ class Step {
   graft_tensor *lr_, *counters_;
   std::vector<graft_tensor*> x_;
   std::vector<Layer> layers_;
+  std::vector<graft_adamw_parameter> parameters_;
   graft_graph* graph_ = nullptr;
 };
 
@@ -171,7 +187,9 @@ int main(int argc, char** argv) {
   }
   const Step step(context);
   std::vector<Case> cases{{"step op by op", 4, [&] { step.call(); }, {}},
-                          {"step as a graph", 4, [&] { step.launch(); }, {}}};
+                          {"step as a graph", 4, [&] { step.launch(); }, {}},
+                          {"adamw, a call for each", 4, [&] { step.move_each(); }, {}},
+                          {"adamw at once", 4, [&] { step.move_at_once(); }, {}}};
   add_attention(context, cases);
   add_copies(context, cases);
   for (int round = 0; round < rounds; ++round)

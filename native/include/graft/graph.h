@@ -39,8 +39,8 @@ GRAFT_API graft_status graft_graph_launch(graft_context* context, graft_graph* g
 /** Forgets the work, behind launches that are under way; NULL is allowed. A context outlives its graphs. */
 GRAFT_API graft_status graft_graph_destroy(graft_context* context, graft_graph* graph);
 
-/** From now on graft_adamw_step and graft_adamw_step_8bit multiply their lr by lr [1] f64 and take step = counters[0],
- * and every dropout adds counters[1] to its offset, counters [2] i64: read when the work is done, at each replay or
+/** From now on graft_adamw_step, _step_8bit and _steps multiply their lr by lr [1] f64 and take step = counters[0], and
+ * every dropout adds counters[1] to its offset, counters [2] i64: read when the work is done, at each replay or
  * launch anew, on any device. A step below 1 is an error on the CPU, and taken as 1 on CUDA. Both tensors are of the
  * context's device, and live until others are given; NULL and NULL: numbers are as called. */
 GRAFT_API graft_status graft_context_step_values(graft_context* context, const graft_tensor* lr,

@@ -2,18 +2,26 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 namespace graft::core {
 namespace {
 // why: a fixed buffer, so that reporting "out of memory" needs no memory.
 thread_local char last_error[1024] = "";
+thread_local const char* array_of_element = nullptr;  // NULL: no element
+thread_local long long element = 0;
 }  // namespace
 
+ElementOf::ElementOf(const char* array, long long index) noexcept { array_of_element = array, element = index; }
+ElementOf::~ElementOf() { array_of_element = nullptr; }
+
 void fail(graft_status status, const char* format, ...) {
-  char text[960];
+  char text[960] = "";
+  if (array_of_element != nullptr) std::snprintf(text, sizeof text, "%s[%lld]: ", array_of_element, element);
+  const std::size_t start = std::strlen(text);
   va_list arguments;
   va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
+  std::vsnprintf(text + start, sizeof text - start, format, arguments);
   va_end(arguments);
   throw Error(status, text);
 }

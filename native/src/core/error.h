@@ -24,6 +24,15 @@ class Error : public std::exception {
 /** Throws an Error with a printf-like text. */
 [[noreturn, gnu::format(printf, 2, 3)]] void fail(graft_status status, const char* format, ...);
 
+/** While it lives, what fails on its thread names an element of an array argument first: "parameters[3]: …". */
+class ElementOf {
+ public:
+  ElementOf(const char* array, long long index) noexcept;
+  ~ElementOf();
+  ElementOf(const ElementOf&) = delete;
+  ElementOf& operator=(const ElementOf&) = delete;
+};
+
 /** Text of the calling thread's last failure; see graft_last_error. */
 void set_last_error(const char* function, const char* text) noexcept;
 

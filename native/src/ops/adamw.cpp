@@ -39,6 +39,21 @@ double clip_factor(const AdamWStep& a) {
   return factor >= 1 ? 1 : factor;  // why not std::min: a norm of NaN must not pass as 1
 }
 
+// What all parameters have in common.
+void check_numbers(double beta1, double beta2, double eps, std::int64_t step, double max_norm,
+                   const graft_tensor* squared_norm) {
+  check_optional("squared_norm", squared_norm);
+  if (squared_norm != nullptr) {
+    check_dtype("squared_norm", *squared_norm, GRAFT_DTYPE_F64);
+    check_shape("squared_norm", *squared_norm, {1});
+  }
+  check_decay("beta1", beta1);
+  check_decay("beta2", beta2);
+  check_not_negative("eps", eps);
+  if (step < 1) fail(GRAFT_INVALID_ARGUMENT, "step is %lld, must be >= 1", static_cast<long long>(step));
+  if (std::isnan(max_norm)) fail(GRAFT_INVALID_ARGUMENT, "max_norm is NaN");
+}
+
 // What both forms of the step have: all but the types of m and v.
 void check_step(const AdamWStep& a, std::initializer_list<Named> moments) {
   check_tensor("g", a.g);
@@ -69,27 +84,23 @@ void check_step(const AdamWStep& a, std::initializer_list<Named> moments) {
     for (std::size_t j = 0; j < i; ++j)
       check_no_overlap(written[i].name, written[i].tensor, written[j].name, written[j].tensor);
   }
-  if (a.squared_norm != nullptr) {
-    check_dtype("squared_norm", *a.squared_norm, GRAFT_DTYPE_F64);
-    check_shape("squared_norm", *a.squared_norm, {1});
-  }
   check_not_negative("lr", a.lr);
-  check_decay("beta1", a.beta1);
-  check_decay("beta2", a.beta2);
-  check_not_negative("eps", a.eps);
   check_not_negative("weight_decay", a.weight_decay);
-  if (a.step < 1) fail(GRAFT_INVALID_ARGUMENT, "step is %lld, must be >= 1", static_cast<long long>(a.step));
-  if (std::isnan(a.max_norm)) fail(GRAFT_INVALID_ARGUMENT, "max_norm is NaN");
+  check_numbers(a.beta1, a.beta2, a.eps, a.step, a.max_norm, a.squared_norm);
+}
+
+void check_sum(const graft_tensor* sum) {
+  check_tensor("sum", sum);
+  check_dtype("sum", *sum, GRAFT_DTYPE_F64);
+  check_shape("sum", *sum, {1});
 }
 
 }  // namespace
 
 void AdamWSquaredNorm::check() const {
   check_tensor("g", g);
-  check_tensor("sum", sum);
   check_master("g", *g);
-  check_dtype("sum", *sum, GRAFT_DTYPE_F64);
-  check_shape("sum", *sum, {1});
+  check_sum(sum);
   check_no_overlap("sum", sum, "g", g);
 }
 
@@ -125,6 +136,78 @@ void AdamWStep8Bit::check() const {
   for (const Named& whole : {Named{"g", g}, {"p", p}, {"m", m}, {"v", v}, {"p_out", p_out}})
     if (whole.tensor != nullptr) check_contiguous(whole.name, *whole.tensor);
 }
+
+namespace {
+
+void check_table(const graft_adamw_parameter* parameters, std::int64_t count) {
+  if (count < 0) fail(GRAFT_INVALID_ARGUMENT, "count is %lld, must be >= 0", static_cast<long long>(count));
+  if (parameters == nullptr && count > 0) fail(GRAFT_INVALID_ARGUMENT, "parameters is NULL");
+}
+
+// The columns that a parameter goes into, whose step is checked.
+void check_columns(const graft_adamw_parameter& of, const PacaWrite& write) {
+  if (of.p->dtype == GRAFT_DTYPE_BF16)
+    fail(GRAFT_INVALID_ARGUMENT, "%s must be f32 or f64, for it goes into columns of w", describe("p", of.p).c_str());
+  if (of.p_out != nullptr) fail(GRAFT_INVALID_ARGUMENT, "p_out is given, but p goes into columns of w");
+  write.check();
+  check_no_overlap("w", &of.w->storage, "g", of.g);
+  for (const Named& moved :
+       {Named{"p", of.p}, {"m", of.m}, {"m_scale", of.m_scale}, {"v", of.v}, {"v_scale", of.v_scale}}) {
+    check_no_overlap("w", &of.w->storage, moved.name, moved.tensor);
+    check_no_overlap(moved.name, moved.tensor, "original", of.original);
+    check_no_overlap(moved.name, moved.tensor, "indices", of.indices);
+  }
+}
+
+/** The arguments with a table of their own. */
+template <class Args>
+Args with_copy(Args args) {
+  args.copy = std::make_shared<const std::vector<graft_adamw_parameter>>(args.parameters, args.parameters + args.count);
+  args.parameters = args.copy->data();
+  return args;
+}
+
+}  // namespace
+
+void AdamWSquaredNorms::check() const {
+  check_table(parameters, count);
+  check_sum(sum);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const ElementOf table("parameters", i);
+    of(i).check();
+  }
+}
+
+AdamWSquaredNorms AdamWSquaredNorms::kept() const { return with_copy(*this); }
+
+void AdamWSteps::check() const {
+  check_table(parameters, count);
+  check_numbers(beta1, beta2, eps, step, max_norm, squared_norm);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const ElementOf table("parameters", i);
+    visit(i, [](const auto& one) { one.check(); });
+    if (parameters[i].w == nullptr) continue;
+    check_no_overlap("w", &parameters[i].w->storage, "squared_norm", squared_norm);
+    check_columns(parameters[i], columns(i));
+  }
+}
+
+void AdamWSteps::follow(const StepValues& from, bool readable) {
+  if (!readable) {
+    values = from;
+    return;
+  }
+  lr_factor *= *from.lr;
+  step = from.counters[0];
+}
+
+const char* AdamWSteps::frozen() const {
+  const char* first = count == 0 ? nullptr : values.lr == nullptr ? "lr and step" : nullptr;
+  for (std::int64_t i = 0; i < count && first == nullptr; ++i) visit(i, [&](const auto& one) { first = one.frozen(); });
+  return first;
+}
+
+AdamWSteps AdamWSteps::kept() const { return with_copy(*this); }
 
 template <class C>
 AdamWFactors<C>::AdamWFactors(const AdamWStep& a)
@@ -169,6 +252,21 @@ graft_status graft_adamw_step_8bit(graft_context* context, const graft_tensor* g
     const ops::AdamWStep plain{g,    lr, beta1, beta2, eps,  weight_decay, step, max_norm, squared_norm,
                                seed, p,  m,     v,     p_out};
     dispatch(context, ops::AdamWStep8Bit{plain, m_scale, v_scale});
+  });
+}
+
+graft_status graft_adamw_squared_norms(graft_context* context, const graft_adamw_parameter* parameters, int64_t count,
+                                       graft_tensor* sum) {
+  return core::guard("graft_adamw_squared_norms", [&] {
+    dispatch(context, ops::AdamWSquaredNorms{parameters, count, sum});
+  });
+}
+
+graft_status graft_adamw_steps(graft_context* context, const graft_adamw_parameter* parameters, int64_t count,
+                               double beta1, double beta2, double eps, int64_t step, double max_norm,
+                               const graft_tensor* squared_norm) {
+  return core::guard("graft_adamw_steps", [&] {
+    dispatch(context, ops::AdamWSteps{parameters, count, beta1, beta2, eps, step, max_norm, squared_norm});
   });
 }
 }

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "core/graph.h"
-#include "graft/tensor.h"
-#include "ops/ops.h"
+#include "graft/ops/adamw.h"
+#include "ops/paca.h"
 
 namespace graft::ops {
 
@@ -41,6 +43,54 @@ struct AdamWStep8Bit : AdamWStep {
   graft_tensor* m_scale;
   graft_tensor* v_scale;
   void check() const;
+};
+
+/** The steps of a table of parameters. */
+struct AdamWSteps {
+  const graft_adamw_parameter* parameters;
+  std::int64_t count;
+  double beta1, beta2, eps;
+  std::int64_t step;
+  double max_norm;
+  const graft_tensor* squared_norm;  // may be NULL
+  double lr_factor = 1;
+  core::StepValues values = {};
+  std::shared_ptr<const std::vector<graft_adamw_parameter>> copy = {};  // of the table, where it is kept
+
+  /** What the steps have in common; no tensors. */
+  AdamWStep shared() const {
+    return {nullptr,      0, beta1,   beta2,   eps,     0,       step,  max_norm,
+            squared_norm, 0, nullptr, nullptr, nullptr, nullptr, values};
+  }
+  /** Calls body with the AdamWStep or AdamWStep8Bit of one parameter. */
+  template <class Body>
+  void visit(std::int64_t i, Body&& body) const {
+    const graft_adamw_parameter& of = parameters[i];
+    AdamWStep plain = shared();
+    plain.g = of.g, plain.lr = lr_factor * of.lr, plain.weight_decay = of.weight_decay, plain.seed = of.seed;
+    plain.p = of.p, plain.m = of.m, plain.v = of.v, plain.p_out = of.p_out;
+    of.m_scale == nullptr&& of.v_scale == nullptr ? body(plain) : body(AdamWStep8Bit{plain, of.m_scale, of.v_scale});
+  }
+  /** What a parameter's columns are written by; only where it has w. */
+  PacaWrite columns(std::int64_t i) const {
+    const graft_adamw_parameter& of = parameters[i];
+    return {of.p, of.original, of.indices, of.scale, of.w};
+  }
+  void check() const;
+  void follow(const core::StepValues& from, bool readable);
+  const char* frozen() const;
+  AdamWSteps kept() const;
+};
+
+/** The squared norm of a table of parameters' gradients. */
+struct AdamWSquaredNorms {
+  const graft_adamw_parameter* parameters;
+  std::int64_t count;
+  graft_tensor* sum;
+  std::shared_ptr<const std::vector<graft_adamw_parameter>> copy = {};
+  AdamWSquaredNorm of(std::int64_t i) const { return {parameters[i].g, sum}; }
+  void check() const;
+  AdamWSquaredNorms kept() const;
 };
 
 /** What a step multiplies by, in the compute type C. The bias corrections are folded in, so that

@@ -93,6 +93,13 @@ void serve(core::Context& context, const Args& args) {
              context.preferred.c_str(), refusals.c_str());
 }
 
+/** Arguments that stay as they are when the call is over: with copies of arrays of the caller's. */
+template <class Args>
+Args to_keep(const Args& args) {
+  if constexpr (requires { args.kept(); }) return args.kept();
+  return args;
+}
+
 /** Serves a call, which is remembered where the context records: with the step values that it has then. */
 template <class Args>
 void dispatch(graft_context* handle, const Args& args) {
@@ -100,7 +107,7 @@ void dispatch(graft_context* handle, const Args& args) {
   core::values_known = !context.planning && context.device == GRAFT_DEVICE_CPU;
   if (context.recording) {
     args.check();
-    context.recorded.push_back([handle, args] { dispatch(handle, args); });
+    context.recorded.push_back([handle, args = to_keep(args)] { dispatch(handle, args); });
   }
   const bool follows = context.step_values.lr != nullptr && !context.planning;
   follows ? serve(context, with_step_values(context, args)) : serve(context, args);

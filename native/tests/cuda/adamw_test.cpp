@@ -83,6 +83,32 @@ TEST(CudaAdamW, AgreesWithFloat64) {
 
 TEST(CudaAdamW, ManySchedules) { compare(GRAFT_DTYPE_F32, {300}, 0, 1, 100); }
 
+// The bits of the single calls: of some gradients of one and of several blocks, and of more than a launch takes.
+TEST(CudaAdamW, NormOfManyGradients) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  const auto compare = [&](const std::vector<Shape>& shapes, std::size_t times, int seeds) {
+    std::vector<Tensor> gradients;
+    std::vector<graft_adamw_parameter> table;
+    for (const Shape& shape : shapes) gradients.push_back(input(cuda, kF32, kF32, shape, 1 + gradients.size()));
+    for (std::size_t i = 0; i < times; ++i) {
+      graft_adamw_parameter of{};
+      of.g = gradients[i % gradients.size()];
+      table.push_back(of);
+    }
+    Tensor expected(cuda, kF64, {1}), sum(cuda, kF64, {1});
+    expected.fill(0.1);
+    for (const graft_adamw_parameter& of : table) GRAFT_EXPECT_OK(graft_adamw_squared_norm(cuda, of.g, expected));
+    for_schedules(seeds, [&] {
+      sum.fill(0.1);
+      GRAFT_EXPECT_OK(graft_adamw_squared_norms(cuda, table.data(), static_cast<std::int64_t>(times), sum));
+      EXPECT_EQ(sum.get(), expected.get()) << times;
+    });
+  };
+  compare({{5}, {0, 3}, {9000}, {3, 7}, {4097}, {2, 3, 4}}, 6, 3);
+  compare({{3}, {1, 2}}, 2 * 800 + 1, 1);
+  compare({{0}}, 1, 1);
+}
+
 TEST(CudaAdamW, EmptyAndWithoutNorm) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor g(cuda, GRAFT_DTYPE_F32, {0}), norm(cuda, GRAFT_DTYPE_F64, {1});

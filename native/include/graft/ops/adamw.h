@@ -46,6 +46,45 @@ GRAFT_API graft_status graft_adamw_step_8bit(graft_context* context, const graft
                                              graft_tensor* p, graft_tensor* m, graft_tensor* m_scale, graft_tensor* v,
                                              graft_tensor* v_scale, graft_tensor* p_out);
 
+/** A parameter of graft_adamw_steps. What may be NULL says so.
+ *
+ * g, p, m, v, p_out: as in graft_adamw_step, and m, v with m_scale, v_scale as in graft_adamw_step_8bit where both
+ * scales are there. lr, weight_decay, seed: this parameter's own.
+ *
+ * w (PaCA, graft/ops/paca.h): p [N, r] f32 or f64 is the delta D of columns of a dense weight, which get it in the same
+ * pass: w[:, indices] = original + scale · p, bit by bit as graft_paca_write does it. original [N, r] of w's dtype,
+ * indices [r] i32 or i64, different from each other, each in 0..K-1; p_out NULL. On CUDA an index outside names no
+ * column; graft_paca_forward reports it. */
+typedef struct graft_adamw_parameter {
+  const graft_tensor* g;
+  double lr;
+  double weight_decay;
+  uint64_t seed;
+  graft_tensor* p;
+  graft_tensor* m;
+  graft_tensor* m_scale; /**< or NULL */
+  graft_tensor* v;
+  graft_tensor* v_scale;        /**< or NULL */
+  graft_tensor* p_out;          /**< or NULL */
+  const graft_tensor* original; /**< read where w is there, as indices and scale are */
+  const graft_tensor* indices;
+  double scale;
+  graft_weight* w; /**< or NULL */
+} graft_adamw_parameter;
+
+/** sum [1] f64 += Σ g² over the gradients of parameters [count], of which it reads no more: the bits of a call of
+ * graft_adamw_squared_norm for each, in order, in few launches on CUDA and one parallel part on the CPU. */
+GRAFT_API graft_status graft_adamw_squared_norms(graft_context* context, const graft_adamw_parameter* parameters,
+                                                 int64_t count, graft_tensor* sum);
+
+/** The step of each of parameters [count]: the bits of a call of graft_adamw_step or graft_adamw_step_8bit for each,
+ * and of graft_paca_write where w is there. Small parameters (an adapter has hundreds) so cost a launch for many of
+ * them. The table is in host memory and is read before the call returns. No tensor that is written may be another
+ * parameter's, which is not checked. An error names the first parameter that is wrong, before any is moved. */
+GRAFT_API graft_status graft_adamw_steps(graft_context* context, const graft_adamw_parameter* parameters, int64_t count,
+                                         double beta1, double beta2, double eps, int64_t step, double max_norm,
+                                         const graft_tensor* squared_norm);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,18 +1,17 @@
-// adamw with SIMD and threads: one pass over g, p, m, v that also writes the compute copy p_out.
-// The norm is summed in double per chunk of fixed size, then over the chunks in order.
-// Bytes per element: 28 + sizeof(p_out). FLOPs: 15, with one division and one square root.
+// adamw with SIMD: one pass over g, p, m, v that also writes the compute copy p_out, or columns of a weight while p is
+// in the cache. The norm is summed in double per chunk of fixed size. Bytes per element: 28 + sizeof(p_out). FLOPs: 15,
+// with one division and one square root.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/adamw.cpp"
 #include <hwy/foreach_target.h>
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
 #include <algorithm>
 
-#include "core/context.h"
 #include "cpu/fast/adamw-inl.h"
-#include "cpu/fast/elements.h"
+#include "cpu/fast/adamw.h"
 #include "cpu/fast/halves-inl.h"
+#include "cpu/fast/paca.h"
 #include "cpu/fast/visit.h"
-#include "ops/adamw.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
@@ -33,20 +32,12 @@ double adamw_squares(const float* g, std::int64_t count) {
   return sum;
 }
 
-void adamw_squared_norm(core::Context& context, const ops::AdamWSquaredNorm& a) {
-  const Elements<1> elements({a.g});
+double adamw_squares_of_chunk(const ops::AdamWSquaredNorm& a, std::int64_t chunk) {
   const float* g = static_cast<const float*>(a.g->data);
-  core::Scratch scratch(context.arena);
-  double* partial = scratch.take<double>(elements.chunks());
-  core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
-    partial[chunk] = 0;
-    elements.visit(chunk, [&](const auto& offset, std::int64_t, std::int64_t count) {
-      partial[chunk] += adamw_squares(g + offset[0], count);
-    });
-  });
   double sum = 0;
-  for (std::int64_t chunk = 0; chunk < elements.chunks(); ++chunk) sum += partial[chunk];
-  *static_cast<double*>(a.sum->data) += sum;
+  Elements<1>({a.g}).visit(
+      chunk, [&](const auto& offset, std::int64_t, std::int64_t count) { sum += adamw_squares(g + offset[0], count); });
+  return sum;
 }
 
 /** p_out may be NULL. */
@@ -74,28 +65,20 @@ void adamw_at_random(const ops::AdamWFactors<float>& f, std::uint64_t seed, cons
   }
 }
 
-void adamw_step(core::Context& context, const ops::AdamWStep& a) {
-  const ops::AdamWFactors<float> factors(a);
-  const graft_tensor& p_out = a.p_out == nullptr ? *a.p : *a.p_out;
-  const Elements<5> elements({a.g, a.p, a.m, a.v, &p_out});
-  const auto visit = [&](auto&& body) {
-    core::parallel_for(context, elements.chunks(), [&](std::int64_t chunk, int) {
-      elements.visit(chunk, [&](const auto& offset, std::int64_t first, std::int64_t count) {
-        body(static_cast<const float*>(a.g->data) + offset[0], static_cast<float*>(a.m->data) + offset[2],
-             static_cast<float*>(a.v->data) + offset[3], offset, first, count);
-      });
-    });
-  };
-  if (a.rounds_at_random())
-    return visit([&](const float* g, float* m, float* v, const auto& offset, std::int64_t first, std::int64_t count) {
-      adamw_at_random(factors, a.seed, g, static_cast<core::bf16*>(a.p->data) + offset[1], m, v, first, count);
-    });
-  visit_small_float(p_out.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    visit([&](const float* g, float* m, float* v, const auto& offset, std::int64_t, std::int64_t count) {
+void adamw_chunk(const ops::AdamWStep& a, const ops::AdamWFactors<float>& factors, const ops::PacaWrite* columns,
+                 std::int64_t chunk) {
+  elements_of(a).visit(chunk, [&](const auto& offset, std::int64_t first, std::int64_t count) {
+    const float* g = static_cast<const float*>(a.g->data) + offset[0];
+    float* m = static_cast<float*>(a.m->data) + offset[2];
+    float* v = static_cast<float*>(a.v->data) + offset[3];
+    if (a.rounds_at_random())
+      return adamw_at_random(factors, a.seed, g, static_cast<core::bf16*>(a.p->data) + offset[1], m, v, first, count);
+    visit_small_float(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto tag) {
+      using T = decltype(tag);
       adamw_with_master(factors, g, static_cast<float*>(a.p->data) + offset[1], m, v,
                         a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + offset[4], count);
     });
+    if (columns != nullptr) write_columns(*columns, first, count);
   });
 }
 
@@ -104,16 +87,18 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace graft::cpu::fast {
-HWY_EXPORT(adamw_squared_norm);
-HWY_EXPORT(adamw_step);
+HWY_EXPORT(adamw_squares_of_chunk);
+HWY_EXPORT(adamw_chunk);
 
-std::string refuse(const ops::AdamWSquaredNorm& a) { return refuse_f64(*a.g); }
-std::string refuse(const ops::AdamWStep& a) {
-  return a.p_out != nullptr && a.p_out->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.p_out) : refuse_f64(*a.p);
+std::int64_t chunks(const ops::AdamWSquaredNorm& a) { return Elements<1>({a.g}).chunks(); }
+std::int64_t chunks(const ops::AdamWStep& a) { return elements_of(a).chunks(); }
+
+double sum_chunk(const ops::AdamWSquaredNorm& a, std::int64_t chunk) {
+  return HWY_DYNAMIC_DISPATCH(adamw_squares_of_chunk)(a, chunk);
 }
-void run(core::Context& context, const ops::AdamWSquaredNorm& a) {
-  HWY_DYNAMIC_DISPATCH(adamw_squared_norm)(context, a);
+void run_chunk(const ops::AdamWStep& a, const ops::AdamWFactors<float>& factors, const ops::PacaWrite* columns,
+               std::int64_t chunk) {
+  HWY_DYNAMIC_DISPATCH(adamw_chunk)(a, factors, columns, chunk);
 }
-void run(core::Context& context, const ops::AdamWStep& a) { HWY_DYNAMIC_DISPATCH(adamw_step)(context, a); }
 }  // namespace graft::cpu::fast
 #endif

@@ -1,4 +1,4 @@
-// adamw with moments of 8 bits, by SIMD and threads. A block of moments is decoded by the map into two buffers that
+// adamw with moments of 8 bits, by SIMD. A block of moments is decoded by the map into two buffers that
 // stay in L1, moved there in one pass over g and p, and coded again by arithmetic in the place of a search. Bytes per
 // element: 16 + sizeof(p_out) and 2 scales a block. FLOPs: about 60, with three divisions and one square root.
 #undef HWY_TARGET_INCLUDE
@@ -8,19 +8,16 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/context.h"
 #include "core/dynamic_map.h"
 #include "core/tensor_check.h"
 #include "cpu/fast/adamw-inl.h"
+#include "cpu/fast/adamw.h"
 #include "cpu/fast/halves-inl.h"
+#include "cpu/fast/paca.h"
 #include "cpu/fast/visit.h"
-#include "graft/ops/adamw.h"
-#include "ops/adamw.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
-
-constexpr std::int64_t kBlocksPerChunk = 64;
 
 /** A block in L1; what lies behind a shorter one is 0. */
 using Block = float[GRAFT_ADAMW_BLOCK];
@@ -88,50 +85,43 @@ HWY_INLINE void adamw_block(const ops::AdamWFactors<float>& f, const float* g, c
   v.encode(squares, count);
 }
 
-/** body(first, count, g, m, v) for each block. */
-template <class Body>
-HWY_INLINE void adamw_blocks(core::Context& context, const ops::AdamWStep8Bit& a, Body&& body) {
-  const std::int64_t count = core::elements(*a.p), blocks = a.m_scale->shape[0];
-  core::parallel_for(context, (blocks + kBlocksPerChunk - 1) / kBlocksPerChunk, [&](std::int64_t chunk, int) {
-    for (std::int64_t block = chunk * kBlocksPerChunk; block < std::min(blocks, (chunk + 1) * kBlocksPerChunk);
-         ++block) {
-      const std::int64_t first = block * GRAFT_ADAMW_BLOCK;
-      const Moments8 m{core::signed_dynamic_map(), static_cast<std::uint8_t*>(a.m->data) + first,
-                       static_cast<float*>(a.m_scale->data) + block};
-      const Moments8 v{core::unsigned_dynamic_map(), static_cast<std::uint8_t*>(a.v->data) + first,
-                       static_cast<float*>(a.v_scale->data) + block};
-      body(first, std::min<std::int64_t>(GRAFT_ADAMW_BLOCK, count - first),
-           static_cast<const float*>(a.g->data) + first, m, v);
-    }
-  });
-}
-
-void adamw_step_8bit(core::Context& context, const ops::AdamWStep8Bit& a) {
-  const ops::AdamWFactors<float> factors(a);
+void adamw_8bit_block(const ops::AdamWStep8Bit& a, const ops::AdamWFactors<float>& factors, std::int64_t block,
+                      std::int64_t first, std::int64_t count) {
+  const float* g = static_cast<const float*>(a.g->data) + first;
+  const Moments8 m{core::signed_dynamic_map(), static_cast<std::uint8_t*>(a.m->data) + first,
+                   static_cast<float*>(a.m_scale->data) + block};
+  const Moments8 v{core::unsigned_dynamic_map(), static_cast<std::uint8_t*>(a.v->data) + first,
+                   static_cast<float*>(a.v_scale->data) + block};
   if (a.rounds_at_random()) {
     static_assert(Halves::kCount == GRAFT_ADAMW_BLOCK);
-    return adamw_blocks(
-        context, a, [&](std::int64_t first, std::int64_t count, const float* g, const Moments8& m, const Moments8& v) {
-          Halves halves;
-          halves.fill(a.seed, static_cast<std::uint64_t>(first));
-          auto* p = static_cast<core::bf16*>(a.p->data) + first;
-          adamw_block(factors, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
-            put(F(), halves.round(parameter, i), p + i, n);
-          });
-        });
+    Halves halves;
+    halves.fill(a.seed, static_cast<std::uint64_t>(first));
+    auto* p = static_cast<core::bf16*>(a.p->data) + first;
+    return adamw_block(factors, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
+      put(F(), halves.round(parameter, i), p + i, n);
+    });
   }
   visit_small_float(a.p_out == nullptr ? GRAFT_DTYPE_F32 : a.p_out->dtype, [&](auto tag) {
     using T = decltype(tag);
-    adamw_blocks(context, a,
-                 [&](std::int64_t first, std::int64_t count, const float* g, const Moments8& m, const Moments8& v) {
-                   auto* p = static_cast<float*>(a.p->data) + first;
-                   T* p_out = a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + first;
-                   adamw_block(factors, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
-                     put(F(), parameter, p + i, n);
-                     if (p_out != nullptr) put(F(), parameter, p_out + i, n);
-                   });
-                 });
+    auto* p = static_cast<float*>(a.p->data) + first;
+    T* p_out = a.p_out == nullptr ? nullptr : static_cast<T*>(a.p_out->data) + first;
+    adamw_block(factors, g, p, m, v, count, [&](VF parameter, std::int64_t i, std::int64_t n) {
+      put(F(), parameter, p + i, n);
+      if (p_out != nullptr) put(F(), parameter, p_out + i, n);
+    });
   });
+}
+
+void adamw_8bit_chunk(const ops::AdamWStep8Bit& a, const ops::AdamWFactors<float>& factors,
+                      const ops::PacaWrite* columns, std::int64_t chunk) {
+  const std::int64_t total = core::elements(*a.p), blocks = a.m_scale->shape[0];
+  for (std::int64_t block = chunk * kCodedBlocksPerChunk; block < std::min(blocks, (chunk + 1) * kCodedBlocksPerChunk);
+       ++block) {
+    const std::int64_t first = block * GRAFT_ADAMW_BLOCK;
+    const std::int64_t count = std::min<std::int64_t>(GRAFT_ADAMW_BLOCK, total - first);
+    adamw_8bit_block(a, factors, block, first, count);
+    if (columns != nullptr) write_columns(*columns, first, count);
+  }
 }
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
@@ -139,11 +129,13 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace graft::cpu::fast {
-HWY_EXPORT(adamw_step_8bit);
+HWY_EXPORT(adamw_8bit_chunk);
 
-std::string refuse(const ops::AdamWStep8Bit& a) {
-  return a.p_out != nullptr && a.p_out->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.p_out) : refuse_f64(*a.p);
+std::int64_t chunks(const ops::AdamWStep8Bit& a) { return chunks_of(a.m_scale->shape[0], kCodedBlocksPerChunk); }
+
+void run_chunk(const ops::AdamWStep8Bit& a, const ops::AdamWFactors<float>& factors, const ops::PacaWrite* columns,
+               std::int64_t chunk) {
+  HWY_DYNAMIC_DISPATCH(adamw_8bit_chunk)(a, factors, columns, chunk);
 }
-void run(core::Context& context, const ops::AdamWStep8Bit& a) { HWY_DYNAMIC_DISPATCH(adamw_step_8bit)(context, a); }
 }  // namespace graft::cpu::fast
 #endif

@@ -40,6 +40,26 @@ void gather_rows(const Matrix& from, const graft_tensor& indices, std::int64_t f
   });
 }
 
+void write_columns(const ops::PacaWrite& a, std::int64_t first, std::int64_t count) {
+  if (count == 0) return;
+  const Matrix w = matrix_of(core::dense_matrix(*a.w)), original = matrix_of(*a.original);
+  const float scale = static_cast<float>(a.scale);
+  visit_small_float(w.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    core::visit_id(a.indices->dtype, [&](auto id) {
+      const auto* indices = static_cast<const decltype(id)*>(a.indices->data);
+      const std::int64_t last = first + count, rank = original.columns;
+      for (std::int64_t n = first / rank; n * rank < last; ++n) {
+        T* to = static_cast<T*>(w.data) + n * w.row_stride;
+        const T* from = static_cast<const T*>(original.data) + n * original.row_stride;
+        const float* d = a.d == nullptr ? nullptr : row<const float>(*a.d, n);
+        for (std::int64_t j = std::max(first - n * rank, std::int64_t{0}); j < std::min(rank, last - n * rank); ++j)
+          to[indices[j]] = d == nullptr ? from[j] : T(static_cast<float>(from[j]) + scale * d[j]);
+      }
+    });
+  });
+}
+
 std::string refuse(const ops::PacaForward& a) {
   return refuse(ops::LinearForward{a.x, a.w, a.bias, a.accumulate, a.y});
 }
@@ -90,23 +110,10 @@ std::string refuse(const ops::PacaWrite& a) {
 }
 
 void run(core::Context& context, const ops::PacaWrite& a) {
-  const Matrix w = matrix_of(core::dense_matrix(*a.w)), original = matrix_of(*a.original);
-  const float scale = static_cast<float>(a.scale);
-  core::parallel_for(context, chunks_of(w.rows, kRows), [&](std::int64_t chunk, int) {
-    const std::int64_t last = std::min(w.rows, (chunk + 1) * kRows);
-    visit_small_float(w.dtype, [&](auto tag) {
-      using T = decltype(tag);
-      core::visit_id(a.indices->dtype, [&](auto id) {
-        const auto* indices = static_cast<const decltype(id)*>(a.indices->data);
-        for (std::int64_t n = chunk * kRows; n < last; ++n) {
-          T* to = static_cast<T*>(w.data) + n * w.row_stride;
-          const T* from = static_cast<const T*>(original.data) + n * original.row_stride;
-          const float* d = a.d == nullptr ? nullptr : row<const float>(*a.d, n);
-          for (std::int64_t j = 0; j < original.columns; ++j)
-            to[indices[j]] = d == nullptr ? from[j] : T(static_cast<float>(from[j]) + scale * d[j]);
-        }
-      });
-    });
+  const std::int64_t rows = a.w->n, rank = a.original->shape[1];
+  core::parallel_for(context, chunks_of(rows, kRows), [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk * kRows;
+    write_columns(a, first * rank, (std::min(rows, first + kRows) - first) * rank);
   });
 }
 

@@ -33,4 +33,18 @@ void run(core::Context&, const ops::AdamWStep& a) {
   });
 }
 
+void run(core::Context&, const ops::AdamWStep8Bit&);
+void run(core::Context&, const ops::PacaWrite&);
+
+void run(core::Context& context, const ops::AdamWSteps& a) {
+  for (std::int64_t i = 0; i < a.count; ++i) {
+    a.visit(i, [&](const auto& step) { run(context, step); });
+    if (a.parameters[i].w != nullptr) run(context, a.columns(i));
+  }
+}
+
+void run(core::Context& context, const ops::AdamWSquaredNorms& a) {
+  for (std::int64_t i = 0; i < a.count; ++i) run(context, a.of(i));
+}
+
 }  // namespace graft::cpu::reference

@@ -13,11 +13,7 @@
 
 namespace graft::cuda {
 
-#if defined(__CUDACC__)
-#define GRAFT_GRID_CONSTANT __grid_constant__
-#else
-#define GRAFT_GRID_CONSTANT
-
+#if !defined(__CUDACC__)
 /** The emulator's map. */
 struct EmulatedMap {
   const unsigned char* data;

@@ -12,6 +12,13 @@
 // One name for "a function of kernels": inlined, and on the device alone.
 #define GRAFT_DEVICE __device__ __forceinline__
 
+// Before a kernel's parameter that has to stay where the launch put it: a table that threads look up, a map.
+#if defined(__CUDACC__)
+#define GRAFT_GRID_CONSTANT __grid_constant__
+#else
+#define GRAFT_GRID_CONSTANT
+#endif
+
 // Before a loop whose index chooses registers: to be unrolled; or by two, where the compiler's own choice spills.
 #if defined(__CUDACC__)
 #define GRAFT_UNROLL _Pragma("unroll")

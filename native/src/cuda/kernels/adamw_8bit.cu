@@ -1,18 +1,16 @@
 // adamw_8bit: the step of adamw where m and v are codes of the dynamic map, 256 elements to a scale. A block has one
-// such run and a thread one element of it: decoded, moved, and coded again by the largest moment of the run, which the
-// block finds by maxima in shuffles and shared memory; NaN stays. A code is the number of the map's bounds that lie
-// below, found by halving in shared memory. Bytes for each element: 16 (g, p twice, and 4 of codes) and p_out's size;
-// 16 for each run.
+// such run of a table's parameter (adamw_table.h) and a thread one element of it: decoded, moved, and coded again by
+// the largest moment of the run, which the block finds by maxima in shuffles and shared memory; NaN stays. A code is
+// the number of the map's bounds that lie below, found by halving in shared memory. Bytes for each element: 16 (g, p
+// twice, and 4 of codes) and p_out's size; 16 for each run.
 #include <algorithm>
 
 #include "core/dynamic_map.h"
 #include "core/tensor_check.h"
 #include "cuda/device.h"
-#include "cuda/kernels/adamw_factors.h"
+#include "cuda/kernels/adamw_table.h"
 #include "cuda/kernels/clip.h"
-#include "cuda/kernels/stochastic.h"
 #include "cuda/kernels/tensor.h"
-#include "graft/ops/adamw.h"
 #include "ops/adamw.h"
 
 namespace graft::cuda {
@@ -54,22 +52,29 @@ GRAFT_DEVICE float block_largest(float value) {
   return value;
 }
 
-struct Moments {
+/** Codes of a parameter, a scale for each of its blocks. */
+struct Codes {
   std::uint8_t* codes;
   float* scales;
-  GRAFT_DEVICE float decode(const float* values, std::int64_t i) const { return values[codes[i]] * scales[blockIdx.x]; }
+  GRAFT_DEVICE float decode(const float* values, std::int64_t i, std::int64_t block) const {
+    return values[codes[i]] * scales[block];
+  }
   /** All threads of a block call; `inside`: this one has an element. */
-  GRAFT_DEVICE void encode(const float* bounds, std::int64_t i, bool inside, float moment) const {
+  GRAFT_DEVICE void encode(const float* bounds, std::int64_t i, std::int64_t block, bool inside, float moment) const {
     const float scale = block_largest(inside ? fabsf(moment) : 0.0f);
-    if (threadIdx.x == 0) scales[blockIdx.x] = scale;
+    if (threadIdx.x == 0) scales[block] = scale;
     if (inside) codes[i] = code_of(bounds, moment / (scale > 0 ? scale : 1.0f));
   }
 };
 
-template <class Out>
+struct CodedMoments {
+  Codes m, v;
+};
+
+template <class Out, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    adamw_step_8bit(const float* g, Moved<Out> p, Moments m, Moments v, std::int64_t count, StepFactors factors,
-                    Clip clip, Maps maps, std::uint64_t seed) {
+    adamw_step_8bit(const GRAFT_GRID_CONSTANT Table<Entry<CodedMoments, Out>, Capacity> table, StepFactors factors,
+                    Clip clip, const GRAFT_GRID_CONSTANT Maps maps) {
   GRAFT_SHARED(float, m_values, kMapSize);
   GRAFT_SHARED(float, m_bounds, kMapSize);
   GRAFT_SHARED(float, v_values, kMapSize);
@@ -77,19 +82,18 @@ __global__ void __launch_bounds__(kThreads)
   maps.m.stage(m_values, m_bounds);
   maps.v.stage(v_values, v_bounds);
   __syncthreads();
-  const ops::AdamWFactors<float> f = factors.get();
-  const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const bool inside = GRAFT_BUG(adamw_8bit_guard) ? i <= count : i < count;
+  const int at = table.find();
+  const Entry<CodedMoments, Out>& of = table.entries[at];
+  const std::int64_t i = of.element(), block = i / kThreads;
+  const bool inside = GRAFT_BUG(adamw_8bit_guard) ? i <= of.shape.count : i < of.shape.count;
   float mean = 0, square = 0;
   if (inside) {
-    const float gradient = clip.factor() * g[i];
-    mean = f.beta1 * m.decode(m_values, i) + f.rest1 * gradient;
-    square = f.beta2 * v.decode(v_values, i) + f.rest2 * gradient * gradient;
-    const Moved<Out> at{p.master == nullptr ? nullptr : p.master + i, p.copy == nullptr ? nullptr : p.copy + i};
-    at.set(f.keep * at.value() - f.rate * mean / (f.root * sqrtf(square) + f.eps), seed, i);
+    mean = of.moments.m.decode(m_values, i, block);
+    square = of.moments.v.decode(v_values, i, block);
+    of.move(factors.get(at, of.keep, of.rate), clip.factor(), i, mean, square);
   }
-  m.encode(m_bounds, i, inside, mean);
-  v.encode(v_bounds, i, inside, square);
+  of.moments.m.encode(m_bounds, i, block, inside, mean);
+  of.moments.v.encode(v_bounds, i, block, inside, square);
 }
 
 Map map_of(const core::DynamicMap& from) {
@@ -99,6 +103,21 @@ Map map_of(const core::DynamicMap& from) {
   return map;
 }
 
+template <class Out, int Capacity>
+void move(core::Context& context, const ops::AdamWStep& a, const Table<Entry<CodedMoments, Out>, Capacity>& table,
+          const Rates& rates) {
+  static_assert(sizeof table + sizeof(StepFactors) + sizeof(Clip) + sizeof(Maps) <= kParameterBytes);
+  core::Scratch scratch(context.arena);
+  const StepFactors factors = step_factors(context, scratch, a, rates);
+  const Maps maps{map_of(core::signed_dynamic_map()), map_of(core::unsigned_dynamic_map())};
+  launch({"adamw_step_8bit", static_cast<unsigned>(table.blocks), kThreads, 0, stream(context)},
+         adamw_step_8bit<Out, Capacity>, table, factors, clip_of(a), maps);
+}
+
+CodedMoments moments_of(const ops::AdamWStep8Bit& a) {
+  return {{data<std::uint8_t>(a.m), data<float>(a.m_scale)}, {data<std::uint8_t>(a.v), data<float>(a.v_scale)}};
+}
+
 }  // namespace
 
 std::string refuse(const ops::AdamWStep8Bit& a) {
@@ -106,19 +125,19 @@ std::string refuse(const ops::AdamWStep8Bit& a) {
 }
 
 void run(core::Context& context, const ops::AdamWStep8Bit& a) {
-  const std::int64_t count = core::elements(*a.p);
-  core::Scratch scratch(context.arena);
-  const StepFactors factors = step_factors(context, scratch, a);
-  const Maps maps{map_of(core::signed_dynamic_map()), map_of(core::unsigned_dynamic_map())};
-  const graft_tensor *master = a.rounds_at_random() ? nullptr : a.p, *copy = a.rounds_at_random() ? a.p : a.p_out;
-  visit(copy == nullptr ? GRAFT_DTYPE_F32 : copy->dtype, [&](auto type) {
+  visit(copied_dtype(a, nullptr), [&](auto type) {
     using Out = decltype(type);
-    launch({"adamw_step_8bit", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0,
-            stream(context)},
-           adamw_step_8bit<Out>, data<const float>(a.g), Moved<Out>{data<float>(master), data<Out>(copy)},
-           Moments{data<std::uint8_t>(a.m), data<float>(a.m_scale)},
-           Moments{data<std::uint8_t>(a.v), data<float>(a.v_scale)}, count, factors, clip_of(a), maps, a.seed);
+    Table<Entry<CodedMoments, Out>, 1> table{};
+    Rates rates{};
+    rates.add(a);
+    table.add(entry_of<Out>(a, moments_of(a), nullptr), ceil_div<std::int64_t>(core::elements(*a.p), kThreads));
+    move(context, a, table, rates);
   });
+}
+
+void run_8bit(core::Context& context, const ops::AdamWSteps& a) {
+  for_tables<ops::AdamWStep8Bit, kMostParameters>(
+      a, kThreads, moments_of, [&](const auto& table, const Rates& rates) { move(context, a.shared(), table, rates); });
 }
 
 }  // namespace graft::cuda

@@ -6,6 +6,7 @@ import io.graft.nn.ColumnSlab;
 import io.graft.nn.Parameter;
 import io.graft.nn.PartialColumns;
 import io.graft.nn.Projection;
+import io.graft.ops.AdamWParameters;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -127,7 +128,8 @@ public final class Paca extends PeftAdapter<PeftPacaConfig> {
         if (absolute) {
             addOriginal(context, delta, original, -1 / scale);
         }
-        Parameter parameter = train(scope, new Parameter(key + DELTA, delta));
+        Parameter parameter = train(scope, new Parameter(key + DELTA, delta))
+                .withColumns(new AdamWParameters.Columns(weight, indices, original, scale));
         PartialColumns.Measure measure = reselector == null ? null : reselector.measure(scope, weight);
         PartialColumns part = new PartialColumns(parameter, indices, original, scale, measure);
         if (reselector != null) {

@@ -1,5 +1,6 @@
 package io.graft.nn;
 
+import io.graft.ops.AdamWParameters;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
@@ -19,6 +20,8 @@ public final class Parameter {
     private Tensor gradient;
     private GradientPool pool;
     private double rateFactor = 1;
+    private AdamWParameters.Columns columns;
+    private boolean inColumns;
 
     /** A frozen parameter. The name is the one of the checkpoint, e.g. {@code model.norm.weight}. */
     public Parameter(String name, Tensor value) {
@@ -77,6 +80,29 @@ public final class Parameter {
 
     public double rateFactor() {
         return rateFactor;
+    }
+
+    /** Lets the optimiser write what becomes of it into columns of a weight, in the pass that moves it. */
+    public Parameter withColumns(AdamWParameters.Columns target) {
+        columns = target;
+        return this;
+    }
+
+    /** The columns that the optimiser writes; null where there are none. */
+    public AdamWParameters.Columns columns() {
+        return columns;
+    }
+
+    /** Tells it that the optimiser has moved it and written its columns, until its value is otherwise changed. */
+    public void movedIntoColumns() {
+        inColumns = columns != null;
+    }
+
+    /** Whether its columns were written when it was last moved; from now on they are thought to be old. */
+    boolean takeInColumns() {
+        boolean was = inColumns;
+        inColumns = false;
+        return was;
     }
 
     /** Copies the value into the master, after the value was loaded or initialised. */

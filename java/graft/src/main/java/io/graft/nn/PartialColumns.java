@@ -129,13 +129,17 @@ public final class PartialColumns implements TrainedColumns {
         return measure != null;
     }
 
+    /** Does nothing where the optimiser has done it in the step before. */
     @Override
     public void write(Weight weight) {
-        Paca.write(weight.matrix().scope().context(), delta.value(), original, indices, scale, weight);
+        if (!delta.takeInColumns()) {
+            Paca.write(weight.matrix().scope().context(), delta.value(), original, indices, scale, weight);
+        }
     }
 
     /** Gives the weight its original columns back, bit by bit; {@link #write} undoes it. */
     public void restore(Weight weight) {
+        delta.takeInColumns();
         Paca.write(weight.matrix().scope().context(), null, original, indices, scale, weight);
     }
 

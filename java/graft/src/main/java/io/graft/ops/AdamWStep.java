@@ -2,8 +2,10 @@ package io.graft.ops;
 
 import static io.graft.binding.Native.GRAFT_ADAMW_BLOCK;
 import static io.graft.binding.Native.graft_adamw_squared_norm;
+import static io.graft.binding.Native.graft_adamw_squared_norms;
 import static io.graft.binding.Native.graft_adamw_step;
 import static io.graft.binding.Native.graft_adamw_step_8bit;
+import static io.graft.binding.Native.graft_adamw_steps;
 
 import io.graft.binding.Status;
 import io.graft.tensor.Context;
@@ -21,6 +23,44 @@ public final class AdamWStep {
         synchronized (context) {
             Status.check(graft_adamw_squared_norm(
                     context.pointer(), Tensor.pointer(context, g), Tensor.pointer(context, sum)));
+        }
+    }
+
+    /** sum [1] f64 += Σ g² over the gradients of all parameters of a table: the bits of a call for each, in order. */
+    public static void squaredNorms(Context context, AdamWParameters parameters, Tensor sum) {
+        synchronized (context) {
+            Status.check(graft_adamw_squared_norms(
+                    context.pointer(),
+                    AdamWParameters.pointer(context, parameters),
+                    AdamWParameters.count(parameters),
+                    Tensor.pointer(context, sum)));
+        }
+    }
+
+    /**
+     * The step of each parameter of a table, with the bits of {@link #step} or {@link #step8bit} for each, and of
+     * {@link Paca#write} where it goes into columns; nothing is moved where one is wrong.
+     */
+    public static void steps(
+            Context context,
+            AdamWParameters parameters,
+            double beta1,
+            double beta2,
+            double epsilon,
+            long step,
+            double maxNorm,
+            Tensor squaredNorm) {
+        synchronized (context) {
+            Status.check(graft_adamw_steps(
+                    context.pointer(),
+                    AdamWParameters.pointer(context, parameters),
+                    AdamWParameters.count(parameters),
+                    beta1,
+                    beta2,
+                    epsilon,
+                    step,
+                    maxNorm,
+                    Tensor.pointer(context, squaredNorm)));
         }
     }
 

@@ -2,6 +2,7 @@ package io.graft.train;
 
 import io.graft.nn.GradientPool;
 import io.graft.nn.Parameter;
+import io.graft.ops.AdamWParameters;
 import io.graft.ops.AdamWStep;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
@@ -17,8 +18,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * AdamW over a fixed list of parameters, with clipping by their global norm. State is fp32, as the masters are, and of their
- * shapes, or of those of projected gradients; or it is kept in 8 bits. Parameters without a master are rounded at random.
+ * AdamW over a fixed list of parameters, with clipping by their global norm: two calls a step, however many they are. State is
+ * fp32, as the masters are, and of their shapes, or of those of projected gradients; or it is kept in 8 bits. Parameters
+ * without a master are rounded at random.
  */
 public final class AdamW implements Optimiser {
     /**
@@ -94,6 +96,8 @@ public final class AdamW implements Optimiser {
     private final Set<Parameter> moved = Collections.newSetFromMap(new IdentityHashMap<>());
     private final Galore galore;
     private final Mirror squaredNorm;
+    private final AdamWParameters table;
+    private final int[] tabled;
     private long step;
     private double norm;
 
@@ -102,6 +106,8 @@ public final class AdamW implements Optimiser {
         this.settings = settings;
         this.parameters = trained.toArray(new Parameter[0]);
         this.moments = new Moments[parameters.length];
+        this.table = new AdamWParameters(parameters.length);
+        this.tabled = new int[parameters.length];
         this.squaredNorm = new Mirror(scope.tensor(Memory.OPTIMIZER, DType.F64, 1));
         GradientPool pool = new GradientPool(scope);
         for (int i = 0; i < parameters.length; i++) {
@@ -140,32 +146,71 @@ public final class AdamW implements Optimiser {
         begin();
         moved.clear();
         float loss = objective.lossAndGradients(some -> {
+            table.clear();
             for (int i = 0; i < some.size(); i++) { // why no iterator: a step allocates nothing
-                moveNow(some.get(i), rate);
+                addOnce(numbers.get(some.get(i)), rate);
             }
+            moveAndDrop();
         });
-        for (Parameter parameter : parameters) {
-            moveNow(parameter, rate);
+        table.clear();
+        for (int i = 0; i < parameters.length; i++) {
+            addOnce(numbers.get(parameters[i]), rate);
         }
+        moveAndDrop();
         norm = Math.sqrt(squaredNorm.value());
         return loss;
     }
 
-    /** Moves one of its parameters, once in a step. */
-    private void moveNow(Parameter parameter, double rate) {
-        Integer number = numbers.get(parameter);
-        if (number != null && moved.add(parameter)) {
-            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm.tensor());
-            move(number, rate, null);
-            parameter.dropGradient();
+    /** Adds one of its parameters to the table, once in a step. */
+    private void addOnce(Integer number, double rate) {
+        if (number != null && moved.add(parameters[number])) {
+            add(number, rate);
         }
     }
 
-    private void move(int number, double rate, Tensor norm) {
-        Parameter parameter = parameters[number];
+    /** Moves the table's parameters, which give up their gradients. */
+    private void moveAndDrop() {
+        AdamWStep.squaredNorms(scope.context(), table, squaredNorm.tensor());
+        move(null);
+        for (int i = 0; i < table.size(); i++) {
+            parameters[tabled[i]].dropGradient();
+        }
+    }
+
+    private void add(int number, double rate) {
+        Parameter p = parameters[number];
+        Moments of = moments[number];
         // why: these two bits are set in no other seed, and what is below them is different in each call.
         long seed = 3L << 62 | step << 24 | number;
-        moments[number].step(scope.context(), parameter, rate * parameter.rateFactor(), settings, step, norm, seed);
+        tabled[table.size()] = number;
+        table.add(
+                p.gradient(),
+                rate * p.rateFactor(),
+                settings.weightDecay(),
+                seed,
+                p.master(),
+                of.m(),
+                of.mScale(),
+                of.v(),
+                of.vScale(),
+                p.computeCopy(),
+                p.columns());
+    }
+
+    /** Moves the table's parameters. */
+    private void move(Tensor norm) {
+        AdamWStep.steps(
+                scope.context(),
+                table,
+                settings.beta1(),
+                settings.beta2(),
+                settings.epsilon(),
+                step,
+                settings.maxNorm(),
+                norm);
+        for (int i = 0; i < table.size(); i++) {
+            parameters[tabled[i]].movedIntoColumns();
+        }
     }
 
     private void begin() {
@@ -178,19 +223,30 @@ public final class AdamW implements Optimiser {
         return norm;
     }
 
+    /** The table of all parameters, or of those whose gradients are not projected. */
+    private void addAll(double rate, boolean projected) {
+        table.clear();
+        for (int i = 0; i < parameters.length; i++) {
+            if (projected || !galore.projects(i)) {
+                add(i, rate);
+            }
+        }
+    }
+
     /** Moves all parameters by their gradients, which stay as they are. Returns the norm before clipping. */
     public double step(double rate) {
         begin();
-        for (Parameter parameter : parameters) {
-            AdamWStep.squaredNorm(scope.context(), parameter.gradient(), squaredNorm.tensor());
+        addAll(rate, true);
+        AdamWStep.squaredNorms(scope.context(), table, squaredNorm.tensor());
+        if (galore != null) {
+            addAll(rate, false);
         }
-        for (int i = 0; i < parameters.length; i++) {
-            Parameter p = parameters[i];
-            if (galore != null && galore.projects(i)) {
-                galore.step(i, rate * p.rateFactor(), step, squaredNorm.tensor(), moments[i].m(), moments[i].v());
-                continue;
+        move(squaredNorm.tensor());
+        for (int i = 0; galore != null && i < parameters.length; i++) {
+            if (galore.projects(i)) {
+                double own = rate * parameters[i].rateFactor();
+                galore.step(i, own, step, squaredNorm.tensor(), moments[i].m(), moments[i].v());
             }
-            move(i, rate, squaredNorm.tensor());
         }
         return Math.sqrt(squaredNorm.value());
     }

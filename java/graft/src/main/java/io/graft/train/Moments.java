@@ -3,7 +3,6 @@ package io.graft.train;
 import io.graft.nn.Parameter;
 import io.graft.nn.Precision;
 import io.graft.ops.AdamWStep;
-import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
@@ -44,58 +43,6 @@ record Moments(Tensor m, Tensor v, Tensor mScale, Tensor vScale) {
 
     boolean coded() {
         return mScale != null;
-    }
-
-    /**
-     * One step of the parameter; step counts from 1.
-     *
-     * @param seed of a parameter without a master
-     */
-    void step(
-            Context context,
-            Parameter p,
-            double rate,
-            AdamW.Settings settings,
-            long step,
-            Tensor squaredNorm,
-            long seed) {
-        if (coded()) {
-            AdamWStep.step8bit(
-                    context,
-                    p.gradient(),
-                    rate,
-                    settings.beta1(),
-                    settings.beta2(),
-                    settings.epsilon(),
-                    settings.weightDecay(),
-                    step,
-                    settings.maxNorm(),
-                    squaredNorm,
-                    seed,
-                    p.master(),
-                    m,
-                    mScale,
-                    v,
-                    vScale,
-                    p.computeCopy());
-        } else {
-            AdamWStep.step(
-                    context,
-                    p.gradient(),
-                    rate,
-                    settings.beta1(),
-                    settings.beta2(),
-                    settings.epsilon(),
-                    settings.weightDecay(),
-                    step,
-                    settings.maxNorm(),
-                    squaredNorm,
-                    seed,
-                    p.master(),
-                    m,
-                    v,
-                    p.computeCopy());
-        }
     }
 
     void putInto(Map<String, Tensor> state, String name) {

@@ -22,6 +22,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import io.graft.train.AdamW;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -108,6 +109,33 @@ class PacaTest extends InContext {
             assertThat(weights(model)).usingRecursiveComparison().isEqualTo(before);
             paca.enable();
             assertThat(weights(model)).usingRecursiveComparison().isEqualTo(after);
+        }
+    }
+
+    /** AdamW writes the columns as it moves D; what else changes D or W does not rely on that. */
+    @Test
+    void theOptimiserWritesTheColumns() {
+        Paca paca = Paca.create(config("q_proj", "down_proj"));
+        try (Llama model = model(DType.BF16, paca);
+                AdamW optimiser = new AdamW(scope, model.trainable(), AdamW.Settings.defaults())) {
+            List<float[]> base = weights(model);
+            model.lossAndGradients(batch());
+            optimiser.step(0.01);
+            assertThat(context.lastDispatch()).isEqualTo("adamw_steps:cpu/fast");
+            List<float[]> stepped = weights(model);
+            assertThat(Arrays.deepEquals(stepped.toArray(), base.toArray())).isFalse();
+            model.parametersChanged();
+            assertThat(context.lastDispatch()).doesNotContain("paca");
+            model.parametersChanged();
+            assertThat(context.lastDispatch()).isEqualTo("paca_write:cpu/fast");
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(stepped);
+
+            optimiser.step(0.01);
+            List<float[]> again = weights(model);
+            paca.disable();
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(base);
+            paca.enable();
+            assertThat(weights(model)).usingRecursiveComparison().isEqualTo(again);
         }
     }
 

@@ -57,11 +57,11 @@ class ArgumentsTest {
         weight.close();
         Class<?>[] types = op.method().getParameterTypes();
         for (int i = 1; i < types.length; i++) {
-            if (types[i] != Tensor.class && types[i] != Weight.class) {
+            if (types[i].isPrimitive() || types[i].isEnum()) {
                 continue;
             }
             Object[] arguments = arguments(op, type -> null);
-            arguments[i] = types[i] == Tensor.class ? tensor : weight;
+            arguments[i] = handle(types[i], tensor, weight);
             assertThatThrownBy(() -> op.call(arguments))
                     .isInstanceOf(IllegalStateException.class)
                     .hasMessageMatching("(Tensor|Weight) \\[4, 8] F32 is closed");
@@ -74,7 +74,7 @@ class ArgumentsTest {
         try (Context other = Context.cpu(1)) {
             Tensor tensor = other.scope().tensor(Memory.ACTIVATION, DType.F32, 4, 8);
             Weight weight = other.scope().weight(tensor);
-            Object[] arguments = arguments(op, type -> type == Tensor.class ? tensor : weight);
+            Object[] arguments = arguments(op, type -> handle(type, tensor, weight));
             assertThatThrownBy(() -> op.call(arguments))
                     .isInstanceOf(IllegalArgumentException.class)
                     .hasMessageContaining("belongs to another context");
@@ -112,6 +112,17 @@ class ArgumentsTest {
         }
     }
 
+    /** This tensor or weight, or a table of one parameter with them. */
+    private static Object handle(Class<?> type, Tensor tensor, Weight weight) {
+        if (type != AdamWParameters.class) {
+            return type == Tensor.class ? tensor : weight;
+        }
+        AdamWParameters table = new AdamWParameters(1);
+        table.add(
+                null, 0.5, 0.5, 1, null, null, null, null, null, null, new AdamWParameters.Columns(weight, null, null, 1));
+        return table;
+    }
+
     private interface Handles {
         Object make(Class<?> type);
     }
@@ -146,12 +157,34 @@ class ArgumentsTest {
         if (random.nextInt(8) == 0) {
             return null;
         }
+        if (type == AdamWParameters.class) {
+            return table(random, scope);
+        }
         long[] shape = new long[1 + random.nextInt(4)];
         for (int i = 0; i < shape.length; i++) {
             shape[i] = size(random);
         }
         DType dtype = random.nextInt(2) == 0 ? DType.F32 : dtypes[random.nextInt(dtypes.length)];
         return scope.tensor(Memory.ACTIVATION, dtype, shape);
+    }
+
+    /** Mostly of one shape, with all parts or without some. */
+    private static AdamWParameters table(java.util.Random random, Scope scope) {
+        AdamWParameters table = new AdamWParameters(3);
+        for (int i = random.nextInt(4); i > 0; i--) {
+            Tensor[] of = new Tensor[9];
+            for (int j = 0; j < of.length; j++) {
+                of[j] = random.nextInt(2) == 0 ? null : (Tensor) arbitrary(random, scope, Tensor.class);
+                if (j < 4 && random.nextInt(8) > 0) {
+                    of[j] = scope.tensor(Memory.ACTIVATION, DType.F32, 4, 4);
+                }
+            }
+            Weight w = random.nextInt(2) == 0 ? null : (Weight) arbitrary(random, scope, Weight.class);
+            double rate = random.nextInt(8) == 0 ? Double.NaN : 0.5;
+            AdamWParameters.Columns columns = w == null ? null : new AdamWParameters.Columns(w, of[7], of[8], rate);
+            table.add(of[0], rate, 0.5, i, of[1], of[2], of[4], of[3], of[5], of[6], columns);
+        }
+        return table;
     }
 
     private static long size(java.util.Random random) {

@@ -176,6 +176,32 @@ class OpsTest extends SmallTensors {
     }
 
     @Test
+    void adamWSteps() {
+        Tensor g = tensor(2, 1).set(3, 4);
+        Tensor sum = scope.tensor(Memory.OPTIMIZER, DType.F64, 1);
+        Tensor p = tensor(2, 1).set(1, 1);
+        Tensor d = tensor(2, 1).set(1, 1);
+        Tensor output = scope.tensor(Memory.BASE, DType.BF16, 2, 1);
+        Weight w = weight(1, 2, 3, 4);
+        Tensor original = tensor(2, 1).set(7, 8);
+        Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, 1).set(new long[] {1});
+        AdamWParameters table = new AdamWParameters(2);
+        table.add(g, 1, 1, 1, g, g, g, g, g, g, null);
+        table.clear(); // what it held is gone
+        table.add(g, 0.5, 0.5, 0, p, tensor(2, 1), null, tensor(2, 1), null, output, null);
+        AdamWParameters.Columns columns = new AdamWParameters.Columns(w, indices, original, 2);
+        table.add(g, 0.25, 0, 0, d, tensor(2, 1), null, tensor(2, 1), null, null, columns);
+        AdamWStep.squaredNorms(context, table, sum);
+        assertThat(sum.doubles()).containsExactly(50);
+        AdamWStep.steps(context, table, 0.9, 0.999, 1e-8, 1, 0, null);
+        assertThat(table.size()).isEqualTo(2);
+        assertThat(p.floats()).containsExactly(new float[] {0.25f, 0.25f}, NEAR);
+        assertThat(output.floats()).containsExactly(0.25f, 0.25f);
+        assertThat(d.floats()).containsExactly(new float[] {0.75f, 0.75f}, NEAR);
+        assertThat(w.matrix().floats()).containsExactly(new float[] {1, 8.5f, 3, 9.5f}, NEAR);
+    }
+
+    @Test
     void random() {
         Tensor x = tensor(1000);
         Random.uniform(context, 7, 0, 2, 3, x);
