@@ -15,7 +15,7 @@ void check_positive(const char* name, double value) {
 }
 
 void check_rotation(const char* in_name, const graft_tensor* in, const graft_tensor* positions,
-                    const graft_tensor* inv_freq, const char* out_name, const graft_tensor* out) {
+                    const graft_tensor* inv_freq, double magnitude, const char* out_name, const graft_tensor* out) {
   check_tensor(in_name, in);
   check_tensor("positions", positions);
   check_tensor("inv_freq", inv_freq);
@@ -30,6 +30,7 @@ void check_rotation(const char* in_name, const graft_tensor* in, const graft_ten
     fail(GRAFT_SHAPE_MISMATCH, "%s turns %lld of each head, but %s has heads of %lld",
          describe("inv_freq", inv_freq).c_str(), static_cast<long long>(2 * inv_freq->shape[0]),
          describe(in_name, in).c_str(), static_cast<long long>(in->shape[3]));
+  check_positive("magnitude", magnitude);
   check_same_shape(out_name, *out, in_name, *in);
   check_same_dtype(out_name, *out, in_name, *in);
   check_no_overlap(out_name, out, in_name, in, true);
@@ -55,9 +56,9 @@ void RopeFrequencies::check() const {
   check_positive("original", original);
 }
 
-void RopeForward::check() const { check_rotation("x", x, positions, inv_freq, "y", y); }
+void RopeForward::check() const { check_rotation("x", x, positions, inv_freq, magnitude, "y", y); }
 
-void RopeBackward::check() const { check_rotation("dy", dy, positions, inv_freq, "dx", dx); }
+void RopeBackward::check() const { check_rotation("dy", dy, positions, inv_freq, magnitude, "dx", dx); }
 
 }  // namespace graft::ops
 
@@ -73,16 +74,17 @@ graft_status graft_rope_frequencies(graft_context* context, double theta, int32_
 }
 
 graft_status graft_rope_forward(graft_context* context, const graft_tensor* x, const graft_tensor* positions,
-                                const graft_tensor* inv_freq, int32_t interleaved, graft_tensor* y) {
+                                const graft_tensor* inv_freq, int32_t interleaved, double magnitude, graft_tensor* y) {
   return core::guard("graft_rope_forward", [&] {
-    dispatch(context, ops::RopeForward{x, positions, inv_freq, interleaved != 0, y});
+    dispatch(context, ops::RopeForward{x, positions, inv_freq, interleaved != 0, magnitude, y});
   });
 }
 
 graft_status graft_rope_backward(graft_context* context, const graft_tensor* dy, const graft_tensor* positions,
-                                 const graft_tensor* inv_freq, int32_t interleaved, graft_tensor* dx) {
+                                 const graft_tensor* inv_freq, int32_t interleaved, double magnitude,
+                                 graft_tensor* dx) {
   return core::guard("graft_rope_backward", [&] {
-    dispatch(context, ops::RopeBackward{dy, positions, inv_freq, interleaved != 0, dx});
+    dispatch(context, ops::RopeBackward{dy, positions, inv_freq, interleaved != 0, magnitude, dx});
   });
 }
 }

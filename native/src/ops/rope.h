@@ -25,6 +25,7 @@ struct RopeForward {
   const graft_tensor* positions;
   const graft_tensor* inv_freq;
   bool interleaved;
+  double magnitude;
   graft_tensor* y;
   void check() const;
 };
@@ -34,6 +35,7 @@ struct RopeBackward {
   const graft_tensor* positions;
   const graft_tensor* inv_freq;
   bool interleaved;
+  double magnitude;
   graft_tensor* dx;
   void check() const;
 };

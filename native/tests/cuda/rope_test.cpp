@@ -7,6 +7,7 @@ namespace {
 struct Case {
   std::int64_t batch, tokens, heads, width, pairs;
   bool interleaved;
+  double magnitude = 1;
 };
 
 std::vector<double> run(const Context& c, graft_dtype storage, graft_dtype values, const Case& n, bool backward,
@@ -22,8 +23,8 @@ std::vector<double> run(const Context& c, graft_dtype storage, graft_dtype value
   for (std::int64_t i = 0; i < n.pairs; ++i)
     turns.push_back(static_cast<float>(std::pow(1e4, -static_cast<double>(i) / static_cast<double>(n.pairs))));
   positions.set(at), inv_freq.set(turns);
-  GRAFT_EXPECT_OK(backward ? graft_rope_backward(c, x, positions, inv_freq, n.interleaved, y)
-                           : graft_rope_forward(c, x, positions, inv_freq, n.interleaved, y));
+  GRAFT_EXPECT_OK(backward ? graft_rope_backward(c, x, positions, inv_freq, n.interleaved, n.magnitude, y)
+                           : graft_rope_forward(c, x, positions, inv_freq, n.interleaved, n.magnitude, y));
   GRAFT_EXPECT_OK(graft_context_synchronize(c));
   return y.get();
 }
@@ -44,7 +45,7 @@ TEST(CudaRope, AgreesWithFloat64) {
     SCOPED_TRACE(name(dtype));
     for (bool interleaved : {false, true}) {
       compare(cpu, cuda, dtype, {2, 3, 2, 16, 8, interleaved}, 2);
-      compare(cpu, cuda, dtype, {1, 2, 3, 10, 3, interleaved}, 2);
+      compare(cpu, cuda, dtype, {1, 2, 3, 10, 3, interleaved, 1.1386}, 2);
       compare(cpu, cuda, dtype, {1, 1, 5, 128, 64, interleaved}, 1);
       compare(cpu, cuda, dtype, {0, 4, 1, 8, 4, interleaved}, 1);
     }
@@ -85,8 +86,8 @@ TEST(CudaRope, InPlace) {
   Tensor x = input(cuda, f32, f32, {1, 3, 2, 8}, 1), positions(cuda, GRAFT_DTYPE_I32, {1, 3}), turns(cuda, f32, {3});
   const std::vector<double> before = x.get();
   positions.set({1, 2, 3}), turns.set({1, 0.5, 0.25});
-  GRAFT_EXPECT_OK(graft_rope_forward(cuda, x, positions, turns, 1, x));
-  GRAFT_EXPECT_OK(graft_rope_backward(cuda, x, positions, turns, 1, x));
+  GRAFT_EXPECT_OK(graft_rope_forward(cuda, x, positions, turns, 1, 1, x));
+  GRAFT_EXPECT_OK(graft_rope_backward(cuda, x, positions, turns, 1, 1, x));
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
   expect_close(x.get(), before, 1e-6, "there and back");
 }

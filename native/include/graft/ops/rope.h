@@ -25,14 +25,16 @@ GRAFT_API graft_status graft_rope_frequencies(graft_context* context, double the
                                               double low, double high, double original, graft_tensor* inv_freq);
 
 /** x, y [B, T, H, D] float, may be the same memory; positions [B, T] i32; inv_freq [R/2] f32 or f64, R <= D even: only
- * the first R of D are turned. interleaved != 0: pairs (2i, 2i+1), else (i, i+R/2). */
+ * the first R of D are turned. interleaved != 0: pairs (2i, 2i+1), else (i, i+R/2). magnitude > 0: what cosines and
+ * sines are multiplied with, and so the first R of D (YaRN's attention factor; 1 without). */
 GRAFT_API graft_status graft_rope_forward(graft_context* context, const graft_tensor* x, const graft_tensor* positions,
-                                          const graft_tensor* inv_freq, int32_t interleaved, graft_tensor* y);
+                                          const graft_tensor* inv_freq, int32_t interleaved, double magnitude,
+                                          graft_tensor* y);
 
-/** dx = the inverse rotation of dy; may be the same memory. */
+/** dx = magnitude · the inverse rotation of dy, the transpose of forward; may be the same memory. */
 GRAFT_API graft_status graft_rope_backward(graft_context* context, const graft_tensor* dy,
                                            const graft_tensor* positions, const graft_tensor* inv_freq,
-                                           int32_t interleaved, graft_tensor* dx);
+                                           int32_t interleaved, double magnitude, graft_tensor* dx);
 
 #ifdef __cplusplus
 }

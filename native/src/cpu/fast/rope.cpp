@@ -19,18 +19,20 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-/** cosine[i], sine[i] of position · inv_freq[i]. The three arrays are padded to whole vectors of double. */
-void rope_angles(const double* inv_freq, double position, std::int64_t half, float* cosine, float* sine) {
+/** magnitude · cosine[i], sine[i] of position · inv_freq[i]. The three arrays are padded to whole vectors of double. */
+void rope_angles(const double* inv_freq, double position, float magnitude, std::int64_t half, float* cosine,
+                 float* sine) {
   const hn::ScalableTag<double> dd;
   const hn::Rebind<float, decltype(dd)> df;
   const auto turn = hn::Set(dd, 2 * std::numbers::pi), per_turn = hn::Set(dd, 0.5 / std::numbers::pi);
   const auto at_position = hn::Set(dd, position);
+  const auto scale = hn::Set(df, magnitude);
   for (std::int64_t i = 0; i < half; i += static_cast<std::int64_t>(hn::Lanes(dd))) {
     const auto angle = hn::Mul(hn::LoadU(dd, inv_freq + i), at_position);
     const auto reduced = hn::NegMulAdd(hn::Round(hn::Mul(angle, per_turn)), turn, angle);
     const auto radians = hn::DemoteTo(df, reduced);
-    hn::StoreU(hn::Cos(df, radians), df, cosine + i);
-    hn::StoreU(hn::Sin(df, radians), df, sine + i);
+    hn::StoreU(hn::Mul(scale, hn::Cos(df, radians)), df, cosine + i);
+    hn::StoreU(hn::Mul(scale, hn::Sin(df, radians)), df, sine + i);
   }
 }
 
@@ -73,7 +75,8 @@ void rope_spread(std::int64_t half, float* cosine, float* sine) {
 }
 
 void rope_rotate(core::Context& context, const graft_tensor& x, const graft_tensor& positions,
-                 const graft_tensor& frequencies, bool interleaved, double direction, const graft_tensor& y) {
+                 const graft_tensor& frequencies, bool interleaved, double direction, double magnitude,
+                 const graft_tensor& y) {
   const std::int64_t length = x.shape[1], heads = x.shape[2], width = x.shape[3], half = frequencies.shape[0];
   const std::int64_t rows = x.shape[0] * length;
   const std::int64_t padded = 2 * half + HWY_MAX_BYTES / static_cast<std::int64_t>(sizeof(double));
@@ -94,7 +97,7 @@ void rope_rotate(core::Context& context, const graft_tensor& x, const graft_tens
         const std::int64_t b = row / length, t = row % length;
         const double position =
             static_cast<const std::int32_t*>(positions.data)[b * positions.stride[0] + t * positions.stride[1]];
-        rope_angles(inv_freq, direction * position, half, cosine, sine);
+        rope_angles(inv_freq, direction * position, static_cast<float>(magnitude), half, cosine, sine);
         if (interleaved) rope_spread(half, cosine, sine);
         const T* from = static_cast<const T*>(x.data) + b * x.stride[0] + t * x.stride[1];
         T* to = static_cast<T*>(y.data) + b * y.stride[0] + t * y.stride[1];
@@ -112,11 +115,11 @@ void rope_rotate(core::Context& context, const graft_tensor& x, const graft_tens
 }
 
 void rope_forward(core::Context& context, const ops::RopeForward& a) {
-  rope_rotate(context, *a.x, *a.positions, *a.inv_freq, a.interleaved, 1, *a.y);
+  rope_rotate(context, *a.x, *a.positions, *a.inv_freq, a.interleaved, 1, a.magnitude, *a.y);
 }
 
 void rope_backward(core::Context& context, const ops::RopeBackward& a) {
-  rope_rotate(context, *a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, *a.dx);
+  rope_rotate(context, *a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, a.magnitude, *a.dx);
 }
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE

@@ -1,4 +1,4 @@
-// rope in plain loops. A pair (a, b) at angle φ = position · inv_freq becomes (a·cos φ − b·sin φ, b·cos φ + a·sin φ);
+// rope in plain loops. A pair (a, b) at angle φ = position · inv_freq becomes m·(a·cos φ − b·sin φ, b·cos φ + a·sin φ);
 // the angle is computed in double, since positions of 10⁵ leave float no digits behind the point.
 #include "ops/rope.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 template <class C>
 void rotate(const graft_tensor& in, const graft_tensor& positions, const graft_tensor& frequencies, bool interleaved,
-            double direction, const graft_tensor& out) {
+            double direction, double magnitude, const graft_tensor& out) {
   const View<C> x(in), y(out);
   const View<double> inv_freq(frequencies);
   const std::int64_t half = inv_freq.size(0);
@@ -25,7 +25,8 @@ void rotate(const graft_tensor& in, const graft_tensor& positions, const graft_t
       for (std::int64_t h = 0; h < x.size(2); ++h) {
         for (std::int64_t i = 0; i < half; ++i) {
           const double angle = direction * position * inv_freq(i);
-          const C cosine = static_cast<C>(std::cos(angle)), sine = static_cast<C>(std::sin(angle));
+          const C cosine = static_cast<C>(magnitude * std::cos(angle)),
+                  sine = static_cast<C>(magnitude * std::sin(angle));
           const std::int64_t first = interleaved ? 2 * i : i, second = interleaved ? 2 * i + 1 : i + half;
           const C p = x(b, t, h, first), q = x(b, t, h, second);
           y.set(p * cosine - q * sine, b, t, h, first);
@@ -68,13 +69,13 @@ void run(core::Context&, const ops::RopeFrequencies& a) {
 
 void run(core::Context&, const ops::RopeForward& a) {
   visit_compute(a.x->dtype, [&](auto compute) {
-    rotate<decltype(compute)>(*a.x, *a.positions, *a.inv_freq, a.interleaved, 1, *a.y);
+    rotate<decltype(compute)>(*a.x, *a.positions, *a.inv_freq, a.interleaved, 1, a.magnitude, *a.y);
   });
 }
 
 void run(core::Context&, const ops::RopeBackward& a) {
   visit_compute(a.dy->dtype, [&](auto compute) {
-    rotate<decltype(compute)>(*a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, *a.dx);
+    rotate<decltype(compute)>(*a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, a.magnitude, *a.dx);
   });
 }
 

@@ -1,4 +1,4 @@
-// rope: a pair (p, q) at angle φ = position · inv_freq becomes (p·cos φ − q·sin φ, q·cos φ + p·sin φ); backward turns
+// rope: a pair (p, q) at angle φ = position · inv_freq becomes m·(p·cos φ − q·sin φ, q·cos φ + p·sin φ); backward turns
 // by −φ. A block has one token: its threads first make the token's cosines and sines, in double, since positions of 10⁵
 // leave float no digits behind the point, and then turn all heads with them. Bytes: 2·size for each element; the angles
 // cost R/2 double sincos for each token, whatever the number of heads.
@@ -21,7 +21,7 @@ template <class T, class Frequency>
 __global__ void __launch_bounds__(kThreads)
     rope_rotate(Heads<const T> x, const std::int32_t* positions, std::int64_t position_stride0,
                 std::int64_t position_stride1, const Frequency* inv_freq, Sizes n, bool interleaved, double direction,
-                Heads<T> y) {
+                double magnitude, Heads<T> y) {
   GRAFT_DYNAMIC_SHARED(float, cosines);
   float* const sines = cosines + n.half;
   const std::int64_t b = blockIdx.x / n.tokens, t = blockIdx.x % n.tokens;
@@ -29,8 +29,8 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t i = threadIdx.x; i < n.half; i += kThreads) {
     double sine, cosine;
     sin_cos_pi(direction * position * static_cast<double>(inv_freq[i]) * 0.318309886183790671538, &sine, &cosine);
-    cosines[i] = static_cast<float>(cosine);
-    sines[i] = static_cast<float>(sine);
+    cosines[i] = static_cast<float>(magnitude * cosine);
+    sines[i] = static_cast<float>(magnitude * sine);
   }
   if (!GRAFT_BUG(rope_no_barrier)) __syncthreads();
   for (std::int64_t pair = threadIdx.x; pair < n.heads * n.half; pair += kThreads) {
@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(kThreads) rope_frequencies(ops::RopeFrequencie
 }
 
 void rotate(core::Context& context, const graft_tensor& x, const graft_tensor& positions, const graft_tensor& inv_freq,
-            bool interleaved, double direction, const graft_tensor& y) {
+            bool interleaved, double direction, double magnitude, const graft_tensor& y) {
   const Sizes n{x.shape[1], x.shape[2], x.shape[3], inv_freq.shape[0]};
   const Launch where{"rope_rotate", static_cast<unsigned>(x.shape[0] * x.shape[1]), kThreads,
                      static_cast<std::size_t>(2 * n.half) * sizeof(float), stream(context)};
@@ -85,7 +85,7 @@ void rotate(core::Context& context, const graft_tensor& x, const graft_tensor& p
       using F = decltype(frequency);
       launch(where, rope_rotate<T, F>, heads<const T>(x), static_cast<const std::int32_t*>(positions.data),
              positions.stride[0], positions.stride[1], static_cast<const F*>(inv_freq.data), n, interleaved, direction,
-             heads<T>(y));
+             magnitude, heads<T>(y));
     };
     inv_freq.dtype == GRAFT_DTYPE_F64 ? with(double{}) : with(float{});
   });
@@ -110,13 +110,13 @@ void run(core::Context& context, const ops::RopeFrequencies& a) {
 std::string refuse(const ops::RopeForward& a) { return refuse_pairs(*a.x, *a.inv_freq); }
 
 void run(core::Context& context, const ops::RopeForward& a) {
-  rotate(context, *a.x, *a.positions, *a.inv_freq, a.interleaved, 1, *a.y);
+  rotate(context, *a.x, *a.positions, *a.inv_freq, a.interleaved, 1, a.magnitude, *a.y);
 }
 
 std::string refuse(const ops::RopeBackward& a) { return refuse_pairs(*a.dy, *a.inv_freq); }
 
 void run(core::Context& context, const ops::RopeBackward& a) {
-  rotate(context, *a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, *a.dx);
+  rotate(context, *a.dy, *a.positions, *a.inv_freq, a.interleaved, -1, a.magnitude, *a.dx);
 }
 
 }  // namespace graft::cuda

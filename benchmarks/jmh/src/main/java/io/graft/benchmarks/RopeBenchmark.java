@@ -57,15 +57,15 @@ public class RopeBenchmark extends TokenBenchmark {
         double elements = x.elements();
         double bytes = type().bytes();
         if (!training()) {
-            return new Work(() -> Rope.forward(inputs.context(), x, positions, frequencies, false, y))
+            return new Work(() -> Rope.forward(inputs.context(), x, positions, frequencies, false, 1, y))
                     .gives("y", y)
                     .cost(3 * elements, 2 * elements * bytes);
         }
         Tensor dy = dy(inputs);
         Tensor dx = inputs.output(x.shape());
         return new Work(() -> {
-                    Rope.forward(inputs.context(), x, positions, frequencies, false, y);
-                    Rope.backward(inputs.context(), dy, positions, frequencies, false, dx);
+                    Rope.forward(inputs.context(), x, positions, frequencies, false, 1, y);
+                    Rope.backward(inputs.context(), dy, positions, frequencies, false, 1, dx);
                 })
                 .gives("y", y)
                 .gives("dx", dx)

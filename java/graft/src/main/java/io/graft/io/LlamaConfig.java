@@ -143,7 +143,7 @@ public record LlamaConfig(
      * How the frequencies of the rotary embedding are scaled: those of less than low turns in originalPositions are divided
      * by factor, those of more than high kept, and those between interpolated; linear: all are divided.
      *
-     * @param attentionFactor what turned heads are multiplied with
+     * @param attentionFactor what the turned part of heads is multiplied with
      */
     public record RopeScaling(
             Rope.Scaling kind, double factor, double low, double high, int originalPositions, double attentionFactor) {
@@ -152,12 +152,11 @@ public record LlamaConfig(
         }
     }
 
-    /** What scores of attention are multiplied with, the factors of turned queries and keys included. */
+    /** What scores of attention are multiplied with. */
     public double attentionScale() {
-        double factor = ropeScaling == null ? 1 : ropeScaling.attentionFactor();
         double divisor =
                 design.scores().divisor() == 0 ? headDim : design.scores().divisor();
-        return factor * factor / Math.sqrt(divisor);
+        return 1 / Math.sqrt(divisor);
     }
 
     /** Checks that the numbers fit each other. */
@@ -183,8 +182,7 @@ public record LlamaConfig(
         if (ropeScaling != null) {
             check(ropeScaling.factor() > 0, "the factor of a rotary embedding must be positive, not " + ropeScaling);
             check(
-                    ropeScaling.attentionFactor() == 1 || (ropeScaling.attentionFactor() > 0 && design.rotary() == 0),
-                    "attention_factor must be positive, and 1 where a part of each head is turned: " + ropeScaling);
+                    ropeScaling.attentionFactor() > 0, "attention_factor must be positive, not " + ropeScaling);
         }
         if (ropeScaling != null && ropeScaling.kind() != Rope.Scaling.LINEAR) {
             check(

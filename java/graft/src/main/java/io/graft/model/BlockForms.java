@@ -7,6 +7,7 @@ import io.graft.io.ModuleNames;
 import io.graft.nn.BlockForm;
 import io.graft.nn.BlockShape;
 import io.graft.nn.Norm;
+import io.graft.nn.RotaryEmbedding;
 import io.graft.ops.Rope;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -78,21 +79,22 @@ final class BlockForms {
     }
 
     /**
-     * The rotary embedding's frequencies, scaled as the configuration says, and where layers with a window have others also
-     * theirs; a null where heads are not turned.
+     * The rotary embedding, scaled as the configuration says, and where layers with a window have another also theirs; a null
+     * where heads are not turned.
      */
-    static Tensor[] inverseFrequencies(Scope scope, LlamaConfig config) {
+    static RotaryEmbedding[] rotary(Scope scope, LlamaConfig config) {
         if (config.design().has(Part.LEARNED_POSITIONS)) {
-            return new Tensor[] {null};
+            return new RotaryEmbedding[] {null};
         }
-        Tensor all = frequencies(scope, config, config.ropeTheta(), config.ropeScaling());
+        RotaryEmbedding all = rotary(scope, config, config.ropeTheta(), config.ropeScaling());
         double windowTheta = config.design().scores().windowTheta();
         return windowTheta == 0
-                ? new Tensor[] {all}
-                : new Tensor[] {all, frequencies(scope, config, windowTheta, null)};
+                ? new RotaryEmbedding[] {all}
+                : new RotaryEmbedding[] {all, rotary(scope, config, windowTheta, null)};
     }
 
-    private static Tensor frequencies(Scope scope, LlamaConfig config, double theta, LlamaConfig.RopeScaling scaling) {
+    private static RotaryEmbedding rotary(
+            Scope scope, LlamaConfig config, double theta, LlamaConfig.RopeScaling scaling) {
         Tensor frequencies = scope.tensor(Memory.BASE, DType.F32, config.rotaryWidth() / 2);
         Context context = scope.context();
         if (scaling == null) {
@@ -108,6 +110,6 @@ final class BlockForms {
                     scaling.originalPositions(),
                     frequencies);
         }
-        return frequencies;
+        return new RotaryEmbedding(frequencies, scaling == null ? 1 : scaling.attentionFactor());
     }
 }

@@ -16,6 +16,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.PositionEmbedding;
 import io.graft.nn.Precision;
 import io.graft.nn.Projection;
+import io.graft.nn.RotaryEmbedding;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Random;
 import io.graft.ops.TensorOps;
@@ -52,9 +53,10 @@ final class LlamaLayers {
     private final Block[] blocks;
     private final Norm norm;
     private final Head head;
-    private final Tensor[] frequencies;
+    private final RotaryEmbedding[] rotary;
     private final PositionEmbedding positions;
     private final List<Slot> slots = new ArrayList<>();
+    private final Path unusedFrom;
     private int leftOut;
 
     /** A tensor of the checkpoint: a parameter in memory, or a projection that is quantised when it is filled. */
@@ -104,8 +106,9 @@ final class LlamaLayers {
                 dtype,
                 config.hiddenSize(),
                 config.rmsNormEps());
-        frequencies = BlockForms.inverseFrequencies(scope, config);
+        rotary = BlockForms.rotary(scope, config);
         positions = positions(scope, config, dtype);
+        unusedFrom = stored == null ? null : stored.directory();
         collect(tied);
     }
 
@@ -334,13 +337,14 @@ final class LlamaLayers {
         return head;
     }
 
-    /** See {@link BlockForms#inverseFrequencies}. */
-    Tensor[] frequencies() {
-        return frequencies;
+    /** See {@link BlockForms#rotary}. */
+    RotaryEmbedding[] rotary() {
+        return rotary;
     }
 
+    /** null where heads are not turned. */
     Tensor inverseFrequencies() {
-        return frequencies[0];
+        return rotary[0] == null ? null : rotary[0].inverseFrequencies();
     }
 
     /** The parameters in memory: all but quantised projections. */

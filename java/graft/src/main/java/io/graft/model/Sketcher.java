@@ -12,6 +12,7 @@ import io.graft.nn.Parameter;
 import io.graft.nn.Pass;
 import io.graft.nn.PositionEmbedding;
 import io.graft.nn.Projection;
+import io.graft.nn.RotaryEmbedding;
 import io.graft.nn.TokenEmbedding;
 import io.graft.ops.Sketch;
 import io.graft.ops.SketchCompress;
@@ -42,7 +43,7 @@ public final class Sketcher extends Recoder {
     private final Settings settings;
     private final int[][] text;
     private final Tensor stream;
-    private final Tensor[] inverseFrequencies;
+    private final RotaryEmbedding[] rotary;
 
     /** @param text sequences of token ids, all of one length */
     public Sketcher(
@@ -51,7 +52,7 @@ public final class Sketcher extends Recoder {
         this.settings = settings;
         this.text = text;
         stream = scope.tensor(Memory.ACTIVATION, compute, (long) text.length * text[0].length, config.hiddenSize());
-        inverseFrequencies = BlockForms.inverseFrequencies(scope, config);
+        rotary = BlockForms.rotary(scope, config);
     }
 
     @Override
@@ -68,7 +69,7 @@ public final class Sketcher extends Recoder {
             checkpoint.read(name, table);
             TokenEmbedding embedding =
                     new TokenEmbedding(new Parameter(name, table), BlockForms.embeddingScale(config));
-            Pass pass = new Pass(inner, 1, text[0].length, inverseFrequencies);
+            Pass pass = new Pass(inner, 1, text[0].length, rotary);
             PositionEmbedding positions = LlamaLayers.positions(inner, config, compute);
             if (positions != null) {
                 checkpoint.read(positions.table().name(), positions.table().value());
@@ -170,7 +171,7 @@ public final class Sketcher extends Recoder {
             int count = Math.min(settings.batch(), text.length - first);
             try (Scope inner = scope.scope();
                     Tensor rows = rows(first, count)) {
-                Pass pass = new Pass(inner, count, text[0].length, inverseFrequencies);
+                Pass pass = new Pass(inner, count, text[0].length, rotary);
                 pass.evaluating();
                 BlockStack stack = new BlockStack(
                         inner,

@@ -69,7 +69,7 @@ final class Workspace implements AutoCloseable {
         boolean training = mode != BlockStack.Mode.INFERENCE;
         int width = model.config().hiddenSize();
         long rows = (long) batch * length;
-        pass = new Pass(scope, batch, length, model.modules().frequencies());
+        pass = new Pass(scope, batch, length, model.modules().rotary());
         pass.positions(past);
         stack = model.stack(scope, batch, length, mode, prefix, prompt);
         this.prompt = prompt == null ? null : prompt.places(scope, batch, stack.input(), stack.gradient());

@@ -1,7 +1,6 @@
 package io.graft.nn;
 
 import io.graft.ops.Attention;
-import io.graft.ops.Rope;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -200,9 +199,9 @@ public final class AttentionBlock {
         Tensor newKeys = store == null ? tape.kHeads : store.newKeys();
         if (rotary != BlockForm.Rotary.NONE) {
             boolean pairs = rotary == BlockForm.Rotary.PAIRS;
-            Tensor turns = pass.inverseFrequencies(frequencies);
-            Rope.forward(context, tape.qHeads, pass.positions(), turns, pairs, tape.qHeads);
-            Rope.forward(context, tape.kHeads, pass.positions(), turns, pairs, newKeys);
+            RotaryEmbedding turns = pass.rotary(frequencies);
+            turns.forward(pass, tape.qHeads, pairs, tape.qHeads);
+            turns.forward(pass, tape.kHeads, pairs, newKeys);
         } else if (store != null) {
             TensorOps.copy(context, tape.kHeads, newKeys);
         }
@@ -301,9 +300,9 @@ public final class AttentionBlock {
         Tensor newKeys = prefix == null ? scratch.dkHeads : prefix.gradients().newKeys;
         if (rotary != BlockForm.Rotary.NONE) {
             boolean pairs = rotary == BlockForm.Rotary.PAIRS;
-            Tensor turns = pass.inverseFrequencies(frequencies);
-            Rope.backward(context, scratch.dqHeads, pass.positions(), turns, pairs, scratch.dqHeads);
-            Rope.backward(context, newKeys, pass.positions(), turns, pairs, scratch.dkHeads);
+            RotaryEmbedding turns = pass.rotary(frequencies);
+            turns.backward(pass, scratch.dqHeads, pairs, scratch.dqHeads);
+            turns.backward(pass, newKeys, pairs, scratch.dkHeads);
         } else if (prefix != null) {
             TensorOps.copy(context, newKeys, scratch.dkHeads);
         }

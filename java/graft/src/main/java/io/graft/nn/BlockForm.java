@@ -15,7 +15,7 @@ package io.graft.nn;
  * @param fusedGate whether the MLP's up makes its gate too, before itself
  * @param window how many keys a query sees, itself included; 0: all before it
  * @param scoreCap what scores are softly capped at; 0: nothing
- * @param frequencies which of the pass's frequencies turn its heads
+ * @param frequencies which of the pass's rotary embeddings turns its heads
  */
 public record BlockForm(
         Names names,

@@ -21,7 +21,7 @@ public final class Pass {
     private final Tensor positions;
     private final Mirror starts;
     private int[] places;
-    private final Tensor[] inverseFrequencies;
+    private final RotaryEmbedding[] rotary;
     private final Mirror lengths;
     private final Mirror realRows;
     private final Mirror segments;
@@ -33,13 +33,13 @@ public final class Pass {
     private long dropoutSeed;
     private long dropoutOffset;
 
-    /** @param inverseFrequencies those of the model's rotary embeddings, of which it may have two */
-    public Pass(Scope scope, int batch, int length, Tensor... inverseFrequencies) {
+    /** @param rotary the model's rotary embeddings, of which it may have two */
+    public Pass(Scope scope, int batch, int length, RotaryEmbedding... rotary) {
         this.leader = this;
         this.context = scope.context();
         this.batch = batch;
         this.length = length;
-        this.inverseFrequencies = inverseFrequencies;
+        this.rotary = rotary;
         this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
         this.lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
         this.realRows = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
@@ -49,16 +49,16 @@ public final class Pass {
     }
 
     /**
-     * The same batch with other frequencies, for layers of another head size; what is set is set on the model's pass.
+     * The same batch with another rotary embedding, for layers of another head size; what is set is set on the model's pass.
      *
      * @param leader whose settings are followed
      */
-    Pass(Pass leader, Tensor... inverseFrequencies) {
+    Pass(Pass leader, RotaryEmbedding... rotary) {
         this.leader = leader;
         this.context = leader.context;
         this.batch = leader.batch;
         this.length = leader.length;
-        this.inverseFrequencies = inverseFrequencies;
+        this.rotary = rotary;
         this.positions = leader.positions;
         this.starts = leader.starts;
         this.lengths = leader.lengths;
@@ -159,9 +159,9 @@ public final class Pass {
         return positions;
     }
 
-    /** The frequencies that turn the heads of a block ({@link BlockForm#frequencies}). */
-    Tensor inverseFrequencies(int which) {
-        return inverseFrequencies[which];
+    /** What turns the heads of a block ({@link BlockForm#frequencies}). */
+    RotaryEmbedding rotary(int which) {
+        return rotary[which];
     }
 
     /** The lengths tensor, or null when no row is padded. */

@@ -126,7 +126,7 @@ public final class SideNetwork {
             boolean training = mode != BlockStack.Mode.INFERENCE;
             long rows = model.tokens();
             DType accumulator = Precision.accumulator(dtype);
-            pass = new Pass(model, inverseFrequencies);
+            pass = new Pass(model, new RotaryEmbedding(inverseFrequencies, 1));
             stack = new BlockStack(
                     scope, dtype, shape, blocks, model.batch(), model.length(), mode, training, null, null);
             narrowed = new Tensor[blocks.length];

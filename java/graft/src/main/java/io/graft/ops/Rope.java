@@ -43,9 +43,18 @@ public final class Rope {
         }
     }
 
-    /** x, y [B, T, H, D], which may be the same memory; positions [B, T] i32; the first R of D are turned. */
+    /**
+     * x, y [B, T, H, D], which may be the same memory; positions [B, T] i32; the first R of D are turned and multiplied with
+     * magnitude.
+     */
     public static void forward(
-            Context context, Tensor x, Tensor positions, Tensor inverseFrequencies, boolean interleaved, Tensor y) {
+            Context context,
+            Tensor x,
+            Tensor positions,
+            Tensor inverseFrequencies,
+            boolean interleaved,
+            double magnitude,
+            Tensor y) {
         synchronized (context) {
             Status.check(graft_rope_forward(
                     context.pointer(),
@@ -53,13 +62,20 @@ public final class Rope {
                     Tensor.pointer(context, positions),
                     Tensor.pointer(context, inverseFrequencies),
                     interleaved ? 1 : 0,
+                    magnitude,
                     Tensor.pointer(context, y)));
         }
     }
 
-    /** dx is the inverse rotation of dy; both may be the same memory. */
+    /** dx is magnitude times the inverse rotation of dy; both may be the same memory. */
     public static void backward(
-            Context context, Tensor dy, Tensor positions, Tensor inverseFrequencies, boolean interleaved, Tensor dx) {
+            Context context,
+            Tensor dy,
+            Tensor positions,
+            Tensor inverseFrequencies,
+            boolean interleaved,
+            double magnitude,
+            Tensor dx) {
         synchronized (context) {
             Status.check(graft_rope_backward(
                     context.pointer(),
@@ -67,6 +83,7 @@ public final class Rope {
                     Tensor.pointer(context, positions),
                     Tensor.pointer(context, inverseFrequencies),
                     interleaved ? 1 : 0,
+                    magnitude,
                     Tensor.pointer(context, dx)));
         }
     }

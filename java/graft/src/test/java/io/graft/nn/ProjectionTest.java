@@ -44,7 +44,7 @@ class ProjectionTest {
     }
 
     private static Pass pass(Scope scope) {
-        return new Pass(scope, 1, TOKENS, scope.tensor(Memory.ACTIVATION, DType.F32, 1));
+        return new Pass(scope, 1, TOKENS, new RotaryEmbedding(scope.tensor(Memory.ACTIVATION, DType.F32, 1), 1));
     }
 
     @Test

@@ -81,9 +81,9 @@ class OpsTest extends SmallTensors {
         Tensor positions = scope.tensor(Memory.ACTIVATION, DType.I32, 1, 1).set(new int[] {1});
         Tensor x = tensor(1, 1, 1, 2).set(1, 0);
         Tensor y = tensor(1, 1, 1, 2);
-        Rope.forward(context, x, positions, frequencies, false, y);
-        assertThat(y.floats()).containsExactly(new float[] {(float) Math.cos(1), (float) Math.sin(1)}, NEAR);
-        Rope.backward(context, y, positions, frequencies, false, y);
+        Rope.forward(context, x, positions, frequencies, false, 2, y);
+        assertThat(y.floats()).containsExactly(new float[] {2 * (float) Math.cos(1), 2 * (float) Math.sin(1)}, NEAR);
+        Rope.backward(context, y, positions, frequencies, false, 0.5, y);
         assertThat(y.floats()).containsExactly(new float[] {1, 0}, NEAR);
     }
 
