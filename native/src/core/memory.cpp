@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "core/large_memory.h"
 
 namespace graft::core {
 
@@ -28,6 +29,8 @@ void* allocate_aligned(std::int64_t bytes) {
   return memory;
 }
 
-void free_aligned(void* memory) noexcept { std::free(memory); }
+void free_aligned(void* memory) noexcept {
+  if (!unmap_large(memory)) std::free(memory);
+}
 
 }  // namespace graft::core

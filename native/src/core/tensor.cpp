@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/handle.h"
+#include "core/large_memory.h"
 #include "core/tensor_check.h"
 
 namespace graft::core {
@@ -77,8 +78,11 @@ std::int64_t allocate_into(Context& context, graft_memory_category category, gra
   // why: one byte at least, so that bytes > 0 says "owned" for empty tensors too.
   const std::int64_t counted = bytes > 0 ? bytes : 1;
   tensor.data = context.keeping == nullptr ? nullptr : context.keeping->memory.reuse(context, counted);
+  const bool fresh = tensor.data == nullptr;
+  if (fresh && context.opened == nullptr) tensor.data = map_large(counted);
+  const bool zeroed = fresh && tensor.data != nullptr;
   if (tensor.data == nullptr) tensor.data = allocate_on(context.opened.get(), counted);
-  zero_on(context.opened.get(), tensor.data, counted);
+  if (!zeroed) zero_on(context.opened.get(), tensor.data, counted);
   context.memory.add(category, counted);
   return counted;
 }

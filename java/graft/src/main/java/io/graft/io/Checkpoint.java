@@ -34,14 +34,15 @@ public final class Checkpoint implements TensorSource {
      */
     public static Checkpoint open(Path directory) {
         Map<String, SafetensorsFile> shards = new LinkedHashMap<>();
+        TensorTransfer transfer = TensorTransfer.ofFile();
         try {
             Map<String, SafetensorsFile> byTensor = new LinkedHashMap<>();
             if (Files.exists(directory.resolve(ShardIndex.SINGLE))) {
-                SafetensorsFile file = SafetensorsFile.open(directory.resolve(ShardIndex.SINGLE));
+                SafetensorsFile file = SafetensorsFile.open(directory.resolve(ShardIndex.SINGLE), transfer);
                 shards.put(ShardIndex.SINGLE, file);
                 file.names().forEach(name -> byTensor.put(name, file));
             } else if (Files.exists(directory.resolve(ShardIndex.FILE))) {
-                openShards(directory.resolve(ShardIndex.FILE), shards, byTensor);
+                openShards(directory.resolve(ShardIndex.FILE), transfer, shards, byTensor);
             } else {
                 throw new FormatException(directory, "holds neither " + ShardIndex.SINGLE + " nor " + ShardIndex.FILE);
             }
@@ -53,7 +54,10 @@ public final class Checkpoint implements TensorSource {
     }
 
     private static void openShards(
-            Path index, Map<String, SafetensorsFile> shards, Map<String, SafetensorsFile> byTensor) {
+            Path index,
+            TensorTransfer transfer,
+            Map<String, SafetensorsFile> shards,
+            Map<String, SafetensorsFile> byTensor) {
         JsonFields weightMap = new JsonFields(index.toString(), Json.readObject(index)).child("weight_map");
         if (weightMap == null) {
             throw new FormatException(index, "field 'weight_map' is missing");
@@ -62,7 +66,7 @@ public final class Checkpoint implements TensorSource {
             String shard = weightMap.text(tensor);
             SafetensorsFile file = shards.get(shard);
             if (file == null) {
-                file = SafetensorsFile.open(shardPath(index, tensor, shard));
+                file = SafetensorsFile.open(shardPath(index, tensor, shard), transfer);
                 shards.put(shard, file);
             }
             if (!file.contains(tensor)) {

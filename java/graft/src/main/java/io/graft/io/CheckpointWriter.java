@@ -141,12 +141,8 @@ public final class CheckpointWriter implements AutoCloseable {
         places.remove(name);
         Shard shard = place.shard();
         try {
-            long[] position = {place.offset()};
-            transfer.move(value, place.tensor().dtype(), buffer -> {
-                int length = buffer.remaining();
-                put(shard, buffer, position[0]);
-                position[0] += length;
-            });
+            transfer.move(
+                    value, place.tensor().dtype(), (buffer, at) -> put(shard, buffer, place.offset() + at));
             shard.missing--;
             if (shard.missing == 0) {
                 shard.channel.close();

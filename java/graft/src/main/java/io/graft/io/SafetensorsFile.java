@@ -24,20 +24,22 @@ import java.util.Set;
  * process, and no check beforehand can rule that out; a read of such a file fails with a
  * {@link SafetensorsException}. Mapped files would also count against JavaCPP's memory limit.
  *
- * <p>One thread at a time reads; others wait.
+ * <p>One caller at a time reads, by as many threads as pay; others wait.
  */
 public final class SafetensorsFile implements TensorSource {
     private final String file;
     private final FileChannel channel;
     private final SafetensorsHeader header;
     private final long dataStart;
-    private final TensorTransfer transfer = new TensorTransfer(true);
+    private final TensorTransfer transfer;
 
-    private SafetensorsFile(String file, FileChannel channel, SafetensorsHeader header, long dataStart) {
+    private SafetensorsFile(
+            String file, FileChannel channel, SafetensorsHeader header, long dataStart, TensorTransfer transfer) {
         this.file = file;
         this.channel = channel;
         this.header = header;
         this.dataStart = dataStart;
+        this.transfer = transfer;
     }
 
     /**
@@ -46,11 +48,16 @@ public final class SafetensorsFile implements TensorSource {
      * @throws SafetensorsException if there is no such file, it cannot be read, or it violates the format
      */
     public static SafetensorsFile open(Path path) {
+        return open(path, TensorTransfer.ofFile());
+    }
+
+    /** As {@link #open(Path)}, with the staging buffer of other files. */
+    static SafetensorsFile open(Path path, TensorTransfer transfer) {
         String file = path.toString();
         try {
             FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
             try {
-                return open(file, channel);
+                return open(file, channel, transfer);
             } catch (IOException | RuntimeException e) {
                 channel.close();
                 throw e;
@@ -62,7 +69,8 @@ public final class SafetensorsFile implements TensorSource {
         }
     }
 
-    private static SafetensorsFile open(String file, FileChannel channel) throws IOException {
+    private static SafetensorsFile open(String file, FileChannel channel, TensorTransfer transfer)
+            throws IOException {
         long size = channel.size();
         if (size < Long.BYTES) {
             throw new SafetensorsException(file, "only " + size + " bytes, too short for a header");
@@ -74,7 +82,7 @@ public final class SafetensorsFile implements TensorSource {
         readFully(file, channel, bytes, Long.BYTES);
         long dataStart = (long) Long.BYTES + length;
         SafetensorsHeader header = SafetensorsHeader.parse(file, bytes.flip(), size - dataStart);
-        return new SafetensorsFile(file, channel, header, dataStart);
+        return new SafetensorsFile(file, channel, header, dataStart, transfer);
     }
 
     @Override
@@ -118,12 +126,8 @@ public final class SafetensorsFile implements TensorSource {
                     file, "tensor '" + name + "' has the dtype " + dtype + ", which does not become " + into.dtype());
         }
         try {
-            long[] position = {dataStart + entry.begin()};
-            transfer.move(into, dtype, buffer -> {
-                int length = buffer.remaining();
-                readFully(file, channel, buffer, position[0]);
-                position[0] += length;
-            });
+            long start = dataStart + entry.begin();
+            transfer.move(into, dtype, (buffer, at) -> readFully(file, channel, buffer, start + at));
         } catch (ClosedChannelException e) {
             throw new IllegalStateException("SafetensorsFile " + file + " is closed", e);
         } catch (IOException e) {

@@ -45,7 +45,7 @@ public final class SafetensorsWriter {
         writeFully(channel, header(ordered, metadata));
         TensorTransfer transfer = new TensorTransfer(false);
         for (StoredTensor each : ordered) {
-            transfer.move(tensors.get(each.name()), each.dtype(), buffer -> writeFully(channel, buffer));
+            transfer.move(tensors.get(each.name()), each.dtype(), (buffer, at) -> writeFully(channel, buffer));
         }
     }
 

@@ -5,9 +5,11 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.stream.IntStream;
 import org.bytedeco.javacpp.BytePointer;
 
 /**
@@ -15,50 +17,71 @@ import org.bytedeco.javacpp.BytePointer;
  *
  * <p>Memory of the CPU and of the stream's own type is transferred in place, at once or row by row. Anything else passes
  * block by block through one small staging buffer, where the native copy converts types and gathers or scatters strides;
- * a whole second copy never exists.
+ * a whole second copy never exists. Files are read by several threads, each its piece of a block.
  */
 final class TensorTransfer {
     /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
     interface Bytes {
-        void transfer(ByteBuffer buffer) throws IOException;
+        /** @param at how many bytes of the tensor are before them in the stream */
+        void transfer(ByteBuffer buffer, long at) throws IOException;
     }
 
     private static final int STAGING_BYTES = 4 << 20;
     private static final int DIRECT_BYTES = 16 << 20;
     private static final int LONG_ROW_BYTES = 4 << 10;
 
+    /** why: what one thread copies from the page cache, and what waking another one is worth. */
+    private static final int MOST_THREADS = 8;
+
+    private static final int PIECE_BYTES = 512 << 10;
+
     private final boolean reading;
+    private final boolean anywhere;
     private ByteBuffer staging;
 
-    /** A transfer into tensors ({@code reading}) or out of them. */
+    /** A transfer into tensors ({@code reading}) or out of them, in the order of the stream. */
     TensorTransfer(boolean reading) {
+        this(reading, false);
+    }
+
+    /** A transfer into tensors from a file that several threads may read at once, at any place. */
+    static TensorTransfer ofFile() {
+        return new TensorTransfer(true, true);
+    }
+
+    private TensorTransfer(boolean reading, boolean anywhere) {
         if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN) {
             throw new UnsupportedOperationException("safetensors files need a little-endian machine");
         }
         this.reading = reading;
+        this.anywhere = anywhere;
     }
 
     /** Moves the whole of {@code tensor}, whose elements have type {@code streamType} in the stream. */
     void move(Tensor tensor, DType streamType, Bytes bytes) throws IOException {
-        if (tensor.elements() == 0) {
-            return;
+        if (tensor.elements() > 0) {
+            move(tensor, streamType, bytes, 0);
         }
+    }
+
+    /** @param at where in the stream of the whole tensor this part of it begins */
+    private void move(Tensor tensor, DType streamType, Bytes bytes, long at) throws IOException {
         long length = tensor.elements() * streamType.bytes();
         boolean inReach = tensor.dtype() == streamType
                 && tensor.scope().context().device().isCpu();
         if (inReach && tensor.isContiguous()) {
-            moveDirectly(tensor, length, bytes);
+            moveDirectly(tensor, length, bytes, at);
         } else if (inReach && hasLongRows(tensor)) {
-            moveRows(tensor, bytes);
+            moveRows(tensor, bytes, at);
         } else if (length <= STAGING_BYTES) {
-            moveStaged(tensor, streamType, (int) length, bytes);
+            moveStaged(tensor, streamType, (int) length, bytes, at);
         } else {
-            moveParts(tensor, streamType, bytes);
+            moveParts(tensor, streamType, bytes, at);
         }
     }
 
     /** Splits the first dimension so that a part fits the staging buffer, or drops it where a single row does not. */
-    private void moveParts(Tensor tensor, DType streamType, Bytes bytes) throws IOException {
+    private void moveParts(Tensor tensor, DType streamType, Bytes bytes, long at) throws IOException {
         long rows = tensor.size(0);
         long[] shape = tensor.shape();
         long[] strides = tensor.strides();
@@ -70,12 +93,14 @@ final class TensorTransfer {
             long[] partShape = single ? Arrays.copyOfRange(shape, 1, shape.length) : shape;
             long[] partStrides = single ? Arrays.copyOfRange(strides, 1, shape.length) : strides;
             try (Scope scope = tensor.scope().scope()) {
-                move(scope.view(tensor, from * strides[0], partShape, partStrides), streamType, bytes);
+                Tensor part = scope.view(tensor, from * strides[0], partShape, partStrides);
+                move(part, streamType, bytes, at + from * rowBytes);
             }
         }
     }
 
-    private void moveStaged(Tensor tensor, DType streamType, int length, Bytes bytes) throws IOException {
+    private synchronized void moveStaged(Tensor tensor, DType streamType, int length, Bytes bytes, long at)
+            throws IOException {
         if (staging == null || staging.capacity() < length) {
             staging = ByteBuffer.allocateDirect(length);
         }
@@ -84,20 +109,22 @@ final class TensorTransfer {
                 BytePointer pointer = new BytePointer(buffer)) {
             Tensor staged = scope.wrap(pointer.address(), streamType, tensor.shape());
             if (reading) {
-                bytes.transfer(buffer);
+                move(buffer, threads(tensor), bytes, at);
                 tensor.upload(staged);
             } else {
                 tensor.download(staged);
-                bytes.transfer(buffer);
+                bytes.transfer(buffer, at);
             }
         }
     }
 
-    private static void moveDirectly(Tensor tensor, long length, Bytes bytes) throws IOException {
+    private void moveDirectly(Tensor tensor, long length, Bytes bytes, long at) throws IOException {
+        int threads = threads(tensor);
         for (long from = 0; from < length; from += DIRECT_BYTES) {
             // why: the monitor keeps another thread from closing the tensor while its memory is in use here.
             synchronized (tensor.scope().context()) {
-                bytes.transfer(region(tensor.address() + from, Math.min(DIRECT_BYTES, length - from)));
+                ByteBuffer region = region(tensor.address() + from, Math.min(DIRECT_BYTES, length - from));
+                move(region, threads, bytes, at + from);
             }
         }
     }
@@ -109,7 +136,7 @@ final class TensorTransfer {
                 && tensor.stride(0) * tensor.dtype().bytes() <= DIRECT_BYTES;
     }
 
-    private static void moveRows(Tensor matrix, Bytes bytes) throws IOException {
+    private void moveRows(Tensor matrix, Bytes bytes, long at) throws IOException {
         int rowBytes = (int) (matrix.size(1) * matrix.dtype().bytes());
         int pitchBytes = (int) (matrix.stride(0) * matrix.dtype().bytes());
         long step = DIRECT_BYTES / pitchBytes;
@@ -117,10 +144,50 @@ final class TensorTransfer {
             int rows = (int) Math.min(step, matrix.size(0) - from);
             synchronized (matrix.scope().context()) {
                 ByteBuffer region = region(matrix.address() + from * pitchBytes, (rows - 1L) * pitchBytes + rowBytes);
-                for (int row = 0; row < rows; row++) {
-                    bytes.transfer(region.slice(row * pitchBytes, rowBytes));
-                }
+                long start = at + from * rowBytes;
+                inPieces(rows, rowBytes, threads(matrix), (first, last) -> {
+                    for (int row = first; row < last; row++) {
+                        bytes.transfer(region.slice(row * pitchBytes, rowBytes), start + (long) row * rowBytes);
+                    }
+                });
             }
+        }
+    }
+
+    /** Moves a whole buffer, by several threads where it is worth that. */
+    private static void move(ByteBuffer buffer, int threads, Bytes bytes, long at) throws IOException {
+        inPieces(
+                buffer.remaining(),
+                1,
+                threads,
+                (first, last) -> bytes.transfer(buffer.slice(first, last - first), at + first));
+    }
+
+    private int threads(Tensor tensor) {
+        return anywhere ? Math.min(MOST_THREADS, tensor.scope().context().host().threads()) : 1;
+    }
+
+    /** What one thread does of so many units. */
+    private interface Piece {
+        void move(int first, int last) throws IOException;
+    }
+
+    private static void inPieces(int count, int unitBytes, int threads, Piece piece) throws IOException {
+        int pieces = (int) Math.max(1, Math.min(threads, (long) count * unitBytes / PIECE_BYTES));
+        if (pieces == 1) {
+            piece.move(0, count);
+            return;
+        }
+        try {
+            IntStream.range(0, pieces).parallel().forEach(i -> {
+                try {
+                    piece.move((int) ((long) i * count / pieces), (int) ((i + 1L) * count / pieces));
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
         }
     }
 

@@ -238,11 +238,11 @@ public final class TorchFile implements TensorSource {
         try (DataInputStream in = new DataInputStream(zip.getInputStream(entry(name, tensor.storage())))) {
             if (tensor.contiguous()) {
                 in.skipNBytes(tensor.offset() * dtype.bytes());
-                transfer.move(into, dtype, buffer -> fill(in, buffer));
+                transfer.move(into, dtype, (buffer, at) -> fill(in, buffer));
             } else {
                 byte[] all = whole(name, tensor, in);
                 ByteBuffer rowMajor = ByteBuffer.wrap(gathered(tensor, dtype.bytes(), all));
-                transfer.move(into, dtype, buffer -> {
+                transfer.move(into, dtype, (buffer, at) -> {
                     int length = buffer.remaining();
                     buffer.put(rowMajor.slice(rowMajor.position(), length));
                     rowMajor.position(rowMajor.position() + length);

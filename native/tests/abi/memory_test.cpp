@@ -1,0 +1,57 @@
+// Memory of tensors: zeroed and aligned at every size, also where it was used before, and counted to the byte.
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "tensors.h"
+
+namespace graft::test {
+namespace {
+
+bool zero(const char* memory, std::int64_t bytes) {
+  for (std::int64_t i = 0; i < bytes; ++i)
+    if (memory[i] != 0) return false;
+  return true;
+}
+
+// Blocks of the C library, those that the system gives in large pages, and sizes around the border between both.
+TEST(Memory, NewTensorsAreZeroed) {
+  const Context c;
+  for (std::int64_t bytes : {1, 4096, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, (6 << 20) + 4097, 40 << 20}) {
+    SCOPED_TRACE(bytes);
+    for (int again = 0; again < 3; ++again) {
+      Tensor x(c, GRAFT_DTYPE_U8, {bytes}), y(c, GRAFT_DTYPE_U8, {bytes});
+      for (graft_tensor* one : {static_cast<graft_tensor*>(x), static_cast<graft_tensor*>(y)}) {
+        char* const memory = static_cast<char*>(one->data);
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 64, 0u);
+        EXPECT_TRUE(zero(memory, bytes));
+        std::memset(memory, 0x5a, static_cast<std::size_t>(bytes));
+      }
+    }
+  }
+}
+
+std::int64_t held(const Context& c) {
+  std::int64_t current = 0;
+  GRAFT_EXPECT_OK(graft_context_memory(c, GRAFT_MEMORY_CATEGORIES, &current, nullptr));
+  return current;
+}
+
+TEST(Memory, LargeBlocksAreCountedAndGivenBack) {
+  const Context c;
+  const std::int64_t before = held(c), bytes = (3 << 20) + 5;
+  void* memory = nullptr;
+  {
+    Tensor x(c, GRAFT_DTYPE_U8, {bytes});
+    memory = x->data;
+    EXPECT_EQ(held(c) - before, bytes);
+  }
+  EXPECT_EQ(held(c), before);
+#if !defined(__SANITIZE_ADDRESS__)
+  EXPECT_EQ(msync(memory, 4096, MS_ASYNC), -1);  // fails where nothing is mapped
+#endif
+}
+
+}  // namespace
+}  // namespace graft::test
