@@ -9,6 +9,7 @@ import io.graft.cli.Method;
 import io.graft.tensor.Context;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -28,7 +29,11 @@ class WholeModelsTest {
     }
 
     private List<JsonNode> measured(String stem) throws IOException {
-        Outcome run = BenchCommandTest.bench(
+        return measured(stem, "-p", "methods=" + String.join(ModelBenchmark.SEPARATOR, ModelBenchmark.all()));
+    }
+
+    private List<JsonNode> measured(String stem, String... more) throws IOException {
+        List<Object> arguments = new ArrayList<>(List.of(
                 "--json",
                 "--forks",
                 0,
@@ -44,10 +49,10 @@ class WholeModelsTest {
                 "size=tiny",
                 "-p",
                 "dtype=f32",
-                "-p",
-                "methods=" + String.join(ModelBenchmark.SEPARATOR, ModelBenchmark.all()),
                 "--out",
-                folder);
+                folder));
+        arguments.addAll(List.of(more));
+        Outcome run = BenchCommandTest.bench(arguments.toArray());
         assertThat(run.status()).as(run.err() + run.out()).isZero();
         assertThat(Context.liveHandles()).isZero();
         return run.events("result").stream()
@@ -98,6 +103,19 @@ class WholeModelsTest {
                         "hira",
                         "c3a",
                         "fourierft");
+    }
+
+    @Test
+    void aCheckpointLoads() throws IOException {
+        List<JsonNode> events = measured("load", "-p", "dtype=f32");
+        assertThat(events)
+                .extracting(event -> event.get("contender").asText())
+                .containsExactly("frozen", "load", "load as bf16", "load for lora", "load as nf4");
+        assertThat(events).allSatisfy(event -> assertThat(event.get("status").asText())
+                .as(event.toString())
+                .isEqualTo("timed"));
+        assertThat(events.get(1).get("peak_bytes").get("all").asLong())
+                .isGreaterThan(events.get(2).get("peak_bytes").get("all").asLong());
     }
 
     @Test
