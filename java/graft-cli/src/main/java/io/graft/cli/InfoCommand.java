@@ -13,7 +13,9 @@ import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -95,10 +97,18 @@ final class InfoCommand extends GraftCommand {
         try (Checkpoint checkpoint = Checkpoint.open(model)) {
             long parameters = config.parameters();
             long bytes = 0;
+            int tensors = 0;
+            Map<String, Long> unused = new TreeMap<>();
             Set<DType> dtypes = EnumSet.noneOf(DType.class);
             for (String name : checkpoint.names()) {
                 long elements = Arrays.stream(checkpoint.shape(name)).reduce(1, Math::multiplyExact);
                 DType dtype = checkpoint.dtype(name);
+                String part = config.design().architecture().unusedPart(name);
+                if (part != null) {
+                    unused.merge(part, elements, Long::sum);
+                    continue;
+                }
+                tensors++;
                 bytes += elements * dtype.bytes();
                 dtypes.add(dtype);
             }
@@ -118,7 +128,8 @@ final class InfoCommand extends GraftCommand {
                             config.tiedEmbeddings() ? ", tied" : "");
             out().say(
                             "parameters %s in %d tensors, %s, %s",
-                            Units.count(parameters), checkpoint.names().size(), types, Units.bytes(bytes));
+                            Units.count(parameters), tensors, types, Units.bytes(bytes));
+            unused.forEach((part, elements) -> out().say("not used   %s, %s parameters", part, Units.count(elements)));
             out().event(
                             "model",
                             "path",
@@ -140,7 +151,9 @@ final class InfoCommand extends GraftCommand {
                             "parameters",
                             parameters,
                             "tensors",
-                            checkpoint.names().size(),
+                            tensors,
+                            "unused",
+                            List.copyOf(unused.keySet()),
                             "dtype",
                             types,
                             "bytes",

@@ -21,6 +21,9 @@ final class ModelFiles {
             "added_tokens.json",
             "special_tokens_map.json",
             "chat_template.jinja",
+            "chat_template.json",
+            "processor_config.json",
+            "preprocessor_config.json",
             "generation_config.json");
 
     private ModelFiles() {}
@@ -41,7 +44,7 @@ final class ModelFiles {
         }
     }
 
-    /** Copies the tokenizer's files that there are, so that the saved model can be used by itself. */
+    /** Copies the files that there are of tokenizer and image processor, so that the saved model can be used by itself. */
     static void copyTokenizer(Path from, Path to) throws IOException {
         for (String name : TOKENIZER) {
             Path file = from.resolve(name);

@@ -15,6 +15,7 @@ import java.util.List;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -74,7 +75,7 @@ class ArchitecturesTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3", "gemma2", "gemma3"})
+            strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3", "gemma2", "gemma3", "gemma3_multimodal", "glm", "glm4"})
     void everyCommandTakesIt(String type) throws Exception {
         Path model = model(type);
         Path adapter = folder.resolve("adapter");
@@ -115,5 +116,13 @@ class ArchitecturesTest {
         Path sketched = folder.resolve("sketched");
         run("sketch", "--model", merged, "--output", sketched, "--calibration", text, "--samples", 4, "--length", 32);
         assertThat(loss(sketched)).isCloseTo(loss(merged), Offset.offset(0.5));
+    }
+
+    @Test
+    void whatIsNotComputedIsNamed() {
+        Cli info = run("info", "--model", Cli.model("gemma3_multimodal"));
+        assertThat(info.out()).contains("not used   model.vision_tower, ", "not used   model.multi_modal_projector, 264");
+        assertThat(info.out()).contains("in 41 tensors");
+        assertThat(run("info", "--model", Cli.model("gemma3"))).extracting(Cli::out).asString().doesNotContain("not used");
     }
 }

@@ -106,6 +106,11 @@ public final class LoraSet implements Adapter {
         }
 
         @Override
+        public List<String> unused() {
+            return model.unused();
+        }
+
+        @Override
         public Tensor inverseFrequencies() {
             return model.inverseFrequencies();
         }

@@ -115,6 +115,12 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
         try (SafetensorsFile opened = source == null ? null : SafetensorsFile.open(source.resolve(FILE))) {
             file = opened;
             unread = opened == null ? Set.of() : new TreeSet<>(opened.names());
+            if (opened == null) {
+                config.exclude(model.unused());
+            } else {
+                unread.removeAll(IdleFactors.among(
+                        unread, model.unused(), opened, model.scope().context()));
+            }
             buffers = new SharedBuffers(model.scope());
             gradients = new SharedGradients(model.scope());
             attachFront(model);

@@ -22,6 +22,9 @@ public abstract class Architecture {
             new Phi3Architecture(),
             new Gemma2Architecture(),
             new Gemma3Architecture(),
+            new Gemma3MultimodalArchitecture(),
+            GlmArchitecture.first(),
+            GlmArchitecture.second(),
             new GptBigCodeArchitecture(),
             new CodeGenArchitecture());
 
@@ -115,6 +118,19 @@ public abstract class Architecture {
     /** Whether a module is the last layer of attention or of an MLP, in any architecture. */
     public static boolean endsHalf(String module) {
         return ALL.stream().anyMatch(one -> one.lastModules().contains(ModuleNames.last(module)));
+    }
+
+    /** Modules of its checkpoints that are not computed: their tensors are only carried from one checkpoint to another. */
+    public List<String> unused() {
+        return List.of();
+    }
+
+    /** The module of {@link #unused} that a tensor belongs to, or null. */
+    public final String unusedPart(String tensor) {
+        return unused().stream()
+                .filter(module -> tensor.startsWith(module + "."))
+                .findFirst()
+                .orElse(null);
     }
 
     /** Paths of its modules. */

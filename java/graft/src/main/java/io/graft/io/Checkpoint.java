@@ -12,19 +12,21 @@ import java.util.Set;
 
 /**
  * The weights of a model's directory: {@code model.safetensors}, or the shards that
- * {@code model.safetensors.index.json} names.
+ * {@code model.safetensors.index.json} names. Tensors have the names of their modules, also where files have older ones.
  *
  * <p>Opening checks that every shard exists and holds what the index says it does.
  */
 public final class Checkpoint implements TensorSource {
     private final Path directory;
     private final Map<String, SafetensorsFile> shards;
-    private final Map<String, SafetensorsFile> byTensor;
+    private final CheckpointNames naming;
+    private final Map<String, SafetensorsFile> byTensor = new LinkedHashMap<>();
 
-    private Checkpoint(Path directory, Map<String, SafetensorsFile> shards, Map<String, SafetensorsFile> byTensor) {
+    private Checkpoint(Path directory, Map<String, SafetensorsFile> shards, Map<String, SafetensorsFile> stored) {
         this.directory = directory;
         this.shards = shards;
-        this.byTensor = Collections.unmodifiableMap(byTensor);
+        this.naming = CheckpointNames.of(stored.keySet());
+        stored.forEach((name, file) -> byTensor.put(naming.module(name), file));
     }
 
     /**
@@ -96,19 +98,24 @@ public final class Checkpoint implements TensorSource {
         return new LinkedHashSet<>(shards.keySet());
     }
 
+    /** What the files call a tensor of this name: usually so too. */
+    public String stored(String name) {
+        return naming.stored(name);
+    }
+
     @Override
     public Set<String> names() {
-        return byTensor.keySet();
+        return Collections.unmodifiableSet(byTensor.keySet());
     }
 
     @Override
     public DType dtype(String name) {
-        return holder(name).dtype(name);
+        return holder(name).dtype(stored(name));
     }
 
     @Override
     public long[] shape(String name) {
-        return holder(name).shape(name);
+        return holder(name).shape(stored(name));
     }
 
     @Override
@@ -122,7 +129,7 @@ public final class Checkpoint implements TensorSource {
 
     @Override
     public void read(String name, Tensor into) {
-        holder(name).read(name, into);
+        holder(name).read(stored(name), into);
     }
 
     @Override

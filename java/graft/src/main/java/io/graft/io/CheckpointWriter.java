@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * Writes the weights of a model's directory a tensor at a time, of which none stays in memory: what the files will hold is
@@ -41,6 +42,7 @@ public final class CheckpointWriter implements AutoCloseable {
     private final Map<String, Place> places = new LinkedHashMap<>();
     private final Map<String, String> files = new LinkedHashMap<>();
     private final List<Shard> shards = new ArrayList<>();
+    private final UnaryOperator<String> naming;
     private final TensorTransfer transfer = new TensorTransfer(false);
     private long bytes;
 
@@ -53,7 +55,14 @@ public final class CheckpointWriter implements AutoCloseable {
      * @throws UncheckedIOException if the disk has too little space, or a file cannot be written
      */
     public CheckpointWriter(Path directory, List<StoredTensor> tensors, long fileBytes) {
+        this(directory, tensors, fileBytes, UnaryOperator.identity());
+    }
+
+    /** @param naming gives the name in the file for that of a tensor */
+    public CheckpointWriter(
+            Path directory, List<StoredTensor> tensors, long fileBytes, UnaryOperator<String> naming) {
         this.directory = directory;
+        this.naming = naming;
         for (StoredTensor tensor : tensors) {
             bytes = Math.addExact(bytes, tensor.bytes());
         }
@@ -110,20 +119,26 @@ public final class CheckpointWriter implements AutoCloseable {
         shards.add(shard);
         try {
             shard.channel = FileChannel.open(shard.path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-            ByteBuffer header = SafetensorsWriter.header(tensors, SafetensorsWriter.PYTORCH);
+            ByteBuffer header = SafetensorsWriter.header(named(tensors), SafetensorsWriter.PYTORCH);
             long offset = header.remaining();
             put(shard, header, 0);
             for (StoredTensor tensor : tensors) {
                 if (places.put(tensor.name(), new Place(shard, tensor, offset)) != null) {
                     throw new IllegalArgumentException("two tensors are called " + tensor.name());
                 }
-                files.put(tensor.name(), name);
+                files.put(naming.apply(tensor.name()), name);
                 offset += tensor.bytes();
             }
             shard.missing = tensors.size();
         } catch (IOException e) {
             throw failed(shard, e);
         }
+    }
+
+    private List<StoredTensor> named(List<StoredTensor> tensors) {
+        return tensors.stream()
+                .map(tensor -> new StoredTensor(naming.apply(tensor.name()), tensor.dtype(), tensor.shape()))
+                .toList();
     }
 
     /** How a tensor is stored. */

@@ -52,6 +52,7 @@ final class CodeGenArchitecture extends Architecture {
                                 Part.ROTARY_PAIRS)
                         .withRotary(reader.positive("rotary_dim", 64)));
         reader.check("n_head", config.heads() % GROUPS == 0, "is " + config.heads() + ", no multiple of " + GROUPS);
+        reader.check("rope_parameters", config.ropeScaling() == null, "scales frequencies, which CodeGen does not");
         reader.check("tie_word_embeddings", !config.tiedEmbeddings(), "is true, but the head has a bias of its own");
         return config;
     }

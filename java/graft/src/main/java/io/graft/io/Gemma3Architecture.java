@@ -17,6 +17,11 @@ final class Gemma3Architecture extends Architecture {
 
     @Override
     LlamaConfig read(LlamaConfigReader reader) {
+        return read(this, reader);
+    }
+
+    /** @param own the architecture that has this text model */
+    static LlamaConfig read(Architecture own, LlamaConfigReader reader) {
         JsonFields both = reader.child("rope_parameters");
         reader.check(
                 "rope_parameters",
@@ -31,15 +36,10 @@ final class Gemma3Architecture extends Architecture {
         double theta = sliding == null ? outer : sliding.number("rope_theta", outer);
         int window = reader.window(4096);
         reader.check("sliding_window", window > 0, "is null, which is not supported");
-        DecoderDesign design = Gemma2Architecture.design(this, reader, 0, 0, theta)
+        DecoderDesign design = Gemma2Architecture.design(own, reader, 0, 0, theta)
                 .with(Part.HEAD_NORMS)
                 .withWindows(reader.windowsBut(reader.positive("sliding_window_pattern", 6), window));
-        LlamaConfig config = reader.decoder(Gemma2Architecture.DEFAULTS.withPositions(131072), design, full, 1e6);
-        reader.check(
-                "rope_parameters",
-                config.ropeScaling() == null || config.ropeScaling().attentionFactor() == 1,
-                "scales scores, which is not supported in layers of two kinds");
-        return config;
+        return reader.decoder(Gemma2Architecture.DEFAULTS.withPositions(131072), design, full, 1e6);
     }
 
     @Override

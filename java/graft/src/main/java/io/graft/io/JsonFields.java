@@ -67,6 +67,11 @@ final class JsonFields {
         if (!(node instanceof ObjectNode child)) {
             throw wrongKind(field, "an object", node);
         }
+        return inside(field, child);
+    }
+
+    /** The fields of an object that complaints say to be in {@code field}. */
+    JsonFields inside(String field, ObjectNode child) {
         return new JsonFields(file, prefix + field + ".", child);
     }
 

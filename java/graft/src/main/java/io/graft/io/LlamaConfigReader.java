@@ -15,12 +15,27 @@ final class LlamaConfigReader {
     private static final Map<String, DType> DTYPES =
             Map.of("float32", DType.F32, "bfloat16", DType.BF16, "float16", DType.F16, "float64", DType.F64);
 
+    private static final String PARTIAL = "partial_rotary_factor";
+
     private final String file;
     private final JsonFields fields;
 
     LlamaConfigReader(String file, ObjectNode json) {
+        this(file, new JsonFields(file, json));
+    }
+
+    private LlamaConfigReader(String file, JsonFields fields) {
         this.file = file;
-        this.fields = new JsonFields(file, json);
+        this.fields = fields;
+    }
+
+    /** A reader of the configuration in a field, which has become this object. */
+    LlamaConfigReader inside(String field, ObjectNode json) {
+        return new LlamaConfigReader(file, fields.inside(field, json));
+    }
+
+    ObjectNode json() {
+        return fields.object();
     }
 
     LlamaConfig read() {
@@ -123,13 +138,11 @@ final class LlamaConfigReader {
                     fields.positive(defaults.field("num_hidden_layers")),
                     heads,
                     fields.positive("num_key_value_heads", defaults.kvHeads() == 0 ? heads : defaults.kvHeads()),
-                    defaults.headDim() == 0
-                            ? headDim(defaults, hidden, heads)
-                            : fields.positive("head_dim", defaults.headDim()),
+                    headDim(defaults),
                     fields.positive(defaults.field("max_position_embeddings"), defaults.positions()),
                     fields.number(defaults.epsilonField(), defaults.epsilon()),
                     rope == null ? outerTheta(theta) : rope.number("rope_theta", outerTheta(theta)),
-                    ropeScaling(rope),
+                    ropeScaling(rope, design.rotary() > 0),
                     fields.flag("tie_word_embeddings", defaults.tied()),
                     dtype(),
                     fields.integer("bos_token_id"),
@@ -211,7 +224,12 @@ final class LlamaConfigReader {
         throw new IllegalArgumentException("weights cannot be stored as " + dtype);
     }
 
-    private int headDim(Defaults defaults, int hidden, int heads) {
+    private int headDim(Defaults defaults) {
+        if (defaults.headDim() != 0) {
+            return fields.positive("head_dim", defaults.headDim());
+        }
+        int hidden = fields.positive(defaults.field("hidden_size"));
+        int heads = fields.positive(defaults.field("num_attention_heads"));
         if (!fields.has("head_dim") && hidden % heads != 0) {
             throw fields.refuse(
                     defaults.field("hidden_size"),
@@ -239,19 +257,44 @@ final class LlamaConfigReader {
         return fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
     }
 
+    /**
+     * How many numbers of a head are turned, as {@code partial_rotary_factor} says.
+     *
+     * @param absent the factor where neither the configuration nor its rope_parameters has one
+     */
+    int rotaryWidth(Defaults defaults, double absent) {
+        JsonFields rope = fields.child(ropeField());
+        JsonFields holder = rope != null && rope.has(PARTIAL) ? rope : fields;
+        double factor = holder.number(PARTIAL, absent);
+        if (!(factor > 0 && factor <= 1)) {
+            throw holder.refuse(PARTIAL, "is " + factor + ", expected more than 0 and at most 1");
+        }
+        int width = (int) (headDim(defaults) * factor);
+        if (width == 0 || width % 2 != 0) {
+            throw holder.refuse(PARTIAL, "is " + factor + ", which turns " + width + " numbers of a head");
+        }
+        return width;
+    }
+
+    /** What {@link #rotaryWidth} reads. */
+    static void writeRotaryWidth(LlamaConfig config, ObjectNode json) {
+        json.withObject("rope_parameters").put(PARTIAL, (double) config.rotaryWidth() / config.headDim());
+    }
+
     JsonFields child(String field) {
         return fields.child(field);
     }
 
-    private static LlamaConfig.RopeScaling ropeScaling(JsonFields rope) {
+    /** @param partial whether the design says what part of a head is turned */
+    private static LlamaConfig.RopeScaling ropeScaling(JsonFields rope, boolean partial) {
         if (rope == null) {
             return null;
         }
         // why: the first releases with rope_scaling called the key "type".
         String key = rope.has("rope_type") ? "rope_type" : "type";
         String type = rope.text(key, "default");
-        if (rope.number("partial_rotary_factor", 1.0) != 1.0) {
-            throw rope.refuse("partial_rotary_factor", "is not 1: rotary embedding of part of a head is not supported");
+        if (!partial && rope.number(PARTIAL, 1.0) != 1.0) {
+            throw rope.refuse(PARTIAL, "is not 1: rotary embedding of part of a head is not supported");
         }
         return switch (type) {
             case "default" -> null;
@@ -270,7 +313,7 @@ final class LlamaConfigReader {
         };
     }
 
-    /** YaRN (arXiv 2309.00071): frequencies of few turns are divided, and scores grow with the logarithm of the factor. */
+    /** YaRN (arXiv 2309.00071): frequencies of few turns are divided, and what is turned grows with the logarithm of the factor. */
     private static LlamaConfig.RopeScaling yarn(JsonFields rope) {
         double factor = rope.number("factor");
         if (!rope.flag("truncate", true)) {
@@ -289,13 +332,17 @@ final class LlamaConfigReader {
                 rope.number("attention_factor", computed));
     }
 
-    /** What turned heads are multiplied with where nothing says so. */
+    /** What the turned part of heads is multiplied with where nothing says so. */
     static double yarnScale(double factor, double weight) {
         return factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1;
     }
 
     boolean flag(String field) {
-        return fields.flag(field, false);
+        return flag(field, false);
+    }
+
+    boolean flag(String field, boolean absent) {
+        return fields.flag(field, absent);
     }
 
     /** What {@code attention_bias} says of the four projections of attention. */

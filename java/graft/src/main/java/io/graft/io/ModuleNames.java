@@ -57,6 +57,27 @@ public record ModuleNames(
         return last(path).equals("c_proj") ? path : last(path);
     }
 
+    /** The same with all that is in {@code model} in another module. */
+    ModuleNames below(String module) {
+        return new ModuleNames(
+                module + embedding.substring("model".length()),
+                positions,
+                module + layers.substring("model".length()),
+                module + norm.substring("model".length()),
+                head,
+                attentionNorm,
+                q,
+                k,
+                v,
+                o,
+                attentionPostNorm,
+                mlpNorm,
+                gate,
+                up,
+                down,
+                mlpPostNorm);
+    }
+
     /** The same with an MLP of two layers. */
     ModuleNames withMlp(String first, String second) {
         return new ModuleNames(

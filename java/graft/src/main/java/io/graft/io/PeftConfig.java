@@ -182,6 +182,18 @@ public abstract sealed class PeftConfig
         return targets.modulesToSave();
     }
 
+    /**
+     * Leaves out modules that have layers of the targets' names and are none of Graft's, so that PEFT leaves them out too. What
+     * the configuration says of excluded modules already stays, and so does an expression, which names layers exactly.
+     */
+    public void exclude(List<String> modules) {
+        boolean listed = json.path("target_modules").isArray() || allLinear();
+        if (!modules.isEmpty() && listed && json.has("exclude_modules") && !json.hasNonNull("exclude_modules")) {
+            String any = String.join("|", modules).replace(".", "\\.");
+            json.put("exclude_modules", "(" + any + ")\\..*");
+        }
+    }
+
     /** The base model as the adapter names it, or null. */
     public String baseModel() {
         return baseModel;

@@ -37,12 +37,17 @@ final class Phi3Architecture extends Architecture {
             reader.check(dropout, reader.number(dropout, 0) == 0, "is not 0: dropout of the base is not supported");
         }
         reader.refuseTrue("attention_bias");
-        double turned = reader.number("partial_rotary_factor", 1);
-        reader.check("partial_rotary_factor", turned == 1, "is " + turned + ", supported is 1");
-        DecoderDesign design = DecoderDesign.of(this, Part.FUSED_GATE);
-        return reader.decoder(
-                LlamaConfigReader.Defaults.LLAMA.withPositions(4096).withEpsilon("rms_norm_eps", 1e-5),
-                design.withWindows(Collections.nCopies(reader.layers(), reader.window(0))));
+        LlamaConfigReader.Defaults defaults =
+                LlamaConfigReader.Defaults.LLAMA.withPositions(4096).withEpsilon("rms_norm_eps", 1e-5);
+        LlamaConfig config = reader.decoder(
+                defaults,
+                DecoderDesign.of(this, Part.FUSED_GATE)
+                        .withRotary(reader.rotaryWidth(defaults, 1))
+                        .withWindows(Collections.nCopies(reader.layers(), reader.window(0))));
+        // why: to transformers 'yarn' is the old name of a Phi 3's longrope.
+        reader.check(
+                "rope_parameters", config.ropeScaling() == null, "scales frequencies, supported is rope_type 'default'");
+        return config;
     }
 
     @Override
@@ -50,7 +55,7 @@ final class Phi3Architecture extends Architecture {
         json.put("hidden_act", "silu").put("initializer_range", 0.02).put("rms_norm_eps", config.rmsNormEps());
         json.put("original_max_position_embeddings", config.maxPositions()).put("embd_pdrop", 0.0);
         json.put("resid_pdrop", 0.0);
-        json.withObject("rope_parameters").put("partial_rotary_factor", 1.0);
+        LlamaConfigReader.writeRotaryWidth(config, json);
         int window = config.design().window();
         json.set("sliding_window", window == 0 ? json.nullNode() : json.numberNode(window));
         if (config.headDim() * config.heads() != config.hiddenSize()) {

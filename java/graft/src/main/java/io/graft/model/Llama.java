@@ -283,7 +283,10 @@ public final class Llama implements Adaptable, AutoCloseable {
         }
     }
 
-    /** Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. */
+    /**
+     * Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. What of a
+     * checkpoint is not computed, such as a vision tower, is copied from where the model was loaded.
+     */
     public void save(Path directory) {
         layers.expectDense("save");
         layers.save(directory, config.withDtype(dtype));
@@ -301,6 +304,11 @@ public final class Llama implements Adaptable, AutoCloseable {
     /** What runs beside the blocks, or null. */
     SideNetwork side() {
         return side;
+    }
+
+    @Override
+    public List<String> unused() {
+        return layers.unused();
     }
 
     @Override

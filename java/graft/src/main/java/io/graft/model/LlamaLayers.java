@@ -244,9 +244,32 @@ final class LlamaLayers {
             for (Parameter parameter : parameters()) {
                 tensors.put(parameter.name(), as(head.weight().matrix().dtype(), parameter.value(), staging));
             }
+            readUnused(staging, tensors);
             SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
         }
         AtomicFiles.write(directory.resolve("config.json"), written.toJson());
+    }
+
+    /** What of the checkpoint is not computed, as it is. */
+    private void readUnused(Scope staging, Map<String, Tensor> tensors) {
+        if (unusedFrom == null || unused().isEmpty()) {
+            return;
+        }
+        try (Checkpoint checkpoint = Checkpoint.open(unusedFrom)) {
+            for (String name : checkpoint.names()) {
+                if (config.design().architecture().unusedPart(name) != null) {
+                    Tensor value =
+                            staging.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
+                    checkpoint.read(name, value);
+                    tensors.put(name, value);
+                }
+            }
+        }
+    }
+
+    /** Modules of checkpoints that are not computed. */
+    List<String> unused() {
+        return config.design().architecture().unused();
     }
 
     private static Tensor as(DType dtype, Tensor value, Scope staging) {

@@ -98,12 +98,14 @@ public final class Merger {
                 Scope scope = planning.scope()) {
             LlamaLayers plan = new LlamaLayers(scope, config, DType.F32, Llama.Options.inference(), null);
             WeightForm form = options.codes() == Weight.Kind.NF4 ? WeightForm.NF4 : WeightForm.DENSE;
-            try (CheckpointWriter out = new CheckpointWriter(folder, stored(scope, plan), options.fileBytes())) {
+            try (CheckpointWriter out =
+                    new CheckpointWriter(folder, stored(scope, plan), options.fileBytes(), checkpoint::stored)) {
                 boolean separable = adapters.get().separable();
                 List<Object> modules = modules(plan);
                 for (List<Object> part : separable ? singly(modules) : List.of(modules)) {
                     merge(plan, part, !separable, out, listener);
                 }
+                carry(out);
                 expectAllUsed();
                 out.finish(config.withDtype(plain).toJson(form));
                 return new Result(out.files(), plan.size(), total);
@@ -149,7 +151,28 @@ public final class Merger {
                 stored.add(new StoredTensor(parameter.name(), dtype(parameter.name()), shape));
             }
         }
+        for (String name : unused()) {
+            stored.add(new StoredTensor(name, checkpoint.dtype(name), checkpoint.shape(name)));
+        }
         return stored;
+    }
+
+    /** The checkpoint's tensors that are no part of what is computed. */
+    private List<String> unused() {
+        return checkpoint.names().stream()
+                .filter(name -> config.design().architecture().unusedPart(name) != null)
+                .toList();
+    }
+
+    /** Writes those as they are. */
+    private void carry(CheckpointWriter out) {
+        for (String name : unused()) {
+            try (Scope scope = context.host().scope()) {
+                Tensor value = scope.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
+                checkpoint.read(name, value);
+                out.write(name, value);
+            }
+        }
     }
 
     private DType dtype(String name) {

@@ -76,6 +76,11 @@ final class ModelPart implements Adaptable {
     }
 
     @Override
+    public List<String> unused() {
+        return plan.unused();
+    }
+
+    @Override
     public Tensor inverseFrequencies() {
         throw missing("the rotary embedding");
     }

@@ -35,6 +35,11 @@ public interface Adaptable {
         return true;
     }
 
+    /** Modules of the base model's checkpoint that are not computed, and that no adapter is for. */
+    default List<String> unused() {
+        return List.of();
+    }
+
     /** All parameters of the base model, in the order of the checkpoint format. */
     List<Parameter> parameters();
 }

@@ -88,6 +88,7 @@ class PeftGoldenTest {
                 Arguments.of("gpt_bigcode", "ia3"),
                 Arguments.of("gpt_bigcode", "prompt_tuning"),
                 Arguments.of("codegen", "lora"),
+                Arguments.of("gemma3_multimodal", "lora"),
                 Arguments.of("codegen", "ia3"),
                 Arguments.of("codegen", "prompt_tuning"),
                 Arguments.of("llama_rope3", "lora"),

@@ -44,6 +44,20 @@ class CheckpointTest {
         }
     }
 
+    /** Names of before transformers 4.52 in the files, those of modules here. */
+    @Test
+    void olderNamesOfTowersBecomeThoseOfModules() {
+        try (Checkpoint checkpoint = Checkpoint.open(Fixtures.path("models/gemma3_multimodal"))) {
+            String name = "model.language_model.layers.1.self_attn.q_proj.weight";
+            assertThat(checkpoint.names())
+                    .contains(name, "model.vision_tower.post_layernorm.bias")
+                    .allMatch(each -> each.startsWith("model."));
+            assertThat(checkpoint.stored(name)).isEqualTo("language_model.model.layers.1.self_attn.q_proj.weight");
+            assertThat(checkpoint.stored("lm_head.weight")).isEqualTo("language_model.lm_head.weight");
+            assertThat(checkpoint.shape(name)).containsExactly(48, 32);
+        }
+    }
+
     @Test
     void missingShardIsNamed() throws IOException {
         Files.delete(directory.resolve("model-00002-of-00003.safetensors"));

@@ -65,6 +65,8 @@ class ConfigMutationTest {
             "phi3",
             "gemma2",
             "gemma3",
+            "gemma3_multimodal",
+            "glm4",
             "llama_yarn"
         }) {
             mutate(Fixtures.path("models/" + model + "/config.json"), LlamaConfig::read);

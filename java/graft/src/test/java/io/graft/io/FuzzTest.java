@@ -51,6 +51,7 @@ class FuzzTest {
         CONFIG(
                 "models/llama_rope3/config.json",
                 "models/gemma3/config.json",
+                "models/glm4/config.json",
                 "models/codegen/config.json",
                 "models/llama_yarn/config.json",
                 "models/phi3/config.json") {

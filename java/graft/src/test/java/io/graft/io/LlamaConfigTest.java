@@ -88,7 +88,7 @@ class LlamaConfigTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "model_type | 'gemma' | field 'model_type' is 'gemma', supported are [llama, mistral, qwen2, qwen3, starcoder2, phi3, gemma2, gemma3_text, gpt_bigcode, codegen]",
+                "model_type | 'gemma' | field 'model_type' is 'gemma', supported are [llama, mistral, qwen2, qwen3, starcoder2, phi3, gemma2, gemma3_text, gemma3, glm, glm4, gpt_bigcode, codegen]",
                 "model_type | 'qwen2' | field 'architectures' is [LlamaForCausalLM], supported for 'qwen2' is Qwen2ForCausalLM",
                 "architectures | ['LlamaForTokenClassification'] | field 'architectures' is [LlamaForTokenClassification]",
                 "model_type | null | field 'model_type' is missing",
@@ -210,7 +210,13 @@ class LlamaConfigTest {
                 "gpt_bigcode | activation_function | 'relu' | field 'activation_function' is 'relu'",
                 "gpt_bigcode | n_embd | 41 | field 'n_embd' is 41, no multiple of n_head 4",
                 "phi3 | resid_pdrop | 0.1 | field 'resid_pdrop' is not 0: dropout of the base",
-                "phi3 | partial_rotary_factor | 0.5 | field 'partial_rotary_factor' is 0.5, supported is 1",
+                "phi3 | rope_parameters | {'partial_rotary_factor':1.5} | field 'rope_parameters.partial_rotary_factor' is 1.5,",
+                "phi3 | rope_parameters | {'partial_rotary_factor':0.4} | is 0.4, which turns 3 numbers of a head",
+                "phi3 | rope_parameters | {'rope_type':'yarn','factor':2,'original_max_position_embeddings':8} |"
+                        + " field 'rope_parameters' scales frequencies, supported is rope_type 'default'",
+                "glm4 | partial_rotary_factor | 0,'rope_parameters':null | field 'partial_rotary_factor' is 0.0, expected",
+                "llama_yarn | rope_parameters | {'partial_rotary_factor':0.5} |"
+                        + " field 'rope_parameters.partial_rotary_factor' is not 1",
                 "phi3 | rope_parameters | {'rope_type':'longrope'} | field 'rope_parameters.rope_type' is 'longrope'",
                 "codegen | n_head | 2 | field 'n_head' is 2, no multiple of 4",
                 "codegen | tie_word_embeddings | true | field 'tie_word_embeddings' is true",
@@ -222,7 +228,9 @@ class LlamaConfigTest {
                 "llama_yarn | rope_parameters | {'rope_type':'yarn','factor':2,'truncate':false,"
                         + "'original_max_position_embeddings':8} | field 'rope_parameters.truncate' is false",
                 "codegen | rope_parameters | {'rope_type':'yarn','factor':2,'original_max_position_embeddings':8} |"
-                        + " attention_factor must be positive, and 1 where a part of each head is turned",
+                        + " field 'rope_parameters' scales frequencies, which CodeGen does not",
+                "llama_yarn | rope_parameters | {'rope_type':'yarn','factor':2,'attention_factor':0,"
+                        + "'original_max_position_embeddings':8} | attention_factor must be positive",
                 "gemma2 | use_bidirectional_attention | true | field 'use_bidirectional_attention' is true",
                 "gemma2 | hidden_activation | 'silu' | field 'hidden_activation' is 'silu'",
                 "gemma2 | attn_logit_softcapping | -1 | field 'attn_logit_softcapping' is -1.0, expected at least 0",
@@ -230,8 +238,6 @@ class LlamaConfigTest {
                 "gemma3 | rope_parameters | {'rope_theta':2} | field 'rope_parameters' is that of one kind of layers",
                 "gemma3 | rope_parameters | {'sliding_attention':{'rope_type':'linear','factor':2}} |"
                         + " field 'rope_parameters.sliding_attention.rope_type' is 'linear', supported is 'default'",
-                "gemma3 | rope_parameters | {'full_attention':{'rope_type':'yarn','factor':2,"
-                        + "'original_max_position_embeddings':8}} | field 'rope_parameters' scales scores",
             })
     void whatAnArchitectureDoesNotHaveIsRefusedByName(String model, String field, String value, String message) {
         assertThatThrownBy(() -> changed(model, field, value))
@@ -254,13 +260,63 @@ class LlamaConfigTest {
         assertThat(LlamaConfig.parse("again", config.toJson())).isEqualTo(config);
     }
 
-    /** Of the paper's 0.1 ln(factor) + 1, once for queries and once for keys. */
+    /** The text model of Gemma 3 4B, whose configuration leaves out what is usual. */
     @Test
-    void yarnScalesScores() {
-        LlamaConfig config = LlamaConfig.read(Fixtures.path("models/llama_yarn"));
-        double factor = 0.1 * Math.log(4) + 1;
-        assertThat(config.attentionScale()).isEqualTo(factor * factor / 4);
+    void gemma3WithItsVisionTower() {
+        String published = """
+                {"architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 255999, "eos_token_id": [1, 106],
+                 "image_token_index": 262144, "mm_tokens_per_image": 256, "model_type": "gemma3",
+                 "text_config": {"hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
+                   "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024},
+                 "torch_dtype": "bfloat16", "vision_config": {"hidden_size": 1152, "model_type": "siglip_vision_model"}}""";
+        LlamaConfig config = LlamaConfig.parse("published", published);
+        assertThat(config.vocabularySize()).isEqualTo(262208);
+        assertThat(config.heads()).isEqualTo(8);
+        assertThat(config.kvHeads()).isEqualTo(4);
+        assertThat(config.dtype()).isEqualTo(DType.BF16);
+        assertThat(config.eosIds()).containsExactly(1, 106);
+        assertThat(config.tiedEmbeddings()).isTrue();
+        assertThat(config.design().window(4)).isEqualTo(1024);
+        assertThat(config.design().window(5)).isZero();
+        assertThat(config.parameters()).isEqualTo(3_880_263_168L);
         assertThat(LlamaConfig.parse("again", config.toJson())).isEqualTo(config);
+        JsonFields written = JsonFields.parse("written", config.toJson());
+        assertThat(written.text("model_type")).isEqualTo("gemma3");
+        assertThat(written.child("vision_config").positive("hidden_size")).isEqualTo(1152);
+        assertThat(written.child("text_config").text("model_type")).isEqualTo("gemma3_text");
+        assertThat(written.names()).doesNotContain("hidden_size", "rope_parameters");
+        assertThatThrownBy(() -> LlamaConfig.parse("x", published.replace("\"sliding_window\": 1024", "\"head_dim\": 0")))
+                .hasMessageContaining("field 'text_config.head_dim' is 0");
+        assertThatThrownBy(() -> LlamaConfig.parse("x", published.replace("gemma3_text", "llama")))
+                .hasMessageContaining("field 'text_config.model_type' is 'llama', supported is 'gemma3_text'");
+    }
+
+    /** By the paper's 0.1 ln(factor) + 1, which queries and keys carry, not the scale of scores. */
+    @Test
+    void yarnScalesWhatIsTurned() {
+        for (String model : List.of("llama_yarn", "glm4")) {
+            LlamaConfig config = LlamaConfig.read(Fixtures.path("models/" + model));
+            assertThat(config.ropeScaling().attentionFactor()).isEqualTo(0.1 * Math.log(4) + 1);
+            assertThat(config.attentionScale()).isEqualTo(0.25);
+            assertThat(LlamaConfig.parse("again", config.toJson())).isEqualTo(config);
+        }
+    }
+
+    /** Beside rope_parameters, in them, or as the architecture has it. */
+    @Test
+    void aPartOfEachHeadIsTurned() {
+        assertThat(changed("glm", "partial_rotary_factor", "0.25").rotaryWidth())
+                .as("rope_parameters count before what stands beside them")
+                .isEqualTo(6);
+        assertThat(changed("glm", "partial_rotary_factor", "0.4,'rope_parameters':null").rotaryWidth())
+                .isEqualTo(4);
+        assertThat(changed("glm", "partial_rotary_factor", "null,'rope_parameters':null").rotaryWidth())
+                .isEqualTo(6);
+        assertThat(changed("phi3_partial", "rope_parameters", "null").rotaryWidth())
+                .isEqualTo(8);
+        LlamaConfig partial = LlamaConfig.read(Fixtures.path("models/phi3_partial"));
+        assertThat(partial.rotaryWidth()).isEqualTo(6);
+        assertThat(read(partial.toJson())).isEqualTo(partial);
     }
 
     private LlamaConfig changed(String field, String value) {

@@ -35,6 +35,10 @@ class ArchitectureGradientTest {
             case "gemma3_text" ->
                 "'sliding_window': 2, 'head_dim': 6, 'sliding_window_pattern': 2, 'query_pre_attn_scalar': 5,"
                         + " 'rope_local_base_freq': 3, 'rope_scaling': {'rope_type': 'linear', 'factor': 2}";
+            case "glm" -> "'head_dim': 8";
+            case "glm4" ->
+                "'head_dim': 8, 'attention_bias': false, 'partial_rotary_factor': 0.75, 'rope_scaling':"
+                        + " {'rope_type': 'yarn', 'factor': 16, 'original_max_position_embeddings': 4}";
             case "codegen" -> "'n_embd': 32, 'n_layer': 2, 'n_head': 8, 'n_inner': 20, 'rotary_dim': 2";
             default -> throw new IllegalArgumentException(type);
         };
@@ -121,6 +125,10 @@ class ArchitectureGradientTest {
         "gemma3_text, full, false",
         "gemma3_text, full, true",
         "gemma3_text, ia3, false",
+        "glm, full, true",
+        "glm4, full, false",
+        "glm4, lora, true",
+        "glm4, prefix, false",
         "phi3, full, false",
         "phi3, full, true",
         "phi3, lora, true",

@@ -101,6 +101,9 @@ class BatchGeneratorTest {
                 "phi3",
                 "gemma2",
                 "gemma3",
+                "gemma3_multimodal",
+                "glm",
+                "glm4",
                 "llama_yarn"
             })
     void eachPromptGetsTheTokensThatItGetsAlone(String name) {

@@ -9,12 +9,20 @@ import io.graft.io.Checkpoint;
 import io.graft.io.CheckpointWriter;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
+import io.graft.io.SafetensorsFile;
+import io.graft.io.SafetensorsWriter;
+import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -81,6 +89,99 @@ class MergerTest {
                 .hasMessageContaining("layers.2.")
                 .hasMessageContaining("(4 such tensors)");
         assertThat(folder.resolve("out")).doesNotExist();
+    }
+
+    private void mergeMultimodal(Path adapter, Merger.Options options) {
+        Path model = Golden.model("gemma3_multimodal");
+        try (Context context = Context.cpu(1);
+                Checkpoint checkpoint = Checkpoint.open(model)) {
+            Merger merger =
+                    new Merger(context, checkpoint, LlamaConfig.read(model), () -> Lora.frozen(adapter), options);
+            AtomicFiles.replaceDirectory(folder.resolve("out"), out -> merger.run(out, (tensor, error) -> {}));
+        }
+    }
+
+    /** Under the same names, with the same bytes, whatever becomes of the text model. */
+    @Test
+    void aVisionTowerIsCarriedOver() throws Exception {
+        Path adapter = Golden.adapter("gemma3_multimodal", "lora");
+        for (Merger.Options options : List.of(
+                PLAIN, new Merger.Options(DType.BF16, Weight.Kind.DENSE, Weight.Kind.DENSE, 9000))) {
+            mergeMultimodal(adapter, options);
+            try (Context context = Context.cpu(1);
+                    Scope scope = context.scope();
+                    Checkpoint before = Checkpoint.open(Golden.model("gemma3_multimodal"));
+                    Checkpoint after = Checkpoint.open(folder.resolve("out"));
+                    SafetensorsFile expected = Golden.tensors("gemma3_multimodal", "lora")) {
+                assertThat(after.names()).containsExactlyInAnyOrderElementsOf(before.names());
+                assertThat(after.files()).hasSizeGreaterThan(options == PLAIN ? 0 : 1);
+                LlamaConfig config = LlamaConfig.read(folder.resolve("out"));
+                int carried = 0;
+                for (String name : after.names()) {
+                    assertThat(after.stored(name)).isEqualTo(before.stored(name)).isNotEqualTo(name);
+                    if (config.design().architecture().unusedPart(name) != null) {
+                        carried++;
+                        assertThat(after.dtype(name)).isEqualTo(DType.F32);
+                        assertThat(Golden.floats(scope, after, name)).isEqualTo(Golden.floats(scope, before, name));
+                    }
+                }
+                assertThat(carried).isEqualTo(23);
+                if (options == PLAIN) {
+                    Llama merged = Llama.load(scope, after, config, DType.F32, Llama.Options.inference());
+                    Golden.assertClose(
+                            "logits",
+                            merged.logits(Golden.batch(scope, expected)),
+                            Golden.floats(scope, expected, "logits"),
+                            2e-5);
+                }
+            }
+        }
+    }
+
+    /** Factors of the tower, which PEFT makes too, are without effect only while B is zero. */
+    @Test
+    void anAdapterOfTheVisionTowerIsRefused() throws Exception {
+        Path adapter = Files.createDirectories(folder.resolve("tower"));
+        Path trained = Golden.adapter("gemma3_multimodal", "lora");
+        Files.copy(trained.resolve("adapter_config.json"), adapter.resolve("adapter_config.json"));
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                SafetensorsFile file = SafetensorsFile.open(trained.resolve("adapter_model.safetensors"))) {
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            for (String name : file.names()) {
+                Tensor value = scope.tensor(Memory.WORKSPACE, DType.F32, file.shape(name));
+                file.read(name, value);
+                if (name.contains("vision_tower") && name.endsWith("q_proj.lora_B.weight")) {
+                    TensorOps.fill(context, 1e-6, value);
+                }
+                tensors.put(name, value);
+            }
+            SafetensorsWriter.write(adapter.resolve("adapter_model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
+            String message = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight (2";
+            assertThatThrownBy(() -> mergeMultimodal(adapter, PLAIN)).hasMessageContaining(message);
+            assertThatThrownBy(() -> Golden.load(
+                            scope, "gemma3_multimodal", Llama.Options.training(Lora.load(adapter))))
+                    .hasMessageContaining(message);
+        }
+    }
+
+    /** So that PEFT makes none for the tower's layers of the same names. */
+    @Test
+    void anAdapterOfGraftLeavesTheVisionTowerOut() throws Exception {
+        PeftLoraConfig lora = PeftLoraConfig.builder().targets("q_proj").rank(2).build();
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Llama model =
+                        Golden.load(scope, "gemma3_multimodal", Llama.Options.training(Lora.create(lora, 1)))) {
+            model.adapter().save(folder.resolve("adapter"));
+            model.save(folder.resolve("whole"));
+        }
+        assertThat(folder.resolve("adapter/adapter_config.json"))
+                .content()
+                .contains("\"exclude_modules\": \"(model\\\\.vision_tower|model\\\\.multi_modal_projector)\\\\..*\"");
+        try (Checkpoint whole = Checkpoint.open(folder.resolve("whole"))) {
+            assertThat(whole.names()).contains("model.multi_modal_projector.mm_input_projection_weight");
+        }
     }
 
     @Test
