@@ -58,12 +58,57 @@ TEST(CudaSketch, AgreesWithFloat64) {
 
 TEST(CudaSketch, ManySchedules) { compare({kBf16, 2, 4, 2, 36, 3}, 6); }
 
+/** Packed codes, from a byte each and, where that can be, from two in a byte. */
+void pack(Trial& r, const Case& n) {
+  for (const bool nibbles : {false, true}) {
+    if (nibbles && n.columns % 2 != 0) continue;
+    const Tensor table = r.zeros({n.n, n.groups, std::int64_t{1} << n.bits});
+    const Weight w(r.context, table, n.k());
+    Tensor codes(r.context, GRAFT_DTYPE_U8, nibbles ? Shape{n.n, n.groups, n.columns / 2} : Shape{n.n, n.k()});
+    const int largest = (1 << n.bits) - 1;
+    codes.integers(2, 0, largest);
+    if (nibbles) {
+      std::vector<double> bytes = codes.get();
+      for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] += 16 * static_cast<double>(i % (largest + 1));
+      codes.set(bytes);
+    }
+    GRAFT_EXPECT_OK(graft_sketch_pack(r, codes, w));
+    GRAFT_EXPECT_OK(graft_context_synchronize(r));
+    const graft_tensor& storage = w->storage;
+    r.outputs.push_back({nibbles ? "from nibbles" : "from bytes", Weight::values(r.context, storage), 0});
+  }
+}
+
+TEST(CudaSketch, PacksAsTheHost) {
+  for (const int bits : {4, 3, 2})
+    for (const Case& n : {Case{kF32, 1, 5, 3, 21, bits}, Case{kF32, 1, 3, 2, 72, bits}, Case{kF32, 1, 2, 1, 128, bits}})
+      agree(kF32, sizes({{"N", n.n}, {"groups", n.groups}, {"columns", n.columns}, {"bits", bits}}), 1,
+            [&](Trial& r) { pack(r, n); });
+}
+
+TEST(CudaSketch, ACodeThatTheTableLacksIsReported) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  const Tensor table(cuda, kF32, {2, 1, 8});
+  const Weight w(cuda, table, 6);
+  Tensor bytes(cuda, GRAFT_DTYPE_U8, {2, 6}), nibbles(cuda, GRAFT_DTYPE_U8, {2, 1, 3});
+  bytes.set({0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 0});
+  GRAFT_EXPECT_OK(graft_sketch_pack(cuda, bytes, w));
+  expect_error(graft_context_synchronize(cuda), GRAFT_INVALID_ARGUMENT,
+               {"graft_sketch_pack: codes[8] is 8, must be in 0..7"});
+  nibbles.set({0, 1, 0x7a, 3, 4, 5});
+  GRAFT_EXPECT_OK(graft_sketch_pack(cuda, nibbles, w));
+  expect_error(graft_context_synchronize(cuda), GRAFT_INVALID_ARGUMENT,
+               {"graft_sketch_pack: codes[5] is 10, must be in 0..7"});
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+}
+
 TEST(CudaSketch, EmptyShapes) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor table(cuda, kF32, {0, 2, 16}), matrix(cuda, kF32, {0, 8}), codes(cuda, GRAFT_DTYPE_U8, {0, 8});
   const Weight w(cuda, table, 8);
   GRAFT_EXPECT_OK(graft_sketch_decode(cuda, w, matrix));
   GRAFT_EXPECT_OK(graft_sketch_unpack(cuda, w, codes));
+  GRAFT_EXPECT_OK(graft_sketch_pack(cuda, codes, w));
   Tensor x(cuda, kBf16, {3, 8}), y(cuda, kBf16, {3, 0});
   GRAFT_EXPECT_OK(graft_linear_forward(cuda, x, w, nullptr, 0, y));
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));

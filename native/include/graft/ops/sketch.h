@@ -12,7 +12,8 @@ extern "C" {
 
 /** The codes of w from codes u8 in one of two layouts, row-major: [N, K], a byte each, or [N, G, K/G/2], which needs an
  * even K/G: the even column in the high nibble and the odd one in the low nibble, whatever the bits (the layout of the
- * published files). A code that is not below L is INVALID_ARGUMENT, and nothing is written. */
+ * published files). A code that is not below L is INVALID_ARGUMENT, and nothing is written; on CUDA
+ * graft_context_synchronize reports the first one, and w is not to be used. */
 GRAFT_API graft_status graft_sketch_pack(graft_context* context, const graft_tensor* codes, graft_weight* w);
 
 /** codes, in either layout, from w. */

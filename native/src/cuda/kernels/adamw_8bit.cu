@@ -10,13 +10,14 @@
 #include "cuda/device.h"
 #include "cuda/kernels/adamw_table.h"
 #include "cuda/kernels/clip.h"
+#include "cuda/kernels/dynamic_codes.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/adamw.h"
 
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = GRAFT_ADAMW_BLOCK, kMapSize = 256;
+constexpr int kThreads = GRAFT_ADAMW_BLOCK, kMapSize = kDynamicMapSize;
 
 /** A map on its way into shared memory. */
 struct Map {
@@ -31,13 +32,6 @@ struct Map {
 struct Maps {
   Map m, v;
 };
-
-GRAFT_DEVICE std::uint8_t code_of(const float* bounds, float x) {
-  int code = 0;
-  for (int step = kMapSize / 2; step > 0; step /= 2)
-    if (bounds[code + step - 1] < x) code += step;
-  return static_cast<std::uint8_t>(code);
-}
 
 GRAFT_DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
 
@@ -63,7 +57,7 @@ struct Codes {
   GRAFT_DEVICE void encode(const float* bounds, std::int64_t i, std::int64_t block, bool inside, float moment) const {
     const float scale = block_largest(inside ? fabsf(moment) : 0.0f);
     if (threadIdx.x == 0) scales[block] = scale;
-    if (inside) codes[i] = code_of(bounds, moment / (scale > 0 ? scale : 1.0f));
+    if (inside) codes[i] = dynamic_code(bounds, moment / (scale > 0 ? scale : 1.0f));
   }
 };
 

@@ -2,6 +2,7 @@
 // neighbouring columns of one row's group, of which the panel may have a part; a warp reads one table, from one line of
 // the L1. Bytes, for each element: bits/8 and its size, and entries·size of the table for each group of a row.
 #include "cuda/kernels/coded_weight.h"
+#include "cuda/kernels/fault.h"
 #include "cuda/kernels/piece.h"
 #include "cuda/kernels/sketch_codes.h"
 #include "ops/sketch.h"
@@ -70,6 +71,43 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+/** A byte of the packed codes, from all codes that are in it: bytes of codes or of two, as above. */
+struct Packing {
+  const std::uint8_t* from;
+  bool nibbles;
+  std::int64_t k, columns, blocks;  // of a row; of a row's group, and its blocks
+  int bits;
+
+  /** Code i of a block, whose codes begin at `first` of the row; 0 behind the group's columns. */
+  GRAFT_DEVICE int code(std::int64_t first, std::int64_t count, int i) const {
+    if (!GRAFT_BUG(sketch_pack_no_end) && i >= count) return 0;
+    const std::int64_t at = first + i;
+    if (!nibbles) return from[at];
+    return at % 2 == 0 ? from[at / 2] >> 4 : from[at / 2] & 15;
+  }
+
+  GRAFT_DEVICE int byte(std::int64_t block, int which) const {
+    const std::int64_t group = block / blocks, begin = block % blocks * core::kSketchBlock;
+    const std::int64_t first = group * columns + begin, count = columns - begin;
+    const auto at = [&](int i) { return code(first, count, i); };
+    if (bits == 4) return at(which) | at(32 + which) << 4;
+    int byte = 0;
+    if (which < 16) {
+      for (int f = 0; f < 4; ++f) byte |= (at(16 * f + which) & 3) << 2 * f;
+    } else {
+      for (int j = 0; j < (GRAFT_BUG(sketch_pack_third) ? 7 : 8); ++j) byte |= (at(8 * (which - 16) + j) >> 2) << j;
+    }
+    return byte;
+  }
+};
+
+/** A thread makes a byte. */
+__global__ void __launch_bounds__(kThreads) sketch_pack(Packing packing, std::int64_t bytes, std::uint8_t* to) {
+  const std::int64_t at = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int size = 8 * packing.bits;
+  if (at < bytes) to[at] = static_cast<std::uint8_t>(packing.byte(at / size, static_cast<int>(at % size)));
+}
+
 Eighths eighths_of(const SketchCodes& w) { return {ceil_div(w.columns, kEight), w.columns}; }
 
 unsigned blocks(std::int64_t threads) { return static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)); }
@@ -101,6 +139,18 @@ void decode_sketch(core::Context& context, const Decode& d) {
 std::string refuse(const ops::SketchDecode& a) { return refuse_weight(*a.w, *a.matrix); }
 
 void run(core::Context& context, const ops::SketchDecode& a) { decode_sketch(context, {a.w, 0, 0, *a.matrix}); }
+
+std::string refuse(const ops::SketchPack&) { return ""; }
+
+void run(core::Context& context, const ops::SketchPack& a) {
+  const core::SketchLayout layout(*a.w);
+  const std::int64_t bytes = a.w->n * layout.groups * layout.blocks * layout.block_bytes();
+  if (bytes == 0) return;
+  find_outside(context, "graft_sketch_pack", "codes", *a.codes, layout.entries);
+  const Packing packing{
+      data<const std::uint8_t>(a.codes), a.codes->rank == 3, a.w->k, layout.columns, layout.blocks, layout.bits};
+  launch({"sketch_pack", blocks(bytes), kThreads, 0, stream(context)}, sketch_pack, packing, bytes, layout.codes);
+}
 
 std::string refuse(const ops::SketchUnpack& a) { return refuse_weight(*a.w, *a.codes); }
 
