@@ -27,6 +27,8 @@ struct DoraForward {
   const graft_tensor* norm;
   graft_tensor* kept;  // may be NULL
   void check() const;
+  void follow(const core::StepValues& from, bool readable) { lora.dropout.follow(from, readable); }
+  const char* frozen() const { return lora.dropout.frozen(); }
 };
 
 struct DoraBackward {
@@ -36,6 +38,8 @@ struct DoraBackward {
   const graft_tensor* norm;
   graft_tensor* dm;  // may be NULL
   void check() const;
+  void follow(const core::StepValues& from, bool readable) { lora.dropout.follow(from, readable); }
+  const char* frozen() const { return lora.dropout.frozen(); }
 };
 
 struct DoraMerge {

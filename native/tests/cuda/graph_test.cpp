@@ -155,6 +155,43 @@ TEST(CudaGraph, Adamw8BitReadsItsNumbers) {
   expect_close(moved[1], moved[0], 1e-6, "p");
 }
 
+// An op whose dropout is that of a layer inside of it.
+TEST(CudaGraph, DoraReadsItsOffset) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  Tensor lr(cuda, kF64, {1}), counters(cuda, kI64, {2}), x = input(cuda, kF32, kF32, {3, 16}, 1);
+  Tensor a = input(cuda, kF32, kF32, {2, 16}, 2), b = input(cuda, kF32, kF32, {5, 2}, 3),
+         m = input(cuda, kF32, kF32, {5}, 4);
+  Tensor norm(cuda, kF32, {5}), y(cuda, kF32, {3, 5}), dy = input(cuda, kF32, kF32, {3, 5}, 5), dx(cuda, kF32, {3, 16});
+  const Weight w(cuda, kF32, 5, 16);
+  norm.fill(2), counters.set({1, 40});
+  const auto forward = [&](std::uint64_t offset) {
+    return graft_dora_forward(cuda, x, w, a, b, 2, m, norm, nullptr, 0.5, 7, offset, 0, y, nullptr);
+  };
+  const auto backward = [&](std::uint64_t offset) {
+    return graft_dora_backward(cuda, dy, x, nullptr, w, a, b, 2, m, norm, 0.5, 7, offset, 0, dx, nullptr, nullptr,
+                               nullptr, nullptr);
+  };
+  GRAFT_ASSERT_OK(graft_graph_begin(cuda));
+  expect_error(forward(2), GRAFT_UNSUPPORTED, {"offset would stay as called"});
+  expect_error(backward(2), GRAFT_UNSUPPORTED, {"offset would stay as called"});
+  GRAFT_EXPECT_OK(graft_graph_end(cuda, nullptr));
+  GRAFT_EXPECT_OK(forward(42));
+  GRAFT_EXPECT_OK(backward(42));
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+  const std::vector<double> called = y.get(), called_dx = dx.get();
+  GRAFT_EXPECT_OK(forward(2));
+  GRAFT_EXPECT_OK(backward(2));
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+  EXPECT_NE(y.get(), called);
+  GRAFT_EXPECT_OK(graft_context_step_values(cuda, lr, counters));
+  GRAFT_EXPECT_OK(forward(2));
+  GRAFT_EXPECT_OK(backward(2));
+  GRAFT_EXPECT_OK(graft_context_step_values(cuda, nullptr, nullptr));
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+  EXPECT_EQ(y.get(), called);
+  EXPECT_EQ(dx.get(), called_dx);
+}
+
 TEST(CudaGraph, NothingRunsWhileWorkIsKept) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor x(cuda, kF32, {5}), y(cuda, kF32, {5});
