@@ -79,6 +79,83 @@ TEST(CudaLoraSegments, AgreesWithFloat64) {
 
 TEST(CudaLoraSegments, ManySchedules) { compare({kBf16, 0.25, true, false}, 1); }
 
+struct Layout {
+  graft_dtype dtype;
+  double dropout;
+  std::vector<double> ranks, ends, adapters;
+};
+
+/** The same by graft_lora_* for the rows of each segment, one behind the other. */
+void compare_to_lora(const Layout& l) {
+  SCOPED_TRACE(std::string(name(l.dtype)) + " p=" + std::to_string(l.dropout) +
+               " segments=" + std::to_string(l.ends.size()));
+  const Context c(GRAFT_DEVICE_CUDA), host(1, "reference");
+  const auto count = static_cast<std::int64_t>(l.ends.size()), adapters = static_cast<std::int64_t>(l.ranks.size());
+  const auto rows = static_cast<std::int64_t>(l.ends.back());
+  std::vector<double> table, first, factors;
+  double all = 0, largest = 0;
+  for (double rank : l.ranks)
+    first.push_back(all), factors.push_back(0.5 + all), all += rank, largest = std::fmax(largest, rank);
+  for (std::size_t g = 0; g < l.ends.size(); ++g) table.push_back(l.ends[g]), table.push_back(l.adapters[g]);
+  const auto r = static_cast<std::int64_t>(all), most = static_cast<std::int64_t>(largest);
+  Tensor segments(host, kI32, {count, 2}), ranks(host, kI32, {adapters}), scales(host, kF64, {adapters});
+  segments.set(table), ranks.set(l.ranks), scales.set(factors);
+  Weight w(c, l.dtype, kN, kK);
+  w.matrix().set(input(c, l.dtype, l.dtype, {kN, kK}, 1).get());
+  const Tensor x = input(c, l.dtype, l.dtype, {rows, kK}, 2), dy = input(c, l.dtype, l.dtype, {rows, kN}, 3);
+  const Tensor a = input(c, kF32, l.dtype, {r, kK}, 4), b = input(c, kF32, l.dtype, {kN, r}, 5);
+  const auto run = [&](bool together) {
+    Tensor y(c, l.dtype, {rows, kN}), s(c, l.dtype, {rows, most}), dx(c, l.dtype, {rows, kK}), da(c, kF32, {r, kK});
+    Tensor db(c, kF32, {kN, r});
+    if (together) {
+      GRAFT_EXPECT_OK(
+          graft_lora_segments_forward(c, x, w, segments, ranks, scales, a, b, nullptr, l.dropout, 7, 5, 0, y, s));
+      GRAFT_EXPECT_OK(graft_lora_segments_backward(c, dy, x, s, w, segments, ranks, scales, a, b, l.dropout, 7, 5, 0,
+                                                   dx, da, db, nullptr));
+    } else {
+      GRAFT_EXPECT_OK(graft_linear_forward(c, x, w, nullptr, 0, y));
+      GRAFT_EXPECT_OK(graft_linear_backward(c, dy, nullptr, w, 0, dx, nullptr, nullptr));
+    }
+    for (std::size_t g = 0; !together && g < l.ends.size(); ++g) {
+      const auto begin = static_cast<std::int64_t>(g == 0 ? 0 : l.ends[g - 1]),
+                 n = static_cast<std::int64_t>(l.ends[g]) - begin;
+      if (l.adapters[g] < 0 || n == 0) continue;
+      const auto e = static_cast<std::size_t>(l.adapters[g]);
+      const auto at = static_cast<std::int64_t>(first[e]), rank = static_cast<std::int64_t>(l.ranks[e]);
+      if (rank == 0) continue;
+      const auto of = [&](const Tensor& t, std::int64_t columns) {
+        return t.view(begin * t->stride[0], {n, columns}, {t->stride[0], 1});
+      };
+      const Tensor own_a = a.view(at * kK, {rank, kK}, {kK, 1}), own_b = b.view(at, {kN, rank}, {r, 1});
+      const Tensor own_da = da.view(at * kK, {rank, kK}, {kK, 1}), own_db = db.view(at, {kN, rank}, {r, 1});
+      const auto offset = static_cast<std::uint64_t>(5 + begin * kK);
+      Tensor kept = of(s, rank), to = of(y, kN), from = of(x, kK), gradient = of(dy, kN), low = of(dx, kK);
+      GRAFT_EXPECT_OK(
+          graft_lora_forward(c, from, w, own_a, own_b, factors[e], nullptr, l.dropout, 7, offset, 0, to, kept));
+      GRAFT_EXPECT_OK(graft_lora_backward(c, gradient, from, kept, w, own_a, own_b, factors[e], l.dropout, 7, offset, 0,
+                                          low, own_da, own_db, nullptr));
+    }
+    GRAFT_EXPECT_OK(graft_context_synchronize(c));
+    return std::vector{y.get(), s.get(), dx.get(), da.get(), db.get()};
+  };
+  EXPECT_EQ(run(true), run(false));
+}
+
+TEST(CudaLoraSegments, HasTheBitsOfLora) {
+  for (graft_dtype dtype : {kF32, kBf16})
+    for (double dropout : {0.0, 0.25}) {
+      compare_to_lora({dtype, dropout, {1, 4, 0, 2}, {3, 4, 4, 9, 11, 80, 82}, {1, -1, 0, 3, 1, 0, 2}});
+      compare_to_lora({dtype, dropout, {66, 20}, {5, 9, 12}, {0, 1, 0}});
+    }
+  compare_to_lora({kF32, 0, {3, 2}, {2, 1062, 1130}, {0, 1, 0}});
+}
+
+TEST(CudaLoraSegments, MoreSegmentsThanATableHas) {
+  Layout layout{kBf16, 0.25, {2, 1, 3}, {}, {}};
+  for (int g = 0; g < 150; ++g) layout.ends.push_back(g + 1), layout.adapters.push_back(g % 4 - 1);
+  compare_to_lora(layout);
+}
+
 TEST(CudaLoraSegments, TheTableOfTheDeviceIsRefused) {
   const Context cuda(GRAFT_DEVICE_CUDA), host(1, "reference");
   Tensor segments(cuda, kI32, {1, 2}), ranks(host, kI32, {1}), scales(host, kF64, {1});

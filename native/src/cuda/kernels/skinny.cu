@@ -8,41 +8,26 @@
 //
 // Split sums (over 8 tiles of columns, 16 of rows) go into scratch and are added in order. Dropout: the thread that
 // copied 16 bytes masks them before the barrier; no mask is stored, and 1/(1-p) is a factor of the sums. Ranks over 64
-// go in slices. Bytes: x once for each slice, and 8·r for each row (column) and split. Tensor cores: 2·T·C·r FLOP for
-// each of the sums.
+// go in slices. A table of segments makes x several matrices, one below the other, each with its own part of the thin
+// ones: a block then looks up whose tile, or group of tiles, it has. Bytes: x once for each slice, and 8·r for each row
+// (column) and split. Tensor cores: 2·T·C·r FLOP for each of the sums.
 #include <optional>
 #include <type_traits>
 
 #include "cuda/device.h"
-#include "cuda/kernels/dropout.h"
-#include "cuda/kernels/piece.h"
 #include "cuda/kernels/skinny.h"
+#include "cuda/kernels/skinny_tile.h"
 #include "cuda/kernels/tensor.h"
-#include "cuda/kernels/thin.h"
 
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 128, kTileRows = 64, kColumnTilesPerBlock = 8, kRowTilesPerBlock = 16;
-constexpr std::int64_t kSliceRank = 64;
+using namespace skinny;
+
+constexpr int kColumnTilesPerBlock = 8, kRowTilesPerBlock = SegmentTable::kGroupTiles;
+constexpr std::int64_t kSliceRank = kSkinnySlice;
 
 enum class Sums { kRows, kColumns, kBoth };
-
-/** The sizes of tiles in shared memory for elements T and a rank of up to 8·RankTiles. */
-template <class T, int RankTiles>
-struct Tile {
-  static constexpr int kColumns = 256 / sizeof(T), kRank = 8 * RankTiles;
-  static constexpr int kPitch = kColumns + 16 / sizeof(T), kThinPitch = kRank + 16 / sizeof(T);
-  static constexpr int kX = kTileRows * kPitch, kRight = kColumns * kThinPitch, kLeft = kTileRows * kThinPitch;
-  static constexpr std::size_t kBytes = 2 * (kX + kRight + kLeft) * sizeof(T);
-};
-
-template <class T>
-struct Large {
-  const T* data;
-  std::int64_t pitch, rows, columns;
-  bool packs;  // every row begins at a multiple of 16 bytes
-};
 
 /** Starts a tile of x on its way into shared memory; what lies outside of the matrix becomes zero. */
 template <class T, int RankTiles>
@@ -65,100 +50,54 @@ GRAFT_DEVICE void fetch(const Large<T>& x, std::int64_t row0, std::int64_t colum
   cp_async_commit();
 }
 
-/** Drops elements of what this thread itself has fetched. */
-template <class T, int RankTiles>
-GRAFT_DEVICE void drop_tile(const Large<T>& x, const Mask& mask, std::int64_t row0, std::int64_t column0, T* tile) {
-  using Shape = Tile<T, RankTiles>;
-  constexpr int width = Pack<T>::kSize, packs = Shape::kColumns / width;
-  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * packs; i += kThreads) {
-    const int r = i / packs, c = i % packs * width;
-    T* const at = tile + r * Shape::kPitch + c;
-    const unsigned keep = mask.keeps<width>((row0 + r) * x.columns + column0 + c);
-    Pack<T> pack = load_pack(at);
-    for (int k = 0; k < width; ++k)
-      if ((keep >> k & 1) == 0) pack.at[k] = T{};
-    store_pack(at, pack);
-  }
-}
+/** What a block sums, and which tile, or group of tiles, of the rows it has. */
+template <class T>
+struct Work {
+  Large<T> x;
+  Mask mask;
+  Thin right, left;
+  int rank;
+  float *row_parts, *column_parts;
+  std::int64_t place;
+};
 
-template <class T, int RankTiles>
-GRAFT_DEVICE void fetch_thin(const Thin& thin, std::int64_t first, int count, T* to) {
-  using Shape = Tile<T, RankTiles>;
-  for (int i = static_cast<int>(threadIdx.x); i < count * Shape::kRank; i += kThreads)
-    to[i / Shape::kRank * Shape::kThinPitch + i % Shape::kRank] =
-        from_float<T>(thin.at(first + i / Shape::kRank, i % Shape::kRank));
-}
-
-/** sums [16 rows of the warp, rank] += x · right. */
-template <class T, int RankTiles>
-GRAFT_DEVICE void add_rows(const T* x, const T* right, float (&sums)[RankTiles][4]) {
-  using Shape = Tile<T, RankTiles>;
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
-  if constexpr (std::is_same_v<T, float>) {
-    const int row = thread / 2, half = thread % 2 * Shape::kRank / 2;
-    for (int c = 0; c < Shape::kColumns; ++c) {
-      const float value = x[row * Shape::kPitch + c];
-      for (int j = 0; j < Shape::kRank / 2; ++j) sums[j / 4][j % 4] += value * right[c * Shape::kThinPitch + half + j];
-    }
-  } else {
-    for (int c = 0; c < Shape::kColumns; c += 16) {
-      std::uint32_t a[4], b[2];
-      ldmatrix_x4(a, x + (warp * 16 + lane % 16) * Shape::kPitch + c + lane / 16 * 8);
-      GRAFT_UNROLL
-      for (int n = 0; n < RankTiles; ++n) {
-        ldmatrix_x2_trans(b, right + (c + lane % 16) * Shape::kThinPitch + n * 8);
-        mma_m16n8k16(T{}, sums[n], a, b);
-      }
-    }
+/** All rows are one matrix. */
+struct Whole {
+  template <class T>
+  GRAFT_DEVICE Work<T> of(const Work<T>& all, bool, std::int64_t) const {
+    return all;
   }
-}
+};
 
-/** sums [32 columns of the warp, rank] += xᵀ · left. */
-template <class T, int RankTiles>
-GRAFT_DEVICE void add_columns(const T* x, const T* left, float (&sums)[2][RankTiles][4]) {
-  using Shape = Tile<T, RankTiles>;
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32, warp = thread / 32;
-  if constexpr (std::is_same_v<T, float>) {
-    const int column = thread / 2, half = thread % 2 * Shape::kRank / 2;
-    for (int t = 0; t < kTileRows; ++t) {
-      const float value = x[t * Shape::kPitch + column];
-      for (int j = 0; j < Shape::kRank / 2; ++j)
-        sums[0][j / 4][j % 4] += value * left[t * Shape::kThinPitch + half + j];
-    }
-  } else {
-    for (int t = 0; t < kTileRows; t += 16) {
-      std::uint32_t a[2][4], b[2];
-      for (int m = 0; m < 2; ++m)
-        ldmatrix_x4_trans(a[m],
-                          x + (t + lane % 8 + lane / 16 * 8) * Shape::kPitch + warp * 32 + m * 16 + lane / 8 % 2 * 8);
-      GRAFT_UNROLL
-      for (int n = 0; n < RankTiles; ++n) {
-        ldmatrix_x2_trans(b, left + (t + lane % 16) * Shape::kThinPitch + n * 8);
-        for (int m = 0; m < 2; ++m) mma_m16n8k16(T{}, sums[m][n], a[m], b);
-      }
-    }
+/** Each segment has its own part, of the rank from `slice` on; parts of sums lie in the order of rows, `most` to a row.
+ */
+struct InSegments {
+  SegmentTable table;
+  int slice, most;
+  template <class T>
+  GRAFT_DEVICE Work<T> of(const Work<T>& all, bool by_tiles, std::int64_t column_groups) const {
+    const std::int32_t* const before = by_tiles ? table.tiles : table.groups;
+    const int g = table.find(before, all.place), left_over = table.of[g].rank - slice;
+    const Segment& s = table.of[g];
+    Work<T> own = all;
+    own.rank = left_over < most ? left_over : most;
+    own.place -= before[g];
+    own.x.data += s.begin * all.x.pitch;
+    own.x.rows = s.rows;
+    own.mask.offset += static_cast<std::uint64_t>(s.begin * all.x.columns);
+    own.right = all.right.from(0, s.first + slice, all.right.size, own.rank);
+    own.left = all.left.from(s.begin, slice, s.rows, own.rank);
+    if (own.row_parts != nullptr) own.row_parts += column_groups * s.begin * most;
+    if (own.column_parts != nullptr) own.column_parts += table.groups[g] * all.x.columns * most;
+    return own;
   }
-}
-
-/** Calls store(row or column within the warp's share or the tile, j, value) for what this thread holds of sums. */
-template <class T, int RankTiles, class Store>
-GRAFT_DEVICE void for_sums(const float (&sums)[RankTiles][4], int base, Store&& store) {
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % 32;
-  for (int n = 0; n < RankTiles; ++n) {
-    for (int i = 0; i < 4; ++i) {
-      if constexpr (std::is_same_v<T, float>) {
-        store(thread / 2, thread % 2 * RankTiles * 4 + n * 4 + i, sums[n][i]);
-      } else {
-        store(base + lane / 4 + i / 2 * 8, n * 8 + lane % 4 * 2 + i % 2, sums[n][i]);
-      }
-    }
-  }
-}
+};
 
 /** Parts of the row sums [groups of columns, T, rank] and of the column sums [groups of rows, C, rank]. */
-template <class T, int RankTiles, Sums Wanted>
+template <class T, int RankTiles, Sums Wanted, class Place>
 __global__ void __launch_bounds__(kThreads)
-    skinny_sums(Large<T> x, Mask mask, Thin right, Thin left, int rank, float* row_parts, float* column_parts) {
+    skinny_sums(Large<T> all_x, Mask all_mask, Thin all_right, Thin all_left, int most, float* all_row_parts,
+                float* all_column_parts, Place where) {
   using Shape = Tile<T, RankTiles>;
   constexpr bool to_the_right = Wanted == Sums::kRows, rows = Wanted != Sums::kColumns, columns = !to_the_right;
   GRAFT_DYNAMIC_SHARED(T, shared);
@@ -166,14 +105,22 @@ __global__ void __launch_bounds__(kThreads)
   T* const rights = tiles + 2 * Shape::kX;
   T* const lefts = rights + 2 * Shape::kRight;
   const int warp = static_cast<int>(threadIdx.x) / 32;
+  const std::int64_t place = to_the_right ? blockIdx.x : blockIdx.y, along = to_the_right ? blockIdx.y : blockIdx.x;
+  const Work<T> own =
+      where.of(Work<T>{all_x, all_mask, all_right, all_left, most, all_row_parts, all_column_parts, place},
+               to_the_right, to_the_right ? gridDim.y : gridDim.x);
+  const Large<T>& x = own.x;
+  const Thin &right = own.right, &left = own.left;
+  const int rank = own.rank;
+  if (rank <= 0) return;  // all threads of the block
 
   constexpr int per_block = to_the_right ? kColumnTilesPerBlock : kRowTilesPerBlock;
   const std::int64_t all =
       to_the_right ? ceil_div<std::int64_t>(x.columns, Shape::kColumns) : ceil_div<std::int64_t>(x.rows, kTileRows);
-  const std::int64_t first = std::int64_t{blockIdx.y} * per_block;
+  const std::int64_t first = (to_the_right ? along : own.place) * per_block;
   const int count = static_cast<int>(all - first < per_block ? all - first : per_block);
-  const auto row_of = [&](int i) { return (to_the_right ? std::int64_t{blockIdx.x} : first + i) * kTileRows; };
-  const auto column_of = [&](int i) { return (to_the_right ? first + i : std::int64_t{blockIdx.x}) * Shape::kColumns; };
+  const auto row_of = [&](int i) { return (to_the_right ? own.place : first + i) * kTileRows; };
+  const auto column_of = [&](int i) { return (to_the_right ? first + i : along) * Shape::kColumns; };
   const auto start = [&](int i) {
     const int stage = i % 2;
     fetch<T, RankTiles>(x, row_of(i), column_of(i), tiles + stage * Shape::kX);
@@ -183,9 +130,9 @@ __global__ void __launch_bounds__(kThreads)
     if (columns) fetch_thin<T, RankTiles>(left, row_of(i), kTileRows, lefts + stage * Shape::kLeft);
   };
   const auto store_rows = [&](int i, const float(&sums)[RankTiles][4]) {
-    const std::int64_t row0 = row_of(i), group = to_the_right ? blockIdx.y : blockIdx.x;
+    const std::int64_t row0 = row_of(i);
     for_sums<T, RankTiles>(sums, warp * 16, [&](int r, int j, float value) {
-      if (row0 + r < x.rows && j < rank) row_parts[(group * x.rows + row0 + r) * rank + j] = value;
+      if (row0 + r < x.rows && j < rank) own.row_parts[(along * x.rows + row0 + r) * rank + j] = value;
     });
   };
 
@@ -201,7 +148,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     T* const tile = tiles + stage * Shape::kX;
     if constexpr (Wanted != Sums::kBoth) {  // dY, which has both, is not dropped
-      if (mask.active) drop_tile<T, RankTiles>(x, mask, row_of(i), column_of(i), tile);
+      if (own.mask.active) drop_tile<T, RankTiles>(x, own.mask, row_of(i), column_of(i), tile);
     }
     if (!GRAFT_BUG(skinny_no_barrier_before)) __syncthreads();
     if constexpr (rows) add_rows<T, RankTiles>(tile, rights + (to_the_right ? stage : 0) * Shape::kRight, of_rows);
@@ -219,7 +166,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int m = 0; m < (std::is_same_v<T, float> ? 1 : 2); ++m) {
       for_sums<T, RankTiles>(of_columns[m], warp * 32 + m * 16, [&](int c, int j, float value) {
         if (column0 + c < x.columns && j < rank)
-          column_parts[(blockIdx.y * x.columns + column0 + c) * rank + j] = value;
+          own.column_parts[(own.place * x.columns + column0 + c) * rank + j] = value;
       });
     }
   }
@@ -270,24 +217,33 @@ struct Pass {
   Thin right, left;
   int rank;
   float *row_parts, *column_parts;
+  const SegmentTable* segments = nullptr;  // NULL: all rows are one
+  int slice = 0;
 };
 
 template <class T, int RankTiles, Sums Wanted>
 void launch_sums(core::Context& context, const Pass& p) {
   using Shape = Tile<T, RankTiles>;
-  const std::int64_t row_tiles = ceil_div<std::int64_t>(p.x->shape[0], kTileRows);
+  const SegmentTable* const table = p.segments;
+  const std::int64_t row_tiles =
+      table == nullptr ? ceil_div<std::int64_t>(p.x->shape[0], kTileRows) : table->tiles[table->count];
+  const std::int64_t row_groups =
+      table == nullptr ? ceil_div<std::int64_t>(row_tiles, kRowTilesPerBlock) : table->groups[table->count];
   const std::int64_t column_tiles = ceil_div<std::int64_t>(p.x->shape[1], Shape::kColumns);
   const dim3 grid = Wanted == Sums::kRows
                         ? dim3(static_cast<unsigned>(row_tiles),
                                static_cast<unsigned>(ceil_div<std::int64_t>(column_tiles, kColumnTilesPerBlock)))
-                        : dim3(static_cast<unsigned>(column_tiles),
-                               static_cast<unsigned>(ceil_div<std::int64_t>(row_tiles, kRowTilesPerBlock)));
+                        : dim3(static_cast<unsigned>(column_tiles), static_cast<unsigned>(row_groups));
   const std::size_t bytes =
       GRAFT_BUG(skinny_short_shared) ? Shape::kBytes - Shape::kLeft * sizeof(T) - 64 : Shape::kBytes;
   const Launch where{"skinny_sums", grid, kThreads, bytes, stream(context)};
   const bool packs = p.x->stride[0] % Pack<T>::kSize == 0 && reinterpret_cast<std::uintptr_t>(p.x->data) % 16 == 0;
   const Large<T> x{data<const T>(p.x), p.x->stride[0], p.x->shape[0], p.x->shape[1], packs};
-  launch(where, skinny_sums<T, RankTiles, Wanted>, x, p.mask, p.right, p.left, p.rank, p.row_parts, p.column_parts);
+  const auto with = [&](auto place) {
+    launch(where, skinny_sums<T, RankTiles, Wanted, decltype(place)>, x, p.mask, p.right, p.left, p.rank, p.row_parts,
+           p.column_parts, place);
+  };
+  table == nullptr ? with(Whole{}) : with(InSegments{*table, p.slice, p.rank});
 }
 
 template <Sums Wanted>
@@ -395,6 +351,24 @@ void run(core::Context& context, const SkinnyGradient& a) {
     finish(context, parts, groups, columns, rank, a.scale * mask_factor(a.dropout), true,
            result<float>(&to, a.transposed), Result<float>{});
   });
+}
+
+std::int64_t row_part_groups(const graft_tensor& x, bool beside_columns) {
+  return column_groups(x, beside_columns ? 1 : kColumnTilesPerBlock);
+}
+
+void run(core::Context& context, const SkinnyParts& a) {
+  const Pass pass{a.x,
+                  planted_mask(a.dropout),
+                  thin(a.right, a.transposed),
+                  thin(a.left, false),
+                  a.most,
+                  a.rows,
+                  a.columns,
+                  a.table,
+                  a.slice};
+  if (a.columns == nullptr) return launch_sums<Sums::kRows>(context, pass);
+  a.rows == nullptr ? launch_sums<Sums::kColumns>(context, pass) : launch_sums<Sums::kBoth>(context, pass);
 }
 
 }  // namespace graft::cuda

@@ -9,6 +9,8 @@
 
 namespace graft::cuda {
 
+struct SegmentTable;
+
 /** s [T, r] of x's dtype = drop(x) aᵀ, a [r, K] float; the same into tail. Each may be NULL. */
 struct SkinnyForward {
   const graft_tensor* x;
@@ -39,6 +41,27 @@ struct SkinnyGradient {
   graft_tensor* to;
   bool transposed;
 };
+
+/** The most places of the rank that a launch sums. */
+inline constexpr int kSkinnySlice = 64;
+
+/** The same sums in each segment of a table, in parts that the caller adds up: of the rank's places slice … slice +
+ * most - 1, as far as the segment has them. rows: for a segment that begins at row b the part of columns [groups, its
+ * rows, its places] lies at groups · b · most, groups being row_part_groups(); columns: behind g groups of rows [its
+ * groups of 1024 rows, C, its places] at g · C · most. Each may be NULL, with right or left. */
+struct SkinnyParts {
+  const graft_tensor* x;
+  ops::Dropout dropout;
+  const graft_tensor* right;  // [C, R], of which a segment has columns
+  bool transposed;            // it is [R, C]
+  const graft_tensor* left;   // [T, r]
+  const SegmentTable* table;
+  int slice, most;
+  float *rows, *columns;
+};
+
+std::int64_t row_part_groups(const graft_tensor& x, bool beside_columns);
+void run(core::Context& context, const SkinnyParts& a);
 
 std::string refuse(const SkinnyForward& a);
 void run(core::Context& context, const SkinnyForward& a);

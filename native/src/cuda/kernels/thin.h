@@ -20,6 +20,11 @@ struct Thin {
     if (dtype == GRAFT_DTYPE_F16) return to_float(static_cast<const f16*>(data)[index]);
     return static_cast<const float*>(data)[index];
   }
+  /** The part from (i, j) on. */
+  GRAFT_DEVICE Thin from(std::int64_t i, std::int64_t j, std::int64_t part_size, int part_rank) const {
+    const std::int64_t bytes = (i * stride_i + j * stride_j) * (dtype == GRAFT_DTYPE_F32 ? 4 : 2);
+    return {static_cast<const char*>(data) + bytes, dtype, part_size, stride_i, stride_j, part_rank};
+  }
 };
 
 inline Thin thin(const graft_tensor* m, bool transposed) {
