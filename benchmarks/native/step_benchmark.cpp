@@ -1,6 +1,6 @@
 // Times on a CUDA device what a training step is made of beside products: a small LoRA step op by op and as a graph,
-// where the host's launches weigh most, and its 48 parameters moved alone; attention, with segments and with a cap; copies
-// from and to the host.
+// where the host's launches weigh most, and its 48 parameters moved alone; attention, with segments and with a cap;
+// copies from and to the host.
 //     step_benchmark [--rounds N] [--json FILE]
 // Contenders take turns within a round; a figure is the median over rounds of the time until the device is done.
 // Without a CUDA device it says why and does nothing.
