@@ -57,7 +57,7 @@ final class Gemma3MultimodalArchitecture extends Architecture {
             }
         });
         outer.remove(SHARED);
-        outer.remove(List.of(TEXT, "architectures", "model_type"));
+        outer.remove(List.of(TEXT, "architectures", "model_type", "transformers_version"));
         LlamaConfigReader inside = reader.inside(TEXT, text);
         String type = text.path("model_type").asText("gemma3_text");
         inside.check("model_type", type.equals("gemma3_text"), "is '" + type + "', supported is 'gemma3_text'");
@@ -72,6 +72,7 @@ final class Gemma3MultimodalArchitecture extends Architecture {
         text.put("model_type", "gemma3_text");
         JsonNode classes = json.get("architectures");
         json.retain(SHARED);
+        json.remove("eos_token_id");
         json.setAll(around.deepCopy());
         json.set("architectures", classes);
         json.put("model_type", type()).set(TEXT, text);

@@ -46,6 +46,6 @@ final class GlmArchitecture extends Architecture {
     void write(LlamaConfig config, ObjectNode json) {
         json.put("hidden_act", "silu").put("initializer_range", 0.02).put("rms_norm_eps", config.rmsNormEps());
         json.put("attention_bias", config.design().has(Part.INPUT_BIASES)).put("head_dim", config.headDim());
-        LlamaConfigReader.writeRotaryWidth(config, json);
+        json.set("partial_rotary_factor", LlamaConfigReader.writeRotaryWidth(config, json));
     }
 }

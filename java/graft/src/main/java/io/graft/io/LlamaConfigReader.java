@@ -1,5 +1,6 @@
 package io.graft.io;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.io.DecoderDesign.Part;
 import io.graft.ops.Rope;
@@ -276,9 +277,10 @@ final class LlamaConfigReader {
         return width;
     }
 
-    /** What {@link #rotaryWidth} reads. */
-    static void writeRotaryWidth(LlamaConfig config, ObjectNode json) {
-        json.withObject("rope_parameters").put(PARTIAL, (double) config.rotaryWidth() / config.headDim());
+    /** Writes what {@link #rotaryWidth} reads, and gives it. */
+    static JsonNode writeRotaryWidth(LlamaConfig config, ObjectNode json) {
+        double factor = (double) config.rotaryWidth() / config.headDim();
+        return json.withObject("rope_parameters").put(PARTIAL, factor).get(PARTIAL);
     }
 
     JsonFields child(String field) {

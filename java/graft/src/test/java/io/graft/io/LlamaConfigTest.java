@@ -55,6 +55,9 @@ class LlamaConfigTest {
         ObjectNode expected = Json.readObject(original.resolve("config.json"));
         expected.remove("transformers_version");
         expected.remove("_sliding_window_pattern");
+        if (expected.get("text_config") instanceof ObjectNode text) {
+            text.remove("_sliding_window_pattern");
+        }
         assertThat(config.toJson()).isEqualTo(PythonJson.write(expected));
     }
 
@@ -129,15 +132,15 @@ class LlamaConfigTest {
     @ParameterizedTest
     @MethodSource("io.graft.io.Fixtures#models")
     void parametersAreThoseOfTheFile(String model) {
+        LlamaConfig config = LlamaConfig.read(Fixtures.path("models/" + model + "/config.json"));
         long expected = 0;
         try (Checkpoint checkpoint = Checkpoint.open(Fixtures.path("models/" + model))) {
             for (String name : checkpoint.names()) {
-                expected += Arrays.stream(checkpoint.shape(name)).reduce(1, (a, b) -> a * b);
+                boolean used = config.design().architecture().unusedPart(name) == null;
+                expected += used ? Arrays.stream(checkpoint.shape(name)).reduce(1, (a, b) -> a * b) : 0;
             }
         }
-        assertThat(LlamaConfig.read(Fixtures.path("models/" + model + "/config.json"))
-                        .parameters())
-                .isEqualTo(expected);
+        assertThat(config.parameters()).isEqualTo(expected);
     }
 
     @Test
@@ -326,7 +329,7 @@ class LlamaConfigTest {
     /** The configuration of a fixture with one field changed; single quotes stand for double ones. */
     private LlamaConfig changed(String model, String field, String value) {
         ObjectNode json = Json.readObject(Fixtures.path("models/" + model + "/config.json"));
-        for (String other : List.of("layer_types", "use_sliding_window", "max_window_layers", "head_dim")) {
+        for (String other : List.of("layer_types", "use_sliding_window", "max_window_layers", "head_dim", "rope_parameters")) {
             if (value.contains(other)) {
                 json.remove(other);
             }
