@@ -52,11 +52,7 @@ public class LoadBenchmark extends TrialBenchmark {
             load(trial, "load as bf16", DType.BF16, Llama.Options::inference);
         }
         load(trial, "load for lora", DType.BF16, () -> Llama.Options.training(lora()));
-        load(
-                trial,
-                "load as nf4",
-                DType.BF16,
-                () -> Llama.Options.inference().withBase(Weight.Kind.NF4));
+        load(trial, "load as nf4", DType.BF16, () -> Llama.Options.inference().withBase(Weight.Kind.NF4));
     }
 
     @Override

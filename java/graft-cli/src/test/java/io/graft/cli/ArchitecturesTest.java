@@ -75,7 +75,20 @@ class ArchitecturesTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"mistral", "qwen2", "qwen3", "starcoder2", "gpt_bigcode", "codegen", "phi3", "gemma2", "gemma3", "gemma3_multimodal", "glm", "glm4"})
+            strings = {
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "starcoder2",
+                "gpt_bigcode",
+                "codegen",
+                "phi3",
+                "gemma2",
+                "gemma3",
+                "gemma3_multimodal",
+                "glm",
+                "glm4"
+            })
     void everyCommandTakesIt(String type) throws Exception {
         Path model = model(type);
         Path adapter = folder.resolve("adapter");
@@ -121,8 +134,12 @@ class ArchitecturesTest {
     @Test
     void whatIsNotComputedIsNamed() {
         Cli info = run("info", "--model", Cli.model("gemma3_multimodal"));
-        assertThat(info.out()).contains("not used   model.vision_tower, ", "not used   model.multi_modal_projector, 264");
+        assertThat(info.out())
+                .contains("not used   model.vision_tower, ", "not used   model.multi_modal_projector, 264");
         assertThat(info.out()).contains("in 41 tensors");
-        assertThat(run("info", "--model", Cli.model("gemma3"))).extracting(Cli::out).asString().doesNotContain("not used");
+        assertThat(run("info", "--model", Cli.model("gemma3")))
+                .extracting(Cli::out)
+                .asString()
+                .doesNotContain("not used");
     }
 }

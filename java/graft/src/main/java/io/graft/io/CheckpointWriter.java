@@ -59,8 +59,7 @@ public final class CheckpointWriter implements AutoCloseable {
     }
 
     /** @param naming gives the name in the file for that of a tensor */
-    public CheckpointWriter(
-            Path directory, List<StoredTensor> tensors, long fileBytes, UnaryOperator<String> naming) {
+    public CheckpointWriter(Path directory, List<StoredTensor> tensors, long fileBytes, UnaryOperator<String> naming) {
         this.directory = directory;
         this.naming = naming;
         for (StoredTensor tensor : tensors) {
@@ -156,8 +155,7 @@ public final class CheckpointWriter implements AutoCloseable {
         places.remove(name);
         Shard shard = place.shard();
         try {
-            transfer.move(
-                    value, place.tensor().dtype(), (buffer, at) -> put(shard, buffer, place.offset() + at));
+            transfer.move(value, place.tensor().dtype(), (buffer, at) -> put(shard, buffer, place.offset() + at));
             shard.missing--;
             if (shard.missing == 0) {
                 shard.channel.close();

@@ -181,8 +181,7 @@ public record LlamaConfig(
         check(rmsNormEps > 0 && ropeTheta > 0, "the epsilon of norms and rope_theta must be positive");
         if (ropeScaling != null) {
             check(ropeScaling.factor() > 0, "the factor of a rotary embedding must be positive, not " + ropeScaling);
-            check(
-                    ropeScaling.attentionFactor() > 0, "attention_factor must be positive, not " + ropeScaling);
+            check(ropeScaling.attentionFactor() > 0, "attention_factor must be positive, not " + ropeScaling);
         }
         if (ropeScaling != null && ropeScaling.kind() != Rope.Scaling.LINEAR) {
             check(

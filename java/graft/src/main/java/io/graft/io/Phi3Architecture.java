@@ -46,7 +46,9 @@ final class Phi3Architecture extends Architecture {
                         .withWindows(Collections.nCopies(reader.layers(), reader.window(0))));
         // why: to transformers 'yarn' is the old name of a Phi 3's longrope.
         reader.check(
-                "rope_parameters", config.ropeScaling() == null, "scales frequencies, supported is rope_type 'default'");
+                "rope_parameters",
+                config.ropeScaling() == null,
+                "scales frequencies, supported is rope_type 'default'");
         return config;
     }
 

@@ -69,8 +69,7 @@ public final class SafetensorsFile implements TensorSource {
         }
     }
 
-    private static SafetensorsFile open(String file, FileChannel channel, TensorTransfer transfer)
-            throws IOException {
+    private static SafetensorsFile open(String file, FileChannel channel, TensorTransfer transfer) throws IOException {
         long size = channel.size();
         if (size < Long.BYTES) {
             throw new SafetensorsException(file, "only " + size + " bytes, too short for a header");

@@ -258,8 +258,7 @@ final class LlamaLayers {
         try (Checkpoint checkpoint = Checkpoint.open(unusedFrom)) {
             for (String name : checkpoint.names()) {
                 if (config.design().architecture().unusedPart(name) != null) {
-                    Tensor value =
-                            staging.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
+                    Tensor value = staging.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
                     checkpoint.read(name, value);
                     tensors.put(name, value);
                 }

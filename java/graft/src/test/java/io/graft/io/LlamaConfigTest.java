@@ -288,7 +288,8 @@ class LlamaConfigTest {
         assertThat(written.child("vision_config").positive("hidden_size")).isEqualTo(1152);
         assertThat(written.child("text_config").text("model_type")).isEqualTo("gemma3_text");
         assertThat(written.names()).doesNotContain("hidden_size", "rope_parameters");
-        assertThatThrownBy(() -> LlamaConfig.parse("x", published.replace("\"sliding_window\": 1024", "\"head_dim\": 0")))
+        assertThatThrownBy(
+                        () -> LlamaConfig.parse("x", published.replace("\"sliding_window\": 1024", "\"head_dim\": 0")))
                 .hasMessageContaining("field 'text_config.head_dim' is 0");
         assertThatThrownBy(() -> LlamaConfig.parse("x", published.replace("gemma3_text", "llama")))
                 .hasMessageContaining("field 'text_config.model_type' is 'llama', supported is 'gemma3_text'");
@@ -311,9 +312,11 @@ class LlamaConfigTest {
         assertThat(changed("glm", "partial_rotary_factor", "0.25").rotaryWidth())
                 .as("rope_parameters count before what stands beside them")
                 .isEqualTo(6);
-        assertThat(changed("glm", "partial_rotary_factor", "0.4,'rope_parameters':null").rotaryWidth())
+        assertThat(changed("glm", "partial_rotary_factor", "0.4,'rope_parameters':null")
+                        .rotaryWidth())
                 .isEqualTo(4);
-        assertThat(changed("glm", "partial_rotary_factor", "null,'rope_parameters':null").rotaryWidth())
+        assertThat(changed("glm", "partial_rotary_factor", "null,'rope_parameters':null")
+                        .rotaryWidth())
                 .isEqualTo(6);
         assertThat(changed("phi3_partial", "rope_parameters", "null").rotaryWidth())
                 .isEqualTo(8);
@@ -329,7 +332,8 @@ class LlamaConfigTest {
     /** The configuration of a fixture with one field changed; single quotes stand for double ones. */
     private LlamaConfig changed(String model, String field, String value) {
         ObjectNode json = Json.readObject(Fixtures.path("models/" + model + "/config.json"));
-        for (String other : List.of("layer_types", "use_sliding_window", "max_window_layers", "head_dim", "rope_parameters")) {
+        for (String other :
+                List.of("layer_types", "use_sliding_window", "max_window_layers", "head_dim", "rope_parameters")) {
             if (value.contains(other)) {
                 json.remove(other);
             }

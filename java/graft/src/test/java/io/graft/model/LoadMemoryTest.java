@@ -73,7 +73,8 @@ class LoadMemoryTest {
         Path coded = Files.createDirectories(folder.resolve("coded"));
         LlamaConfig config = LlamaConfig.read(dense);
         int[][] text = IntStream.range(0, 4)
-                .mapToObj(row -> IntStream.range(0, 16).map(i -> (17 * row + 5 * i) % 90).toArray())
+                .mapToObj(row ->
+                        IntStream.range(0, 16).map(i -> (17 * row + 5 * i) % 90).toArray())
                 .toArray(int[][]::new);
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
@@ -150,7 +151,12 @@ class LoadMemoryTest {
 
     @ParameterizedTest
     @CsvSource({
-        "BF16, BF16, DENSE", "F32, BF16, DENSE", "BF16, F32, DENSE", "BF16, BF16, NF4", "F32, BF16, NF4", "F32, F32, NF4"
+        "BF16, BF16, DENSE",
+        "F32, BF16, DENSE",
+        "BF16, F32, DENSE",
+        "BF16, BF16, NF4",
+        "F32, BF16, NF4",
+        "F32, F32, NF4"
     })
     void aModelAndAtMostOneTensor(DType stored, DType compute, Weight.Kind base) throws Exception {
         Path model = dense(3, stored, SHARD);

@@ -105,8 +105,8 @@ class MergerTest {
     @Test
     void aVisionTowerIsCarriedOver() throws Exception {
         Path adapter = Golden.adapter("gemma3_multimodal", "lora");
-        for (Merger.Options options : List.of(
-                PLAIN, new Merger.Options(DType.BF16, Weight.Kind.DENSE, Weight.Kind.DENSE, 9000))) {
+        for (Merger.Options options :
+                List.of(PLAIN, new Merger.Options(DType.BF16, Weight.Kind.DENSE, Weight.Kind.DENSE, 9000))) {
             mergeMultimodal(adapter, options);
             try (Context context = Context.cpu(1);
                     Scope scope = context.scope();
@@ -118,7 +118,9 @@ class MergerTest {
                 LlamaConfig config = LlamaConfig.read(folder.resolve("out"));
                 int carried = 0;
                 for (String name : after.names()) {
-                    assertThat(after.stored(name)).isEqualTo(before.stored(name)).isNotEqualTo(name);
+                    assertThat(after.stored(name))
+                            .isEqualTo(before.stored(name))
+                            .isNotEqualTo(name);
                     if (config.design().architecture().unusedPart(name) != null) {
                         carried++;
                         assertThat(after.dtype(name)).isEqualTo(DType.F32);
@@ -159,8 +161,8 @@ class MergerTest {
             SafetensorsWriter.write(adapter.resolve("adapter_model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
             String message = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj.lora_A.weight (2";
             assertThatThrownBy(() -> mergeMultimodal(adapter, PLAIN)).hasMessageContaining(message);
-            assertThatThrownBy(() -> Golden.load(
-                            scope, "gemma3_multimodal", Llama.Options.training(Lora.load(adapter))))
+            assertThatThrownBy(
+                            () -> Golden.load(scope, "gemma3_multimodal", Llama.Options.training(Lora.load(adapter))))
                     .hasMessageContaining(message);
         }
     }
@@ -171,8 +173,7 @@ class MergerTest {
         PeftLoraConfig lora = PeftLoraConfig.builder().targets("q_proj").rank(2).build();
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
-                Llama model =
-                        Golden.load(scope, "gemma3_multimodal", Llama.Options.training(Lora.create(lora, 1)))) {
+                Llama model = Golden.load(scope, "gemma3_multimodal", Llama.Options.training(Lora.create(lora, 1)))) {
             model.adapter().save(folder.resolve("adapter"));
             model.save(folder.resolve("whole"));
         }

@@ -54,7 +54,18 @@ class CudaTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"llama_gqa", "mistral", "qwen3", "phi3", "starcoder2", "gpt_bigcode", "codegen", "glm4", "gemma3_multimodal"})
+    @ValueSource(
+            strings = {
+                "llama_gqa",
+                "mistral",
+                "qwen3",
+                "phi3",
+                "starcoder2",
+                "gpt_bigcode",
+                "codegen",
+                "glm4",
+                "gemma3_multimodal"
+            })
     void logitsAndGradientsEqualTransformers(String name) {
         try (Context context = cuda();
                 Scope scope = context.scope();

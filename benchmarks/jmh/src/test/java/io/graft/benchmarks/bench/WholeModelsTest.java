@@ -111,9 +111,10 @@ class WholeModelsTest {
         assertThat(events)
                 .extracting(event -> event.get("contender").asText())
                 .containsExactly("frozen", "load", "load as bf16", "load for lora", "load as nf4");
-        assertThat(events).allSatisfy(event -> assertThat(event.get("status").asText())
-                .as(event.toString())
-                .isEqualTo("timed"));
+        assertThat(events)
+                .allSatisfy(event -> assertThat(event.get("status").asText())
+                        .as(event.toString())
+                        .isEqualTo("timed"));
         assertThat(events.get(1).get("peak_bytes").get("all").asLong())
                 .isGreaterThan(events.get(2).get("peak_bytes").get("all").asLong());
     }
