@@ -5,12 +5,13 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.io.LlamaConfig;
-import io.graft.ops.Nf4;
+import io.graft.ops.SketchCompress;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Device;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -126,7 +127,7 @@ class CudaTest extends FinetuneRuns {
         String methods =
                 "full,lora-dropout,dora,adalora,propetl,vera,miss,sketchtune,ia3,bitfit,bottleneck,paca,s2ft,rows,"
                         + "prompt,ptuning,prefix,llama-adapter,lst,said,adamix,"
-                        + "lokr,loha,oft,boft,hira,glora,compacter,kadaptation,c3a,fourierft,moelora";
+                        + "lokr,loha,oft,boft,hira,glora,compacter,kadaptation,c3a,fourierft,moelora,spt";
         List<Double> expected = losses("cpu", methods);
         List<Double> actual = losses("cuda", methods);
         assertThat(expected).hasSize(methods.split(",").length);
@@ -184,24 +185,25 @@ class CudaTest extends FinetuneRuns {
         assertThat(finetuneOn(out, "gpu").err()).contains("--device").contains("'gpu' is no device");
     }
 
-    /** why one of its own: what trains has all of its kernels; NF4 codes are made on the host alone. */
+    /** why one of its own: what trains has all of its kernels; sketches are calibrated on the host alone. */
     @Test
     void aMethodThatTheDeviceLacksIsRefused() {
         ModelOptions model = new ModelOptions();
         model.folder = MODEL;
         model.device = Device.cuda(0);
         Plan plan = new Plan(model, new MethodOptions(), new OptimizerOptions(), false, 1, 2);
-        Method method = new Method("codes", "Codes", null, 1e-3, (options, seed) -> {
+        Method method = new Method("factors", "Factors", null, 1e-3, (options, seed) -> {
             try (Context context = Context.planning(model.device, 1);
                     Scope scope = context.scope()) {
-                Nf4.quantize(
-                        context, scope.tensor(Memory.BASE, DType.F32, 2, 64), scope.nf4(Memory.BASE, 2, 64, false));
+                Tensor h = scope.tensor(Memory.BASE, DType.F32, 4, 4);
+                Tensor r = scope.tensor(Memory.BASE, DType.F32, 4, 4);
+                SketchCompress.factor(context, h, 1, false, scope.tensor(Memory.BASE, DType.I32, 4), r);
             }
             return null;
         });
         String missing = plan.missing(LlamaConfig.read(MODEL), method);
-        assertThat(missing).contains("graft_nf4_quantize").contains("on CUDA");
-        assertThat(plan.refusal(method, missing)).hasMessage("--method codes does not run on cuda:0: " + missing);
+        assertThat(missing).contains("graft_sketch_compress_factor").contains("on CUDA");
+        assertThat(plan.refusal(method, missing)).hasMessage("--method factors does not run on cuda:0: " + missing);
         assertThat(plan.missing(LlamaConfig.read(MODEL), Method.named("boft"))).isNull();
     }
 

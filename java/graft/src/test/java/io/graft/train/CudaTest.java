@@ -16,7 +16,7 @@ import io.graft.model.Generator;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
-import io.graft.ops.Nf4;
+import io.graft.ops.SketchCompress;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -232,10 +232,12 @@ class CudaTest {
     void anOpThatTheDeviceLacksIsNamed() {
         try (Context context = cuda();
                 Scope scope = context.scope()) {
-            Tensor matrix = scope.tensor(Memory.BASE, DType.F32, 2, 64);
-            assertThatThrownBy(() -> Nf4.quantize(context, matrix, scope.nf4(Memory.BASE, 2, 64, false)))
+            Tensor h = scope.tensor(Memory.BASE, DType.F32, 4, 4);
+            Tensor r = scope.tensor(Memory.BASE, DType.F32, 4, 4);
+            Tensor order = scope.tensor(Memory.BASE, DType.I32, 4);
+            assertThatThrownBy(() -> SketchCompress.factor(context, h, 1, false, order, r))
                     .isInstanceOf(GraftUnsupportedException.class)
-                    .hasMessageContaining("graft_nf4_quantize")
+                    .hasMessageContaining("graft_sketch_compress_factor")
                     .hasMessageContaining("CUDA");
         }
     }
