@@ -94,6 +94,11 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
 
+    @Option(
+            names = "--cuda-graph",
+            description = "With --device cuda: steps are launched as CUDA graphs where they are all the same.")
+    boolean cudaGraph;
+
     @Option(names = "--resume", description = "Continue the run in --out.")
     boolean resume;
 
@@ -209,6 +214,9 @@ final class FinetuneCommand extends GraftCommand {
             throw usage("--quantize " + model.quantize + " freezes the linear layers, which --method " + method.name()
                     + " trains; take lora");
         }
+        if (cudaGraph && model.device.isCpu()) {
+            throw usage("--cuda-graph goes with --device cuda");
+        }
         if (resume && overwrite) {
             throw usage("--resume and --overwrite exclude each other");
         }
@@ -260,7 +268,7 @@ final class FinetuneCommand extends GraftCommand {
             case COSINE -> Schedule.cosine(peak, falling);
         };
         return new Trainer.Options(
-                total, accumulate, after.withWarmup(rising), optimizer.settings(seed), seed, adapterDrop);
+                total, accumulate, after.withWarmup(rising), optimizer.settings(seed), seed, adapterDrop, cudaGraph);
     }
 
     private RunSettings settings(Method method) {

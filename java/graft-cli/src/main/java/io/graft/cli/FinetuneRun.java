@@ -55,6 +55,7 @@ final class FinetuneRun {
         train();
         double seconds = (System.nanoTime() - started) * 1e-9;
         checkpoint();
+        trainer.unkept().forEach(reason -> out.note("called op by op, without a graph: %s", reason));
         if (trainer.steps() < total) {
             Path file = folder.resolve(CHECKPOINT);
             out.note("interrupted at step %d of %d; saved %s, --resume continues", trainer.steps(), total, file);

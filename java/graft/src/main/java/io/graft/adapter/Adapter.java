@@ -102,6 +102,15 @@ public interface Adapter {
     }
 
     /**
+     * Whether passes with gradients over batches of one shape make the same calls of ops, with the same numbers, on the same
+     * memory, so that a graph may do them again. What draws through its pass, or moves values over the bus in it, need not say
+     * so: a graph refuses that.
+     */
+    default boolean repeats() {
+        return true;
+    }
+
+    /**
      * Told how many steps training will have: before the first one, and again should that change.
      *
      * @param steps {@link Long#MAX_VALUE} where it is not known

@@ -160,6 +160,11 @@ public final class Combined implements Adapter {
     }
 
     @Override
+    public boolean repeats() {
+        return parts.values().stream().allMatch(Adapter::repeats);
+    }
+
+    @Override
     public void starting(long steps) {
         parts.values().forEach(part -> part.starting(steps));
     }

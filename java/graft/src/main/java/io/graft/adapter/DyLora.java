@@ -71,6 +71,12 @@ public final class DyLora extends LoraTerms {
         draw();
     }
 
+    /** why not: the rank of a step is a number of its ops. */
+    @Override
+    public boolean repeats() {
+        return false;
+    }
+
     @Override
     public void stepped(OptimiserStep step) {
         steps = step.number();

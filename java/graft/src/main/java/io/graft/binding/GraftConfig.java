@@ -20,6 +20,7 @@ import org.bytedeco.javacpp.tools.InfoMapper;
                             "graft/device.h",
                             "graft/tensor.h",
                             "graft/weight.h",
+                            "graft/graph.h",
                             "graft/ops/activation.h",
                             "graft/ops/adamw.h",
                             "graft/ops/attention.h",
@@ -69,5 +70,6 @@ public class GraftConfig implements InfoMapper {
         info.put(new Info("GRAFT_API").cppTypes().annotations());
         info.put(new Info("defined(GRAFT_BUILD)").define(false));
         info.put(new Info("graft_context").pointerTypes("graft_context"));
+        info.put(new Info("graft_graph").pointerTypes("graft_graph"));
     }
 }

@@ -145,6 +145,16 @@ public final class Llama implements Adaptable, AutoCloseable {
         return passes.lossAndGradients(batch, normalizer, dropoutSeed, dropoutOffset);
     }
 
+    /** From now on the second pass with gradients over batches of one shape becomes a graph; see {@link Adapter#repeats}. */
+    public void keepPasses() {
+        passes.keep();
+    }
+
+    /** Why the passes are called op by op nevertheless; null where they are a graph, or may become one. */
+    public String unkeptPass() {
+        return passes.unkept();
+    }
+
     /** From now on backward shows each block's own parameters when their gradients are complete; null: to nobody. */
     public void duringBackward(Consumer<List<Parameter>> finished) {
         passes.duringBackward(finished);

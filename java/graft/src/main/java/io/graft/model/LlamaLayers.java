@@ -350,6 +350,11 @@ final class LlamaLayers {
         }
     }
 
+    /** How many blocks run without it now. */
+    int leftOut() {
+        return leftOut;
+    }
+
     Norm norm() {
         return norm;
     }

@@ -17,6 +17,9 @@ final class Passes {
     private final LlamaLayers layers;
     private final Workspaces workspaces;
     private BlockStack.Observer finished;
+    private boolean keeping;
+    /** What the last batch has in the loss of its step. */
+    private double share;
 
     Passes(Llama model, LlamaLayers layers, boolean gradientCheckpointing) {
         this.model = model;
@@ -26,22 +29,35 @@ final class Passes {
 
     float loss(Batch batch) {
         Workspace work = inference(batch);
-        forward(work, batch);
-        loss(work, batch, 0, null, null);
+        work.take(batch);
+        forward(work);
+        loss(work, null, null);
         return (float) work.loss.value();
     }
 
     /** See {@link Llama#lossAndGradients(Batch, double, long, long)}. */
     float lossAndGradients(Batch batch, double normalizer, long dropoutSeed, long dropoutOffset) {
         Workspace work = workspaces.training(batch.batch(), batch.length());
-        work.pass.training(normalizer > 0 ? model.targets(batch) / normalizer : 1, dropoutSeed, dropoutOffset);
-        forward(work, batch);
+        work.take(batch);
+        share = normalizer > 0 ? model.targets(batch) / normalizer : 1;
+        if (keeping && finished == null) {
+            work.kept(this::lossAndGradients).run(share, dropoutSeed, dropoutOffset, layers.leftOut());
+        } else {
+            work.pass.training(share, dropoutSeed, dropoutOffset);
+            lossAndGradients(work);
+        }
+        return (float) lastLoss();
+    }
+
+    /** The ops of a pass over the batch that a workspace has taken in. */
+    private void lossAndGradients(Workspace work) {
+        forward(work);
         SideNetwork side = model.side();
         boolean below = work.stack.wantsGradient();
         boolean beside = side != null && side.trainable();
         boolean wantHidden = below || beside || layers.norm().trainable();
         Tensor dhead = layers.head().gradient();
-        loss(work, batch, normalizer, wantHidden ? work.dhidden : null, dhead);
+        loss(work, wantHidden ? work.dhidden : null, dhead);
         layers.head().handOn();
         if (wantHidden) {
             Tensor dx = below || beside ? work.stack.gradient() : null;
@@ -54,7 +70,20 @@ final class Passes {
             work.stack.backward(work.pass, finished);
             work.embedBackward(layers.embedding());
         }
-        return (float) work.loss.value();
+    }
+
+    /** See {@link Llama#keepPasses}. */
+    void keep() {
+        if (model.adapter() != null && !model.adapter().repeats()) {
+            throw new IllegalStateException(
+                    "keepPasses: " + model.adapter().getClass().getSimpleName() + " is not the same in each pass");
+        }
+        keeping = true;
+    }
+
+    /** See {@link Llama#unkeptPass}. */
+    String unkept() {
+        return workspaces.training() == null ? null : workspaces.training().unkept();
     }
 
     /** See {@link Llama#duringBackward}. */
@@ -62,16 +91,17 @@ final class Passes {
         finished = moved == null ? null : (block, gradient) -> moved.accept(layers.blocks()[block].parameters());
     }
 
-    private void loss(Workspace work, Batch batch, double normalizer, Tensor dhidden, Tensor dhead) {
+    /** why the share: divided by its own targets only, a pass has no number that no two steps share. */
+    private void loss(Workspace work, Tensor dhidden, Tensor dhead) {
         LinearCrossEntropy.forward(
                 model.context(),
                 work.hidden,
                 layers.head().weight(),
-                work.labels(batch),
+                work.labels(),
                 Batch.IGNORED,
                 model.config().design().scores().logitCap(),
-                normalizer,
-                1,
+                0,
+                work.pass.share(),
                 work.loss.tensor(),
                 null,
                 dhidden,
@@ -80,19 +110,21 @@ final class Passes {
 
     /** The loss of the last pass with gradients, not rounded to float. */
     double lastLoss() {
-        return workspaces.training().loss.value();
+        return workspaces.training().loss.value() * share;
     }
 
     Tensor logits(Batch batch) {
         Workspace work = inference(batch);
-        forward(work, batch);
+        work.take(batch);
+        forward(work);
         return logits(work);
     }
 
     /** See {@link Llama#trace}. */
     void trace(Batch batch, BiConsumer<String, Tensor> stage) {
         Workspace work = inference(batch);
-        embed(work, batch);
+        work.take(batch);
+        embed(work);
         ModuleNames names = model.config().design().architecture().names();
         stage.accept(names.embedding(), work.stack.input());
         work.run(null, (block, output) -> stage.accept(names.layers() + "." + block, output));
@@ -107,14 +139,13 @@ final class Passes {
         return work;
     }
 
-    private void embed(Workspace work, Batch batch) {
+    private void embed(Workspace work) {
         layers.head().prepare(model.context());
-        work.choose(batch);
-        work.embed(layers.embedding(), batch);
+        work.embed(layers.embedding());
     }
 
-    private void forward(Workspace work, Batch batch) {
-        embed(work, batch);
+    private void forward(Workspace work) {
+        embed(work);
         work.run(null, null);
         layers.norm().forward(work.pass, work.stack.output(), work.normed, work.rstd);
     }

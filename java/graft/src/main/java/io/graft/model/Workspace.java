@@ -21,6 +21,7 @@ import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.util.List;
+import java.util.function.Consumer;
 
 /** All buffers and views of one (batch, length): made once, so that a training step makes no tensor and no garbage. */
 final class Workspace implements AutoCloseable {
@@ -51,6 +52,7 @@ final class Workspace implements AutoCloseable {
     private final double logitCap;
     private final Tensor factors;
     private Tensor logits;
+    private KeptPass kept;
 
     /**
      * @param tokens real tokens of each row
@@ -97,7 +99,7 @@ final class Workspace implements AutoCloseable {
     }
 
     /** Says whose adapters the rows of a batch use. */
-    void choose(Batch batch) {
+    private void choose(Batch batch) {
         for (int row = 0; row < batch.batch(); row++) {
             choose(row, batch.adapter(row));
             if (prompt != null) {
@@ -149,18 +151,20 @@ final class Workspace implements AutoCloseable {
         side.backward(stack.gradient(), stack);
     }
 
-    /** Fills the stack's input from a batch. */
-    void embed(TokenEmbedding embedding, Batch batch) {
+    /** Takes a batch in, its labels too; {@link #embed()} and the loss then read it from the device. */
+    void take(Batch batch) {
         if (batch.starts() != null && virtualTokens > 0) {
             throw new IllegalArgumentException("rows that hold several sequences do not go with " + virtualTokens
                     + " virtual tokens, which stand before a row");
         }
+        choose(batch);
         pass.starts(batch.starts());
-        embed(embedding, batch.ids(), batch.lengths());
+        take(batch.ids(), batch.lengths());
+        batch.shiftLabels(promptLength, labels.ints());
     }
 
-    /** Fills the stack's input; lengths: the real tokens of each row, null where all are real. */
-    void embed(TokenEmbedding embedding, int[] values, int[] lengths) {
+    /** lengths: the real tokens of each row, null where all are real. */
+    private void take(int[] values, int[] lengths) {
         // why: writing through buffers made once leaves no garbage, which Tensor.set does.
         for (int row = 0; row < pass.batch(); row++) {
             ids.ints().put(row * pass.length() + promptLength, values, row * tokens, tokens);
@@ -168,6 +172,17 @@ final class Workspace implements AutoCloseable {
         if (lengths != null) {
             pass.lengths(lengths, virtualTokens);
         }
+    }
+
+    /** Lets the device have what was taken in. */
+    void settle() {
+        pass.settle();
+        ids.tensor();
+        labels.tensor();
+    }
+
+    /** Fills the stack's input. */
+    void embed(TokenEmbedding embedding) {
         embedding.forward(pass, ids.tensor(), stack.input());
         if (prompt != null) {
             prompt.forward(pass);
@@ -190,7 +205,8 @@ final class Workspace implements AutoCloseable {
         if (prompt != null) {
             prompt.reads(0, values.length);
         }
-        embed(layers.embedding(), values, null);
+        take(values, null);
+        embed(layers.embedding());
         for (int row = 0; front != null && prompt == null && row < caches.size(); row++) {
             Tensor own = rows(step, stack.input(), row, 1);
             front.continues(own, caches.get(row).length() - virtual);
@@ -229,8 +245,7 @@ final class Workspace implements AutoCloseable {
     }
 
     /** For each position the label of the next one. */
-    Tensor labels(Batch batch) {
-        batch.shiftLabels(promptLength, labels.ints());
+    Tensor labels() {
         return labels.tensor();
     }
 
@@ -260,6 +275,19 @@ final class Workspace implements AutoCloseable {
             logits = scope.tensor(Memory.ACTIVATION, wide, pass.tokens(), vocabulary);
         }
         return logits;
+    }
+
+    /** Its pass with gradients as a graph, made when first asked for. */
+    KeptPass kept(Consumer<Workspace> calls) {
+        if (kept == null) {
+            kept = new KeptPass(this, calls);
+        }
+        return kept;
+    }
+
+    /** Why such a pass is no graph, or null. */
+    String unkept() {
+        return kept == null ? null : kept.refusal();
     }
 
     Scope scope() {

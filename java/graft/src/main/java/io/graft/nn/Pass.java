@@ -133,6 +133,13 @@ public final class Pass {
         dropoutOffset = offset;
     }
 
+    /** Lets the device have what was set: a pass whose work is kept cannot bring it there. */
+    public void settle() {
+        lengths();
+        realRows();
+        starts();
+    }
+
     /** Turns dropout off. */
     public void evaluating() {
         training = false;
@@ -192,7 +199,7 @@ public final class Pass {
     }
 
     /** The share that this batch has in the loss of its step: what losses beside that of the targets are weighed with. */
-    double share() {
+    public double share() {
         return leader.share;
     }
 
@@ -212,8 +219,20 @@ public final class Pass {
         return leader.dropoutOffset;
     }
 
+    /** Whether any row is padded, or holds several sequences: whether layers are given lengths, or starts. */
+    public boolean isPadded() {
+        return padded;
+    }
+
+    public boolean isPacked() {
+        return packed;
+    }
+
     /** A number by chance for this key and the counter of this step. */
     long draw(long key) {
+        if (context.isKeeping()) {
+            throw new UnsupportedOperationException("each pass draws anew");
+        }
         return new SplittableRandom(dropoutSeed() ^ key ^ dropoutOffset() * 0x9E3779B97F4A7C15L).nextLong();
     }
 }

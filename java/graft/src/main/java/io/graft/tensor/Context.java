@@ -10,6 +10,7 @@ import static io.graft.binding.Native.graft_context_last_dispatch;
 import static io.graft.binding.Native.graft_context_memory;
 import static io.graft.binding.Native.graft_context_prefer;
 import static io.graft.binding.Native.graft_context_reset_peak;
+import static io.graft.binding.Native.graft_context_step_values;
 import static io.graft.binding.Native.graft_context_synchronize;
 import static io.graft.binding.Native.graft_context_threads;
 import static io.graft.binding.Native.graft_live_handles;
@@ -36,6 +37,7 @@ public final class Context implements AutoCloseable {
     private final int threads;
     private final boolean planning;
     private Context host;
+    private boolean keeping;
     private boolean closed;
 
     private Context(graft_context handle, Device device, int threads, boolean planning) {
@@ -170,9 +172,27 @@ public final class Context implements AutoCloseable {
         Status.check(graft_context_prefer(pointer(), implementation));
     }
 
-    /** Contexts, tensors and weights that live in the whole process. */
+    /**
+     * From now on AdamW's steps multiply their rate by {@code rate} [1] F64 and take {@code counters[0]} for their number, and
+     * every dropout adds {@code counters[1]} to its offset, counters [2] I64: read when the work is done, in each launch of a
+     * {@link Graph} anew. Null and null: numbers are as called again.
+     */
+    public synchronized void stepValues(Tensor rate, Tensor counters) {
+        Status.check(graft_context_step_values(pointer(), Tensor.pointer(this, rate), Tensor.pointer(this, counters)));
+    }
+
+    /** Contexts, tensors, weights and graphs that live in the whole process. */
     public static long liveHandles() {
         return graft_live_handles();
+    }
+
+    /** Whether calls become a {@link Graph} now instead of being done: nothing may be done then that a launch would not. */
+    public synchronized boolean isKeeping() {
+        return keeping;
+    }
+
+    void keeping(boolean now) {
+        keeping = now;
     }
 
     /** The C handle, for the packages above. Throws {@link IllegalStateException} after close. */

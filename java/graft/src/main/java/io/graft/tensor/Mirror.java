@@ -42,6 +42,12 @@ public final class Mirror {
         return ints;
     }
 
+    /** The elements of any tensor, to be written likewise. */
+    public ByteBuffer bytes() {
+        written = true;
+        return memory;
+    }
+
     /** An element of an I32 tensor, as Java has written it. */
     public int get(int place) {
         return ints.get(place);

@@ -1,5 +1,7 @@
 package io.graft.tensor;
 
+import static io.graft.binding.Native.graft_graph_begin;
+import static io.graft.binding.Native.graft_graph_end;
 import static io.graft.binding.Native.graft_tensor_create;
 import static io.graft.binding.Native.graft_tensor_view;
 import static io.graft.binding.Native.graft_tensor_wrap;
@@ -10,9 +12,11 @@ import static io.graft.binding.Native.graft_weight_wrap_dense;
 
 import io.graft.binding.Address;
 import io.graft.binding.Status;
+import io.graft.binding.graft_graph;
 import io.graft.binding.graft_tensor;
 import io.graft.binding.graft_weight;
 import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.PointerPointer;
 
 /**
  * A stretch of life: what is made in a scope closes with it, newest first. Take one scope for a model, a child scope for
@@ -135,6 +139,32 @@ public final class Scope implements AutoCloseable {
             Status.check(graft_weight_create_sketch(
                     context.pointer(), memory.ordinal(), Tensor.pointer(context, table), k, handle));
             return new Weight(this, handle, table.owner());
+        }
+    }
+
+    /**
+     * Keeps the work of these calls of ops, on a CUDA device, instead of doing it; see {@link Graph}. Make the same calls once
+     * before, so that algorithms are chosen and scratch has its size.
+     *
+     * @throws io.graft.binding.GraftUnsupportedException if the device keeps no work, or a call has a number that no two
+     *     steps share; nothing is kept then, as after anything that the calls throw
+     */
+    public Graph graph(Runnable calls) {
+        synchronized (context) {
+            checkOpen();
+            Status.check(graft_graph_begin(context.pointer()));
+            context.keeping(true);
+            try {
+                calls.run();
+            } catch (RuntimeException | Error failure) {
+                graft_graph_end(context.pointer(), (PointerPointer<?>) null);
+                throw failure;
+            } finally {
+                context.keeping(false);
+            }
+            graft_graph handle = new graft_graph();
+            Status.check(graft_graph_end(context.pointer(), handle));
+            return new Graph(this, handle);
         }
     }
 

@@ -8,6 +8,7 @@ import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Mirror;
+import io.graft.tensor.Repeated;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.util.Collections;
@@ -98,6 +99,7 @@ public final class AdamW implements Optimiser {
     private final Mirror squaredNorm;
     private final AdamWParameters table;
     private final int[] tabled;
+    private Repeated kept;
     private long step;
     private double norm;
 
@@ -143,7 +145,8 @@ public final class AdamW implements Optimiser {
             norm = step(rate);
             return loss;
         }
-        begin();
+        step++;
+        TensorOps.fill(scope.context(), 0, squaredNorm.tensor());
         moved.clear();
         float loss = objective.lossAndGradients(some -> {
             table.clear();
@@ -164,24 +167,25 @@ public final class AdamW implements Optimiser {
     /** Adds one of its parameters to the table, once in a step. */
     private void addOnce(Integer number, double rate) {
         if (number != null && moved.add(parameters[number])) {
-            add(number, rate);
+            add(number, rate, step);
         }
     }
 
     /** Moves the table's parameters, which give up their gradients. */
     private void moveAndDrop() {
         AdamWStep.squaredNorms(scope.context(), table, squaredNorm.tensor());
-        move(null);
+        move(step, null);
+        markColumns();
         for (int i = 0; i < table.size(); i++) {
             parameters[tabled[i]].dropGradient();
         }
     }
 
-    private void add(int number, double rate) {
+    private void add(int number, double rate, long of) {
         Parameter p = parameters[number];
-        Moments of = moments[number];
+        Moments own = moments[number];
         // why: these two bits are set in no other seed, and what is below them is different in each call.
-        long seed = 3L << 62 | step << 24 | number;
+        long seed = 3L << 62 | of << 24 | number;
         tabled[table.size()] = number;
         table.add(
                 p.gradient(),
@@ -189,33 +193,32 @@ public final class AdamW implements Optimiser {
                 settings.weightDecay(),
                 seed,
                 p.master(),
-                of.m(),
-                of.mScale(),
-                of.v(),
-                of.vScale(),
+                own.m(),
+                own.mScale(),
+                own.v(),
+                own.vScale(),
                 p.computeCopy(),
                 p.columns());
     }
 
-    /** Moves the table's parameters. */
-    private void move(Tensor norm) {
+    /** Moves the table's parameters, in step {@code of}. */
+    private void move(long of, Tensor norm) {
         AdamWStep.steps(
                 scope.context(),
                 table,
                 settings.beta1(),
                 settings.beta2(),
                 settings.epsilon(),
-                step,
+                of,
                 settings.maxNorm(),
                 norm);
+    }
+
+    /** Tells the parameters that their columns were written with them. */
+    private void markColumns() {
         for (int i = 0; i < table.size(); i++) {
             parameters[tabled[i]].movedIntoColumns();
         }
-    }
-
-    private void begin() {
-        step++;
-        TensorOps.fill(scope.context(), 0, squaredNorm.tensor());
     }
 
     @Override
@@ -224,31 +227,56 @@ public final class AdamW implements Optimiser {
     }
 
     /** The table of all parameters, or of those whose gradients are not projected. */
-    private void addAll(double rate, boolean projected) {
+    private void addAll(double rate, long of, boolean projected) {
         table.clear();
         for (int i = 0; i < parameters.length; i++) {
             if (projected || !galore.projects(i)) {
-                add(i, rate);
+                add(i, rate, of);
             }
         }
     }
 
     /** Moves all parameters by their gradients, which stay as they are. Returns the norm before clipping. */
     public double step(double rate) {
-        begin();
-        addAll(rate, true);
+        step++;
+        if (kept == null) {
+            moveAll(rate, step);
+        } else {
+            kept.run(rate, step, 0);
+        }
+        markColumns();
+        return Math.sqrt(squaredNorm.value());
+    }
+
+    private void moveAll(double rate, long of) {
+        TensorOps.fill(scope.context(), 0, squaredNorm.tensor());
+        addAll(rate, of, true);
         AdamWStep.squaredNorms(scope.context(), table, squaredNorm.tensor());
         if (galore != null) {
-            addAll(rate, false);
+            addAll(rate, of, false);
         }
-        move(squaredNorm.tensor());
+        move(of, squaredNorm.tensor());
         for (int i = 0; galore != null && i < parameters.length; i++) {
             if (galore.projects(i)) {
                 double own = rate * parameters[i].rateFactor();
-                galore.step(i, own, step, squaredNorm.tensor(), moments[i].m(), moments[i].v());
+                galore.step(i, own, of, squaredNorm.tensor(), moments[i].m(), moments[i].v());
             }
         }
-        return Math.sqrt(squaredNorm.value());
+    }
+
+    /** Not where gradients are projected, whose directions are found on the host, or moved in backward. */
+    @Override
+    public boolean keepSteps() {
+        if (galore != null || settings.inBackward()) {
+            return false;
+        }
+        kept = new Repeated(scope, (rate, of, offset) -> moveAll(rate, of));
+        return true;
+    }
+
+    @Override
+    public String unkeptSteps() {
+        return kept == null ? null : kept.refusal();
     }
 
     @Override

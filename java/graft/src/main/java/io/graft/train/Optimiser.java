@@ -56,6 +56,16 @@ public interface Optimiser extends AutoCloseable {
         return false;
     }
 
+    /** Makes the work of a step behind its gradients a graph of the CUDA device; false where steps are not all the same. */
+    default boolean keepSteps() {
+        return false;
+    }
+
+    /** Why steps are called op by op though they are to be kept; null where they are a graph, or may become one. */
+    default String unkeptSteps() {
+        return null;
+    }
+
     @Override
     void close();
 }

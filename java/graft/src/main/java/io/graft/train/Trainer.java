@@ -7,10 +7,13 @@ import io.graft.model.Llama;
 import io.graft.nn.Parameter;
 import io.graft.tensor.Tensor;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.stream.Stream;
 
 /**
  * The training loop: batches, gradients, optimiser step, schedule. A step makes no tensors and no garbage once the
@@ -24,6 +27,8 @@ public final class Trainer implements AutoCloseable {
      * @param dropoutSeed seed of the dropout masks
      * @param adapterDrop each step leaves the adapters of the lowest 0 to so many blocks out, as many as it draws (AdapterDrop,
      *     arXiv 2010.11918, section 3); 0: none
+     * @param graphs on a CUDA device: passes and the optimiser's steps that are the same each time are kept as graphs, with the
+     *     same bits ({@link io.graft.tensor.Repeated})
      */
     public record Options(
             long steps,
@@ -31,7 +36,8 @@ public final class Trainer implements AutoCloseable {
             Schedule schedule,
             OptimiserSettings optimiser,
             long dropoutSeed,
-            int adapterDrop) {
+            int adapterDrop,
+            boolean graphs) {
         public Options {
             if (steps < 0 || accumulation < 1 || adapterDrop < 0) {
                 throw new IllegalArgumentException("Trainer: " + steps + " steps, accumulation " + accumulation
@@ -40,7 +46,7 @@ public final class Trainer implements AutoCloseable {
         }
 
         public Options(long steps, int accumulation, Schedule schedule, OptimiserSettings optimiser, long dropoutSeed) {
-            this(steps, accumulation, schedule, optimiser, dropoutSeed, 0);
+            this(steps, accumulation, schedule, optimiser, dropoutSeed, 0, false);
         }
 
         public static Options of(long steps, double rate) {
@@ -48,23 +54,27 @@ public final class Trainer implements AutoCloseable {
         }
 
         public Options withAccumulation(int batches) {
-            return new Options(steps, batches, schedule, optimiser, dropoutSeed, adapterDrop);
+            return new Options(steps, batches, schedule, optimiser, dropoutSeed, adapterDrop, graphs);
         }
 
         public Options withSchedule(Schedule value) {
-            return new Options(steps, accumulation, value, optimiser, dropoutSeed, adapterDrop);
+            return new Options(steps, accumulation, value, optimiser, dropoutSeed, adapterDrop, graphs);
         }
 
         public Options withOptimiser(OptimiserSettings value) {
-            return new Options(steps, accumulation, schedule, value, dropoutSeed, adapterDrop);
+            return new Options(steps, accumulation, schedule, value, dropoutSeed, adapterDrop, graphs);
         }
 
         public Options withDropoutSeed(long value) {
-            return new Options(steps, accumulation, schedule, optimiser, value, adapterDrop);
+            return new Options(steps, accumulation, schedule, optimiser, value, adapterDrop, graphs);
         }
 
         public Options withAdapterDrop(int blocks) {
-            return new Options(steps, accumulation, schedule, optimiser, dropoutSeed, blocks);
+            return new Options(steps, accumulation, schedule, optimiser, dropoutSeed, blocks, graphs);
+        }
+
+        public Options withGraphs(boolean on) {
+            return new Options(steps, accumulation, schedule, optimiser, dropoutSeed, adapterDrop, on);
         }
     }
 
@@ -90,6 +100,7 @@ public final class Trainer implements AutoCloseable {
     private final Function<Parameter, List<Tensor>> moments;
     private final Batch[] batches;
     private final BatchesLoss objective = new BatchesLoss();
+    private final List<String> unkept = new ArrayList<>();
     private Listener listener = (step, loss, rate, norm, speed) -> {};
     private long steps;
     private volatile boolean stopping;
@@ -118,6 +129,9 @@ public final class Trainer implements AutoCloseable {
                     + model.adapter().getClass().getSimpleName() + " changes moments while it trains, which "
                     + optimiser.getClass().getSimpleName() + " keeps in 8 bits here");
         }
+        if (options.graphs()) {
+            keepWork();
+        }
         this.moments = optimiser::moments;
         this.batches = new Batch[options.accumulation()];
         for (int i = 0; i < batches.length; i++) {
@@ -129,6 +143,29 @@ public final class Trainer implements AutoCloseable {
             model.leaveOutAdapters(0);
         }
         plan(options.steps());
+    }
+
+    private void keepWork() {
+        if (model.context().device().isCpu()) {
+            throw new IllegalArgumentException("Trainer: graphs are of CUDA devices, the model is on the CPU");
+        }
+        if (model.adapter().repeats()) {
+            model.keepPasses();
+        } else {
+            unkept.add("the passes of " + model.adapter().getClass().getSimpleName() + " differ from step to step");
+        }
+        if (!optimiser.keepSteps()) {
+            unkept.add("the steps of this optimiser differ from one another");
+        }
+    }
+
+    /** What of a step is called op by op though it was to be a graph, and why: known when two steps are made. */
+    public List<String> unkept() {
+        List<String> reasons = new ArrayList<>(unkept);
+        Stream.of(model.unkeptPass(), optimiser.unkeptSteps())
+                .filter(Objects::nonNull)
+                .forEach(reasons::add);
+        return reasons;
     }
 
     /** Sets the number of steps until {@link #run()} ends, for adapters that change on the way. */
