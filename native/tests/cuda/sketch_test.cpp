@@ -74,8 +74,11 @@ void pack(Trial& r, const Case& n) {
     }
     GRAFT_EXPECT_OK(graft_sketch_pack(r, codes, w));
     GRAFT_EXPECT_OK(graft_context_synchronize(r));
-    const graft_tensor& storage = w->storage;
-    r.outputs.push_back({nibbles ? "from nibbles" : "from bytes", Weight::values(r.context, storage), 0});
+    std::int64_t size = 1;
+    for (int i = 0; i < w->storage.rank; ++i) size *= w->storage.shape[i];
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+    GRAFT_EXPECT_OK(graft_tensor_download(r, &w->storage, bytes.data(), size));
+    r.outputs.push_back({nibbles ? "from nibbles" : "from bytes", {bytes.begin(), bytes.end()}, 0});
   }
 }
 

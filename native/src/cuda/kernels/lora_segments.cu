@@ -67,8 +67,8 @@ __global__ void __launch_bounds__(kThreads)
   float value = *place;
   for (int h = g; h < table.count; ++h) {
     if (table.of[h].first != table.of[g].first) continue;
-    const int before = table.groups[GRAFT_BUG(lora_segments_part) ? g : h],
-              groups = table.groups[h + 1] - table.groups[h];
+    const int counted = GRAFT_BUG(lora_segments_part) ? g : h;
+    const int before = table.groups[counted], groups = table.groups[h + 1] - table.groups[h];
     const float sum = sum_of(parts + before * columns * slice.most, groups, size, at);
     value += sum * (scaled ? table.of[h].scale : factor);
   }

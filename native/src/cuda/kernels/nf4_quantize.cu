@@ -31,7 +31,8 @@ struct Bounds {
 GRAFT_DEVICE float larger(float a, float b) { return b > a ? b : a; }
 
 GRAFT_DEVICE float warp_largest(float value) {
-  for (int bits = kWarp / 2; bits > 0; bits /= 2) value = larger(value, __shfl_xor_sync(kWholeWarp, value, bits));
+  for (int bits = GRAFT_BUG(nf4_quantize_half) ? kWarp / 4 : kWarp / 2; bits > 0; bits /= 2)
+    value = larger(value, __shfl_xor_sync(kWholeWarp, value, bits));
   return value;
 }
 
@@ -50,8 +51,7 @@ __global__ void __launch_bounds__(kThreads) nf4_encode(Rows<const T> matrix, std
   const float inverse = 1 / largest;
   int code[2];
   for (int e = 0; e < 2; ++e)
-    code[e] = largest == 0 || (!GRAFT_BUG(nf4_quantize_no_tail) && first + e >= count) ? core::kNf4Zero
-                                                                                       : bounds.code(pair[e] * inverse);
+    code[e] = largest == 0 || first + e >= count ? core::kNf4Zero : bounds.code(pair[e] * inverse);
   codes[first / 2] = static_cast<std::uint8_t>(code[0] << 4 | code[1]);
 }
 
@@ -62,8 +62,7 @@ __global__ void __launch_bounds__(kWarp) nf4_mean(const float* scales, std::int6
     const std::int64_t left = count - first;
     const float own = threadIdx.x < left ? scales[first + threadIdx.x] : 0;
     const int lanes = static_cast<int>(left < kWarp ? left : kWarp);
-    for (int lane = 0; lane < lanes; ++lane)
-      sum += __shfl_sync(kWholeWarp, own, GRAFT_BUG(nf4_quantize_other_order) ? lanes - 1 - lane : lane);
+    for (int lane = 0; lane < lanes; ++lane) sum += __shfl_sync(kWholeWarp, own, lane);
   }
   if (threadIdx.x == 0) *mean = count == 0 ? 0 : static_cast<float>(sum / static_cast<double>(count));
 }

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t i = threadIdx.x; i < chunks; i += kThreads) count += counts[i];
   count = block_sum<kThreads>(count);
   if (threadIdx.x != 0) return;
-  const std::uint32_t kept = (GRAFT_BUG(sparse_select_bound) ? count > wanted : count >= wanted) ? bit : 0;
+  const std::uint32_t kept = count >= wanted ? bit : 0;
   *threshold = bit == kFirstBit ? kept : *threshold | kept;
 }
 
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t ties = wanted - before[chunks].above;
   for (std::int64_t i = first; i < first + kRun && i < keys.count; ++i) {
     const std::uint32_t key = keys.of(i);
-    if (key > *threshold || (key == *threshold && seen.equal < ties)) {
+    if (key > *threshold || (key == *threshold && (GRAFT_BUG(sparse_select_last_ties) || seen.equal < ties))) {
       const std::int64_t place = seen.above + (seen.equal < ties ? seen.equal : ties);
       rows[place] = static_cast<Id>(i / keys.columns);
       columns[place] = static_cast<Id>(i % keys.columns);
