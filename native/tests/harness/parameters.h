@@ -56,13 +56,15 @@ class Parameters {
   void step_each(std::int64_t step, double max_norm) {
     for (const graft_adamw_parameter& p : table) GRAFT_EXPECT_OK(graft_adamw_squared_norm(c_, p.g, norm_));
     for (const graft_adamw_parameter& p : table) {
-      if (p.m_scale != nullptr)
+      if (p.m_scale != nullptr) {
         GRAFT_EXPECT_OK(graft_adamw_step_8bit(c_, p.g, p.lr, 0.9, 0.99, 1e-8, p.weight_decay, step, max_norm, norm_,
                                               p.seed, p.p, p.m, p.m_scale, p.v, p.v_scale, p.p_out));
-      else
+      } else {
         GRAFT_EXPECT_OK(graft_adamw_step(c_, p.g, p.lr, 0.9, 0.99, 1e-8, p.weight_decay, step, max_norm, norm_, p.seed,
                                          p.p, p.m, p.v, p.p_out));
-      if (p.w != nullptr) GRAFT_EXPECT_OK(graft_paca_write(c_, p.p, p.original, p.indices, p.scale, p.w));
+      }
+      if (p.w == nullptr) continue;
+      GRAFT_EXPECT_OK(graft_paca_write(c_, p.p, p.original, p.indices, p.scale, p.w));
     }
   }
 

@@ -78,9 +78,10 @@ GRAFT_API graft_status graft_adamw_squared_norms(graft_context* context, const g
                                                  int64_t count, graft_tensor* sum);
 
 /** The step of each of parameters [count]: the bits of a call of graft_adamw_step or graft_adamw_step_8bit for each,
- * and of graft_paca_write where w is there. Small parameters (an adapter has hundreds) so cost a launch for many of
- * them. The table is in host memory and is read before the call returns. No tensor that is written may be another
- * parameter's, which is not checked. An error names the first parameter that is wrong, before any is moved. */
+ * and of graft_paca_write where w is there, by the one implementation that serves the whole table. Small parameters (an
+ * adapter has hundreds) so cost a launch for many of them. The table is in host memory and is read before the call
+ * returns. No tensor that is written may be another parameter's, which is not checked. An error names the first
+ * parameter that is wrong, before any is moved. */
 GRAFT_API graft_status graft_adamw_steps(graft_context* context, const graft_adamw_parameter* parameters, int64_t count,
                                          double beta1, double beta2, double eps, int64_t step, double max_norm,
                                          const graft_tensor* squared_norm);

@@ -13,7 +13,11 @@
 
 namespace graft::cuda {
 
-#if !defined(__CUDACC__)
+#if defined(__CUDACC__)
+#define GRAFT_GRID_CONSTANT __grid_constant__
+#else
+#define GRAFT_GRID_CONSTANT
+
 /** The emulator's map. */
 struct EmulatedMap {
   const unsigned char* data;

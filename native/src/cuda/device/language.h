@@ -12,11 +12,11 @@
 // One name for "a function of kernels": inlined, and on the device alone.
 #define GRAFT_DEVICE __device__ __forceinline__
 
-// Before a kernel's parameter that has to stay where the launch put it: a table that threads look up, a map.
+// A kernel's parameter that stays where the launch put it, for all threads: a large table that they look up.
 #if defined(__CUDACC__)
-#define GRAFT_GRID_CONSTANT __grid_constant__
+#define GRAFT_CONSTANT(...) const __grid_constant__ __VA_ARGS__
 #else
-#define GRAFT_GRID_CONSTANT
+#define GRAFT_CONSTANT(...) const __VA_ARGS__&
 #endif
 
 // Before a loop whose index chooses registers: to be unrolled; or by two, where the compiler's own choice spills.

@@ -28,7 +28,7 @@ struct Gradient {
 
 template <int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    squares_of_block(const GRAFT_GRID_CONSTANT Table<Gradient, Capacity> table, double* parts) {
+    squares_of_block(GRAFT_CONSTANT(Table<Gradient, Capacity>) table, double* parts) {
   const Gradient& of = table.entries[table.find()];
   const std::int64_t first = (blockIdx.x - of.first_block) * kPerBlock;
   const std::int64_t end = first + kPerBlock < of.shape.count ? first + kPerBlock : of.shape.count;
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kThreads)
 /** A block for each entry: sums[entry] (+)= the sum of its parts. */
 template <int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    sum_parts(const GRAFT_GRID_CONSTANT Table<Gradient, Capacity> table, const double* parts, bool add, double* sums) {
+    sum_parts(GRAFT_CONSTANT(Table<Gradient, Capacity>) table, const double* parts, bool add, double* sums) {
   const int entry = static_cast<int>(blockIdx.x);
   const std::int32_t end = entry + 1 < table.count ? table.entries[entry + 1].first_block : table.blocks;
   double sum = 0;
@@ -63,8 +63,8 @@ __global__ void add_to_norm(const double* sums, std::int64_t count, double* to) 
 }
 
 /** A thread for each parameter: the factors of a step that is known on the device alone; see AdamWFactors. */
-__global__ void adamw_factors(ops::AdamWFactors<float> given, const GRAFT_GRID_CONSTANT Rates rates, double beta1,
-                              double beta2, core::StepValues values, ops::AdamWFactors<float>* to) {
+__global__ void adamw_factors(ops::AdamWFactors<float> given, GRAFT_CONSTANT(Rates) rates, double beta1, double beta2,
+                              core::StepValues values, ops::AdamWFactors<float>* to) {
   const int i = static_cast<int>(threadIdx.x);
   const double rate = rates.lr[i] * *values.lr, step = fmax(static_cast<double>(values.counters[0]), 1.0);
   given.keep = static_cast<float>(1 - rate * rates.weight_decay[i]);
@@ -75,8 +75,7 @@ __global__ void adamw_factors(ops::AdamWFactors<float> given, const GRAFT_GRID_C
 
 template <class Out, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    adamw_step(const GRAFT_GRID_CONSTANT Table<Entry<WideMoments, Out>, Capacity> table, StepFactors factors,
-               Clip clip) {
+    adamw_step(GRAFT_CONSTANT(Table<Entry<WideMoments, Out>, Capacity>) table, StepFactors factors, Clip clip) {
   const int at = table.find();
   const Entry<WideMoments, Out>& of = table.entries[at];
   const std::int64_t i = of.element();

@@ -67,8 +67,8 @@ struct CodedMoments {
 
 template <class Out, int Capacity>
 __global__ void __launch_bounds__(kThreads)
-    adamw_step_8bit(const GRAFT_GRID_CONSTANT Table<Entry<CodedMoments, Out>, Capacity> table, StepFactors factors,
-                    Clip clip, const GRAFT_GRID_CONSTANT Maps maps) {
+    adamw_step_8bit(GRAFT_CONSTANT(Table<Entry<CodedMoments, Out>, Capacity>) table, StepFactors factors, Clip clip,
+                    GRAFT_CONSTANT(Maps) maps) {
   GRAFT_SHARED(float, m_values, kMapSize);
   GRAFT_SHARED(float, m_bounds, kMapSize);
   GRAFT_SHARED(float, v_values, kMapSize);

@@ -119,7 +119,17 @@ class ArgumentsTest {
         }
         AdamWParameters table = new AdamWParameters(1);
         table.add(
-                null, 0.5, 0.5, 1, null, null, null, null, null, null, new AdamWParameters.Columns(weight, null, null, 1));
+                null,
+                0.5,
+                0.5,
+                1,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                new AdamWParameters.Columns(weight, null, null, 1));
         return table;
     }
 

@@ -182,7 +182,7 @@ class OpsTest extends SmallTensors {
         Tensor p = tensor(2, 1).set(1, 1);
         Tensor d = tensor(2, 1).set(1, 1);
         Tensor output = scope.tensor(Memory.BASE, DType.BF16, 2, 1);
-        Weight w = weight(1, 2, 3, 4);
+        Weight w = weight(0, 1, 2, 3, 4);
         Tensor original = tensor(2, 1).set(7, 8);
         Tensor indices = scope.tensor(Memory.ADAPTER, DType.I64, 1).set(new long[] {1});
         AdamWParameters table = new AdamWParameters(2);
