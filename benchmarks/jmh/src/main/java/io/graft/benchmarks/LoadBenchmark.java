@@ -24,7 +24,6 @@ import java.util.Locale;
 import java.util.function.Supplier;
 import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.infra.BenchmarkParams;
 
 /**
  * Loading a model whose file is in the page cache, into memory that is new each time. What it is held against, as
@@ -60,10 +59,9 @@ public class LoadBenchmark extends TrialBenchmark {
         return DType.valueOf(dtype.toUpperCase(Locale.ROOT));
     }
 
-    @Override
+    /** why: not as an override of the end of all benchmarks, which JMH would call twice. */
     @TearDown
-    public void close(BenchmarkParams parameters) {
-        super.close(parameters);
+    public void delete() {
         if (folder != null) {
             folder.close();
         }
