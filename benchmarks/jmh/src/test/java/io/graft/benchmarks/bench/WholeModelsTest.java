@@ -29,10 +29,11 @@ class WholeModelsTest {
     }
 
     private List<JsonNode> measured(String stem) throws IOException {
-        return measured(stem, "-p", "methods=" + String.join(ModelBenchmark.SEPARATOR, ModelBenchmark.all()));
+        String methods = String.join(ModelBenchmark.SEPARATOR, ModelBenchmark.all());
+        return measured(stem, List.of("-p", "methods=" + methods));
     }
 
-    private List<JsonNode> measured(String stem, String... more) throws IOException {
+    private List<JsonNode> measured(String stem, List<String> more) throws IOException {
         List<Object> arguments = new ArrayList<>(List.of(
                 "--json",
                 "--forks",
@@ -51,7 +52,7 @@ class WholeModelsTest {
                 "dtype=f32",
                 "--out",
                 folder));
-        arguments.addAll(List.of(more));
+        arguments.addAll(more);
         Outcome run = BenchCommandTest.bench(arguments.toArray());
         assertThat(run.status()).as(run.err() + run.out()).isZero();
         assertThat(Context.liveHandles()).isZero();
@@ -107,7 +108,7 @@ class WholeModelsTest {
 
     @Test
     void aCheckpointLoads() throws IOException {
-        List<JsonNode> events = measured("load", "-p", "dtype=f32");
+        List<JsonNode> events = measured("load", List.of());
         assertThat(events)
                 .extracting(event -> event.get("contender").asText())
                 .containsExactly("frozen", "load", "load as bf16", "load for lora", "load as nf4");
