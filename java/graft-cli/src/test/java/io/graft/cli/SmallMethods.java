@@ -39,6 +39,7 @@ final class SmallMethods {
         options.dropout = WITHOUT_DROPOUT.contains(method) ? 0 : 0.25;
         options.virtualTokens = 3;
         options.frequencies = 20;
+        options.reselectEvery = 2;
         if (method.equals("mole") || method.equals("fusion")) {
             options.fuse = Stream.of("one", "two")
                     .map(name -> adapter(Method.named(method.equals("mole") ? "lora" : "bottleneck"), folder, name))

@@ -90,7 +90,7 @@ class GraphTest {
             assertThatThrownBy(() -> scope.graph(() -> Random.normal(context, 1, 0, 0, 1, x)))
                     .isInstanceOf(GraftUnsupportedException.class)
                     .hasMessageContaining("offset would stay as called in all launches");
-            assertThatThrownBy(() -> scope.graph(() -> step(context, x, 1, 1, new Tensor[] {y, x, y})))
+            assertThatThrownBy(() -> scope.graph(() -> step(context, parameter(scope)[0], 1, 1, parameter(scope))))
                     .isInstanceOf(GraftUnsupportedException.class)
                     .hasMessageContaining("lr and step");
             for (Runnable waits : new Runnable[] {() -> x.set(1, 2, 3, 4), x::floats, context::synchronize}) {
