@@ -78,17 +78,17 @@ public final class Llama implements Adaptable, AutoCloseable {
         this.options = options;
         this.layers = layers;
         this.passes = new Passes(this, layers, options.gradientCheckpointing());
-        if (options.adapter() != null) {
-            options.adapter().attach(this);
+        Adapter adapter = options.adapter();
+        if (adapter != null) {
+            adapter.attach(this);
         }
-        prompt = options.adapter() == null ? null : options.adapter().prompt();
-        prefix = options.adapter() == null ? null : options.adapter().prefix();
-        side = options.adapter() == null ? null : options.adapter().side();
+        prompt = adapter == null ? null : adapter.prompt();
+        prefix = adapter == null ? null : adapter.prefix();
+        side = adapter == null ? null : adapter.side();
         if (side != null && prefix != null) {
             throw new IllegalArgumentException("Llama: a side network and a prefix do not go together");
         }
-        boolean trained = options.adapter() != null && options.adapter().trained();
-        trainable = trained ? options.adapter().parameters() : List.of();
+        trainable = adapter != null && adapter.trained() ? adapter.parameters() : List.of();
     }
 
     /** A model from a Hugging Face checkpoint, its weights converted to the compute dtype. */
@@ -232,17 +232,11 @@ public final class Llama implements Adaptable, AutoCloseable {
         if (adapter == null || !adapter.needsCalibration()) {
             return;
         }
-        boolean backward = adapter.needsGradients();
+        Consumer<Batch> pass = adapter.needsGradients() ? this::lossAndGradients : this::loss;
         calibrating = true;
         try {
             release();
-            adapter.calibrate(examples, i -> {
-                if (backward) {
-                    lossAndGradients(example.apply(i));
-                } else {
-                    loss(example.apply(i));
-                }
-            });
+            adapter.calibrate(examples, i -> pass.accept(example.apply(i)));
             trainable = adapter.trained() ? adapter.parameters() : List.of();
         } finally {
             calibrating = false;
@@ -293,10 +287,7 @@ public final class Llama implements Adaptable, AutoCloseable {
         }
     }
 
-    /**
-     * Writes config.json and model.safetensors as Hugging Face does, in the compute dtype, without the adapter. What of a
-     * checkpoint is not computed, such as a vision tower, is copied from where the model was loaded.
-     */
+    /** Writes a checkpoint in the compute dtype, without the adapter; what is not computed, as a vision tower, is copied. */
     public void save(Path directory) {
         layers.expectDense("save");
         layers.save(directory, config.withDtype(dtype));
