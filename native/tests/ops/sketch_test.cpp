@@ -1,6 +1,7 @@
 // sketch: golden files, codes in and out of their packed layout, decoding, linear and lora over such a weight, and the
 // gradient of its tables: fast against reference, finite differences, threads, the scratch it takes, edges, refusals.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "golden.h"
@@ -164,6 +165,7 @@ TEST(Sketch, AgreesWithReference) {
   for (graft_dtype dtype : {f32, bf16})
     for (auto [t, n, groups, columns, bits] : {std::tuple{1, 1, 1, 1, 4},
                                                {1, 67, 4, 64, 4},
+                                               {2, 67, 3, 130, 4},
                                                {2, 66, 2, 96, 3},
                                                {3, 5, 1, 130, 2},
                                                {4, 70, 3, 64, 4},
@@ -195,6 +197,21 @@ TEST(Sketch, AgreesWithReference) {
         EXPECT_LE(largest_error(actual.dtable, truth.get()), 2 * naive + 0x1p-22) << s.text();
         EXPECT_LT(naive, 1e-4) << s.text();
       }
+}
+
+// Also one whose bits would overflow where they are rounded to bf16.
+TEST(Sketch, NaNStaysNaN) {
+  const Context c(2);
+  for (graft_dtype dtype : {f32, bf16})
+    for (std::int64_t t : {1, 2, 3}) {
+      const Case s{.dtype = dtype, .t = t};
+      Layer l(c, s);
+      l.table.fill(std::bit_cast<double>(0x7fffffffffffffffu));
+      Tensor y(c, dtype, {t, s.n});
+      GRAFT_ASSERT_OK(graft_linear_forward(c, l.x, l.w, nullptr, 0, y));
+      EXPECT_EQ(c.last_dispatch(), "linear_forward:cpu/few_rows");
+      for (double value : y.get()) EXPECT_TRUE(std::isnan(value)) << s.text();
+    }
 }
 
 // In fp32 every path multiplies the very elements that decoding yields.

@@ -46,11 +46,14 @@ struct Bytes {
   __m256i low, high;  // of 16 values, twice
 };
 
-// 8 values rounded to bf16, each in the lower half of its lane.
+// 8 values rounded to bf16, each in the lower half of its lane; NaN stays NaN.
 GRAFT_AVX2_INLINE __m256i rounded(const float* values) {
-  const __m256i bits = (__m256i)_mm256_loadu_ps(values);
-  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  return _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256 v = _mm256_loadu_ps(values);
+  const __m256i bits = (__m256i)v, cut = _mm256_srli_epi32(bits, 16);
+  const __m256i half = _mm256_add_epi32(_mm256_and_si256(cut, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7fff));
+  const __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
+  const __m256i quiet = _mm256_or_si256(cut, _mm256_set1_epi32(0x40));
+  return _mm256_blendv_epi8(nearest, quiet, (__m256i)_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
 }
 
 GRAFT_AVX2_INLINE Bytes bytes_of(const float* values) {
