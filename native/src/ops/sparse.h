@@ -1,6 +1,10 @@
 // Arguments of sparse; the contract is graft/ops/sparse.h.
 #pragma once
 
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
 #include "graft/ops/sparse.h"
 #include "ops/ops.h"
 
@@ -41,6 +45,10 @@ struct SparseSelect {
   const graft_tensor* b;  // NULL with GRAFT_SPARSE_ABSOLUTE
   bool largest;
   graft_tensor* indices;
+  /** Ascends with |score|; all NaN are one, above infinity. */
+  static std::uint32_t size_of(float score) {
+    return std::min(std::bit_cast<std::uint32_t>(score) & 0x7fffffffu, 0x7f800001u);
+  }
   void check() const;
 };
 

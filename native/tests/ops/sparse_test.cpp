@@ -1,5 +1,6 @@
 // sparse: golden files, the gradient is entries of the full one, other entries keep their bits, restoring, a full mask
 // is the dense layer, selection against a sort, fast against reference, finite differences, threads, bad arguments.
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -202,6 +203,21 @@ TEST(Sparse, SelectsByTheScore) {
     a.set({1, -4, 4, 2, std::numeric_limits<double>::quiet_NaN(), -4});
     expect(GRAFT_SPARSE_ABSOLUTE, true, {0, 1, 1, 1});
     expect(GRAFT_SPARSE_ABSOLUTE, false, {0, 1, 0, 0});
+  }
+}
+
+// Whatever their payload and sign: the first ones are taken.
+TEST(Sparse, NaNsAreEqual) {
+  const double small = std::bit_cast<double>(0x7ff8000000000000u), large = std::bit_cast<double>(0x7fffffffffffffffu);
+  for (const char* prefer : {"fast", "reference"}) {
+    const Context c(2, prefer);
+    Tensor a(c, kF32, {1, 5}), indices(c, GRAFT_DTYPE_I32, {2, 2});
+    a.set({1, small, INFINITY, -small, large});
+    GRAFT_ASSERT_OK(graft_sparse_select(c, GRAFT_SPARSE_ABSOLUTE, a, nullptr, 1, indices));
+    EXPECT_EQ(indices.get(), (std::vector<double>{0, 0, 1, 3})) << prefer;
+    a.set({large, large, small, large, 1});
+    GRAFT_ASSERT_OK(graft_sparse_select(c, GRAFT_SPARSE_ABSOLUTE, a, nullptr, 0, indices));
+    EXPECT_EQ(indices.get(), (std::vector<double>{0, 0, 0, 4})) << prefer;
   }
 }
 

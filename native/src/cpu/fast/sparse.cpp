@@ -163,7 +163,7 @@ void for_keys(const ops::SparseSelect& a, Body&& body) {
     for (std::int64_t k = 0; k < a.a->shape[1]; ++k) {
       const float value = static_cast<float>(left[k]), other = right == nullptr ? 0 : static_cast<float>(right[k]);
       const float score = a.score == GRAFT_SPARSE_PRODUCT ? value * other : value - other;
-      body((std::bit_cast<std::uint32_t>(score) & 0x7fffffffu) ^ flip, n, k);
+      body(ops::SparseSelect::size_of(score) ^ flip, n, k);
     }
   }
 }

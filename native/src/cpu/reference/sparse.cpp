@@ -3,8 +3,6 @@
 #include "ops/sparse.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "core/context.h"
@@ -71,7 +69,7 @@ void run(core::Context&, const ops::SparseAddSquares& a) {
 
 void run(core::Context&, const ops::SparseSelect& a) {
   struct Scored {
-    std::uint32_t score;  // the bits of a float that is not negative ascend with it; NaN's are above all
+    std::uint32_t score;
     std::int64_t at;
   };
   const View<float> left(*a.a);
@@ -80,10 +78,8 @@ void run(core::Context&, const ops::SparseSelect& a) {
   for (std::int64_t n = 0; n < rows; ++n)
     for (std::int64_t k = 0; k < columns; ++k) {
       const float right = a.b == nullptr ? 0 : View<float>(*a.b)(n, k);
-      const float score = std::abs(a.score == GRAFT_SPARSE_PRODUCT ? left(n, k) * right : left(n, k) - right);
-      std::uint32_t bits;
-      std::memcpy(&bits, &score, sizeof(bits));
-      all.push_back({bits, n * columns + k});
+      const float score = a.score == GRAFT_SPARSE_PRODUCT ? left(n, k) * right : left(n, k) - right;
+      all.push_back({ops::SparseSelect::size_of(score), n * columns + k});
     }
   std::stable_sort(all.begin(), all.end(), [&](const Scored& one, const Scored& other) {
     return a.largest ? one.score > other.score : one.score < other.score;
