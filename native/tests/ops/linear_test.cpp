@@ -74,8 +74,15 @@ void expect_agreement(const Result& a, const Result& b, const Case& s) {
 
 TEST(Linear, FastAgreesWithReference) {
   const Context fast(2, "fast"), reference(2, "reference");
-  for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
-    for (auto [t, k, n] : {std::tuple{1, 1, 1}, {2, 3, 5}, {1, 129, 65}, {33, 48, 40}, {70, 96, 257}, {5, 64, 300}})
+  for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16, GRAFT_DTYPE_F16})
+    for (auto [t, k, n] : {std::tuple{1, 1, 1},
+                           {2, 3, 5},
+                           {1, 129, 65},
+                           {3, 77, 130},
+                           {8, 67, 33},
+                           {33, 48, 40},
+                           {70, 96, 257},
+                           {5, 64, 300}})
       for (int variant = 0; variant < 4; ++variant) {
         const Case s{dtype, t, k, n, variant == 1 ? 16 : 0, variant != 2, variant >= 2, variant == 3};
         expect_agreement(run(fast, s), run(reference, s), s);
@@ -115,7 +122,7 @@ TEST(Linear, FiniteDifferences) {
 
 TEST(Linear, SameBitsForAnyNumberOfThreads) {
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
-    for (const Case& s : {Case{dtype, 33, 70, 600}, Case{dtype, 1100, 40, 70}})
+    for (const Case& s : {Case{dtype, 7, 67, 600}, Case{dtype, 33, 70, 600}, Case{dtype, 1100, 40, 70}})
       expect_same_bits([&](const Context& c) { return run(c, s); }, s.text());
 }
 

@@ -166,6 +166,7 @@ TEST(Nf4, ProductsAgreeWithReference) {
     for (auto [t, k, n] : {std::tuple{1, 64, 1},
                            {1, 256, 67},
                            {2, 64, 66},
+                           {2, 192, 66},
                            {3, 128, 5},
                            {4, 192, 70},
                            {5, 320, 9},

@@ -40,7 +40,7 @@ bool wants_wide(const Matrix& b, std::int64_t n) {
 
 Cut cut_of(const Matrix& b, std::int64_t m, std::int64_t n) {
   if (n <= kSkinny) return {std::min(m, kSkinnyRows), n};
-  if (m <= kGemvRows && !matmul_refuse(b.dtype, b.dtype).empty()) return {m, kSkinny};
+  if (m <= kGemvRows && b.row_stride == 1 && !matmul_refuse(b.dtype, b.dtype).empty()) return {m, kSkinny};
   const std::int64_t rows = matmul_in_short_vectors(b.dtype) ? kShortPanelRows : kPanelRows;
   return {std::min(m, rows), std::min(n, wants_wide(b, n) ? kWideColumns : kPanelColumns)};
 }

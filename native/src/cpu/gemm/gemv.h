@@ -13,8 +13,8 @@ inline constexpr std::int64_t kGemvRows = 8;
 /** Whether gemv serves: few rows, and B's columns run along memory, as those of a transposed weight do. */
 bool gemv_serves(const Matrix& a, const Matrix& b);
 
-/** C [m, n] = A [m, k] · B [k, n] (+ bias) (+ C when beta is 1) with sums in f32 in a fixed order; A is row-major f32,
- * B and C are f32, bf16 or f16, C row-major. On the calling worker. */
+/** C [m, n] = A [m, k] · B [k, n] (+ bias) (+ C when beta is 1) with sums in f32 in a fixed order; A is row-major, of
+ * B's type, C row-major; B and C are f32, bf16 or f16. On the calling worker. */
 void gemv(const Matrix& a, const Matrix& b, const Matrix& c, float beta, const float* bias);
 
 }  // namespace graft::cpu
