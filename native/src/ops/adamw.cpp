@@ -187,8 +187,8 @@ void AdamWSteps::check() const {
     const ElementOf table("parameters", i);
     visit(i, [](const auto& one) { one.check(); });
     if (parameters[i].w == nullptr) continue;
-    check_no_overlap("w", &parameters[i].w->storage, "squared_norm", squared_norm);
     check_columns(parameters[i], columns(i));
+    check_no_overlap("w", &parameters[i].w->storage, "squared_norm", squared_norm);
   }
 }
 

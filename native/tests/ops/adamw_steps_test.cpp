@@ -129,6 +129,11 @@ TEST(AdamWSteps, BadArguments) {
   expect_error(steps([&](P& p) { p.w = other, p.original = p.m; }), invalid, {"m", "overlaps original"});
   Weight codes(c, Nf4{false}, 4, 3);
   expect_error(steps([&](P& p) { p.w = codes; }), GRAFT_UNSUPPORTED, {"w", "NF4"});
+  graft_weight malformed = *static_cast<graft_weight*>(other);  // its extent means nothing
+  malformed.storage.rank = 1, malformed.storage.stride[0] = 1, malformed.storage.data = some.norm()->data;
+  std::vector<graft_adamw_parameter> wrong = good;
+  wrong[1].w = &malformed, wrong[1].original = original;
+  expect_error(graft_adamw_steps(c, wrong.data(), 2, 0.9, 0.99, 1e-8, 1, 1, some.norm()), mismatch, {"w [4]"});
   const auto numbers = [&](const P* table, std::int64_t count, double beta1, std::int64_t step,
                            const graft_tensor* norm) {
     return graft_adamw_steps(c, table, count, beta1, 0.99, 1e-8, step, 1, norm);
