@@ -1,3 +1,5 @@
+// A mapping of 2 MiB more than is wanted is cut down to an aligned block, which the system may back with large pages. A
+// map keeps the sizes, by which blocks go back; it alone tells them from malloc's.
 #include "core/large_memory.h"
 
 #include <sys/mman.h>
@@ -20,7 +22,8 @@ constexpr bool kMapped = true;
 #endif
 
 std::mutex mutex;
-std::map<void*, std::size_t> sizes;
+// why never destroyed: threads that the process does not wait for free memory while it exits.
+auto& sizes = *new std::map<void*, std::size_t>;
 
 }  // namespace
 
