@@ -169,7 +169,8 @@ public final class SafetensorsFile implements TensorSource {
             int count = channel.read(buffer, at);
             if (count < 0) {
                 throw new SafetensorsException(
-                        file, "the file ends at byte " + at + ": it has been cut short since it was opened");
+                        file,
+                        "the file ends at byte " + channel.size() + ": it has been cut short since it was opened");
             }
             at += count;
         }

@@ -5,10 +5,11 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
 import org.bytedeco.javacpp.BytePointer;
 
@@ -172,23 +173,36 @@ final class TensorTransfer {
         void move(int first, int last) throws IOException;
     }
 
+    /** Fails when all pieces have ended. why: who sees the failure may free the memory that they write into. */
     private static void inPieces(int count, int unitBytes, int threads, Piece piece) throws IOException {
         int pieces = (int) Math.max(1, Math.min(threads, (long) count * unitBytes / PIECE_BYTES));
         if (pieces == 1) {
             piece.move(0, count);
             return;
         }
-        try {
-            IntStream.range(0, pieces).parallel().forEach(i -> {
-                try {
-                    piece.move((int) ((long) i * count / pieces), (int) ((i + 1L) * count / pieces));
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
-                }
-            });
-        } catch (UncheckedIOException e) {
-            throw e.getCause();
+        Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
+        IntStream.range(0, pieces).parallel().forEach(i -> {
+            try {
+                piece.move((int) ((long) i * count / pieces), (int) ((i + 1L) * count / pieces));
+            } catch (IOException | RuntimeException | Error failure) {
+                failures.add(failure);
+            }
+        });
+        if (!failures.isEmpty()) {
+            fail(failures);
         }
+    }
+
+    private static void fail(Queue<Throwable> failures) throws IOException {
+        Throwable first = failures.remove();
+        failures.stream().filter(other -> other != first).forEach(first::addSuppressed);
+        if (first instanceof IOException e) {
+            throw e;
+        }
+        if (first instanceof RuntimeException e) {
+            throw e;
+        }
+        throw (Error) first;
     }
 
     private static ByteBuffer region(long address, long length) {

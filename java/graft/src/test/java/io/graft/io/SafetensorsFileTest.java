@@ -16,6 +16,9 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -164,6 +167,65 @@ class SafetensorsFileTest {
                     .hasMessageContaining("the file ends at byte 1000");
         }
         assertThatThrownBy(() -> SafetensorsFile.open(path)).isInstanceOf(SafetensorsException.class);
+    }
+
+    /** Three millions of values, read in place, as rows and through the staging buffer, of which two thirds are gone. */
+    @Test
+    void piecesOfAFileCutShortAreRefused() throws IOException {
+        Path path = directory.resolve("x.safetensors");
+        SafetensorsWriter.write(path, Map.of("x", scope.tensor(Memory.BASE, DType.F32, 1500, 2000)), Map.of());
+        try (Context many = Context.cpu(4);
+                Scope home = many.scope();
+                SafetensorsFile file = SafetensorsFile.open(path)) {
+            try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+                channel.truncate(4_000_000);
+            }
+            for (Tensor into : new Tensor[] {
+                home.tensor(Memory.BASE, DType.F32, 1500, 2000),
+                home.matrix(Memory.BASE, DType.F32, 1500, 2000, 2008),
+                home.tensor(Memory.BASE, DType.BF16, 1500, 2000)
+            }) {
+                assertThatThrownBy(() -> file.read("x", into))
+                        .isInstanceOf(SafetensorsException.class)
+                        .hasMessageContaining(path.toString())
+                        .hasMessageContaining("the file ends at byte 4000000");
+            }
+        }
+    }
+
+    /** The first piece that begins fails once another one is under way. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
+    void noPieceIsUnderWayWhenAReadHasFailed(DType dtype) {
+        try (Context many = Context.cpu(4);
+                Scope home = many.scope()) {
+            AtomicInteger begun = new AtomicInteger();
+            AtomicInteger ended = new AtomicInteger();
+            CountDownLatch second = new CountDownLatch(1);
+            Tensor into = home.tensor(Memory.BASE, dtype, 1 << 20);
+            assertThatThrownBy(() -> TensorTransfer.ofFile().move(into, DType.F32, (buffer, at) -> {
+                        try {
+                            if (begun.incrementAndGet() == 1) {
+                                second.await(2, TimeUnit.SECONDS);
+                                throw new IOException("a piece");
+                            }
+                            second.countDown();
+                            Thread.sleep(100);
+                        } catch (InterruptedException e) {
+                            throw new IllegalStateException(e);
+                        }
+                        if (ended.incrementAndGet() == 3) {
+                            throw new IOException("a piece");
+                        }
+                    }))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("a piece")
+                    .satisfies(failure -> assertThat(failure.getSuppressed()).hasSize(1));
+            assertThat(begun).hasValue(4);
+            assertThat(ended).hasValue(3);
+        }
     }
 
     @Test
