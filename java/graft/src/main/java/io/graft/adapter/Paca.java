@@ -143,6 +143,12 @@ public final class Paca extends PeftAdapter<PeftPacaConfig> {
         return reselector == null || !reselector.byGradient();
     }
 
+    /** why not by gradient: some steps' passes measure, others do not. */
+    @Override
+    public boolean repeats() {
+        return reselector == null || !reselector.byGradient();
+    }
+
     @Override
     public boolean changesMoments() {
         return reselector != null;

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.graft.Emulated;
 import io.graft.adapter.Adapter;
 import io.graft.adapter.Paca;
+import io.graft.adapter.Reselection;
 import io.graft.io.PeftPacaConfig;
 import io.graft.model.Golden;
 import io.graft.model.Llama;
@@ -19,6 +20,7 @@ import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Steps as CUDA graphs: the bits of steps without, with schedule, dropout, accumulation and clipping, whatever the batches. */
@@ -91,6 +93,24 @@ class GraphedTrainerTest {
         List<Object> expected = train(run, false, clipped, unkept);
         assertThat(train(run, true, clipped, unkept)).usingRecursiveComparison().isEqualTo(expected);
         assertThat(unkept).isEmpty();
+    }
+
+    /** Step 3 measures gradients, which steps 1 and 2 do not. */
+    @ParameterizedTest
+    @EnumSource(Reselection.class)
+    void columnsAreChosenAgainAsWithout(Reselection by) {
+        Run run = new Run("PaCA", () -> ((Paca) PACA.get()).reselecting(3, by), DType.F32, 1, true);
+        List<String> unkept = new ArrayList<>();
+        AdamW.Settings optimiser = AdamW.Settings.defaults();
+        List<Object> expected = train(run, false, optimiser, unkept);
+        assertThat(train(run, true, optimiser, unkept))
+                .usingRecursiveComparison()
+                .isEqualTo(expected);
+        if (by == Reselection.GRADIENT) {
+            assertThat(unkept).containsExactly("the passes of Paca differ from step to step");
+        } else {
+            assertThat(unkept).isEmpty();
+        }
     }
 
     @Test
