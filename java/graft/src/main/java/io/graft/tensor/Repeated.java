@@ -2,6 +2,7 @@ package io.graft.tensor;
 
 import io.graft.binding.GraftArgumentException;
 import io.graft.binding.GraftDeviceException;
+import io.graft.binding.GraftOutOfMemoryException;
 import io.graft.binding.GraftUnsupportedException;
 
 /**
@@ -64,6 +65,7 @@ public final class Repeated {
             } catch (GraftUnsupportedException
                     | GraftArgumentException
                     | GraftDeviceException
+                    | GraftOutOfMemoryException
                     | UnsupportedOperationException cannot) {
                 refusal = cannot.getMessage();
             } finally {

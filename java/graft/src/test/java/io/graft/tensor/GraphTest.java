@@ -112,6 +112,27 @@ class GraphTest {
     }
 
     @Test
+    void callsWhoseGraphHasNoMemoryAreMadeEachTime() {
+        try (Context context = Context.on(Device.cuda(0));
+                Scope scope = context.scope()) {
+            Tensor x = scope.tensor(Memory.BASE, DType.F32, 1).set(1);
+            Tensor y = scope.tensor(Memory.BASE, DType.F32, 1);
+            Repeated repeated = new Repeated(scope, (rate, step, offset) -> {
+                TensorOps.add(context, x, y);
+                if (context.isKeeping()) {
+                    scope.tensor(Memory.WORKSPACE, DType.U8, 1L << 60);
+                }
+            });
+            for (int i = 0; i < 3; i++) {
+                repeated.run(0, 1, 0);
+            }
+            assertThat(y.floats()).containsExactly(3);
+            assertThat(repeated.kept()).isFalse();
+            assertThat(repeated.refusal()).contains("memory");
+        }
+    }
+
+    @Test
     void theCpuKeepsNoWork() {
         try (Context context = Context.cpu(1);
                 Context plan = Context.planning(Device.cuda(0), 1)) {
