@@ -110,6 +110,11 @@ public interface Adapter {
         return true;
     }
 
+    /** Another number where memory that its passes share, whatever their shape, is no longer where it was. */
+    default long memory() {
+        return 0;
+    }
+
     /**
      * Told how many steps training will have: before the first one, and again should that change.
      *

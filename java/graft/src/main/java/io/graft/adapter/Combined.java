@@ -165,6 +165,11 @@ public final class Combined implements Adapter {
     }
 
     @Override
+    public long memory() {
+        return parts.values().stream().mapToLong(Adapter::memory).sum();
+    }
+
+    @Override
     public void starting(long steps) {
         parts.values().forEach(part -> part.starting(steps));
     }

@@ -251,6 +251,11 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
         return buffers;
     }
 
+    @Override
+    public final long memory() {
+        return buffers.generation();
+    }
+
     final SharedGradients gradients() {
         return gradients;
     }

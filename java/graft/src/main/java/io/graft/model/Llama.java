@@ -145,9 +145,9 @@ public final class Llama implements Adaptable, AutoCloseable {
         return passes.lossAndGradients(batch, normalizer, dropoutSeed, dropoutOffset);
     }
 
-    /** From now on the second pass with gradients over batches of one shape becomes a graph; see {@link Adapter#repeats}. */
-    public void keepPasses() {
-        passes.keep();
+    /** Whether from now on the second pass with gradients over batches of a shape is a graph; see {@link Adapter#repeats}. */
+    public void keepPasses(boolean on) {
+        passes.keep(on);
     }
 
     /** Why the passes are called op by op nevertheless; null where they are a graph, or may become one. */

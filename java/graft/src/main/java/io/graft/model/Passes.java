@@ -41,7 +41,7 @@ final class Passes {
         work.take(batch);
         share = normalizer > 0 ? model.targets(batch) / normalizer : 1;
         if (keeping && finished == null) {
-            work.kept(this::lossAndGradients).run(share, dropoutSeed, dropoutOffset, layers.leftOut());
+            work.kept(this::lossAndGradients, this::memory).run(share, dropoutSeed, dropoutOffset, layers.leftOut());
         } else {
             work.pass.training(share, dropoutSeed, dropoutOffset);
             lossAndGradients(work);
@@ -73,12 +73,26 @@ final class Passes {
     }
 
     /** See {@link Llama#keepPasses}. */
-    void keep() {
-        if (model.adapter() != null && !model.adapter().repeats()) {
+    void keep(boolean on) {
+        if (on && model.adapter() != null && !model.adapter().repeats()) {
             throw new IllegalStateException(
                     "keepPasses: " + model.adapter().getClass().getSimpleName() + " is not the same in each pass");
         }
-        keeping = true;
+        if (on != keeping) {
+            keeping = on;
+            // why: graphs of other passes go with their buffers.
+            release();
+        }
+    }
+
+    /** Whether the last pass with gradients is a graph by now. */
+    boolean kept() {
+        return workspaces.training() != null && workspaces.training().isKept();
+    }
+
+    /** Of the memory that passes use beside their workspace: another number, other memory. */
+    private long memory() {
+        return model.adapter() == null ? 0 : model.adapter().memory();
     }
 
     /** See {@link Llama#unkeptPass}. */

@@ -22,6 +22,7 @@ import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 
 /** All buffers and views of one (batch, length): made once, so that a training step makes no tensor and no garbage. */
 final class Workspace implements AutoCloseable {
@@ -278,11 +279,15 @@ final class Workspace implements AutoCloseable {
     }
 
     /** Its pass with gradients as a graph, made when first asked for. */
-    KeptPass kept(Consumer<Workspace> calls) {
+    KeptPass kept(Consumer<Workspace> calls, LongSupplier memory) {
         if (kept == null) {
-            kept = new KeptPass(this, calls);
+            kept = new KeptPass(this, calls, memory);
         }
         return kept;
+    }
+
+    boolean isKept() {
+        return kept != null && kept.isKept();
     }
 
     /** Why such a pass is no graph, or null. */

@@ -23,6 +23,7 @@ public final class SharedBuffers implements AutoCloseable {
     private final List<Entry> entries = new ArrayList<>();
     private Scope scope;
     private long rows = -1;
+    private long generation;
 
     /** @param parent lives as long as the model */
     public SharedBuffers(Scope parent) {
@@ -41,6 +42,7 @@ public final class SharedBuffers implements AutoCloseable {
             close();
             scope = parent.scope();
             rows = like.size(0);
+            generation++;
         }
         for (Entry entry : entries) {
             if (entry.use() == use && entry.number() == number && entry.tensor().size(1) == columns) {
@@ -50,6 +52,11 @@ public final class SharedBuffers implements AutoCloseable {
         Tensor tensor = scope.tensor(Memory.ACTIVATION, like.dtype(), rows, columns);
         entries.add(new Entry(tensor, use, number));
         return tensor;
+    }
+
+    /** How often buffers were made again: with the same number they are where they were. */
+    public long generation() {
+        return generation;
     }
 
     @Override

@@ -132,6 +132,7 @@ public final class Trainer implements AutoCloseable {
         if (options.graphs()) {
             keepWork();
         }
+        model.keepPasses(options.graphs() && model.adapter().repeats());
         this.moments = optimiser::moments;
         this.batches = new Batch[options.accumulation()];
         for (int i = 0; i < batches.length; i++) {
@@ -149,9 +150,7 @@ public final class Trainer implements AutoCloseable {
         if (model.context().device().isCpu()) {
             throw new IllegalArgumentException("Trainer: graphs are of CUDA devices, the model is on the CPU");
         }
-        if (model.adapter().repeats()) {
-            model.keepPasses();
-        } else {
+        if (!model.adapter().repeats()) {
             unkept.add("the passes of " + model.adapter().getClass().getSimpleName() + " differ from step to step");
         }
         if (!optimiser.keepSteps()) {
@@ -309,5 +308,6 @@ public final class Trainer implements AutoCloseable {
     @Override
     public void close() {
         optimiser.close();
+        model.keepPasses(false);
     }
 }
