@@ -82,7 +82,10 @@ public final class Parameter {
         return rateFactor;
     }
 
-    /** Lets the optimiser write what becomes of it into columns of a weight, in the pass that moves it. */
+    /**
+     * Lets the optimiser write what becomes of it into columns of a weight, in the pass that moves it. The columns are thought
+     * to be old again after {@link #refreshValue} and {@link #refreshMaster}: who changes the numbers otherwise calls one of them.
+     */
     public Parameter withColumns(AdamWParameters.Columns target) {
         columns = target;
         return this;
@@ -107,6 +110,7 @@ public final class Parameter {
 
     /** Copies the value into the master, after the value was loaded or initialised. */
     public void refreshMaster() {
+        inColumns = false;
         if (master != null && master != value) {
             TensorOps.copy(value.scope().context(), value, master);
         }
@@ -114,6 +118,7 @@ public final class Parameter {
 
     /** Copies the master into the value, after the master was loaded. */
     public void refreshValue() {
+        inColumns = false;
         if (master != null && master != value) {
             TensorOps.copy(value.scope().context(), master, value);
         }

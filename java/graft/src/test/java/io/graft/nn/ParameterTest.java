@@ -2,11 +2,15 @@ package io.graft.nn;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.ops.AdamWParameters;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class ParameterTest {
     @Test
@@ -24,6 +28,31 @@ class ParameterTest {
             parameter.master().set(3, 4);
             parameter.refreshValue();
             assertThat(parameter.value().floats()).containsExactly(3, 4);
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"F32", "BF16"})
+    void columnsAreOldAfterARefresh(DType dtype) {
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope()) {
+            Tensor original = scope.tensor(Memory.BASE, dtype, 2, 1);
+            Parameter parameter = new Parameter("d", scope.tensor(Memory.BASE, dtype, 2, 1))
+                    .train(scope)
+                    .withColumns(new AdamWParameters.Columns(
+                            scope.weight(scope.tensor(Memory.BASE, dtype, 2, 3)),
+                            scope.tensor(Memory.BASE, DType.I64, 1),
+                            original,
+                            1));
+            parameter.movedIntoColumns();
+            assertThat(parameter.takeInColumns()).isTrue();
+            for (Runnable refresh : new Runnable[] {parameter::refreshValue, parameter::refreshMaster}) {
+                parameter.movedIntoColumns();
+                refresh.run();
+                assertThat(parameter.takeInColumns()).isFalse();
+            }
         }
     }
 
