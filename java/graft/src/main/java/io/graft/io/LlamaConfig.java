@@ -1,5 +1,6 @@
 package io.graft.io;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.ops.Rope;
 import io.graft.tensor.DType;
@@ -223,6 +224,12 @@ public record LlamaConfig(
             quantization.put("load_in_4bit", true).put("load_in_8bit", false).put("bnb_4bit_quant_type", "nf4");
             quantization.put("bnb_4bit_use_double_quant", form.nested()).put("bnb_4bit_quant_storage", "uint8");
             quantization.put("bnb_4bit_compute_dtype", "bfloat16");
+            if (!design.architecture().unused().isEmpty()) {
+                // why the head too: where modules are named, transformers leaves out these only.
+                ArrayNode dense = quantization.putArray("llm_int8_skip_modules");
+                design.architecture().unused().forEach(dense::add);
+                dense.add(design.architecture().names().head());
+            }
         }
         json.putArray("architectures").add(design.architecture().className());
         json.put("attention_dropout", 0.0);

@@ -3,6 +3,7 @@ package io.graft.io;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.ops.Rope;
 import io.graft.tensor.DType;
@@ -152,6 +153,16 @@ class LlamaConfigTest {
         assertThat(config.toJson(WeightForm.DENSE)).doesNotContain("quantization_config");
         assertThat(config.toJson(WeightForm.NF4)).contains("\"bnb_4bit_use_double_quant\": true");
         assertThat(config.toJson(WeightForm.sketch(3, 2))).contains("\"entries\": 8", "\"groups\": 2");
+    }
+
+    @Test
+    void whatStaysDenseBesideCodesIsNamed() {
+        LlamaConfig config = LlamaConfig.read(Fixtures.path("models/gemma3_multimodal/config.json"));
+        String json = config.toJson(WeightForm.NF4);
+        assertThat(read(json)).isEqualTo(config);
+        assertThat(Json.readObject("config.json", json).at("/quantization_config/llm_int8_skip_modules"))
+                .extracting(JsonNode::asText)
+                .containsExactly("model.vision_tower", "model.multi_modal_projector", "lm_head");
     }
 
     @Test
