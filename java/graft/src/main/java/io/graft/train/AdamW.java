@@ -19,8 +19,9 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * AdamW over a fixed list of parameters, with clipping by their global norm: two calls a step, however many they are. State is
- * fp32, as the masters are, and of their shapes, or of those of projected gradients; or it is kept in 8 bits. Parameters
+ * AdamW over a fixed list of parameters, with clipping by their global norm: one call for the norm and one for the step,
+ * however many they are. Those with projected gradients have calls of their own, and in backward each block has both. State
+ * is fp32, as the masters are, and of their shapes, or of those of projected gradients; or it is kept in 8 bits. Parameters
  * without a master are rounded at random.
  */
 public final class AdamW implements Optimiser {
