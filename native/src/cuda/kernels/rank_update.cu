@@ -44,8 +44,9 @@ struct InSegments {
   }
 };
 
+// why 2 blocks: for a third ptxas spills three registers on sm_90a.
 template <class T, int Width, class Where>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     rank_update(Thin all_left, Thin all_right, float factor, Mask all_mask, Rows<const T> all_from,
                 std::int64_t all_rows, std::int64_t columns, Rows<T> all_to, Where where) {
   GRAFT_SHARED(float, lefts, kTileRows* kSlice);
