@@ -18,12 +18,12 @@ TEST(CudaAdamwTable, BitsOfTheSingleCalls) {
   }
 }
 
-// In several launches; the last one moves one parameter.
+// In several launches; the last one of each kind moves one parameter.
 TEST(CudaAdamwTable, MoreParametersThanALaunchTakes) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   std::vector<Kind> kinds;
   for (std::int64_t i = 0; i < 168 + 1; ++i) kinds.push_back({{1 + i % 3}});
-  for (std::int64_t i = 0; i < 3; ++i) kinds.push_back({.shape = {2}, .coded = true});
+  for (std::int64_t i = 0; i < 168 + 1; ++i) kinds.push_back({.shape = {1 + i % 2}, .coded = true});
   Parameters each(cuda, kinds), all(cuda, kinds);
   for (Parameters* p : {&each, &all}) p->prepare(1);
   each.step_each(1, 0.5), all.step_all(1, 0.5);

@@ -1,5 +1,6 @@
 // lora_segments on the CUDA device: against float64; adapters of several ranks, rows without one, an adapter in two
 // segments, an empty segment, dropout, a weight of codes, NULL outputs; the table of segments is in host memory.
+#include <cmath>
 #include <optional>
 
 #include "coded.h"
@@ -83,9 +84,11 @@ struct Layout {
   graft_dtype dtype;
   double dropout;
   std::vector<double> ranks, ends, adapters;
+  std::int64_t n = kN, k = kK;
 };
 
-/** The same by graft_lora_* for the rows of each segment, one behind the other. */
+/** The same by graft_lora_* for the rows of each segment, one behind the other: s, da and db with the same bits. Into y
+ * and dx go products of a library, which may add up all rows in another order than those of a segment. */
 void compare_to_lora(const Layout& l) {
   SCOPED_TRACE(std::string(name(l.dtype)) + " p=" + std::to_string(l.dropout) +
                " segments=" + std::to_string(l.ends.size()));
@@ -100,13 +103,13 @@ void compare_to_lora(const Layout& l) {
   const auto r = static_cast<std::int64_t>(all), most = static_cast<std::int64_t>(largest);
   Tensor segments(host, kI32, {count, 2}), ranks(host, kI32, {adapters}), scales(host, kF64, {adapters});
   segments.set(table), ranks.set(l.ranks), scales.set(factors);
-  Weight w(c, l.dtype, kN, kK);
-  w.matrix().set(input(c, l.dtype, l.dtype, {kN, kK}, 1).get());
-  const Tensor x = input(c, l.dtype, l.dtype, {rows, kK}, 2), dy = input(c, l.dtype, l.dtype, {rows, kN}, 3);
-  const Tensor a = input(c, kF32, l.dtype, {r, kK}, 4), b = input(c, kF32, l.dtype, {kN, r}, 5);
+  Weight w(c, l.dtype, l.n, l.k);
+  w.matrix().set(input(c, l.dtype, l.dtype, {l.n, l.k}, 1).get());
+  const Tensor x = input(c, l.dtype, l.dtype, {rows, l.k}, 2), dy = input(c, l.dtype, l.dtype, {rows, l.n}, 3);
+  const Tensor a = input(c, kF32, l.dtype, {r, l.k}, 4), b = input(c, kF32, l.dtype, {l.n, r}, 5);
   const auto run = [&](bool together) {
-    Tensor y(c, l.dtype, {rows, kN}), s(c, l.dtype, {rows, most}), dx(c, l.dtype, {rows, kK}), da(c, kF32, {r, kK});
-    Tensor db(c, kF32, {kN, r});
+    Tensor y(c, l.dtype, {rows, l.n}), s(c, l.dtype, {rows, most}), dx(c, l.dtype, {rows, l.k}), da(c, kF32, {r, l.k});
+    Tensor db(c, kF32, {l.n, r});
     if (together) {
       GRAFT_EXPECT_OK(
           graft_lora_segments_forward(c, x, w, segments, ranks, scales, a, b, nullptr, l.dropout, 7, 5, 0, y, s));
@@ -126,10 +129,10 @@ void compare_to_lora(const Layout& l) {
       const auto of = [&](const Tensor& t, std::int64_t columns) {
         return t.view(begin * t->stride[0], {n, columns}, {t->stride[0], 1});
       };
-      const Tensor own_a = a.view(at * kK, {rank, kK}, {kK, 1}), own_b = b.view(at, {kN, rank}, {r, 1});
-      const Tensor own_da = da.view(at * kK, {rank, kK}, {kK, 1}), own_db = db.view(at, {kN, rank}, {r, 1});
-      const auto offset = static_cast<std::uint64_t>(5 + begin * kK);
-      Tensor kept = of(s, rank), to = of(y, kN), from = of(x, kK), gradient = of(dy, kN), low = of(dx, kK);
+      const Tensor own_a = a.view(at * l.k, {rank, l.k}, {l.k, 1}), own_b = b.view(at, {l.n, rank}, {r, 1});
+      const Tensor own_da = da.view(at * l.k, {rank, l.k}, {l.k, 1}), own_db = db.view(at, {l.n, rank}, {r, 1});
+      const auto offset = static_cast<std::uint64_t>(5 + begin * l.k);
+      Tensor kept = of(s, rank), to = of(y, l.n), from = of(x, l.k), gradient = of(dy, l.n), low = of(dx, l.k);
       GRAFT_EXPECT_OK(
           graft_lora_forward(c, from, w, own_a, own_b, factors[e], nullptr, l.dropout, 7, offset, 0, to, kept));
       GRAFT_EXPECT_OK(graft_lora_backward(c, gradient, from, kept, w, own_a, own_b, factors[e], l.dropout, 7, offset, 0,
@@ -138,16 +141,25 @@ void compare_to_lora(const Layout& l) {
     GRAFT_EXPECT_OK(graft_context_synchronize(c));
     return std::vector{y.get(), s.get(), dx.get(), da.get(), db.get()};
   };
-  EXPECT_EQ(run(true), run(false));
+  const auto together = run(true), apart = run(false);
+  const char* const names[] = {"y", "s", "dx", "da", "db"};
+  for (const int i : {1, 3, 4}) EXPECT_EQ(together[i], apart[i]) << names[i];
+  for (const auto& [i, terms] : {std::pair{0, l.k + most}, {2, l.n + most}}) {
+    const auto of = static_cast<double>(terms);
+    expect_close(together[i], apart[i], 4 * unit_roundoff(l.dtype) + of * 0x1p-24, names[i], std::sqrt(of));
+  }
 }
 
-TEST(CudaLoraSegments, HasTheBitsOfLora) {
+TEST(CudaLoraSegments, AddsWhatLoraAdds) {
   for (graft_dtype dtype : {kF32, kBf16})
     for (double dropout : {0.0, 0.25}) {
       compare_to_lora({dtype, dropout, {1, 4, 0, 2}, {3, 4, 4, 9, 11, 80, 82}, {1, -1, 0, 3, 1, 0, 2}});
       compare_to_lora({dtype, dropout, {66, 20}, {5, 9, 12}, {0, 1, 0}});
     }
   compare_to_lora({kF32, 0, {3, 2}, {2, 1062, 1130}, {0, 1, 0}});
+  // Row sums in several groups of columns.
+  compare_to_lora({kBf16, 0.25, {3, 2}, {5, 9, 12}, {0, 1, 0}, kN, 1100});
+  compare_to_lora({kBf16, 0.25, {3, 2}, {5, 9, 12}, {0, 1, 0}, 1100, kK});
 }
 
 TEST(CudaLoraSegments, MoreSegmentsThanATableHas) {

@@ -98,7 +98,7 @@ struct Entry {
     if (original == nullptr) return;
     const std::int64_t row = i / shape.columns, column = i % shape.columns, k = indices.at(column);
     const float before = to_float(original[row * original_pitch + (GRAFT_BUG(adamw_table_column) ? k : column)]);
-    if (k >= 0) copy[row * copy_pitch + k] = from_float<Out>(before + scale * moved);
+    if (k >= 0) copy[row * copy_pitch + k] = from_float<Out>(fmaf(scale, moved, before));
   }
 };
 

@@ -1,9 +1,10 @@
 // lora_segments: y = x Wᵀ + bias and dx = dy W of all rows are linear's; then each segment's rows get the low-rank part
-// of their adapter, as lora's accumulating path adds it, with the counter of dropout at the segment's first row. Up to
-// 64 segments go together, their table in the kernels' argument: the skinny passes and rank_update run over tiles of
-// all of them, and the kernels here add the parts of sums up. A thread has one place of a segment's rows, or of an
-// adapter's columns: two segments of one adapter add to its gradients one after the other, the later one's thread does
-// nothing. Bytes and FLOPs: of lora, with each row's own rank.
+// of their adapter, with the counter of dropout at the segment's first row. S, dA and dB have lora's bits; y and dx may
+// differ in their last ones, for a library multiplies all rows at once. Each 64 segments go together, their table in
+// the kernels' argument: the skinny passes and rank_update run over tiles of all of them, and the kernels here add the
+// parts of sums up. A thread has one place of a segment's rows, or of an adapter's columns: two segments of one adapter
+// add to its gradients one after the other, the later one's thread does nothing. Bytes and FLOPs: of lora, with each
+// row's own rank. Scratch: S or dS, parts of sums, and a factor of all adapters in x's type: R·N forward, R·K backward.
 #include "core/tensor_check.h"
 #include "cuda/kernels/convert.h"
 #include "cuda/kernels/dropout.h"

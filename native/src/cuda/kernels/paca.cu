@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t k = columns.at(j);
   if (k < 0) return;
   const T before = original[n][j];
-  w[n][k] = d.data == nullptr ? before : from_float<T>(to_float(before) + scale * d.at(n, static_cast<int>(j)));
+  w[n][k] = d.data == nullptr ? before : from_float<T>(fmaf(scale, d.at(n, static_cast<int>(j)), to_float(before)));
 }
 
 /** dx[t, I[j]] += low[t, j]. */

@@ -17,7 +17,7 @@ struct SegmentTable {
   static constexpr int kMost = 64, kTileRows = 64, kGroupTiles = 16;
 
   int count = 0, most_rows = 0, largest_rank = 0;
-  Segment of[kMost];
+  Segment of[kMost] = {};
   std::int32_t tiles[kMost + 1] = {}, groups[kMost + 1] = {};  // of the segments before: of 64 rows, of 16 tiles
 
   bool full() const { return count == kMost; }
