@@ -204,7 +204,8 @@ class TraceTest {
                     .filter(name -> name.startsWith("grad."))
                     .count();
             assertThat(own).as("number of gradients").isEqualTo(gradients);
-            assertThat(found.names().stream().anyMatch(LAST_NORM.asMatchPredicate())).isEqualTo(whole);
+            assertThat(found.names().stream().anyMatch(LAST_NORM.asMatchPredicate()))
+                    .isEqualTo(whole);
         }
     }
 
