@@ -73,7 +73,8 @@ typedef struct graft_adamw_parameter {
 } graft_adamw_parameter;
 
 /** sum [1] f64 += Σ g² over the gradients of parameters [count], of which it reads no more: the bits of a call of
- * graft_adamw_squared_norm for each, in order, in few launches on CUDA and one parallel part on the CPU. */
+ * graft_adamw_squared_norm for each, in order, by the one implementation that serves the whole table, in few launches
+ * on CUDA and one parallel part on the CPU. */
 GRAFT_API graft_status graft_adamw_squared_norms(graft_context* context, const graft_adamw_parameter* parameters,
                                                  int64_t count, graft_tensor* sum);
 
