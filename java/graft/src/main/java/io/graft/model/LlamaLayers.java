@@ -239,26 +239,27 @@ final class LlamaLayers {
         } catch (IOException e) {
             throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
         }
-        try (Scope staging = scope.scope()) {
+        try (Scope staging = scope.scope();
+                Scope host = scope.context().host().scope()) {
             Map<String, Tensor> tensors = new LinkedHashMap<>();
             for (Parameter parameter : parameters()) {
                 tensors.put(parameter.name(), as(head.weight().matrix().dtype(), parameter.value(), staging));
             }
-            readUnused(staging, tensors);
+            readUnused(host, tensors);
             SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
         }
         AtomicFiles.write(directory.resolve("config.json"), written.toJson());
     }
 
     /** What of the checkpoint is not computed, as it is. */
-    private void readUnused(Scope staging, Map<String, Tensor> tensors) {
+    private void readUnused(Scope host, Map<String, Tensor> tensors) {
         if (unusedFrom == null || unused().isEmpty()) {
             return;
         }
         try (Checkpoint checkpoint = Checkpoint.open(unusedFrom)) {
             for (String name : checkpoint.names()) {
                 if (config.design().architecture().unusedPart(name) != null) {
-                    Tensor value = staging.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
+                    Tensor value = host.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
                     checkpoint.read(name, value);
                     tensors.put(name, value);
                 }
