@@ -26,7 +26,11 @@ public final class Checkpoint implements TensorSource {
         this.directory = directory;
         this.shards = shards;
         this.naming = CheckpointNames.of(stored.keySet());
-        stored.forEach((name, file) -> byTensor.put(naming.module(name), file));
+        stored.forEach((name, file) -> {
+            if (byTensor.put(naming.module(name), file) != null) {
+                throw new FormatException(directory, "tensor '" + naming.module(name) + "' is there under two names");
+            }
+        });
     }
 
     /**

@@ -3,6 +3,11 @@ package io.graft.io;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.graft.tensor.Context;
+import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -56,6 +61,21 @@ class CheckpointTest {
             assertThat(checkpoint.stored("lm_head.weight")).isEqualTo("language_model.lm_head.weight");
             assertThat(checkpoint.shape(name)).containsExactly(48, 32);
         }
+    }
+
+    @Test
+    void oneTensorUnderTwoNamesIsRefused() {
+        try (Context context = Context.cpu();
+                Scope scope = context.scope()) {
+            Tensor tensor = scope.tensor(Memory.BASE, DType.F32, 1);
+            SafetensorsWriter.write(
+                    directory.resolve("model.safetensors"),
+                    Map.of("language_model.model.norm.weight", tensor, "model.language_model.norm.weight", tensor),
+                    SafetensorsWriter.PYTORCH);
+        }
+        assertThatThrownBy(() -> Checkpoint.open(directory))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("tensor 'model.language_model.norm.weight' is there under two names");
     }
 
     @Test
