@@ -146,13 +146,13 @@ const std::uint16_t* paired(core::Scratch& scratch, const Matrix& x) {
   return to;
 }
 
-const float* widened(core::Scratch& scratch, const Matrix& x) {
+const float* widened(core::Scratch& scratch, const Matrix& x, bool bytes) {
   constexpr std::int64_t size = core::kNf4Block;
   const std::int64_t rows = x.rows, k = x.columns;
   float* wide = scratch.take<float>(rows * k);
   float* apart = scratch.take<float>(rows * k);
   convert(x, 1, row_major(wide, GRAFT_DTYPE_F32, rows, k, k));
-  if (by_byte_tables(x)) {
+  if (bytes) {
     order_for_byte_tables(wide, rows, k, Nibbles::kNeighbours, apart);
     return apart;
   }
@@ -169,15 +169,16 @@ void few_rows_nf4(core::Context& context, const Matrix& x, const graft_weight& w
   core::Scratch scratch(context.arena);
   const std::int64_t rows = x.rows;
   const bool pairs = x.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs();
+  const bool bytes = !pairs && by_byte_tables(x);
   const std::uint16_t* narrow = pairs ? paired(scratch, x) : nullptr;
-  const float* wide = pairs ? nullptr : widened(scratch, x);
+  const float* wide = pairs ? nullptr : widened(scratch, x, bytes);
   const core::Nf4Scales scales(w);
   core::parallel_for(context, chunks_of(w.n, kFewRowsTask), [&](std::int64_t chunk, int) {
     const std::int64_t first = chunk * kFewRowsTask, count = std::min(kFewRowsTask, w.n - first);
     float sums[kFewRowsTask * kFewRows];
     if (pairs) {
       few_rows_pairs(w, scales, first, count, narrow, rows, sums);
-    } else if (by_byte_tables(x)) {
+    } else if (bytes) {
       nf4_byte_tables(w, scales, first, count, wide, rows, sums);
     } else {
       HWY_DYNAMIC_DISPATCH(dots)(w, scales, first, count, wide, rows, sums);

@@ -1,6 +1,5 @@
-// Products of a few rows with a matrix as it lies: generation is as fast as its weights come from memory. The GEMM
-// library is behind that for one row, and cannot multiply some types at all, whose matrices would be converted in
-// whole.
+// Products of a few rows with a matrix as it lies, of types that the GEMM library cannot multiply: it would have the
+// whole matrix converted, while generation is as fast as its weights come from memory.
 #pragma once
 
 #include "cpu/gemm/gemm.h"
