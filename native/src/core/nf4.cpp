@@ -17,6 +17,18 @@ Nf4Scales::Nf4Scales(const graft_weight& w) : map_(signed_dynamic_map().values.d
   offset_ = *static_cast<const float*>(w.nested_offset.data);
 }
 
+void Nf4Scales::decode(std::int64_t first, std::int64_t count, float* to) const {
+  if (codes_ == nullptr) {
+    std::copy_n(absmax_ + first, count, to);
+    return;
+  }
+  for (const std::int64_t last = first + count; first < last;) {
+    const std::int64_t end = std::min(last, (first / kNestedBlock + 1) * kNestedBlock);
+    const float scale = absmax_[first / kNestedBlock];
+    for (; first < end; ++first) *to++ = map_[codes_[first]] * scale + offset_;
+  }
+}
+
 void nest_scales(const float* absmax, std::int64_t count, const graft_weight& w) {
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) sum += absmax[i];

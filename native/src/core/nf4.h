@@ -50,6 +50,8 @@ class Nf4Scales {
     const float scaled = map_[codes_[block]] * absmax_[block / kNestedBlock];
     return scaled + offset_;
   }
+  /** to [count] = those of blocks first... */
+  void decode(std::int64_t first, std::int64_t count, float* to) const;
 
  private:
   const std::uint8_t* codes_ = nullptr;  // double quantised

@@ -1,12 +1,15 @@
-// Per block of 64 codes: 4 shuffles, 4 interleavings and 8 shifts or masks give eight vectors of floats, each for T
-// multiply-adds; the scale of an NF4 block multiplies its sum. Bytes: those of the codes, once.
+// Per block of 64 codes: 4 shuffles and 4 interleavings give four vectors of whole numbers, each for T products of 16
+// pairs; their sums, exact in 32 bits, become fp32 once a block and are multiplied by its scale. Bytes: those of the
+// codes, once. What is lost is 2^-14 of a table's largest value and of a block's of x.
 #include "cpu/fast/byte_tables.h"
 
-#include <utility>
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
 
 #include "core/error.h"
 #include "cpu/fast/sketch.h"
-#include "cpu/fast/skinny_bf16.h"
 #include "cpu/isa.h"
 
 namespace graft::cpu::fast {
@@ -14,22 +17,22 @@ namespace graft::cpu::fast {
 namespace {
 constexpr std::int64_t kBlock = 64;
 static_assert(kBlock == core::kNf4Block && kBlock == core::kSketchBlock);
-}  // namespace
 
-void order_for_byte_tables(const float* from, std::int64_t rows, std::int64_t columns, Nibbles nibbles, float* to) {
-  // Of each half of a block, by its lower nibbles and its upper ones, vector v holds in lane i what the byte at
-  // 16·(i/4) + 8·(v/2) + 2·(i%4) + v%2 names: bytes are interleaved in halves of a vector.
-  std::uint8_t order[kBlock];
+// why 14 bits: eight products of two such numbers, |a| <= 2^14 and |b| < 2^14, are below 2^31.
+constexpr int kBits = 14;
+
+// Of each half of a block, by its lower nibbles and its upper ones, number i is the code that the byte at
+// 16·(i/8 mod 2) + 8·(i/16) + i mod 8 names: bytes are interleaved in halves of a vector.
+constexpr std::array<std::uint8_t, kBlock> order_of(Nibbles nibbles) {
+  std::array<std::uint8_t, kBlock> order{};
   for (int i = 0; i < kBlock; ++i) {
-    const int upper = i / 32, vector = i / 8 % 4, lane = i % 8;
-    const int byte = 16 * (lane / 4) + 8 * (vector / 2) + 2 * (lane % 4) + vector % 2;
-    order[i] = static_cast<std::uint8_t>(nibbles == Nibbles::kHalves ? 32 * upper + byte : 2 * byte + 1 - upper);
+    const int upper = i / 32, byte = 16 * (i / 8 % 2) + 8 * (i / 16 % 2) + i % 8;
+    order[static_cast<std::size_t>(i)] =
+        static_cast<std::uint8_t>(nibbles == Nibbles::kHalves ? 32 * upper + byte : 2 * byte + 1 - upper);
   }
-  for (std::int64_t block = 0; block < columns; block += kBlock)
-    for (std::int64_t t = 0; t < rows; ++t)
-      for (std::int64_t i = 0; i < kBlock; ++i)
-        to[block * rows + t * kBlock + i] = from[t * columns + block + order[i]];
+  return order;
 }
+}  // namespace
 
 }  // namespace graft::cpu::fast
 
@@ -42,47 +45,10 @@ void order_for_byte_tables(const float* from, std::int64_t rows, std::int64_t co
 namespace graft::cpu::fast {
 namespace {
 
-struct Bytes {
-  __m256i low, high;  // of 16 values, twice
-};
-
-// 8 values rounded to bf16, each in the lower half of its lane; NaN stays NaN.
-GRAFT_AVX2_INLINE __m256i rounded(const float* values) {
-  const __m256 v = _mm256_loadu_ps(values);
-  const __m256i bits = (__m256i)v, cut = _mm256_srli_epi32(bits, 16);
-  const __m256i half = _mm256_add_epi32(_mm256_and_si256(cut, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7fff));
-  const __m256i nearest = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
-  const __m256i quiet = _mm256_or_si256(cut, _mm256_set1_epi32(0x40));
-  return _mm256_blendv_epi8(nearest, quiet, (__m256i)_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-}
-
-GRAFT_AVX2_INLINE Bytes bytes_of(const float* values) {
-  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(rounded(values), rounded(values + 8)), 0xd8);
-  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff)), high = _mm256_srli_epi16(words, 8);
-  return {_mm256_permute4x64_epi64(_mm256_packus_epi16(low, low), 0x88),
-          _mm256_permute4x64_epi64(_mm256_packus_epi16(high, high), 0x88)};
-}
-
-// sum [T] += the values of 32 codes, a byte each, · x [T] (kBlock apart).
-template <int T>
-GRAFT_AVX2_INLINE void add_half(const Bytes& table, __m256i codes, const float* x, __m256 (&sum)[T]) {
-  const __m256i low = _mm256_shuffle_epi8(table.low, codes), high = _mm256_shuffle_epi8(table.high, codes);
-  const __m256i first = _mm256_unpacklo_epi8(low, high), second = _mm256_unpackhi_epi8(low, high);
-  const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
-  const __m256 values[] = {(__m256)_mm256_slli_epi32(first, 16), (__m256)_mm256_and_si256(first, upper),
-                           (__m256)_mm256_slli_epi32(second, 16), (__m256)_mm256_and_si256(second, upper)};
-  for (int t = 0; t < T; ++t)
-    for (int v = 0; v < 4; ++v) sum[t] = _mm256_fmadd_ps(values[v], _mm256_loadu_ps(x + t * kBlock + v * 8), sum[t]);
-}
-
-// lower, upper [T] += one block of codes · x [T].
-template <int T>
-GRAFT_AVX2_INLINE void add_block(const Bytes& table, const std::uint8_t* codes, const float* x, __m256 (&lower)[T],
-                                 __m256 (&upper)[T]) {
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes)), nibble = _mm256_set1_epi8(15);
-  add_half(table, _mm256_and_si256(bytes, nibble), x, lower);
-  add_half(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble), x + kBlock / 2, upper);
-}
+constexpr int kLargestExponent = 86;
+constexpr std::int64_t kPart = 512;    // blocks whose scales are found at once
+constexpr std::int64_t kAhead = 2048;  // bytes of codes; the rows follow each other in memory
+constexpr int kEntries = core::kSketchEntries;
 
 GRAFT_AVX2_INLINE float sum_of(__m256 v) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -90,42 +56,170 @@ GRAFT_AVX2_INLINE float sum_of(__m256 v) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+template <int count>
+struct Floats {
+  __m256 of[count / 8];
+};
+
+template <int count>
+GRAFT_AVX2_INLINE Floats<count> of_floats(const float* values) {
+  Floats<count> floats;
+  for (int i = 0; i < count / 8; ++i) floats.of[i] = _mm256_loadu_ps(values + 8 * i);
+  return floats;
+}
+
+// Whole numbers of 16 bits · a unit, a power of two.
+template <int count>
+struct Whole {
+  __m256i of[count / 16];
+  float unit;  // 0: no such numbers
+};
+
+// Each rounded to the nearest; no unit where they are not finite, or so large or small that sums of whole numbers times
+// a unit leave fp32 where products of the values do not.
+template <int count>
+GRAFT_AVX2_INLINE Whole<count> to_whole(const Floats<count>& values) {
+  Whole<count> whole{};
+  __m256i top = _mm256_setzero_si256();
+  for (const __m256 v : values.of) top = _mm256_max_epi32(top, (__m256i)_mm256_andnot_ps(_mm256_set1_ps(-0.0f), v));
+  __m128i four = _mm_max_epi32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
+  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+  // The largest is 2^(exponent - 127) or more, and below twice that: it becomes 2^13 or more, below 2^14.
+  const std::int32_t largest = _mm_cvtsi128_si32(four), exponent = largest == 0 ? 127 + kBits - 1 : largest >> 23;
+  if (std::abs(exponent - 127) > kLargestExponent) return whole;
+  const __m256 scale = _mm256_set1_ps(std::bit_cast<float>((2 * 127 + kBits - 1 - exponent) << 23));
+  for (int i = 0; i < count / 16; ++i)
+    whole.of[i] =
+        _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(values.of[2 * i], scale)),
+                                                    _mm256_cvtps_epi32(_mm256_mul_ps(values.of[2 * i + 1], scale))),
+                                 0xd8);
+  whole.unit = std::bit_cast<float>((exponent - kBits + 1) << 23);
+  return whole;
+}
+
+// Whether they lose at most 2^-9 of their sum without the largest, as rounding to bf16 may.
+template <int count>
+GRAFT_AVX2_INLINE bool hold(const Whole<count>& whole, const Floats<count>& values) {
+  const __m256 unit = _mm256_set1_ps(whole.unit), sign = _mm256_set1_ps(-0.0f);
+  __m256 lost = _mm256_setzero_ps(), sums = lost, top = lost;
+  for (int i = 0; i < count / 8; ++i) {
+    const __m128i words =
+        i % 2 == 0 ? _mm256_castsi256_si128(whole.of[i / 2]) : _mm256_extracti128_si256(whole.of[i / 2], 1);
+    const __m256 held = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words)), unit);
+    const __m256 size = _mm256_andnot_ps(sign, values.of[i]);
+    lost = _mm256_add_ps(lost, _mm256_andnot_ps(sign, _mm256_sub_ps(values.of[i], held)));
+    sums = _mm256_add_ps(sums, size);
+    top = _mm256_max_ps(top, size);
+  }
+  float tops[8];
+  _mm256_storeu_ps(tops, top);
+  return 512 * sum_of(lost) <= sum_of(sums) - *std::max_element(tops, tops + 8);
+}
+
+// The same of a table, sooner: rounding loses 8 units of 16 entries, and 5 of them have 2^10 or more, or all are 0.
+GRAFT_AVX2_INLINE bool table_holds(const Whole<kEntries>& whole) {
+  const __m256i large = _mm256_cmpgt_epi16(_mm256_abs_epi16(whole.of[0]), _mm256_set1_epi16((1 << 10) - 1));
+  return whole.unit != 0 && (__builtin_popcount(static_cast<unsigned>(_mm256_movemask_epi8(large))) >= 2 * 5 ||
+                             _mm256_testz_si256(whole.of[0], whole.of[0]) != 0);
+}
+
+struct Table {
+  __m256i low, high;  // bytes of 16 whole numbers, twice
+};
+
+GRAFT_AVX2_INLINE Table table_from(__m256i words) {
+  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff)), high = _mm256_srli_epi16(words, 8);
+  return {_mm256_permute4x64_epi64(_mm256_packus_epi16(low, low), 0x88),
+          _mm256_permute4x64_epi64(_mm256_packus_epi16(high, high), 0x88)};
+}
+
+// The sums of two neighbouring products each: 16 whole numbers · x.
+GRAFT_AVX2_INLINE __m256i pairs(__m256i whole, const std::int16_t* x) {
+  return _mm256_madd_epi16(whole, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
+
+// sum [T] += blocks of codes · x [blocks, T, 64] · scales [blocks, T].
 template <int T>
-GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
-                         const float* x, float* out) {
-  const Bytes table = bytes_of(core::kNf4Levels.data());
-  const std::int64_t blocks = w.k / kBlock;
-  for (std::int64_t r = 0; r < count; ++r) {
-    const std::int64_t first = (n + r) * blocks;
-    const std::uint8_t* codes = static_cast<const std::uint8_t*>(w.storage.data) + first * (kBlock / 2);
-    __m256 sum[T];
-    for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      __m256 lower[T], upper[T];
-      for (int t = 0; t < T; ++t) lower[t] = upper[t] = _mm256_setzero_ps();
-      add_block(table, codes + block * (kBlock / 2), x + block * kBlock * T, lower, upper);
-      const __m256 scale = _mm256_set1_ps(scales[first + block]);
-      for (int t = 0; t < T; ++t) sum[t] = _mm256_fmadd_ps(_mm256_add_ps(lower[t], upper[t]), scale, sum[t]);
+GRAFT_AVX2_INLINE void add_blocks(const Table& table, const std::uint8_t* codes, const std::int16_t* x,
+                                  const float* scales, std::int64_t blocks, __m256 (&sum)[T]) {
+  const __m256i nibble = _mm256_set1_epi8(15);
+  for (std::int64_t block = 0; block < blocks; ++block, codes += kBlock / 2, x += T * kBlock, scales += T) {
+    _mm_prefetch(codes + kAhead, _MM_HINT_T0);
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+    const __m256i lower = _mm256_and_si256(bytes, nibble);
+    const __m256i upper = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
+    const __m256i low[] = {_mm256_shuffle_epi8(table.low, lower), _mm256_shuffle_epi8(table.low, upper)};
+    const __m256i high[] = {_mm256_shuffle_epi8(table.high, lower), _mm256_shuffle_epi8(table.high, upper)};
+    const __m256i whole[] = {_mm256_unpacklo_epi8(low[0], high[0]), _mm256_unpackhi_epi8(low[0], high[0]),
+                             _mm256_unpacklo_epi8(low[1], high[1]), _mm256_unpackhi_epi8(low[1], high[1])};
+    for (int t = 0; t < T; ++t) {
+      const std::int16_t* row = x + t * kBlock;
+      const __m256i first = _mm256_add_epi32(pairs(whole[0], row), pairs(whole[1], row + 16));
+      const __m256i second = _mm256_add_epi32(pairs(whole[2], row + 32), pairs(whole[3], row + 48));
+      const __m256 all = _mm256_cvtepi32_ps(_mm256_add_epi32(first, second));
+      sum[t] = _mm256_fmadd_ps(all, _mm256_broadcast_ss(scales + t), sum[t]);
     }
-    for (int t = 0; t < T; ++t) out[r * T + t] = sum_of(sum[t]);
   }
 }
 
 template <int T>
-GRAFT_AVX2 void sketch_rows(const graft_weight& w, std::int64_t n, std::int64_t count, const float* x, float* out) {
-  const core::SketchLayout layout(w);
-  for (std::int64_t r = 0; r < count; ++r) {
-    __m256 lower[T], upper[T];
-    for (int t = 0; t < T; ++t) lower[t] = upper[t] = _mm256_setzero_ps();
-    for (std::int64_t group = 0; group < layout.groups; ++group) {
-      float held[core::kSketchEntries];
-      const Bytes table = bytes_of(table_of(w, n + r, group, held));
-      for (std::int64_t block = 0; block < layout.blocks; ++block)
-        add_block(table, layout.block(n + r, group, block), x + (group * layout.blocks + block) * kBlock * T, lower,
-                  upper);
+GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
+                         const WholeRows& x, float* out) {
+  const auto levels = to_whole(of_floats<kEntries>(core::kNf4Levels.data()));
+  const Table table = table_from(levels.of[0]);
+  const std::int64_t blocks = w.k / kBlock, rows = std::max<std::int64_t>(1, kPart / std::max<std::int64_t>(1, blocks));
+  std::fill_n(out, count * T, 0.0f);
+  // why the scales of several rows at once: a row of a small model has so few that finding them took long.
+  for (std::int64_t r = 0; r < count; r += rows)
+    for (std::int64_t block = 0; block < blocks; block += kPart) {
+      const std::int64_t some = std::min(rows, count - r), part = std::min(kPart, blocks - block);
+      float found[kPart], scaled[kPart * T];
+      scales.decode((n + r) * blocks + block, some * part, found);
+      for (std::int64_t i = 0; i < some; ++i)
+        for (std::int64_t j = 0; j < part; ++j)
+          for (int t = 0; t < T; ++t)
+            scaled[(i * part + j) * T + t] = found[i * part + j] * (x.units[(block + j) * T + t] * levels.unit);
+      for (std::int64_t i = 0; i < some; ++i) {
+        const std::uint8_t* codes =
+            static_cast<const std::uint8_t*>(w.storage.data) + ((n + r + i) * blocks + block) * (kBlock / 2);
+        __m256 sum[T];
+        for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
+        add_blocks(table, codes, x.values + block * T * kBlock, scaled + i * part * T, part, sum);
+        for (int t = 0; t < T; ++t) out[(r + i) * T + t] += sum_of(sum[t]);
+      }
     }
-    for (int t = 0; t < T; ++t) out[r * T + t] = sum_of(_mm256_add_ps(lower[t], upper[t]));
+}
+
+// The table of a row's group.
+GRAFT_AVX2_INLINE Floats<kEntries> entries_of(const graft_weight& w, std::int64_t n, std::int64_t group) {
+  if (w.table.dtype != GRAFT_DTYPE_BF16) {
+    float held[kEntries];
+    return of_floats<kEntries>(table_of(w, n, group, held));
   }
+  const auto* from = static_cast<const std::uint16_t*>(w.table.data) + (n * w.table.shape[1] + group) * kEntries;
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return {(__m256)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)), 16),
+          (__m256)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)), 16)};
+}
+
+template <int T>
+GRAFT_AVX2 bool sketch_row(const graft_weight& w, const core::SketchLayout& layout, std::int64_t n, const WholeRows& x,
+                           float* out) {
+  __m256 total[T];
+  for (int t = 0; t < T; ++t) total[t] = _mm256_setzero_ps();
+  for (std::int64_t group = 0; group < layout.groups; ++group) {
+    const auto entries = to_whole(entries_of(w, n, group));
+    if (!table_holds(entries)) return false;
+    __m256 sum[T];
+    for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
+    const std::int64_t at = group * layout.blocks * T;
+    add_blocks(table_from(entries.of[0]), layout.block(n, group, 0), x.values + at * kBlock, x.units + at,
+               layout.blocks, sum);
+    for (int t = 0; t < T; ++t) total[t] = _mm256_fmadd_ps(sum[t], _mm256_set1_ps(entries.unit), total[t]);
+  }
+  for (int t = 0; t < T; ++t) out[t] = sum_of(total[t]);
+  return true;
 }
 
 }  // namespace
@@ -137,14 +231,35 @@ bool by_byte_tables(const Matrix& x) {
   return serves && x.dtype == GRAFT_DTYPE_BF16 && x.rows <= kByteTableRows;
 }
 
-void nf4_byte_tables(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
-                     const float* x, std::int64_t rows, float* out) {
-  (rows == 1 ? nf4_rows<1> : nf4_rows<2>)(w, scales, n, count, x, out);
+GRAFT_AVX2 WholeRows in_whole_numbers(core::Scratch& scratch, const float* from, std::int64_t rows,
+                                      std::int64_t columns, Nibbles nibbles) {
+  static constexpr auto kNeighbours = order_of(Nibbles::kNeighbours), kHalves = order_of(Nibbles::kHalves);
+  const auto& order = nibbles == Nibbles::kHalves ? kHalves : kNeighbours;
+  const std::int64_t blocks = columns / kBlock;
+  auto* values = scratch.take<std::int16_t>(rows * columns);
+  float* units = scratch.take<float>(rows * blocks);
+  for (std::int64_t block = 0; block < blocks; ++block)
+    for (std::int64_t t = 0; t < rows; ++t) {
+      const std::int64_t at = block * rows + t;
+      const auto floats = of_floats<kBlock>(from + t * columns + block * kBlock);
+      const auto whole = to_whole(floats);
+      if (whole.unit == 0 || !hold(whole, floats)) return {};
+      units[at] = whole.unit;
+      std::int16_t words[kBlock];
+      std::memcpy(words, whole.of, sizeof words);
+      for (std::size_t i = 0; i < kBlock; ++i) values[at * kBlock + static_cast<std::int64_t>(i)] = words[order[i]];
+    }
+  return {values, units, rows};
 }
 
-void sketch_byte_tables(const graft_weight& w, std::int64_t n, std::int64_t count, const float* x, std::int64_t rows,
+void nf4_byte_tables(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
+                     const WholeRows& x, float* out) {
+  (x.rows == 1 ? nf4_rows<1> : nf4_rows<2>)(w, scales, n, count, x, out);
+}
+
+bool sketch_byte_tables(const graft_weight& w, const core::SketchLayout& layout, std::int64_t n, const WholeRows& x,
                         float* out) {
-  (rows == 1 ? sketch_rows<1> : sketch_rows<2>)(w, n, count, x, out);
+  return (x.rows == 1 ? sketch_row<1> : sketch_row<2>)(w, layout, n, x, out);
 }
 
 }  // namespace graft::cpu::fast
@@ -155,12 +270,14 @@ namespace graft::cpu::fast {
 
 bool by_byte_tables(const Matrix&) { return false; }
 
-void nf4_byte_tables(const graft_weight&, const core::Nf4Scales&, std::int64_t, std::int64_t, const float*,
-                     std::int64_t, float*) {
+WholeRows in_whole_numbers(core::Scratch&, const float*, std::int64_t, std::int64_t, Nibbles) { return {}; }
+
+void nf4_byte_tables(const graft_weight&, const core::Nf4Scales&, std::int64_t, std::int64_t, const WholeRows&,
+                     float*) {
   core::fail(GRAFT_INTERNAL, "this processor has no shuffles of bytes");
 }
 
-void sketch_byte_tables(const graft_weight&, std::int64_t, std::int64_t, const float*, std::int64_t, float*) {
+bool sketch_byte_tables(const graft_weight&, const core::SketchLayout&, std::int64_t, const WholeRows&, float*) {
   core::fail(GRAFT_INTERNAL, "this processor has no shuffles of bytes");
 }
 

@@ -1,8 +1,10 @@
-// y = x Wᵀ of one or two rows of bf16 from codes of four bits, for processors with AVX2 and no longer vectors: a table
-// of 16 values rounded to bf16 is one vector of their low bytes and one of their high ones, in which a shuffle of bytes
-// finds 32 at once. nf4_few_rows.cpp and sketch_few_rows.cpp take it where it serves.
+// y = x Wᵀ of one or two rows of bf16 from codes of four bits, for processors with AVX2 and no longer vectors, in whole
+// numbers: a table of 16 of them is one vector of their low bytes and one of their high ones, in which a shuffle of
+// bytes finds 32 at once, and one instruction multiplies 16 pairs and adds neighbours. nf4_few_rows.cpp and
+// sketch_few_rows.cpp take it where it serves.
 #pragma once
 
+#include "core/context.h"
 #include "core/nf4.h"
 #include "core/sketch.h"
 #include "cpu/gemm/gemm.h"
@@ -10,25 +12,36 @@
 
 namespace graft::cpu::fast {
 
-/** Most rows of x: more are faster by whole numbers, for they use each that is found several times. */
+/** Most rows of x: more are faster in fp32, which uses each value that is found several times. */
 inline constexpr std::int64_t kByteTableRows = 2;
 
-/** Whether x, a matrix of a few rows, is multiplied so. */
+/** Whether this processor multiplies x, a matrix of a few rows, so. */
 bool by_byte_tables(const Matrix& x);
 
 /** Columns of a block of 64 whose codes share bytes: NF4 has neighbours, a sketch i and 32 + i. */
 enum class Nibbles { kNeighbours, kHalves };
 
-/** to, by blocks of 64 columns, of each all rows, in the order in which the codes are found = from [rows, columns];
- * columns are a multiple of 64. */
-void order_for_byte_tables(const float* from, std::int64_t rows, std::int64_t columns, Nibbles nibbles, float* to);
+/** x by blocks of 64 columns, of each all rows: whole numbers below 2^14, in the order in which the codes are found,
+ * and what one of them is worth (a power of two by the block's largest element). */
+struct WholeRows {
+  const std::int16_t* values = nullptr;  // [blocks, rows, 64]; nullptr: x is no such numbers
+  const float* units = nullptr;          // [blocks, rows]
+  std::int64_t rows = 0;
+};
 
-/** out [count, rows] = W[n..] xᵀ, x in that order. K is a multiple of 64. */
+/** from [rows, columns], columns a multiple of 64. bf16 loses nothing down to 2^-7 of its block's largest element; a
+ * block that would lose more than bf16 does of a weight, not counting its largest, or is not finite, gives no values.
+ */
+WholeRows in_whole_numbers(core::Scratch& scratch, const float* from, std::int64_t rows, std::int64_t columns,
+                           Nibbles nibbles);
+
+/** out [count, rows] = W[n..] xᵀ. K is a multiple of 64. */
 void nf4_byte_tables(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
-                     const float* x, std::int64_t rows, float* out);
+                     const WholeRows& x, float* out);
 
-/** The same of a sketch of 4 bits, each group of x filled up to whole blocks. */
-void sketch_byte_tables(const graft_weight& w, std::int64_t n, std::int64_t count, const float* x, std::int64_t rows,
+/** out [rows] = W[n] xᵀ of a sketch of 4 bits, each group of x filled up to whole blocks; false where a table would
+ * lose more than it may of x. */
+bool sketch_byte_tables(const graft_weight& w, const core::SketchLayout& layout, std::int64_t n, const WholeRows& x,
                         float* out);
 
 }  // namespace graft::cpu::fast

@@ -4,6 +4,10 @@
 // else has to know it.
 #pragma once
 
+#include <algorithm>
+
+#include "core/context.h"
+#include "cpu/fast/visit.h"
 #include "cpu/gemm/gemm.h"
 #include "graft/weight.h"
 
@@ -34,8 +38,22 @@ std::string refuse_few_rows(const graft_weight& w, std::int64_t rows);
 void few_rows_forward(core::Context& context, const Matrix& x, const graft_weight& w, const Matrix& y, float beta,
                       const float* bias);
 
-/** Rows of W in one task of a few_rows_forward. */
-inline constexpr std::int64_t kFewRowsTask = 32;
+/** Most rows of W in one part of a few_rows_forward. */
+inline constexpr std::int64_t kFewRowsPart = 32;
+
+/** Calls body(first, count) for parts of W's n rows. why several parts that follow each other for a worker: what it
+ * reads runs on along memory, so that the processor reads ahead of it. */
+template <class Body>
+void for_few_rows_parts(core::Context& context, std::int64_t n, const Body& body) {
+  constexpr std::int64_t kRunsOfWorker = 2;
+  const std::int64_t parts = chunks_of(n, kFewRowsPart);
+  const std::int64_t run = std::max<std::int64_t>(1, parts / (kRunsOfWorker * context.pool.threads()));
+  core::parallel_for(context, chunks_of(parts, run), [&](std::int64_t chunk, int) {
+    const std::int64_t last = std::min(n, (chunk + 1) * run * kFewRowsPart);
+    for (std::int64_t first = chunk * run * kFewRowsPart; first < last; first += kFewRowsPart)
+      body(first, std::min(kFewRowsPart, last - first));
+  });
+}
 
 /** y's columns first.. of `count` rows of W = sums [count, t] + bias (+ y when beta is 1). */
 void store_few_rows(const float* sums, std::int64_t t, std::int64_t first, std::int64_t count, float beta,

@@ -82,7 +82,7 @@ void dot_some(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t
   constexpr std::int64_t step = kPartBytes / (T * kBlock * static_cast<std::int64_t>(sizeof(float)));
   const F d;
   const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(d)), blocks = w.k / kBlock;
-  float sums[kFewRowsTask * T * kLanes];
+  float sums[kFewRowsPart * T * kLanes];
   std::fill_n(sums, rows * T * lanes, 0.0f);
   for (std::int64_t first = 0; first < blocks; first += step) {
     const std::int64_t last = std::min(blocks, first + step);
@@ -146,20 +146,14 @@ const std::uint16_t* paired(core::Scratch& scratch, const Matrix& x) {
   return to;
 }
 
-const float* widened(core::Scratch& scratch, const Matrix& x, bool bytes) {
+// x in fp32 by blocks of 64 columns, of each all rows, even and odd elements apart.
+const float* apart(core::Scratch& scratch, const float* x, std::int64_t rows, std::int64_t columns) {
   constexpr std::int64_t size = core::kNf4Block;
-  const std::int64_t rows = x.rows, k = x.columns;
-  float* wide = scratch.take<float>(rows * k);
-  float* apart = scratch.take<float>(rows * k);
-  convert(x, 1, row_major(wide, GRAFT_DTYPE_F32, rows, k, k));
-  if (bytes) {
-    order_for_byte_tables(wide, rows, k, Nibbles::kNeighbours, apart);
-    return apart;
-  }
-  for (std::int64_t block = 0; block < k / size; ++block)
+  float* to = scratch.take<float>(rows * columns);
+  for (std::int64_t block = 0; block < columns / size; ++block)
     for (std::int64_t t = 0; t < rows; ++t)
-      HWY_DYNAMIC_DISPATCH(even_and_odd)(wide + t * k + block * size, apart + (block * rows + t) * size);
-  return apart;
+      HWY_DYNAMIC_DISPATCH(even_and_odd)(x + t * columns + block * size, to + (block * rows + t) * size);
+  return to;
 }
 
 }  // namespace
@@ -168,18 +162,24 @@ void few_rows_nf4(core::Context& context, const Matrix& x, const graft_weight& w
                   const float* bias) {
   core::Scratch scratch(context.arena);
   const std::int64_t rows = x.rows;
-  const bool pairs = x.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs();
-  const bool bytes = !pairs && by_byte_tables(x);
-  const std::uint16_t* narrow = pairs ? paired(scratch, x) : nullptr;
-  const float* wide = pairs ? nullptr : widened(scratch, x, bytes);
   const core::Nf4Scales scales(w);
-  core::parallel_for(context, chunks_of(w.n, kFewRowsTask), [&](std::int64_t chunk, int) {
-    const std::int64_t first = chunk * kFewRowsTask, count = std::min(kFewRowsTask, w.n - first);
-    float sums[kFewRowsTask * kFewRows];
-    if (pairs) {
+  const std::uint16_t* narrow = nullptr;
+  const float* wide = nullptr;
+  WholeRows whole;
+  if (x.dtype == GRAFT_DTYPE_BF16 && has_bf16_pairs()) {
+    narrow = paired(scratch, x);
+  } else {
+    float* floats = scratch.take<float>(rows * w.k);
+    convert(x, 1, row_major(floats, GRAFT_DTYPE_F32, rows, w.k, w.k));
+    if (by_byte_tables(x)) whole = in_whole_numbers(scratch, floats, rows, w.k, Nibbles::kNeighbours);
+    if (whole.values == nullptr) wide = apart(scratch, floats, rows, w.k);
+  }
+  for_few_rows_parts(context, w.n, [&](std::int64_t first, std::int64_t count) {
+    float sums[kFewRowsPart * kFewRows];
+    if (narrow != nullptr) {
       few_rows_pairs(w, scales, first, count, narrow, rows, sums);
-    } else if (bytes) {
-      nf4_byte_tables(w, scales, first, count, wide, rows, sums);
+    } else if (whole.values != nullptr) {
+      nf4_byte_tables(w, scales, first, count, whole, sums);
     } else {
       HWY_DYNAMIC_DISPATCH(dots)(w, scales, first, count, wide, rows, sums);
     }

@@ -90,7 +90,7 @@ GRAFT_BF16_PAIRS void sum_lanes(const float* vectors, std::int64_t count, float*
 template <int T>
 void dots(const Rows& w, std::int64_t n, std::int64_t rows, const std::uint16_t* x, float* out) {
   constexpr int R = T <= 4 ? 4 : 2;
-  float sums[kFewRowsTask * T * 16];
+  float sums[kFewRowsPart * T * 16];
   std::fill_n(sums, rows * T * 16, 0.0f);
   for (std::int64_t first = 0; first < w.blocks; first += kPart) {
     const std::int64_t last = std::min(w.blocks, first + kPart);

@@ -104,16 +104,17 @@ void few_rows_sketch(core::Context& context, const Matrix& x, const graft_weight
   // Each group is filled up to whole blocks, the rows to 1, 4 or 8.
   std::fill_n(filled, kFewRows * layout.groups * padded, 0.0f);
   for (std::int64_t i = 0; i < runs; ++i) std::copy_n(wide + i * layout.columns, layout.columns, filled + i * padded);
-  const bool bytes = layout.bits == 4 && by_byte_tables(x);
-  float* ordered = bytes ? scratch.take<float>(runs * padded) : nullptr;
-  if (bytes) order_for_byte_tables(filled, t, layout.groups * padded, Nibbles::kHalves, ordered);
-  core::parallel_for(context, chunks_of(w.n, kFewRowsTask), [&](std::int64_t task, int) {
-    const std::int64_t first = task * kFewRowsTask, count = std::min(kFewRowsTask, w.n - first);
-    float sums[kFewRowsTask * kFewRows];
-    if (bytes) {
-      sketch_byte_tables(w, first, count, ordered, t, sums);
-    } else {
+  WholeRows whole;
+  if (layout.bits == 4 && by_byte_tables(x))
+    whole = in_whole_numbers(scratch, filled, t, layout.groups * padded, Nibbles::kHalves);
+  for_few_rows_parts(context, w.n, [&](std::int64_t first, std::int64_t count) {
+    float sums[kFewRowsPart * kFewRows];
+    if (whole.values == nullptr) {
       HWY_DYNAMIC_DISPATCH(sketch_dots)(w, first, count, filled, t, sums);
+    } else {
+      for (std::int64_t r = 0; r < count; ++r)
+        if (!sketch_byte_tables(w, layout, first + r, whole, sums + r * t))
+          HWY_DYNAMIC_DISPATCH(sketch_dots)(w, first + r, 1, filled, t, sums + r * t);
     }
     store_few_rows(sums, t, first, count, beta, bias, y);
   });
