@@ -41,7 +41,10 @@ DynamicMap make(bool with_sign) {
 }  // namespace
 
 std::uint8_t DynamicMap::code(float x) const {
-  return static_cast<std::uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), x) - bounds.begin());
+  // why not std::lower_bound: its branches are guessed wrong, these steps are none.
+  std::size_t below = 0;
+  for (std::size_t step = 128; step > 0; step /= 2) below += bounds[below + step - 1] < x ? step : 0;
+  return static_cast<std::uint8_t>(below);
 }
 
 const DynamicMap& signed_dynamic_map() {

@@ -29,22 +29,22 @@ void Nf4Scales::decode(std::int64_t first, std::int64_t count, float* to) const 
   }
 }
 
-void nest_scales(const float* absmax, std::int64_t count, const graft_weight& w) {
+void nest_mean(const float* absmax, std::int64_t count, const graft_weight& w) {
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) sum += absmax[i];
-  const float offset = count == 0 ? 0 : static_cast<float>(sum / static_cast<double>(count));
-  *static_cast<float*>(w.nested_offset.data) = offset;
+  *static_cast<float*>(w.nested_offset.data) = count == 0 ? 0 : static_cast<float>(sum / static_cast<double>(count));
+}
+
+void nest_block(const float* absmax, std::int64_t count, std::int64_t block, const graft_weight& w) {
+  const float offset = *static_cast<const float*>(w.nested_offset.data);
+  const std::int64_t first = block * kNestedBlock, last = std::min(count, first + kNestedBlock);
+  float largest = 0;
+  for (std::int64_t i = first; i < last; ++i) largest = std::max(largest, std::fabs(absmax[i] - offset));
+  static_cast<float*>(w.nested_absmax.data)[block] = largest;
+  const float inverse = largest > 0 ? 1 / largest : 0;
   auto* codes = static_cast<std::uint8_t*>(w.absmax.data);
-  for (std::int64_t first = 0; first < count; first += kNestedBlock) {
-    const std::int64_t last = std::min(count, first + kNestedBlock);
-    float largest = 0;
-    for (std::int64_t i = first; i < last; ++i) largest = std::max(largest, std::fabs(absmax[i] - offset));
-    static_cast<float*>(w.nested_absmax.data)[first / kNestedBlock] = largest;
-    const float inverse = largest > 0 ? 1 / largest : 0;
-    for (std::int64_t i = first; i < last; ++i) {
-      codes[i] = signed_dynamic_map().code((absmax[i] - offset) * inverse);
-    }
-  }
+  const DynamicMap& map = signed_dynamic_map();
+  for (std::int64_t i = first; i < last; ++i) codes[i] = map.code((absmax[i] - offset) * inverse);
 }
 
 }  // namespace graft::core

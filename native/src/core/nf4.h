@@ -60,7 +60,9 @@ class Nf4Scales {
   float offset_ = 0;
 };
 
-/** Double quantises absmax [count] into the weight's codes, nested_absmax and nested_offset. */
-void nest_scales(const float* absmax, std::int64_t count, const graft_weight& w);
+/** Double quantises absmax [count] into the weight's absmax, nested_absmax and nested_offset: the mean first, then each
+ * kNestedBlock scales by themselves. */
+void nest_mean(const float* absmax, std::int64_t count, const graft_weight& w);
+void nest_block(const float* absmax, std::int64_t count, std::int64_t block, const graft_weight& w);
 
 }  // namespace graft::core

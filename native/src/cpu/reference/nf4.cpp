@@ -29,7 +29,10 @@ void run(core::Context& context, const ops::Nf4Quantize& a) {
     };
     for (std::int64_t i = first; i < last; i += 2) codes[i / 2] = static_cast<std::uint8_t>(code(i) << 4 | code(i + 1));
   }
-  if (nested) core::nest_scales(scales, blocks, *a.w);
+  if (!nested) return;
+  core::nest_mean(scales, blocks, *a.w);
+  for (std::int64_t i = 0; i < core::ceil_div(blocks, core::kNestedBlock); ++i)
+    core::nest_block(scales, blocks, i, *a.w);
 }
 
 void run(core::Context&, const ops::Nf4Dequantize& a) {
