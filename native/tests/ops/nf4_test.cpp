@@ -1,6 +1,7 @@
 // nf4: golden files byte by byte, fast against reference, and linear and lora over such a weight: golden files, both
 // fast paths against the reference, finite differences, threads, edges, what is refused.
 #include <cmath>
+#include <limits>
 
 #include "golden.h"
 #include "gradients.h"
@@ -105,6 +106,34 @@ TEST(Nf4, FastAgreesWithReference) {
         // Half of the widest gap between levels, and what the scale lost: at most its code's step.
         expect_close(decoded, matrix.get(), nested ? 0.17 : 0.1525, "the matrix again");
       }
+}
+
+// Blocks whose numbers lie on the bounds between codes and beside them, and whose scale has no inverse or is none.
+TEST(Nf4, NumbersOnBoundsAndWithoutScale) {
+  constexpr float bounds[] = {
+      -0.8480963706970215f,  -0.6106328964233398f,   -0.4599952697753906f, -0.33967941999435425f, -0.23460739850997925f,
+      -0.13791173696517944f, -0.045525018125772476f, 0.03979014977812767f, 0.120255246758461f,    0.2035212516784668f,
+      0.2920137643814087f,   0.3893125355243683f,    0.5016634464263916f,  0.6427869200706482f,   0.8614784479141235f};
+  std::vector<double> values(6 * 64 + 3, 0.25);
+  for (std::size_t i = 0; i < 15; ++i) {
+    values[4 * i] = bounds[i];
+    values[4 * i + 1] = std::nextafter(bounds[i], 2.0f);
+    values[4 * i + 2] = std::nextafter(bounds[i], -2.0f);
+  }
+  values[63] = 1;
+  for (std::size_t i = 64; i < 128; ++i) values[i] = i % 2 == 0 ? 0x1p-149 : i % 3 == 0 ? -0x1p-149 : 0;
+  values[130] = std::numeric_limits<double>::quiet_NaN();
+  values[200] = std::numeric_limits<double>::infinity();
+  values[260] = -std::numeric_limits<double>::infinity();
+  for (std::size_t i = 320; i < 384; ++i) values[i] = std::numeric_limits<double>::quiet_NaN();
+  for (std::size_t i = 384; i < values.size(); ++i) values[i] = 0x1p-149;
+  const Context fast(2, "fast"), reference(1, "reference");
+  Tensor matrix(fast, f32, {1, static_cast<std::int64_t>(values.size())});
+  matrix.set(values);
+  const Weight a(fast, Nf4{false}, 1, matrix->shape[1]), b(reference, Nf4{false}, 1, matrix->shape[1]);
+  GRAFT_ASSERT_OK(graft_nf4_quantize(fast, matrix, a));
+  GRAFT_ASSERT_OK(graft_nf4_quantize(reference, matrix, b));
+  EXPECT_EQ(parts(fast, a), parts(reference, b));
 }
 
 TEST(Nf4, QuantisingTwiceChangesNothing) {
