@@ -221,3 +221,44 @@ const bool opened = [] {
 
 }  // namespace
 }  // namespace graft::cuda::lt
+
+// The same by the names of the real library, for those who load it (GRAFT_CUBLASLT). The legacy default stream is no
+// queue of ours: what goes there is done at once.
+namespace lt = graft::cuda::lt;
+#define GRAFT_EXPORTED extern "C" __attribute__((visibility("default")))
+GRAFT_EXPORTED const char* cublasLtGetStatusString(int status) { return lt::describe(status); }
+GRAFT_EXPORTED int cublasLtCreate(lt::Context** made) { return lt::create(made); }
+GRAFT_EXPORTED int cublasLtMatmulDescCreate(lt::Operation** made, lt::ComputeType compute, lt::DataType scale) {
+  return lt::create_operation(made, compute, scale);
+}
+GRAFT_EXPORTED int cublasLtMatmulDescDestroy(lt::Operation* operation) { return lt::destroy_operation(operation); }
+GRAFT_EXPORTED int cublasLtMatmulDescSetAttribute(lt::Operation* operation, lt::OperationAttribute attribute,
+                                                  const void* value, std::size_t bytes) {
+  return lt::set_operation(operation, attribute, value, bytes);
+}
+GRAFT_EXPORTED int cublasLtMatrixLayoutCreate(lt::Layout** made, lt::DataType type, std::uint64_t rows,
+                                              std::uint64_t columns, std::int64_t pitch) {
+  return lt::create_layout(made, type, rows, columns, pitch);
+}
+GRAFT_EXPORTED int cublasLtMatrixLayoutDestroy(lt::Layout* layout) { return lt::destroy_layout(layout); }
+GRAFT_EXPORTED int cublasLtMatmulPreferenceCreate(lt::Preference** made) { return lt::create_preference(made); }
+GRAFT_EXPORTED int cublasLtMatmulPreferenceDestroy(lt::Preference* preference) {
+  return lt::destroy_preference(preference);
+}
+GRAFT_EXPORTED int cublasLtMatmulPreferenceSetAttribute(lt::Preference* preference, lt::PreferenceAttribute attribute,
+                                                        const void* value, std::size_t bytes) {
+  return lt::set_preference(preference, attribute, value, bytes);
+}
+GRAFT_EXPORTED int cublasLtMatmulAlgoGetHeuristic(lt::Context* context, lt::Operation* operation, lt::Layout* a,
+                                                  lt::Layout* b, lt::Layout* c, lt::Layout* d,
+                                                  lt::Preference* preference, int wanted, lt::Heuristic* found,
+                                                  int* count) {
+  return lt::find_algorithms(context, operation, a, b, c, d, preference, wanted, found, count);
+}
+GRAFT_EXPORTED int cublasLtMatmul(lt::Context* context, lt::Operation* operation, const void* alpha, const void* a,
+                                  lt::Layout* al, const void* b, lt::Layout* bl, const void* beta, const void* c,
+                                  lt::Layout* cl, void* d, lt::Layout* dl, const lt::Algorithm* algorithm,
+                                  void* workspace, std::size_t bytes, void* stream) {
+  return lt::multiply(context, operation, alpha, a, al, b, bl, beta, c, cl, d, dl, algorithm, workspace, bytes, stream);
+}
+#undef GRAFT_EXPORTED

@@ -4,32 +4,19 @@
 
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 
 #include "core/error.h"
 
 namespace graft::cuda::lt {
 namespace {
 
-template <class Function>
-void find(void* loaded, const char* library, const char* name, Function*& function) {
-  function = reinterpret_cast<Function*>(dlsym(loaded, name));
-  if (function == nullptr) core::fail(GRAFT_DEVICE_UNAVAILABLE, "%s has no function %s", library, name);
-}
-
-Library functions_of(void* loaded, const char* name) {
+Library functions_of(void* loaded, const char* library) {
   Library l{};
-  find(loaded, name, "cublasLtGetStatusString", l.describe);
-  find(loaded, name, "cublasLtCreate", l.create);
-  find(loaded, name, "cublasLtMatmulDescCreate", l.create_operation);
-  find(loaded, name, "cublasLtMatmulDescDestroy", l.destroy_operation);
-  find(loaded, name, "cublasLtMatmulDescSetAttribute", l.set_operation);
-  find(loaded, name, "cublasLtMatrixLayoutCreate", l.create_layout);
-  find(loaded, name, "cublasLtMatrixLayoutDestroy", l.destroy_layout);
-  find(loaded, name, "cublasLtMatmulPreferenceCreate", l.create_preference);
-  find(loaded, name, "cublasLtMatmulPreferenceDestroy", l.destroy_preference);
-  find(loaded, name, "cublasLtMatmulPreferenceSetAttribute", l.set_preference);
-  find(loaded, name, "cublasLtMatmulAlgoGetHeuristic", l.find_algorithms);
-  find(loaded, name, "cublasLtMatmul", l.multiply);
+  for_functions(l, [&](const char* name, auto*& function) {
+    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(loaded, name));
+    if (function == nullptr) core::fail(GRAFT_DEVICE_UNAVAILABLE, "%s has no function %s", library, name);
+  });
   return l;
 }
 

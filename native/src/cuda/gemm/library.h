@@ -61,6 +61,23 @@ struct Library {
                   void* stream);
 };
 
+/** Fills the functions one by one: each by find(name, function), which is to set function to what is called so. */
+template <class Find>
+void for_functions(Library& l, Find&& find) {
+  find("cublasLtGetStatusString", l.describe);
+  find("cublasLtCreate", l.create);
+  find("cublasLtMatmulDescCreate", l.create_operation);
+  find("cublasLtMatmulDescDestroy", l.destroy_operation);
+  find("cublasLtMatmulDescSetAttribute", l.set_operation);
+  find("cublasLtMatrixLayoutCreate", l.create_layout);
+  find("cublasLtMatrixLayoutDestroy", l.destroy_layout);
+  find("cublasLtMatmulPreferenceCreate", l.create_preference);
+  find("cublasLtMatmulPreferenceDestroy", l.destroy_preference);
+  find("cublasLtMatmulPreferenceSetAttribute", l.set_preference);
+  find("cublasLtMatmulAlgoGetHeuristic", l.find_algorithms);
+  find("cublasLtMatmul", l.multiply);
+}
+
 /** The first of these that can be loaded; throws DEVICE_UNAVAILABLE with all names that were tried. */
 Library open_library(std::initializer_list<const char*> names);
 

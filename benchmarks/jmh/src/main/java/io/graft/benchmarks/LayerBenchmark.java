@@ -2,7 +2,7 @@ package io.graft.benchmarks;
 
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.ModelShape;
-import io.graft.benchmarks.measure.PlainGemm;
+import io.graft.benchmarks.measure.PlainProduct;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
 import io.graft.benchmarks.peers.TorchLayers;
@@ -12,8 +12,8 @@ import io.graft.tensor.Weight;
 import org.openjdk.jmh.annotations.Param;
 
 /**
- * A method at one linear layer of a model, beside the frozen layer: by Graft, and as plain products of oneDNN and of
- * LibTorch. Training is forward and backward with the method's gradients and dx.
+ * A method at one linear layer of a model, beside the frozen layer: by Graft, and as plain products of oneDNN (on a GPU
+ * cuBLASLt) and of LibTorch. Training is forward and backward with the method's gradients and dx.
  */
 public abstract class LayerBenchmark extends TokenBenchmark {
     /** Room behind the rows for ranks up to it. */
@@ -41,7 +41,7 @@ public abstract class LayerBenchmark extends TokenBenchmark {
     @Override
     protected final void contenders(Trial trial) {
         trial.graft(Trial.FROZEN, inputs -> linear(inputs, inputs.frozen(n(), k(), 0)));
-        trial.peer("onednn frozen", Trial.FROZEN, this::plain);
+        trial.plain(PlainProduct.library(device()) + " frozen", Trial.FROZEN, this::plain);
         trial.torch("libtorch frozen", Trial.FROZEN, inputs -> TorchLayers.frozen(inputs, this));
         methods(trial);
     }
@@ -179,9 +179,8 @@ public abstract class LayerBenchmark extends TokenBenchmark {
     private Work plain(Inputs inputs) {
         Tensor w = inputs.frozen(n(), k(), 0).matrix();
         Activations tensors = activations(inputs);
-        PlainGemm.threads(threads());
-        PlainGemm forward = PlainGemm.forward(tensors.x(), w, tensors.y());
-        PlainGemm backward = training() ? PlainGemm.backward(tensors.dy(), w, tensors.dx()) : null;
-        return passes(tensors, forward::run, () -> backward.run());
+        Runnable forward = PlainProduct.forward(inputs, tensors.x(), w, tensors.y());
+        return passes(
+                tensors, forward, training() ? PlainProduct.backward(inputs, tensors.dy(), w, tensors.dx()) : () -> {});
     }
 }

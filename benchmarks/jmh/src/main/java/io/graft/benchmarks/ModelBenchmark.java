@@ -32,6 +32,9 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     /** Between names of methods: JMH has the comma. */
     public static final String SEPARATOR = ":";
 
+    /** All methods that there are. */
+    public static final String ALL = "all";
+
     /** Of weights and adapters. */
     protected static final long SEED = 1;
 
@@ -44,15 +47,25 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     @Param({"bf16", "f32"})
     public String dtype;
 
-    /** Names of methods, between {@value #SEPARATOR}. */
+    /** Names of methods, between {@value #SEPARATOR}, or {@value #ALL}. */
     @Param("lora:paca")
     public String methods;
 
-    /** The methods that a full run takes: all that train a dense model alone. */
+    /** All methods that train a dense model alone. */
     public static List<String> all() {
         return Method.all(Weight.Kind.DENSE, Quantization.NONE).stream()
                 .map(Method::name)
                 .toList();
+    }
+
+    /** The names in a value of {@link #methods}. */
+    public static List<String> names(String methods) {
+        return methods.equals(ALL) ? all() : List.of(methods.split(SEPARATOR));
+    }
+
+    /** Whether a contender is there for the sake of a method: it or a peer of it. */
+    public static boolean serves(String contender, String method) {
+        return contender.equals(method) || contender.endsWith(" " + method);
     }
 
     /** The work of the model without a method. */
@@ -68,7 +81,7 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     protected final void contenders(Trial trial) {
         trial.graft(Trial.FROZEN, this::frozen);
         beside(trial, Trial.FROZEN, null);
-        for (String name : methods.split(SEPARATOR)) {
+        for (String name : names(methods)) {
             Method method = Method.named(name);
             trial.variant(name, Trial.FROZEN, inputs -> under(inputs.planned() ? method.planned() : method, inputs));
             beside(trial, name, method);

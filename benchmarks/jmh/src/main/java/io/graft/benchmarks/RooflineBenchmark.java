@@ -2,6 +2,7 @@ package io.graft.benchmarks;
 
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.PlainGemm;
+import io.graft.benchmarks.measure.PlainProduct;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
@@ -12,7 +13,7 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 
 /**
- * What the machine can do: a large square product in the compute type, by oneDNN and by Graft, and a copy of memory far
+ * What the machine can do: a large square product in the compute type, by Graft and by oneDNN or cuBLASLt, and a copy of memory far
  * larger than the caches. No op; all others are held against the better of its times.
  */
 public class RooflineBenchmark extends OpBenchmark {
@@ -34,7 +35,7 @@ public class RooflineBenchmark extends OpBenchmark {
                     .gives("y", y)
                     .cost(flops, bytes);
         });
-        trial.peer(Roofline.GEMM + " onednn", Roofline.GEMM, inputs -> plain(inputs, size));
+        trial.plain(Roofline.GEMM + " " + PlainProduct.library(device()), Roofline.GEMM, inputs -> plain(inputs, size));
         trial.graft(Roofline.COPY, inputs -> {
             Tensor x = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
             Tensor y = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
@@ -48,8 +49,6 @@ public class RooflineBenchmark extends OpBenchmark {
     private Work plain(Inputs inputs, int size) {
         Tensor w = inputs.frozen(size, size, 0).matrix();
         Tensor y = inputs.output(size, size);
-        PlainGemm.threads(threads());
-        PlainGemm gemm = PlainGemm.forward(inputs.random(1, size, size), w, y);
-        return new Work(gemm::run).gives("y", y);
+        return new Work(PlainProduct.forward(inputs, inputs.random(1, size, size), w, y)).gives("y", y);
     }
 }

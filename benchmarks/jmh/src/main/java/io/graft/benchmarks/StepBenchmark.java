@@ -104,7 +104,7 @@ public class StepBenchmark extends ModelBenchmark {
         /** Null once it has learnt. */
         String fault() {
             float last = first;
-            for (int i = 0; i < LEARNING_STEPS; i++) {
+            for (int i = 0; i < LEARNING_STEPS && !(last < first); i++) {
                 last = trainer.step();
             }
             return last < first

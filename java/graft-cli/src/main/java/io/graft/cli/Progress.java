@@ -56,6 +56,12 @@ public final class Progress implements AutoCloseable {
         if (first < 0) {
             first = done - 1;
         }
+        long now = System.nanoTime();
+        update(done, facts, (now - started) * 1e-9 / Math.max(1, done - first) * (total - done));
+    }
+
+    /** The same of a job whose steps are unlike each other, and who knows how long the rest of it takes. */
+    public void update(long done, String facts, double secondsLeft) {
         if (bar != null) {
             bar.setExtraMessage(" " + facts);
             bar.stepTo(done);
@@ -64,8 +70,7 @@ public final class Progress implements AutoCloseable {
         long now = System.nanoTime();
         if (now - lastLine >= QUIET.toNanos()) {
             lastLine = now;
-            double left = (now - started) * 1e-9 / Math.max(1, done - first) * (total - done);
-            out.note("%s: step %d of %d, %s, %s left", task, done, total, facts, Units.duration(left));
+            out.note("%s: step %d of %d, %s, %s left", task, done, total, facts, Units.duration(secondsLeft));
         }
     }
 

@@ -17,6 +17,7 @@ import static io.graft.binding.Native.graft_live_handles;
 
 import io.graft.binding.Status;
 import io.graft.binding.graft_context;
+import org.bytedeco.javacpp.Pointer;
 
 /**
  * A device with its threads, scratch memory and byte counters; the root of everything that Graft owns. The tree of
@@ -54,12 +55,33 @@ public final class Context implements AutoCloseable {
      * @throws io.graft.binding.GraftDeviceException if it cannot be used, with the reason
      */
     public static Context on(Device device) {
+        return device.isCpu() ? cpu() : on(device, null);
+    }
+
+    /**
+     * A context of a GPU whose work goes into somebody else's stream, behind what is there already.
+     *
+     * @param stream a {@code cudaStream_t} that outlives the context; 1 is CUDA's legacy default stream, which many libraries use
+     * @throws io.graft.binding.GraftDeviceException if the device cannot be used, with the reason
+     */
+    public static Context inStream(Device device, long stream) {
         if (device.isCpu()) {
-            return cpu();
+            throw new IllegalArgumentException("inStream: the CPU has no streams");
         }
+        return on(device, new Stream(stream));
+    }
+
+    private static Context on(Device gpu, Pointer stream) {
         graft_context handle = new graft_context();
-        Status.check(graft_context_create_cuda(device.ordinal(), null, handle));
-        return of(handle, device, false);
+        Status.check(graft_context_create_cuda(gpu.ordinal(), stream, handle));
+        return of(handle, gpu, false);
+    }
+
+    /** A stream by its address. */
+    private static final class Stream extends Pointer {
+        Stream(long address) {
+            this.address = address;
+        }
     }
 
     /** A context of the CPU with one thread for each processor that the process may use. */

@@ -45,6 +45,11 @@ class LifeTest {
     }
 
     @Test
+    void theCpuHasNoStreams() {
+        assertThatThrownBy(() -> Context.inStream(Device.CPU, 1)).hasMessage("inStream: the CPU has no streams");
+    }
+
+    @Test
     void closingAContextClosesAllBelowIt() {
         Context context = Context.cpu(1);
         Scope scope = context.scope();

@@ -34,7 +34,7 @@ import picocli.CommandLine.Option;
         })
 public final class BenchCommand extends GraftCommand {
     /** Seconds of rounds for each benchmark, in a short run. */
-    static final double SHORT_SECONDS = 4;
+    static final double SHORT_SECONDS = 3;
 
     /** And in a full one; what is slower has three rounds. */
     static final double FULL_SECONDS = 30;
@@ -65,7 +65,9 @@ public final class BenchCommand extends GraftCommand {
 
     @Option(
             names = "--peers",
-            description = "Fetch LibTorch by Maven, 110 MB once, and measure it too; and PEFT, where --python has it.")
+            description =
+                    "Fetch LibTorch by Maven, 110 MB once, and measure it too; and PEFT, where --python has it. For a GPU"
+                            + " it is LibTorch's build for CUDA 13, 460 MB, which finds CUDA's libraries and cuDNN on the machine.")
     boolean peers;
 
     @Option(
@@ -75,7 +77,12 @@ public final class BenchCommand extends GraftCommand {
                     + " Graft's (default with --peers: " + Python.DEFAULT + ").")
     String python;
 
-    @Option(names = "--rounds", paramLabel = "N", description = "Measured rounds of each benchmark (default: 11).")
+    @Option(
+            names = "--rounds",
+            paramLabel = "N",
+            description =
+                    "Measured rounds of each benchmark, however long they take (default: 11, fewer where they take longer"
+                            + " than some seconds).")
     Integer rounds;
 
     @Option(
@@ -125,16 +132,18 @@ public final class BenchCommand extends GraftCommand {
         check();
         List<Cell> cells = cells();
         if (peers) {
-            Peers.fetch(out());
+            Peers.fetch(out(), device);
         }
         findPeft();
         // why: a fetched LibTorch is on the class path of the measuring processes, not of this one.
-        boolean torch = peers || LibTorch.absence() == null;
+        boolean torch = peers || LibTorch.absence(device) == null;
         if (!torch) {
-            out().note("no LibTorch in this run: %s", LibTorch.absence());
+            out().note("no LibTorch in this run: %s", LibTorch.absence(device));
         }
         int count = threads == null ? 0 : threads;
-        CellRunner runner = new CellRunner(forks, rounds, count, device, full ? FULL_SECONDS : SHORT_SECONDS, torch);
+        // why: who says how many rounds wants so many.
+        double seconds = rounds != null ? Double.POSITIVE_INFINITY : full ? FULL_SECONDS : SHORT_SECONDS;
+        CellRunner runner = new CellRunner(forks, rounds, count, device, seconds, torch);
         Measurement measurement = new Measurement(out(), runner, folder.resolve("results.json"));
         Run run = measurement.of(Surroundings.run(command(), device, count, torch), cells);
         report(run, torch);
@@ -155,8 +164,8 @@ public final class BenchCommand extends GraftCommand {
             throw usage("--peers needs processes of its own: --forks must not be 0");
         }
         if (!device.isCpu()) {
-            if (peers || python != null || threads != null) {
-                String option = peers ? "--peers" : python != null ? "--python" : "--threads";
+            if (python != null || threads != null) {
+                String option = python != null ? "--python" : "--threads";
                 throw usage(option + " is for --device cpu, got " + device);
             }
             // why: who has no such device is told so before anything is measured.
@@ -167,7 +176,7 @@ public final class BenchCommand extends GraftCommand {
     /** A Python that was named must have PEFT; that of the system may. */
     private void findPeft() {
         System.clearProperty(PeftStep.PYTHON);
-        if (python == null && !peers) {
+        if (python == null && (!peers || !device.isCpu())) {
             return;
         }
         String candidate = python == null ? Python.DEFAULT : python;
@@ -207,7 +216,7 @@ public final class BenchCommand extends GraftCommand {
                                 .reduce((a, b) -> a + ", " + b)
                                 .orElse("not measured"))
                 .fact("roof: copy", String.format("%.1f GB/s", run.roofline().gigabytes()))
-                .fact("LibTorch", torch ? "measured" : LibTorch.absence())
+                .fact("LibTorch", torch ? "measured" : LibTorch.absence(device))
                 .fact("command", run.command());
         RunPictures.add(report, run);
         List<String> remarks = RunTable.remarks(run);

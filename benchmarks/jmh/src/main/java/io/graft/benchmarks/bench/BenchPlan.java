@@ -33,8 +33,8 @@ final class BenchPlan {
 
     private static final String DTYPE = "dtype";
 
-    /** Its values in a full run are those that Graft has by then. */
-    private static final String METHODS = "methods";
+    /** In a full run all take turns, as many at a time as fit into memory. */
+    static final String METHODS = "methods";
 
     /** A GPU, among instruction sets. */
     static final String GPU = "gpu";
@@ -120,7 +120,7 @@ final class BenchPlan {
 
     private List<String> chosen(String parameter, List<String> all) {
         if (full) {
-            return parameter.equals(METHODS) ? ModelBenchmark.all() : all;
+            return parameter.equals(METHODS) ? List.of(ModelBenchmark.ALL) : all;
         }
         boolean wide = parameter.equals(DTYPE) && java.util.Collections.disjoint(BF16_PRODUCTS, instructionSets);
         return List.of(wide ? "f32" : all.get(0));

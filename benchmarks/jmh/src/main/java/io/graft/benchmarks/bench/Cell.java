@@ -2,6 +2,7 @@ package io.graft.benchmarks.bench;
 
 import io.graft.benchmarks.measure.Row;
 import io.graft.benchmarks.measure.TrialRecord;
+import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -13,6 +14,13 @@ import java.util.Map;
 record Cell(Class<?> benchmark, Map<String, String> parameters) {
     String stem() {
         return TrialRecord.stem(benchmark.getName());
+    }
+
+    /** The same with another value of a parameter. */
+    Cell with(String parameter, String value) {
+        Map<String, String> changed = new LinkedHashMap<>(parameters);
+        changed.put(parameter, value);
+        return new Cell(benchmark, changed);
     }
 
     /** Its shape in the words of the table. */

@@ -4,6 +4,7 @@ import io.graft.benchmarks.TrialBenchmark;
 import io.graft.benchmarks.measure.Forecast;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Row;
+import io.graft.benchmarks.measure.TrialProgress;
 import io.graft.benchmarks.measure.TrialRecord;
 import io.graft.benchmarks.peers.PeftStep;
 import io.graft.tensor.Device;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
@@ -41,23 +43,31 @@ record CellRunner(int forks, Integer rounds, int threads, Device device, double 
     private static final Pattern CAUSE = Pattern.compile("(Caused by: )?([a-z]\\w*\\.)+[A-Z]\\w*(Exception|Error)\\b");
 
     /** How long a cell takes at least, of which the forecast is known. */
-    double seconds(Forecast forecast, Roofline roof) {
+    Forecast.Duration duration(Forecast forecast, Roofline roof) {
         int measured = rounds == null ? TrialBenchmark.ROUNDS : rounds;
-        return Math.max(1, forks)
-                * forecast.seconds(roof, new Forecast.Rounds(TrialBenchmark.WARM_UP, measured, seconds));
+        return forecast.duration(roof, new Forecast.Rounds(TrialBenchmark.WARM_UP, measured, seconds))
+                .times(Math.max(1, forks));
     }
 
     /** How long a cell takes that has no contender. */
-    double leastSeconds() {
-        return Math.max(1, forks) * Forecast.START_SECONDS;
+    Forecast.Duration least() {
+        return new Forecast.Duration(Forecast.START_SECONDS, 0).times(Math.max(1, forks));
     }
 
-    /** The rows of a cell. Throws {@link IllegalStateException} with the end of JMH's output where it fails. */
-    List<Row> run(Cell cell) throws IOException {
+    /**
+     * The rows of a cell. Throws {@link IllegalStateException} with the end of JMH's output where it fails.
+     *
+     * @param listener is told now and then how far it is, by another thread
+     */
+    List<Row> run(Cell cell, Consumer<TrialProgress> listener) throws IOException {
         Path record = Files.createTempFile("graft-bench", ".jsonl");
+        Path progress = Files.createTempFile("graft-bench", ".progress");
         ByteArrayOutputStream output = new ByteArrayOutputStream();
-        try (PrintStream stream = new PrintStream(output, true, StandardCharsets.UTF_8)) {
-            new Runner(options(cell, record), OutputFormatFactory.createFormatInstance(stream, VerboseMode.NORMAL))
+        try (PrintStream stream = new PrintStream(output, true, StandardCharsets.UTF_8);
+                Watch watch = new Watch(progress, listener)) {
+            new Runner(
+                            options(cell, record, progress),
+                            OutputFormatFactory.createFormatInstance(stream, VerboseMode.NORMAL))
                     .run();
             return TrialRecord.read(record);
         } catch (RunnerException failure) {
@@ -67,10 +77,11 @@ record CellRunner(int forks, Integer rounds, int threads, Device device, double 
                     failure);
         } finally {
             Files.deleteIfExists(record);
+            Files.deleteIfExists(progress);
         }
     }
 
-    private org.openjdk.jmh.runner.options.Options options(Cell cell, Path record) {
+    private org.openjdk.jmh.runner.options.Options options(Cell cell, Path record, Path progress) {
         ChainedOptionsBuilder builder = new OptionsBuilder()
                 .include("^" + cell.benchmark().getName().replace(".", "\\.") + "\\.round$")
                 .forks(forks)
@@ -81,6 +92,7 @@ record CellRunner(int forks, Integer rounds, int threads, Device device, double 
         }
         Map<String, String> properties = new LinkedHashMap<>();
         properties.put(TrialRecord.PROPERTY, record.toString());
+        properties.put(TrialProgress.PROPERTY, progress.toString());
         properties.put(TrialBenchmark.THREADS, Integer.toString(threads));
         properties.put(TrialBenchmark.DEVICE, device.toString());
         properties.put(TrialBenchmark.SECONDS, Double.toString(seconds));

@@ -2,6 +2,7 @@ package io.graft.benchmarks.bench;
 
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Row;
+import io.graft.benchmarks.measure.TrialProgress;
 import io.graft.cli.Interruption;
 import io.graft.cli.Output;
 import io.graft.cli.Progress;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * The cells of a run, one after the other: the machine's own speed, by which is said how long the others will take, and then
@@ -38,7 +40,7 @@ final class Measurement {
         }
         out.note("%d benchmarks; the machine's own speed comes first", cells.size());
         for (int i = 0; i < first && !Interruption.requested(); i++) {
-            measure(empty, cells.get(i));
+            measure(empty, cells.get(i), progress -> {});
             out.event("progress", "done", i + 1, "of", cells.size(), "seconds_left", Double.NaN);
         }
         if (!Interruption.requested()) {
@@ -55,40 +57,46 @@ final class Measurement {
 
     private void measure(Run empty, List<Schedule.Entry> schedule, int before) throws IOException {
         List<Schedule.Entry> fitting =
-                schedule.stream().filter(entry -> entry.refusal() == null).toList();
-        schedule.stream().filter(entry -> entry.refusal() != null).forEach(this::leaveOut);
+                schedule.stream().filter(Schedule.Entry::fits).toList();
+        schedule.stream().filter(entry -> !entry.fits()).forEach(this::leaveOut);
         double left = seconds(fitting);
         out.note("%d benchmarks, at least %s", fitting.size(), Units.duration(left));
         out.event("plan", "benchmarks", before + fitting.size(), "seconds", left);
-        long start = System.nanoTime();
-        double expected = 0;
+        Pace pace = new Pace();
         try (Progress progress = new Progress(out, "benchmarks", fitting.size())) {
             for (int i = 0; i < fitting.size() && !Interruption.requested(); i++) {
-                Cell cell = fitting.get(i).cell();
-                measure(empty, cell);
-                progress.update(i + 1, cell.stem() + " " + cell.shape());
-                expected += fitting.get(i).seconds();
-                double pace = (System.nanoTime() - start) * 1e-9 / expected;
-                left = pace * seconds(fitting.subList(i + 1, fitting.size()));
+                Schedule.Entry entry = fitting.get(i);
+                String name = entry.cell().stem() + " " + entry.cell().shape();
+                double after = seconds(fitting.subList(i + 1, fitting.size()));
+                int done = i;
+                pace.begin(entry.duration());
+                measure(
+                        empty,
+                        entry.cell(),
+                        far -> progress.update(done, name + ", " + far.last(), pace.left(far.calls(), after)));
+                pace.end();
+                left = pace.left(0, after);
+                progress.update(i + 1, name, left);
                 out.event("progress", "done", before + i + 1, "of", before + fitting.size(), "seconds_left", left);
             }
         }
     }
 
     private static double seconds(List<Schedule.Entry> entries) {
-        return entries.stream().mapToDouble(Schedule.Entry::seconds).sum();
+        return entries.stream().mapToDouble(entry -> entry.duration().seconds()).sum();
     }
 
     private void leaveOut(Schedule.Entry entry) {
         Cell cell = entry.cell();
-        out.note("left out: %s %s: %s", cell.stem(), cell.shape(), entry.refusal());
+        String who = entry.refused().equals(cell.stem()) ? "" : " " + entry.refused();
+        out.note("left out: %s %s%s: %s", cell.stem(), cell.shape(), who, entry.refusal());
         out.event("left_out", "op", cell.stem(), "parameters", cell.parameters(), "message", entry.refusal());
-        rows.add(Row.refused(cell.stem(), cell.parameters(), entry.refusal()));
+        rows.add(Row.refused(cell.stem(), cell.parameters(), entry.refused(), entry.refusal()));
     }
 
-    private void measure(Run empty, Cell cell) throws IOException {
+    private void measure(Run empty, Cell cell, Consumer<TrialProgress> listener) throws IOException {
         try {
-            List<Row> measured = runner.run(cell);
+            List<Row> measured = runner.run(cell, listener);
             measured.forEach(row -> out.event("result", row.fields()));
             rows.addAll(measured);
         } catch (IllegalStateException failure) {

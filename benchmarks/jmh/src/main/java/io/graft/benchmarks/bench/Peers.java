@@ -3,6 +3,7 @@ package io.graft.benchmarks.bench;
 import io.graft.cli.Caches;
 import io.graft.cli.Maven;
 import io.graft.cli.Output;
+import io.graft.tensor.Device;
 import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
@@ -16,21 +17,23 @@ final class Peers {
 
     private Peers() {}
 
-    static void fetch(Output out) throws IOException {
-        Path folder = Caches.folder("bench-peers");
+    /** @param device that LibTorch is to compute on: its builds for the CPU and for GPUs are two */
+    static void fetch(Output out, Device device) throws IOException {
+        Path folder = Caches.folder(device.isCpu() ? "bench-peers" : "bench-peers-gpu");
         Files.createDirectories(folder);
         Path pom = folder.resolve("pom.xml");
         try (InputStream in = Peers.class.getResourceAsStream("peers-pom.xml")) {
             Files.copy(in, pom, StandardCopyOption.REPLACE_EXISTING);
         }
         Path list = folder.resolve("classpath.txt");
-        out.note("LibTorch: asking Maven for it (110 MB, once)");
+        out.note("LibTorch: asking Maven for it (%s, once)", device.isCpu() ? "110 MB" : "460 MB");
         Maven.run(
                 "LibTorch",
                 pom,
                 folder.resolve("maven.log"),
                 "dependency:build-classpath",
-                "-Dmdep.outputFile=" + list);
+                "-Dmdep.outputFile=" + list,
+                "-Dgraft.libtorch.extension=" + (device.isCpu() ? "" : "-gpu"));
         // why: JMH gives its own class path to the processes that it starts, and reads it from this property.
         System.setProperty(
                 CLASS_PATH,

@@ -31,21 +31,21 @@ final class Surroundings {
                 Machine.totalMemory(),
                 System.getProperty("java.vm.name") + " " + System.getProperty("java.version"),
                 commit(),
-                libraries(peers),
+                libraries(peers, device),
                 command,
                 threads == 0 ? Machine.processors() : threads,
                 Roofline.of(List.of()),
                 List.of());
     }
 
-    private static Map<String, String> libraries(boolean peers) throws IOException {
+    private static Map<String, String> libraries(boolean peers, Device device) throws IOException {
         Properties versions = new Properties();
         try (InputStream in = Surroundings.class.getResourceAsStream("libraries.properties")) {
             versions.load(in);
         }
         Map<String, String> all = new TreeMap<>();
         versions.forEach((name, version) -> all.put((String) name, (String) version));
-        if (!peers && LibTorch.absence() != null) {
+        if (!peers && LibTorch.absence(device) != null) {
             all.remove("LibTorch");
         }
         all.put("Graft", Version.read());

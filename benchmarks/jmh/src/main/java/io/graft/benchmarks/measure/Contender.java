@@ -42,6 +42,9 @@ public final class Contender {
     /** why: some libraries have types that they multiply by plain loops, for half a minute each time. */
     private static final double TIMES_SLOWER = 20;
 
+    /** why: a call of so many seconds has warmed up all that there is when it was made for the first time. */
+    private static final double WARM_SECONDS = 1;
+
     private static final long PAUSE_NANOS = 1_000_000;
     private static final long WAKE_NANOS = 30_000_000;
     private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -161,6 +164,15 @@ public final class Contender {
         } while (System.nanoTime() < end);
     }
 
+    /** Whether its rounds need no warm-up. */
+    boolean isWarm() {
+        return isWarm(seconds);
+    }
+
+    static boolean isWarm(double call) {
+        return call >= WARM_SECONDS;
+    }
+
     /** About how long {@link #sample} takes where a call takes so long. */
     static double sampleSeconds(double call) {
         boolean brief = call < SHORT_CALL_SECONDS;
@@ -187,6 +199,8 @@ public final class Contender {
     }
 
     private double time(int count) {
+        // why: on a GPU calls return before their work is done, that of an earlier call too.
+        inputs.context().synchronize();
         long start = System.nanoTime();
         for (int i = 0; i < count; i++) {
             work.call().run();
@@ -197,6 +211,7 @@ public final class Contender {
 
     /** The native twin: the same ops, checks included, from a loop in C. */
     private double kernel(int count) {
+        inputs.context().synchronize();
         long start = System.nanoTime();
         NativeLoop.replay(inputs.context(), count);
         inputs.context().synchronize();

@@ -1,5 +1,6 @@
 package io.graft.benchmarks.measure;
 
+import io.graft.tensor.Device;
 import java.lang.reflect.InvocationTargetException;
 
 /**
@@ -8,18 +9,36 @@ import java.lang.reflect.InvocationTargetException;
 public final class LibTorch {
     private static final String MISSING = "LibTorch is not on the class path (graft bench --peers fetches it)";
 
+    private static final String TORCH = "org.bytedeco.pytorch.global.torch";
+
     private static final String ABSENCE = probe();
 
     private LibTorch() {}
 
-    /** Why there is no LibTorch; null where there is. */
-    public static String absence() {
-        return ABSENCE;
+    /** Why there is no LibTorch that computes on a device; null where there is. */
+    public static String absence(Device device) {
+        if (ABSENCE != null || device.isCpu()) {
+            return ABSENCE;
+        }
+        int gpus = (boolean) ask("cuda_is_available") ? ((Number) ask("cuda_device_count")).intValue() : 0;
+        return device.ordinal() < gpus
+                ? null
+                : "LibTorch is on the class path and has " + gpus + " CUDA devices (graft bench --device cuda --peers"
+                        + " fetches its build for CUDA 13, which needs CUDA's libraries and cuDNN)";
+    }
+
+    /** A function of LibTorch without arguments. */
+    private static Object ask(String function) {
+        try {
+            return Class.forName(TORCH).getMethod(function).invoke(null);
+        } catch (ReflectiveOperationException unlike) {
+            throw new IllegalStateException("LibTorch does not answer " + function, unlike);
+        }
     }
 
     private static String probe() {
         try {
-            Class.forName("org.bytedeco.pytorch.global.torch");
+            Class.forName(TORCH);
             return null;
         } catch (ClassNotFoundException missing) {
             return MISSING;
@@ -37,9 +56,7 @@ public final class LibTorch {
             return;
         }
         try {
-            Class.forName("org.bytedeco.pytorch.global.torch")
-                    .getMethod("set_num_threads", int.class)
-                    .invoke(null, threads);
+            Class.forName(TORCH).getMethod("set_num_threads", int.class).invoke(null, threads);
             Class.forName("org.bytedeco.openblas.global.openblas_nolapack")
                     .getMethod("blas_set_num_threads", int.class)
                     .invoke(null, threads);

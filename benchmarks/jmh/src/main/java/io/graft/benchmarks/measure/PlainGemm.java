@@ -27,12 +27,12 @@ public final class PlainGemm extends Pointer {
                 x.size(0),
                 k,
                 n,
-                at(x),
+                Address.of(x),
                 x.stride(0),
-                at(w),
+                Address.of(w),
                 w.stride(0),
                 transposed,
-                at(y),
+                Address.of(y),
                 y.stride(0));
     }
 
@@ -44,17 +44,6 @@ public final class PlainGemm extends Pointer {
     /** dx [T, k] = dy [T, n] w with w [n, k]. */
     public static PlainGemm backward(Tensor dy, Tensor w, Tensor dx) {
         return new PlainGemm(dy, w, false, dx, w.size(0), w.size(1));
-    }
-
-    private static Pointer at(Tensor tensor) {
-        return new Address(tensor.address());
-    }
-
-    /** Memory of somebody else. */
-    private static final class Address extends Pointer {
-        Address(long address) {
-            this.address = address;
-        }
     }
 
     private native void allocate(
@@ -82,6 +71,6 @@ public final class PlainGemm extends Pointer {
 
     /** Copies one contiguous tensor to another of its size. */
     public static void copy(Tensor from, Tensor to, int threads) {
-        copy(at(from), at(to), from.elements() * from.dtype().bytes(), threads);
+        copy(Address.of(from), Address.of(to), from.elements() * from.dtype().bytes(), threads);
     }
 }

@@ -48,7 +48,10 @@ public record Row(
         long retainedBytes,
         long javaBytes,
         int tokens) {
-    private static final List<String> ORDER = List.of("model", "size", "layer", "tokens", "rank", "dtype", "methods");
+    private static final List<String> ORDER = List.of("model", "size", "layer", "tokens", "rank", "dtype");
+
+    /** Names of contenders, which are in the contenders' rows. */
+    private static final String METHODS = "methods";
 
     /** The rows of a trial, in its order. */
     static List<Row> of(String stem, Map<String, String> parameters, Trial trial) {
@@ -57,12 +60,12 @@ public record Row(
                 .toList();
     }
 
-    /** The row of a benchmark that was left out. */
-    public static Row refused(String stem, Map<String, String> parameters, String why) {
+    /** The row of a contender, or of a whole benchmark by its stem, that was left out. */
+    public static Row refused(String stem, Map<String, String> parameters, String contender, String why) {
         return new Row(
                 stem,
                 parameters,
-                stem,
+                contender,
                 "",
                 Contender.Status.REFUSED.name().toLowerCase(Locale.ROOT),
                 why,
@@ -203,9 +206,10 @@ public record Row(
     /** The parameters of a benchmark in a few words. */
     public static String shape(Map<String, String> parameters) {
         return parameters.entrySet().stream()
+                .filter(parameter -> !parameter.getKey().equals(METHODS))
                 .sorted(Comparator.comparingInt(parameter -> place(parameter.getKey())))
                 .map(parameter -> switch (parameter.getKey()) {
-                    case "model", "size", "dtype", "layer", "methods" -> parameter.getValue();
+                    case "model", "size", "dtype", "layer" -> parameter.getValue();
                     case "tokens" -> "T=" + parameter.getValue();
                     case "rank" -> "r=" + parameter.getValue();
                     default -> parameter.getKey() + "=" + parameter.getValue();

@@ -29,6 +29,9 @@ public final class Trial implements AutoCloseable {
     /** why: medians and quartiles need a few values however slow the call is. */
     static final int FEWEST_ROUNDS = 3;
 
+    /** CUDA's default stream, as {@code cudaStreamLegacy} names it. */
+    private static final long LEGACY_STREAM = 1;
+
     private static Trial current;
 
     private final DType dtype;
@@ -45,12 +48,12 @@ public final class Trial implements AutoCloseable {
 
     /**
      * @param dtype what contenders compute in
-     * @param device that Graft's run on; peers are of the CPU
+     * @param device that all run on
      * @param threads of each, 0 for all processors
      * @param budgetSeconds for the rounds; those that come later are empty
      */
     public Trial(DType dtype, Device device, int threads, double budgetSeconds) {
-        this(dtype, device, threads, budgetSeconds, false, LibTorch.absence() == null);
+        this(dtype, device, threads, budgetSeconds, false, LibTorch.absence(device) == null);
         current = this;
     }
 
@@ -83,7 +86,7 @@ public final class Trial implements AutoCloseable {
         try {
             Contender contender = Contender.timed(name, "", inputs, work.apply(inputs));
             call(contender);
-            contenders.add(contender);
+            add(contender);
         } catch (RuntimeException | Error failure) {
             inputs.close();
             if ((planning || !device.isCpu()) && failure instanceof RuntimeException refusal) {
@@ -122,30 +125,34 @@ public final class Trial implements AutoCloseable {
         if (difference != null) {
             contender.remark("starts apart from " + like + ": " + difference);
         }
-        contenders.add(contender);
+        add(contender);
         return this;
     }
 
     /** Adds one of Graft that is not run. */
     private Trial untimed(String name, Contender.Status status, String note) {
-        contenders.add(Contender.untimed(name, "", status, note));
+        add(Contender.untimed(name, "", status, note));
         return this;
     }
 
-    /** Adds what somebody else's library does instead of the contender {@code equalTo}, which was added before. */
+    /** Adds what somebody else does on the CPU instead of the contender {@code equalTo}, which was added before. */
     public Trial peer(String name, String equalTo, Function<Inputs, Work> work) {
-        if (!device.isCpu()) {
-            return absent(name, equalTo, "peers run on the CPU, this is " + device);
-        }
+        return device.isCpu()
+                ? anywhere(name, equalTo, work)
+                : absent(name, equalTo, "it runs on the CPU, this is " + device);
+    }
+
+    /** Adds a peer that computes on the device of the trial. */
+    private Trial anywhere(String name, String equalTo, Function<Inputs, Work> work) {
         if (leftOut(equalTo)) {
             return absent(name, equalTo, "there is no " + equalTo + " to hold it against");
         }
         Contender model = find(equalTo);
         if (planning) {
-            contenders.add(Contender.planned(name, model));
+            add(Contender.planned(name, model));
             return this;
         }
-        Inputs inputs = open();
+        Inputs inputs = beside();
         Contender contender = null;
         try {
             contender =
@@ -157,22 +164,28 @@ public final class Trial implements AutoCloseable {
             } else {
                 contender.close();
             }
-            contenders.add(Contender.untimed(name, equalTo, Contender.Status.REFUSED, firstLine(failure)));
+            add(Contender.untimed(name, equalTo, Contender.Status.REFUSED, firstLine(failure)));
             return this;
         }
         String difference = Agreement.difference(model.results(), contender.results(), dtype);
         contender.forgetResults();
         String slowness = contender.slowness(model);
         if (difference == null && slowness == null) {
-            contenders.add(contender);
+            add(contender);
             return this;
         }
         contender.close();
-        contenders.add(
+        add(
                 difference == null
                         ? Contender.untimed(name, equalTo, Contender.Status.SLOW, slowness)
                         : Contender.untimed(name, equalTo, Contender.Status.DIFFERENT, difference));
         return this;
+    }
+
+    /** Adds plain products of matrices by the library of the device, if it is there. */
+    public Trial plain(String name, String equalTo, Function<Inputs, Work> work) {
+        String absence = planning ? null : PlainProduct.absence(device);
+        return absence == null ? anywhere(name, equalTo, work) : absent(name, equalTo, absence);
     }
 
     /** Like {@link #peer}, with one whose threads take a while to rest. */
@@ -184,19 +197,26 @@ public final class Trial implements AutoCloseable {
 
     /** Adds a peer that is not there. */
     public Trial absent(String name, String equalTo, String why) {
-        contenders.add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, why));
+        add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, why));
         return this;
     }
 
-    /** Like {@link #peer}, with LibTorch, if it is there. */
+    /** Adds what LibTorch does on the device of the trial, if it is there; on the CPU its threads take a while to rest. */
     public Trial torch(String name, String equalTo, Function<Inputs, Work> work) {
-        if (device.isCpu() && !torch) {
-            return absent(name, equalTo, LibTorch.absence());
+        if (!torch) {
+            return absent(name, equalTo, LibTorch.absence(device));
         }
         if (device.isCpu() && !planning) {
             LibTorch.threads(threads);
         }
-        return unquietPeer(name, equalTo, work);
+        return device.isCpu() ? unquietPeer(name, equalTo, work) : anywhere(name, equalTo, work);
+    }
+
+    private void add(Contender contender) {
+        contenders.add(contender);
+        if (!planning) {
+            TrialProgress.say(Forecast.FIRST_CALLS, contender.name() + " is ready");
+        }
     }
 
     private Inputs open() {
@@ -204,6 +224,11 @@ public final class Trial implements AutoCloseable {
             return new Inputs(Context.planning(device, threads), dtype, true);
         }
         return new Inputs(device.isCpu() ? Context.cpu(threads) : Context.on(device), dtype, false);
+    }
+
+    /** why: other libraries work in the default stream; in it Graft waits for them, and they for the inputs that Graft makes. */
+    private Inputs beside() {
+        return device.isCpu() ? open() : new Inputs(Context.inStream(device, LEGACY_STREAM), dtype, false);
     }
 
     private void call(Contender contender) {
@@ -245,7 +270,7 @@ public final class Trial implements AutoCloseable {
         }
         for (int i = 0; i < contenders.size(); i++) {
             Contender contender = contenders.get((i + rounds) % contenders.size());
-            if (contender.status() == Contender.Status.TIMED) {
+            if (contender.status() == Contender.Status.TIMED && (keep || !contender.isWarm())) {
                 if (unquiet.contains(last)) {
                     LockSupport.parkNanos(REST_NANOS);
                     contender.wake();
@@ -256,11 +281,12 @@ public final class Trial implements AutoCloseable {
             }
         }
         rounds++;
+        TrialProgress.say(contenders.size(), "round " + rounds);
     }
 
     /** What the trial takes that this one has planned. */
     public Forecast forecast() {
-        return Forecast.of(this, dtype, unquiet.size());
+        return Forecast.of(contenders, dtype, unquiet::contains);
     }
 
     public List<Contender> contenders() {

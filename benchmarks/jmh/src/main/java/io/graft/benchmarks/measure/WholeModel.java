@@ -12,7 +12,7 @@ public enum WholeModel {
     M30("30m", 8192, 512, 8, 1408, 8, 8, 4, 256),
     M150("150m", 8192, 1024, 12, 2816, 16, 8, 4, 256),
     /** The shape of Llama 3.2 1B. */
-    B1("1b", 128256, 2048, 16, 8192, 32, 8, 1, 256),
+    B1("1b", 128256, 2048, 16, 8192, 32, 8, 1, 64),
     /** So small that a benchmark only shows that it runs. */
     TINY("tiny", 512, 64, 2, 128, 4, 2, 2, 16);
 

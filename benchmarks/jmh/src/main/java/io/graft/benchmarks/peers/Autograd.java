@@ -1,14 +1,16 @@
 package io.graft.benchmarks.peers;
 
+import io.graft.benchmarks.measure.Address;
 import io.graft.benchmarks.measure.Work;
 import io.graft.tensor.DType;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.BoolOptional;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorArrayRefOptional;
@@ -22,13 +24,20 @@ import org.bytedeco.pytorch.global.torch;
 final class Autograd {
     private final Map<String, Tensor> leaves = new LinkedHashMap<>();
 
-    /** A tensor of LibTorch over the memory of one of Graft's, which must stay open. */
+    /** A tensor of LibTorch over the memory of one of Graft's on the same device, which must stay open. */
     static Tensor over(io.graft.tensor.Tensor tensor) {
         return torch.from_blob(
-                new Address(tensor.address()),
+                Address.of(tensor),
                 tensor.shape(),
                 tensor.strides(),
-                new TensorOptions(type(tensor.dtype())));
+                new TensorOptions(type(tensor.dtype())).device(new DeviceOptional(device(tensor))));
+    }
+
+    private static Device device(io.graft.tensor.Tensor tensor) {
+        io.graft.tensor.Device device = tensor.scope().context().device();
+        return device.isCpu()
+                ? new Device(torch.DeviceType.CPU)
+                : new Device(torch.DeviceType.CUDA, (byte) device.ordinal());
     }
 
     /** The type of LibTorch that is stored alike. */
@@ -99,18 +108,12 @@ final class Autograd {
                 long kept = Work.leading(rows, all.numel() / Math.max(1, rows));
                 Tensor part = (all.dim() == 0 ? all : all.narrow(0, 0, kept))
                         .to(torch.ScalarType.Float)
+                        .cpu()
                         .contiguous();
                 float[] values = new float[Math.toIntExact(part.numel())];
                 new FloatPointer(part.data_ptr()).get(values);
                 return values;
             }
         };
-    }
-
-    /** Memory of somebody else. */
-    private static final class Address extends Pointer {
-        Address(long address) {
-            this.address = address;
-        }
     }
 }

@@ -197,6 +197,8 @@ class BenchCommandTest {
         assertThat(tiny("--only", "hat").status()).isEqualTo(2);
         assertThat(tiny("--device", "tpu").err()).contains("'tpu' is no device; there are cpu, cuda and cuda:N");
         assertThat(tiny("--device", "cuda").err()).contains("--threads is for --device cpu, got cuda:0");
+        assertThat(bench("--device", "cuda", "--python", "python3").err())
+                .contains("--python is for --device cpu, got cuda:0");
         assertThat(tiny("--peers", "--forks", 0).err()).contains("--forks must not be 0");
         assertThat(tiny("--rounds", 0).status()).isEqualTo(2);
         assertThat(bench("--compare", folder.resolve("a"), folder.resolve("b")).err())

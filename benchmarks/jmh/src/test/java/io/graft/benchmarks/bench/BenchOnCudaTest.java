@@ -53,6 +53,43 @@ class BenchOnCudaTest {
                 .collect(Collectors.toCollection(TreeSet::new));
     }
 
+    /** Beside the plain product, which the emulated library has under cuBLASLt's own names. */
+    @Test
+    void opsAreMeasuredBesideThePlainProduct() throws IOException {
+        List<JsonNode> rows = bench("--only", "linear,lora,nf4,rms_norm,tensor_copy", "-p", "tokens=16")
+                .events("result");
+        assertThat(contenders(rows, "timed"))
+                .contains(
+                        "roofline/gemm",
+                        "roofline/gemm cublaslt",
+                        "roofline/copy",
+                        "linear/frozen",
+                        "linear/cublaslt frozen",
+                        "linear/full",
+                        "lora/lora",
+                        "lora/qlora",
+                        "nf4/nf4",
+                        "rms_norm/rms_norm")
+                .noneMatch(name -> name.contains("libtorch") || name.contains("onednn"));
+        assertThat(contenders(rows, "absent")).contains("linear/libtorch frozen", "tensor_copy/memcpy");
+        assertThat(rows)
+                .filteredOn(row -> row.get("status").asText().equals("absent"))
+                .allSatisfy(row -> assertThat(row.get("note").asText()).containsPattern("LibTorch|it runs on the CPU"));
+        assertThat(rows)
+                .filteredOn(row -> row.get("contender").asText().equals("lora"))
+                .singleElement()
+                .satisfies(row -> {
+                    assertThat(row.get("ratios").fieldNames()).toIterable().contains("frozen");
+                    assertThat(row.get("peak_bytes").get("adapter").asLong()).isEqualTo(4L * 16 * (128 + 128));
+                    assertThat(row.get("peak_bytes").get("base").asLong()).isGreaterThan(2L * 128 * 128);
+                    assertThat(row.get("retained_bytes").asLong()).isPositive();
+                });
+        assertThat(rows)
+                .filteredOn(row -> row.get("contender").asText().equals("frozen"))
+                .anySatisfy(row ->
+                        assertThat(row.get("ratios").fieldNames()).toIterable().contains("cublaslt frozen"));
+    }
+
     @Test
     void wholeModelsAreMeasured() throws IOException {
         List<JsonNode> rows = bench("--only", "step,decode", "-p", "size=tiny", "-p", "methods=lora:paca")

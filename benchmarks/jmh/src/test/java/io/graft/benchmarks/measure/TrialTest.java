@@ -11,11 +11,16 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Device;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Contenders that take turns. */
 class TrialTest {
@@ -177,6 +182,41 @@ class TrialTest {
                 trial.round(true);
             }
             assertThat(rows(trial).get(0).samples()).isEqualTo(3);
+        }
+    }
+
+    @Test
+    void aCallOfSecondsIsNotWarmedUp() {
+        int[] calls = {0};
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 0)) {
+            trial.graft(
+                    "long",
+                    inputs -> new Work(() -> {
+                        calls[0]++;
+                        LockSupport.parkNanos(1_100_000_000L);
+                    }));
+            int first = calls[0];
+            trial.round(false);
+            assertThat(calls[0]).isEqualTo(first);
+            trial.round(true);
+            assertThat(calls[0]).isEqualTo(first + 1);
+        }
+    }
+
+    @Test
+    void aTrialTellsHowFarItIs(@TempDir Path folder) throws IOException {
+        Path file = Files.createFile(folder.resolve("progress"));
+        System.setProperty(TrialProgress.PROPERTY, file.toString());
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 1)) {
+            assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(0, ""));
+            trial.graft(Trial.FROZEN, TrialTest::linear).peer("onednn", Trial.FROZEN, TrialTest::plain);
+            assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(4, "onednn is ready"));
+            trial.round(true);
+            assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(6, "round 1"));
+            Files.writeString(file, "2 roun", StandardOpenOption.APPEND);
+            assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(6, "round 1"));
+        } finally {
+            System.clearProperty(TrialProgress.PROPERTY);
         }
     }
 

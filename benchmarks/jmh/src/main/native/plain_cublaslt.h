@@ -1,0 +1,127 @@
+// What a GPU gives without Graft: a whole-matrix product by cuBLASLt, by the algorithm that its heuristic names first.
+// The library is loaded at run time, and its interface is that of native/src/cuda/gemm/library.h. A row-major matrix is
+// the column-major one of its transpose: so yᵀ = op(w)ᵀ xᵀ is asked for. Work goes into CUDA's legacy default stream.
+#pragma once
+
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "cuda/gemm/library.h"
+
+/** y [rows, n] = x [rows, k] · w, all row-major with a pitch: w [n, k] transposed, or w [k, n] as it is. */
+class graft_plain_cublaslt {
+  using lt = graft::cuda::lt::Library;
+
+ public:
+  /** workspace: bytes of the device at an address that 256 divides, which the product may use. */
+  graft_plain_cublaslt(bool bf16, int64_t rows, int64_t k, int64_t n, void* x, int64_t x_pitch, void* w,
+                       int64_t w_pitch, bool transposed, void* y, int64_t y_pitch, void* workspace, int64_t bytes)
+      : x_(x), w_(w), y_(y), workspace_(workspace), bytes_(static_cast<std::size_t>(bytes)) {
+    using namespace graft::cuda::lt;
+    if (!loaded().missing.empty()) throw std::runtime_error("cuBLASLt: " + loaded().missing);
+    const DataType type = bf16 ? kReal16BF : kReal32F;
+    check(library().create_operation(&operation_, kCompute32F, kReal32F));
+    const Transpose first = transposed ? kTransposed : kNotTransposed;
+    check(library().set_operation(operation_, kTransposeA, &first, sizeof first));
+    layout(&w_layout_, type, transposed ? n : k, transposed ? k : n, w_pitch);
+    layout(&x_layout_, type, rows, k, x_pitch);
+    layout(&y_layout_, type, rows, n, y_pitch);
+    choose();
+  }
+
+  graft_plain_cublaslt(const graft_plain_cublaslt&) = delete;
+
+  ~graft_plain_cublaslt() {
+    for (graft::cuda::lt::Layout* made : {w_layout_, x_layout_, y_layout_}) library().destroy_layout(made);
+    library().destroy_operation(operation_);
+  }
+
+  /** Puts the product into the stream. */
+  void run() {
+    const float alpha = 1, beta = 0;
+    check(library().multiply(context(), operation_, &alpha, w_, w_layout_, x_, x_layout_, &beta, y_, y_layout_, y_,
+                             y_layout_, &found_.algorithm, workspace_, found_.workspace_bytes, nullptr));
+  }
+
+  /** Why there is no cuBLASLt; empty where there is. */
+  static const char* absence() { return loaded().missing.c_str(); }
+
+ private:
+  struct Loaded {
+    lt functions{};
+    std::string missing;
+  };
+
+  static const Loaded& loaded() {
+    static const Loaded once = load();
+    return once;
+  }
+
+  static const lt& library() { return loaded().functions; }
+
+  static Loaded load() {
+    Loaded made;
+    const char* const named = std::getenv("GRAFT_CUBLASLT");
+    const bool anywhere = named == nullptr || *named == '\0';
+    void* opened = dlopen(anywhere ? "libcublasLt.so.13" : named, RTLD_NOW | RTLD_LOCAL);
+    if (opened == nullptr && anywhere) opened = dlopen("libcublasLt.so.12", RTLD_NOW | RTLD_LOCAL);
+    if (opened == nullptr) {
+      made.missing = dlerror();
+      return made;
+    }
+    graft::cuda::lt::for_functions(made.functions, [&](const char* name, auto*& function) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(opened, name));
+      if (function == nullptr) made.missing = std::string("it has no function ") + name;
+    });
+    return made;
+  }
+
+  /** One for all products. why never destroyed: at the end of the process the driver may be gone first. */
+  static graft::cuda::lt::Context* context() {
+    static graft::cuda::lt::Context* const made = [] {
+      graft::cuda::lt::Context* created = nullptr;
+      check(library().create(&created));
+      return created;
+    }();
+    return made;
+  }
+
+  static void check(int status) {
+    if (status != 0) throw std::runtime_error(std::string("cuBLASLt: ") + library().describe(status));
+  }
+
+  static void layout(graft::cuda::lt::Layout** made, graft::cuda::lt::DataType type, int64_t rows, int64_t columns,
+                     int64_t pitch) {
+    check(library().create_layout(made, type, static_cast<std::uint64_t>(columns), static_cast<std::uint64_t>(rows),
+                                  pitch));
+  }
+
+  /** The library takes pointers to be multiples of 256, as Graft's tensors on a GPU are. */
+  void choose() {
+    graft::cuda::lt::Preference* preference = nullptr;
+    check(library().create_preference(&preference));
+    int count = 0;
+    int status = library().set_preference(preference, graft::cuda::lt::kMostWorkspaceBytes, &bytes_, sizeof bytes_);
+    const std::uint32_t schemes = graft::cuda::lt::kReduceInComputeType;
+    if (status == 0)
+      status = library().set_preference(preference, graft::cuda::lt::kReductionSchemes, &schemes, sizeof schemes);
+    if (status == 0)
+      status = library().find_algorithms(context(), operation_, w_layout_, x_layout_, y_layout_, y_layout_, preference,
+                                         1, &found_, &count);
+    library().destroy_preference(preference);
+    check(status);
+    if (count == 0) throw std::runtime_error("cuBLASLt has no algorithm for this product");
+    check(found_.status);
+  }
+
+  void *x_, *w_, *y_, *workspace_;
+  std::size_t bytes_;
+  graft::cuda::lt::Operation* operation_ = nullptr;
+  graft::cuda::lt::Layout *w_layout_ = nullptr, *x_layout_ = nullptr, *y_layout_ = nullptr;
+  graft::cuda::lt::Heuristic found_{};
+};
