@@ -1,6 +1,7 @@
 package io.graft.io;
 
 import io.graft.binding.Address;
+import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
@@ -16,9 +17,9 @@ import org.bytedeco.javacpp.BytePointer;
 /**
  * Moves a tensor between memory and a stream of bytes in row-major order.
  *
- * <p>Memory of the CPU and of the stream's own type is transferred in place, at once or row by row. Anything else passes
- * block by block through one small staging buffer, where the native copy converts types and gathers or scatters strides;
- * a whole second copy never exists. Files are read by several threads, each its piece of a block.
+ * <p>Memory of the CPU and of the stream's own type without gaps is transferred in place. Anything else passes piece by
+ * piece through small staging buffers, where the native copy converts types and gathers or scatters strides; a whole second
+ * copy never exists. Files are read by several threads, each of which converts what it has read while that is in its cache.
  */
 final class TensorTransfer {
     /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
@@ -27,18 +28,22 @@ final class TensorTransfer {
         void transfer(ByteBuffer buffer, long at) throws IOException;
     }
 
-    private static final int STAGING_BYTES = 4 << 20;
     private static final int DIRECT_BYTES = 16 << 20;
-    private static final int LONG_ROW_BYTES = 4 << 10;
 
-    /** why: what one thread copies from the page cache, and what waking another one is worth. */
+    /** why: a device takes long pieces faster; a thread has the short ones in its second cache. */
+    private static final int DEVICE_STAGING_BYTES = 4 << 20;
+
+    private static final int STAGING_BYTES = 256 << 10;
+
     private static final int MOST_THREADS = 8;
 
-    private static final int PIECE_BYTES = 512 << 10;
+    /** why: what waking another thread is worth. */
+    private static final int PIECE_BYTES = STAGING_BYTES;
 
     private final boolean reading;
     private final boolean anywhere;
-    private ByteBuffer staging;
+    /** One for each piece that is under way. */
+    private final ByteBuffer[] staging = new ByteBuffer[MOST_THREADS];
 
     /** A transfer into tensors ({@code reading}) or out of them, in the order of the stream. */
     TensorTransfer(boolean reading) {
@@ -67,55 +72,123 @@ final class TensorTransfer {
 
     /** @param at where in the stream of the whole tensor this part of it begins */
     private void move(Tensor tensor, DType streamType, Bytes bytes, long at) throws IOException {
-        long length = tensor.elements() * streamType.bytes();
-        boolean inReach = tensor.dtype() == streamType
-                && tensor.scope().context().device().isCpu();
-        if (inReach && tensor.isContiguous()) {
-            moveDirectly(tensor, length, bytes, at);
-        } else if (inReach && hasLongRows(tensor)) {
-            moveRows(tensor, bytes, at);
-        } else if (length <= STAGING_BYTES) {
-            moveStaged(tensor, streamType, (int) length, bytes, at);
+        boolean onCpu = tensor.scope().context().device().isCpu();
+        if (onCpu && tensor.dtype() == streamType && tensor.isContiguous()) {
+            moveDirectly(tensor, tensor.elements() * streamType.bytes(), bytes, at);
+            return;
+        }
+        if (tensor.rank() == 0) {
+            try (Scope scope = tensor.scope().scope()) {
+                move(scope.view(tensor, 0, new long[] {1}, new long[] {1}), streamType, bytes, at);
+            }
+            return;
+        }
+        long rowBytes = tensor.elements() / tensor.size(0) * streamType.bytes();
+        if (rowBytes > (onCpu ? STAGING_BYTES : DEVICE_STAGING_BYTES)) {
+            moveLongRows(tensor, rowBytes, streamType, bytes, at);
+        } else if (onCpu) {
+            moveConverted(tensor, (int) rowBytes, streamType, bytes, at);
         } else {
-            moveParts(tensor, streamType, bytes, at);
+            moveToDevice(tensor, (int) rowBytes, streamType, bytes, at);
         }
     }
 
-    /** Splits the first dimension so that a part fits the staging buffer, or drops it where a single row does not. */
-    private void moveParts(Tensor tensor, DType streamType, Bytes bytes, long at) throws IOException {
-        long rows = tensor.size(0);
-        long[] shape = tensor.shape();
-        long[] strides = tensor.strides();
-        long rowBytes = tensor.elements() / rows * streamType.bytes();
-        boolean single = rowBytes > STAGING_BYTES;
-        long step = single ? 1 : STAGING_BYTES / rowBytes;
-        for (long from = 0; from < rows; from += step) {
-            shape[0] = Math.min(step, rows - from);
-            long[] partShape = single ? Arrays.copyOfRange(shape, 1, shape.length) : shape;
-            long[] partStrides = single ? Arrays.copyOfRange(strides, 1, shape.length) : strides;
+    /** One index of the first dimension after the other, each a tensor with one dimension less. */
+    private void moveLongRows(Tensor tensor, long rowBytes, DType streamType, Bytes bytes, long at) throws IOException {
+        long[] shape = Arrays.copyOfRange(tensor.shape(), 1, tensor.rank());
+        long[] strides = Arrays.copyOfRange(tensor.strides(), 1, tensor.rank());
+        for (long i = 0; i < tensor.size(0); i++) {
             try (Scope scope = tensor.scope().scope()) {
-                Tensor part = scope.view(tensor, from * strides[0], partShape, partStrides);
-                move(part, streamType, bytes, at + from * rowBytes);
+                move(scope.view(tensor, i * tensor.stride(0), shape, strides), streamType, bytes, at + i * rowBytes);
             }
         }
     }
 
-    private synchronized void moveStaged(Tensor tensor, DType streamType, int length, Bytes bytes, long at)
+    /** Rows of the CPU's memory, by several threads. */
+    private synchronized void moveConverted(Tensor tensor, int rowBytes, DType streamType, Bytes bytes, long at)
             throws IOException {
-        if (staging == null || staging.capacity() < length) {
-            staging = ByteBuffer.allocateDirect(length);
+        long rows = tensor.size(0);
+        int step = (int) Math.min(rows, STAGING_BYTES / rowBytes);
+        int threads = threads(tensor);
+        for (int i = 0; i < pieces(rows, rowBytes, threads); i++) {
+            reserve(i, step * rowBytes);
         }
-        ByteBuffer buffer = staging.clear().limit(length);
-        try (Scope scope = tensor.scope().context().host().scope();
-                BytePointer pointer = new BytePointer(buffer)) {
-            Tensor staged = scope.wrap(pointer.address(), streamType, tensor.shape());
+        // why: the monitor keeps another thread from closing the tensor while its memory is in use here.
+        synchronized (tensor.scope().context()) {
+            long address = tensor.address();
+            inPieces(rows, rowBytes, threads, (piece, first, last) -> {
+                // why a context of its own: one context serves one call at a time, and its threads would wait for the
+                // next.
+                try (Context own = Context.cpu(1)) {
+                    for (long from = first; from < last; from += step) {
+                        int count = (int) Math.min(step, last - from);
+                        ByteBuffer buffer = staging[piece].clear().limit(count * rowBytes);
+                        try (Scope scope = own.scope()) {
+                            Tensor rowsHere = rows(scope, tensor, address, from, count);
+                            convert(scope, rowsHere, streamType, buffer, bytes, at + from * rowBytes);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /** The memory of some rows as a tensor of another context. */
+    private static Tensor rows(Scope scope, Tensor tensor, long address, long from, long count) {
+        long[] shape = tensor.shape();
+        shape[0] = count;
+        long extent = 1;
+        for (int i = 0; i < shape.length; i++) {
+            extent += (shape[i] - 1) * tensor.stride(i);
+        }
+        long start = address + from * tensor.stride(0) * tensor.dtype().bytes();
+        return scope.view(scope.wrap(start, tensor.dtype(), extent), 0, shape, tensor.strides());
+    }
+
+    private void convert(Scope scope, Tensor part, DType streamType, ByteBuffer buffer, Bytes bytes, long at)
+            throws IOException {
+        try (BytePointer pointer = new BytePointer(buffer)) {
+            Tensor staged = scope.wrap(pointer.address(), streamType, part.shape());
             if (reading) {
-                move(buffer, threads(tensor), bytes, at);
-                tensor.upload(staged);
+                bytes.transfer(buffer, at);
+                part.upload(staged);
             } else {
-                tensor.download(staged);
+                part.download(staged);
                 bytes.transfer(buffer, at);
             }
+        }
+    }
+
+    /** Rows of a device's memory, in turn. */
+    private synchronized void moveToDevice(Tensor tensor, int rowBytes, DType streamType, Bytes bytes, long at)
+            throws IOException {
+        long step = Math.min(tensor.size(0), DEVICE_STAGING_BYTES / rowBytes);
+        reserve(0, (int) step * rowBytes);
+        for (long from = 0; from < tensor.size(0); from += step) {
+            long last = Math.min(tensor.size(0), from + step);
+            ByteBuffer buffer = staging[0].clear().limit((int) (last - from) * rowBytes);
+            long start = at + from * rowBytes;
+            try (Scope scope = tensor.scope().context().host().scope();
+                    Scope parts = tensor.scope().scope();
+                    BytePointer pointer = new BytePointer(buffer)) {
+                long[] shape = tensor.shape();
+                shape[0] = last - from;
+                Tensor part = parts.view(tensor, from * tensor.stride(0), shape, tensor.strides());
+                Tensor staged = scope.wrap(pointer.address(), streamType, shape);
+                if (reading) {
+                    move(buffer, threads(tensor), bytes, start);
+                    part.upload(staged);
+                } else {
+                    part.download(staged);
+                    bytes.transfer(buffer, start);
+                }
+            }
+        }
+    }
+
+    private void reserve(int piece, int length) {
+        if (staging[piece] == null || staging[piece].capacity() < length) {
+            staging[piece] = ByteBuffer.allocateDirect(length);
         }
     }
 
@@ -130,38 +203,13 @@ final class TensorTransfer {
         }
     }
 
-    /** Whether this is a matrix with a pitch whose rows are long enough that one call for each is cheap. */
-    private static boolean hasLongRows(Tensor tensor) {
-        return tensor.rank() == 2
-                && tensor.size(1) * tensor.dtype().bytes() >= LONG_ROW_BYTES
-                && tensor.stride(0) * tensor.dtype().bytes() <= DIRECT_BYTES;
-    }
-
-    private void moveRows(Tensor matrix, Bytes bytes, long at) throws IOException {
-        int rowBytes = (int) (matrix.size(1) * matrix.dtype().bytes());
-        int pitchBytes = (int) (matrix.stride(0) * matrix.dtype().bytes());
-        long step = DIRECT_BYTES / pitchBytes;
-        for (long from = 0; from < matrix.size(0); from += step) {
-            int rows = (int) Math.min(step, matrix.size(0) - from);
-            synchronized (matrix.scope().context()) {
-                ByteBuffer region = region(matrix.address() + from * pitchBytes, (rows - 1L) * pitchBytes + rowBytes);
-                long start = at + from * rowBytes;
-                inPieces(rows, rowBytes, threads(matrix), (first, last) -> {
-                    for (int row = first; row < last; row++) {
-                        bytes.transfer(region.slice(row * pitchBytes, rowBytes), start + (long) row * rowBytes);
-                    }
-                });
-            }
-        }
-    }
-
     /** Moves a whole buffer, by several threads where it is worth that. */
     private static void move(ByteBuffer buffer, int threads, Bytes bytes, long at) throws IOException {
         inPieces(
                 buffer.remaining(),
                 1,
                 threads,
-                (first, last) -> bytes.transfer(buffer.slice(first, last - first), at + first));
+                (piece, first, last) -> bytes.transfer(buffer.slice((int) first, (int) (last - first)), at + first));
     }
 
     private int threads(Tensor tensor) {
@@ -170,20 +218,24 @@ final class TensorTransfer {
 
     /** What one thread does of so many units. */
     private interface Piece {
-        void move(int first, int last) throws IOException;
+        void move(int piece, long first, long last) throws IOException;
+    }
+
+    private static int pieces(long count, int unitBytes, int threads) {
+        return (int) Math.max(1, Math.min(threads, count * unitBytes / PIECE_BYTES));
     }
 
     /** Fails when all pieces have ended. why: who sees the failure may free the memory that they write into. */
-    private static void inPieces(int count, int unitBytes, int threads, Piece piece) throws IOException {
-        int pieces = (int) Math.max(1, Math.min(threads, (long) count * unitBytes / PIECE_BYTES));
+    private static void inPieces(long count, int unitBytes, int threads, Piece piece) throws IOException {
+        int pieces = pieces(count, unitBytes, threads);
         if (pieces == 1) {
-            piece.move(0, count);
+            piece.move(0, 0, count);
             return;
         }
         Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
         IntStream.range(0, pieces).parallel().forEach(i -> {
             try {
-                piece.move((int) ((long) i * count / pieces), (int) ((i + 1L) * count / pieces));
+                piece.move(i, i * count / pieces, (i + 1) * count / pieces);
             } catch (IOException | RuntimeException | Error failure) {
                 failures.add(failure);
             }

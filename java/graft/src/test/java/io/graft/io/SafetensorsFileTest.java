@@ -204,7 +204,7 @@ class SafetensorsFileTest {
             AtomicInteger begun = new AtomicInteger();
             AtomicInteger ended = new AtomicInteger();
             CountDownLatch second = new CountDownLatch(1);
-            Tensor into = home.tensor(Memory.BASE, dtype, 1 << 20);
+            Tensor into = home.tensor(Memory.BASE, dtype, 1 << 18);
             assertThatThrownBy(() -> TensorTransfer.ofFile().move(into, DType.F32, (buffer, at) -> {
                         try {
                             if (begun.incrementAndGet() == 1) {
