@@ -270,7 +270,9 @@ final class LlamaConfigReader {
         if (!(factor > 0 && factor <= 1)) {
             throw holder.refuse(PARTIAL, "is " + factor + ", expected more than 0 and at most 1");
         }
-        int width = (int) (headDim(defaults) * factor);
+        double product = headDim(defaults) * factor;
+        // why: transformers cuts what is no integer; a quotient of integers may come back a little below one.
+        int width = (int) (Math.abs(product - Math.rint(product)) < 1e-9 ? Math.rint(product) : product);
         if (width == 0 || width % 2 != 0) {
             throw holder.refuse(PARTIAL, "is " + factor + ", which turns " + width + " numbers of a head");
         }
@@ -280,6 +282,9 @@ final class LlamaConfigReader {
     /** Writes what {@link #rotaryWidth} reads, and gives it. */
     static JsonNode writeRotaryWidth(LlamaConfig config, ObjectNode json) {
         double factor = (double) config.rotaryWidth() / config.headDim();
+        if ((int) (config.headDim() * factor) < config.rotaryWidth()) {
+            factor = Math.nextUp(factor);
+        }
         return json.withObject("rope_parameters").put(PARTIAL, factor).get(PARTIAL);
     }
 

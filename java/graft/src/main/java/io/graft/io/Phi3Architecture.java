@@ -57,7 +57,8 @@ final class Phi3Architecture extends Architecture {
         json.put("hidden_act", "silu").put("initializer_range", 0.02).put("rms_norm_eps", config.rmsNormEps());
         json.put("original_max_position_embeddings", config.maxPositions()).put("embd_pdrop", 0.0);
         json.put("resid_pdrop", 0.0);
-        LlamaConfigReader.writeRotaryWidth(config, json);
+        // why twice: transformers before 5 looks for it here only.
+        json.set("partial_rotary_factor", LlamaConfigReader.writeRotaryWidth(config, json));
         int window = config.design().window();
         json.set("sliding_window", window == 0 ? json.nullNode() : json.numberNode(window));
         if (config.headDim() * config.heads() != config.hiddenSize()) {
