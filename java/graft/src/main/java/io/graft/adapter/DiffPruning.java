@@ -213,7 +213,7 @@ public final class DiffPruning extends PeftAdapter<PeftShiraConfig> {
         Map<Projection, EntryReselector.Entries> kept = new LinkedHashMap<>();
         parts.forEach((projection, part) -> kept.put(projection, entries(part)));
         try (Scope scope = fixed.scope().context().scope()) {
-            EntryFiles.write(scope, config, kept, Map.of(), directory);
+            EntryFiles.write(scope, this, config, kept, Map.of(), directory);
         }
     }
 

@@ -25,6 +25,7 @@ final class EntryFiles {
      */
     static void write(
             Scope scope,
+            PeftAdapter<?> adapter,
             PeftShiraConfig config,
             Map<Projection, EntryReselector.Entries> entries,
             Map<String, Tensor> others,
@@ -48,7 +49,7 @@ final class EntryFiles {
             Tensor deltas = scope.tensor(Memory.WORKSPACE, DType.F32, count);
             tensors.put(key + Shira.WEIGHT, deltas.set(all.deltas()));
         });
-        PeftAdapter.write(directory, fitting, tensors);
+        adapter.write(directory, fitting, tensors);
     }
 
     /** With the first other entries, in ascending order. */

@@ -1,6 +1,5 @@
 package io.graft.adapter;
 
-import io.graft.io.PeftLoraConfig;
 import io.graft.nn.Adaptable;
 import io.graft.nn.AttentionBlock;
 import io.graft.nn.BlockShape;
@@ -268,7 +267,6 @@ public final class LoraSet implements Adapter {
                 tensors.put(key(parameter), parameter.value());
             }
         }
-        PeftLoraConfig config = lora.config();
-        PeftAdapter.write(directory, config, tensors);
+        lora.write(directory, lora.config(), tensors);
     }
 }

@@ -94,7 +94,7 @@ public final class LoraSum {
             add(module, way, result, terms(module, adapters, weights), sum);
         }
         try (Scope scope = context.scope()) {
-            PeftAdapter.write(out, config, StoredTensors.tensors(scope, sum));
+            PeftAdapter.write(out, config, List.of(), StoredTensors.tensors(scope, sum));
         }
     }
 

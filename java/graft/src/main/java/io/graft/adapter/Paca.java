@@ -273,7 +273,7 @@ public final class Paca extends PeftAdapter<PeftPacaConfig> {
             throw new IllegalStateException("Paca: nothing is attached that could be saved in another layout");
         }
         try (Scope scope = projections().get(0).weight().scope().context().scope()) {
-            PacaFiles files = new PacaFiles(scope, config, tensors());
+            PacaFiles files = new PacaFiles(scope, this, tensors());
             for (Projection projection : projections()) {
                 files.add(projection, retired(projection).orElse(null));
             }

@@ -25,6 +25,7 @@ final class PacaFiles {
     private record Columns(Tensor indices, Tensor delta, Tensor original, double scale, long inputs) {}
 
     private final Scope scope;
+    private final Paca adapter;
     private final PeftPacaConfig config;
     private final Map<String, Tensor> others;
     private final Map<String, Columns> modules = new LinkedHashMap<>();
@@ -34,9 +35,10 @@ final class PacaFiles {
      * @param scope for what is made on the way
      * @param all what the adapter saves, by key: what does not belong to columns is saved as it is
      */
-    PacaFiles(Scope scope, PeftPacaConfig config, Map<String, Tensor> all) {
+    PacaFiles(Scope scope, Paca adapter, Map<String, Tensor> all) {
         this.scope = scope;
-        this.config = config;
+        this.adapter = adapter;
+        this.config = adapter.config();
         this.others = new LinkedHashMap<>(all);
     }
 
@@ -106,7 +108,7 @@ final class PacaFiles {
             others.put(PeftAdapter.PREFIX + module + Paca.DELTA, columns.delta());
             others.put(PeftAdapter.PREFIX + module + Paca.INDICES, columns.indices());
         });
-        PeftAdapter.write(directory, fitting(), others);
+        adapter.write(directory, fitting(), others);
     }
 
     void saveAbsolute(Path directory) {
@@ -122,7 +124,7 @@ final class PacaFiles {
             others.put(PeftAdapter.PREFIX + module + Paca.ABSOLUTE, sum);
             others.put(PeftAdapter.PREFIX + module + Paca.INDICES, columns.indices());
         });
-        PeftAdapter.write(directory, fitting(), others);
+        adapter.write(directory, fitting(), others);
     }
 
     void saveLora(Path directory) {
@@ -138,6 +140,6 @@ final class PacaFiles {
             others.put(key + "A.weight", a);
             others.put(key + "B.weight", columns.delta());
         });
-        PeftAdapter.write(directory, fitting().asLora(), others);
+        adapter.write(directory, fitting().asLora(), others);
     }
 }

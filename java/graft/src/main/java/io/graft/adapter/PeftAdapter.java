@@ -69,6 +69,7 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
     private final Set<String> transposed = new TreeSet<>();
     private SafetensorsFile file;
     private Set<String> unread = Set.of();
+    private List<String> excluded = List.of();
     private boolean used;
     private long offset = FIRST_OFFSET;
     private SharedBuffers buffers;
@@ -116,7 +117,7 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
             file = opened;
             unread = opened == null ? Set.of() : new TreeSet<>(opened.names());
             if (opened == null) {
-                config.exclude(model.unused());
+                excluded = model.unused();
             } else {
                 unread.removeAll(IdleFactors.among(
                         unread, model.unused(), opened, model.scope().context()));
@@ -381,13 +382,19 @@ public abstract class PeftAdapter<C extends PeftConfig> implements Adapter {
         return turned;
     }
 
-    static void write(Path directory, PeftConfig config, Map<String, Tensor> tensors) {
+    /** @param written what the file says of the adapter, which is not always what it was made from */
+    final void write(Path directory, PeftConfig written, Map<String, Tensor> tensors) {
+        write(directory, written, excluded, tensors);
+    }
+
+    /** @param excluded modules of the base that the adapter leaves out; see {@link PeftConfig#write(Path, List)} */
+    static void write(Path directory, PeftConfig config, List<String> excluded, Map<String, Tensor> tensors) {
         try {
             Files.createDirectories(directory);
         } catch (IOException e) {
             throw new UncheckedIOException("cannot make " + directory + ": " + e.getMessage(), e);
         }
         SafetensorsWriter.write(directory.resolve(FILE), tensors, SafetensorsWriter.PYTORCH);
-        config.write(directory);
+        config.write(directory, excluded);
     }
 }

@@ -287,7 +287,7 @@ public final class Shira extends PeftAdapter<PeftShiraConfig> {
                                     part(projection), projection.weight().k()));
         }
         try (Scope scope = projections().get(0).weight().scope().context().scope()) {
-            EntryFiles.write(scope, config, all, tensors(), directory);
+            EntryFiles.write(scope, this, config, all, tensors(), directory);
         }
     }
 }

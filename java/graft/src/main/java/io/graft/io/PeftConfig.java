@@ -182,18 +182,6 @@ public abstract sealed class PeftConfig
         return targets.modulesToSave();
     }
 
-    /**
-     * Leaves out modules that have layers of the targets' names and are none of Graft's, so that PEFT leaves them out too. What
-     * the configuration says of excluded modules already stays, and so does an expression, which names layers exactly.
-     */
-    public void exclude(List<String> modules) {
-        boolean listed = json.path("target_modules").isArray() || allLinear();
-        if (!modules.isEmpty() && listed && json.has("exclude_modules") && !json.hasNonNull("exclude_modules")) {
-            String any = String.join("|", modules).replace(".", "\\.");
-            json.put("exclude_modules", "(" + any + ")\\..*");
-        }
-    }
-
     /** The base model as the adapter names it, or null. */
     public String baseModel() {
         return baseModel;
@@ -201,7 +189,22 @@ public abstract sealed class PeftConfig
 
     /** Writes {@code adapter_config.json} into a directory, atomically. */
     public void write(Path directory) {
-        AtomicFiles.write(directory.resolve(FILE), toJson());
+        write(directory, List.of());
+    }
+
+    /**
+     * The same without modules that have layers of the targets' names and are none of Graft's, so that PEFT leaves them out
+     * too. What the configuration says of excluded modules already stays, and so does an expression, which names layers
+     * exactly.
+     */
+    public void write(Path directory, List<String> excluded) {
+        ObjectNode written = json.deepCopy();
+        boolean listed = json.path("target_modules").isArray() || allLinear();
+        if (!excluded.isEmpty() && listed && json.has("exclude_modules") && !json.hasNonNull("exclude_modules")) {
+            String any = String.join("|", excluded).replace(".", "\\.");
+            written.put("exclude_modules", "(" + any + ")\\..*");
+        }
+        AtomicFiles.write(directory.resolve(FILE), text(written));
     }
 
     @Override
@@ -212,6 +215,10 @@ public abstract sealed class PeftConfig
 
     /** The file's text, as Python writes it: sorted keys, two spaces, inference_mode true. */
     public String toJson() {
-        return PythonJson.write(json.deepCopy().put("inference_mode", true));
+        return text(json.deepCopy());
+    }
+
+    private static String text(ObjectNode own) {
+        return PythonJson.write(own.put("inference_mode", true));
     }
 }
