@@ -102,12 +102,12 @@ final class InfoCommand extends GraftCommand {
             Set<DType> dtypes = EnumSet.noneOf(DType.class);
             for (String name : checkpoint.names()) {
                 long elements = Arrays.stream(checkpoint.shape(name)).reduce(1, Math::multiplyExact);
-                DType dtype = checkpoint.dtype(name);
                 String part = config.design().architecture().unusedPart(name);
                 if (part != null) {
                     unused.merge(part, elements, Long::sum);
                     continue;
                 }
+                DType dtype = checkpoint.dtype(name);
                 tensors++;
                 bytes += elements * dtype.bytes();
                 dtypes.add(dtype);

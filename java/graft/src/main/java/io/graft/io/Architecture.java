@@ -133,6 +133,13 @@ public abstract class Architecture {
                 .orElse(null);
     }
 
+    /** The tensors of a checkpoint that belong to those. */
+    public final List<String> unused(TensorSource checkpoint) {
+        return checkpoint.names().stream()
+                .filter(name -> unusedPart(name) != null)
+                .toList();
+    }
+
     /** Paths of its modules. */
     public ModuleNames names() {
         return names;

@@ -1,6 +1,8 @@
 package io.graft.io;
 
 import io.graft.tensor.DType;
+import io.graft.tensor.Memory;
+import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -120,6 +122,19 @@ public final class Checkpoint implements TensorSource {
     @Override
     public long[] shape(String name) {
         return holder(name).shape(stored(name));
+    }
+
+    /** How the files hold a tensor, also of a type that Graft does not read; under the name of its module. */
+    public StoredTensor entry(String name) {
+        StoredTensor stored = holder(name).stored(stored(name));
+        return new StoredTensor(name, stored.type(), stored.shape());
+    }
+
+    /** What the files have for a tensor of any type: U8 [{@link StoredTensor#bytes}]. */
+    public Tensor bytes(String name, Scope scope) {
+        Tensor bytes = scope.tensor(Memory.WORKSPACE, DType.U8, entry(name).bytes());
+        holder(name).readBytes(stored(name), bytes);
+        return bytes;
     }
 
     @Override

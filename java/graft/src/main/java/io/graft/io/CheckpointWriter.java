@@ -136,7 +136,7 @@ public final class CheckpointWriter implements AutoCloseable {
 
     private List<StoredTensor> named(List<StoredTensor> tensors) {
         return tensors.stream()
-                .map(tensor -> new StoredTensor(naming.apply(tensor.name()), tensor.dtype(), tensor.shape()))
+                .map(tensor -> new StoredTensor(naming.apply(tensor.name()), tensor.type(), tensor.shape()))
                 .toList();
     }
 
@@ -152,10 +152,24 @@ public final class CheckpointWriter implements AutoCloseable {
             throw new IllegalArgumentException("write: " + name + " has the shape " + Arrays.toString(value.shape())
                     + ", announced was " + Arrays.toString(place.tensor().shape()));
         }
-        places.remove(name);
+        write(place, place.tensor().dtype(), value);
+    }
+
+    /** Writes a tensor of any type, whose bytes are U8 [{@link StoredTensor#bytes}]. */
+    public void writeBytes(String name, Tensor bytes) {
+        Place place = place(name);
+        if (bytes.elements() != place.tensor().bytes()) {
+            throw new IllegalArgumentException("writeBytes: " + name + " comes with " + bytes.elements()
+                    + " bytes, announced were " + place.tensor().bytes());
+        }
+        write(place, DType.U8, bytes);
+    }
+
+    private void write(Place place, DType dtype, Tensor value) {
+        places.remove(place.tensor().name());
         Shard shard = place.shard();
         try {
-            transfer.move(value, place.tensor().dtype(), (buffer, at) -> put(shard, buffer, place.offset() + at));
+            transfer.move(value, dtype, (buffer, at) -> put(shard, buffer, place.offset() + at));
             shard.missing--;
             if (shard.missing == 0) {
                 shard.channel.close();

@@ -112,8 +112,8 @@ public final class SafetensorsFile implements TensorSource {
 
     @Override
     public synchronized void read(String name, Tensor into) {
-        SafetensorsHeader.Entry entry = entry(name);
         DType dtype = dtype(name);
+        SafetensorsHeader.Entry entry = entry(name);
         if (!fits(entry.shape(), into.shape())) {
             throw new SafetensorsException(
                     file,
@@ -124,6 +124,21 @@ public final class SafetensorsFile implements TensorSource {
             throw new SafetensorsException(
                     file, "tensor '" + name + "' has the dtype " + dtype + ", which does not become " + into.dtype());
         }
+        read(name, entry, dtype, into);
+    }
+
+    /** How the file holds a tensor, also of a type that Graft does not read. */
+    StoredTensor stored(String name) {
+        SafetensorsHeader.Entry entry = entry(name);
+        return new StoredTensor(name, entry.type(), entry.shape());
+    }
+
+    /** Fills {@code into} [bytes], U8, with what the file has for a tensor of any type. */
+    synchronized void readBytes(String name, Tensor into) {
+        read(name, entry(name), DType.U8, into);
+    }
+
+    private void read(String name, SafetensorsHeader.Entry entry, DType dtype, Tensor into) {
         try {
             long start = dataStart + entry.begin();
             transfer.move(into, dtype, (buffer, at) -> readFully(file, channel, buffer, start + at));

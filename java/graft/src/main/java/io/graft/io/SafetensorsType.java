@@ -8,7 +8,7 @@ import io.graft.tensor.DType;
  * <p>All types are known to the header's checks, so that a file may hold tensors that Graft cannot compute with; only
  * reading such a tensor is refused. The order counts: writers sort by it, widest first.
  */
-enum SafetensorsType {
+public enum SafetensorsType {
     BOOL(8, DType.U8),
     F4(4, null),
     F6_E2M3(6, null),

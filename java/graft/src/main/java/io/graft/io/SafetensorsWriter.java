@@ -12,7 +12,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -34,25 +36,38 @@ public final class SafetensorsWriter {
      * @throws java.io.UncheckedIOException if the file cannot be written; an older one is then untouched
      */
     public static void write(Path file, Map<String, Tensor> tensors, Map<String, String> metadata) {
-        AtomicFiles.write(file, channel -> writeTo(channel, tensors, metadata));
+        write(file, tensors, List.of(), metadata);
     }
 
-    static void writeTo(WritableByteChannel channel, Map<String, Tensor> tensors, Map<String, String> metadata)
+    /** @param carried tensors of any type whose values in {@code tensors} are their bytes, U8 */
+    public static void write(
+            Path file, Map<String, Tensor> tensors, List<StoredTensor> carried, Map<String, String> metadata) {
+        AtomicFiles.write(file, channel -> writeTo(channel, tensors, carried, metadata));
+    }
+
+    static void writeTo(
+            WritableByteChannel channel,
+            Map<String, Tensor> tensors,
+            List<StoredTensor> carried,
+            Map<String, String> metadata)
             throws IOException {
-        List<StoredTensor> stored = new ArrayList<>();
-        tensors.forEach((name, tensor) -> stored.add(StoredTensor.of(name, tensor)));
+        Map<String, StoredTensor> all = new LinkedHashMap<>();
+        tensors.forEach((name, tensor) -> all.put(name, StoredTensor.of(name, tensor)));
+        carried.forEach(tensor -> all.put(tensor.name(), tensor));
+        Collection<StoredTensor> stored = all.values();
         List<StoredTensor> ordered = ordered(stored);
         writeFully(channel, header(ordered, metadata));
         TensorTransfer transfer = new TensorTransfer(false);
         for (StoredTensor each : ordered) {
-            transfer.move(tensors.get(each.name()), each.dtype(), (buffer, at) -> writeFully(channel, buffer));
+            Tensor tensor = tensors.get(each.name());
+            transfer.move(tensor, tensor.dtype(), (buffer, at) -> writeFully(channel, buffer));
         }
     }
 
     /** The order in which the format's own library lays tensors down. */
-    static List<StoredTensor> ordered(List<StoredTensor> tensors) {
+    static List<StoredTensor> ordered(Collection<StoredTensor> tensors) {
         List<StoredTensor> ordered = new ArrayList<>(tensors);
-        ordered.sort(Comparator.comparing((StoredTensor tensor) -> SafetensorsType.of(tensor.dtype()))
+        ordered.sort(Comparator.comparing(StoredTensor::type)
                 .reversed()
                 .thenComparing(StoredTensor::name, SafetensorsWriter::compareUtf8));
         return ordered;
@@ -95,7 +110,7 @@ public final class SafetensorsWriter {
     private static long describe(JsonGenerator out, StoredTensor tensor, long offset) throws IOException {
         long end = Math.addExact(offset, tensor.bytes());
         out.writeObjectFieldStart(tensor.name());
-        out.writeStringField("dtype", SafetensorsType.of(tensor.dtype()).name());
+        out.writeStringField("dtype", tensor.type().name());
         out.writeFieldName("shape");
         out.writeArray(tensor.shape(), 0, tensor.shape().length);
         out.writeFieldName("data_offsets");

@@ -9,6 +9,7 @@ import io.graft.io.DecoderDesign.Part;
 import io.graft.io.LlamaConfig;
 import io.graft.io.ModuleNames;
 import io.graft.io.SafetensorsWriter;
+import io.graft.io.StoredTensor;
 import io.graft.nn.Block;
 import io.graft.nn.BlockShape;
 import io.graft.nn.Norm;
@@ -185,30 +186,46 @@ final class LlamaLayers {
     }
 
     /**
-     * Fills every tensor in order; of the quantised ones a single matrix at a time exists.
+     * Fills every tensor in order; of the quantised ones a single matrix at a time exists, all in one piece of memory.
      *
      * @param codes fills codes from codes, and says whether it did
      */
     private void fill(BiConsumer<String, Tensor> filler, Predicate<Projection> codes) {
-        for (Slot slot : slots) {
-            if (slot.parameter() != null) {
-                filler.accept(slot.name(), slot.parameter().value());
-                continue;
-            }
-            Projection projection = slot.quantized();
-            if (codes.test(projection)) {
-                continue;
-            }
-            try (Scope staging = scope.scope()) {
+        try (Scope staging = scope.scope()) {
+            Tensor memory = null;
+            for (Slot slot : slots) {
+                if (slot.parameter() != null) {
+                    filler.accept(slot.name(), slot.parameter().value());
+                    continue;
+                }
+                Projection projection = slot.quantized();
+                if (codes.test(projection)) {
+                    continue;
+                }
+                if (memory == null) {
+                    memory = staging.tensor(Memory.WORKSPACE, projection.dtype(), largestQuantized());
+                }
                 Weight weight = projection.weight();
-                Tensor matrix = staging.tensor(Memory.WORKSPACE, projection.dtype(), weight.n(), weight.k());
-                filler.accept(slot.name(), matrix);
-                projection.quantize(matrix);
-                if (adapter != null) {
-                    adapter.quantized(projection, matrix);
+                try (Scope views = staging.scope()) {
+                    long[] shape = {weight.n(), weight.k()};
+                    Tensor matrix = views.view(memory, 0, shape, new long[] {weight.k(), 1});
+                    filler.accept(slot.name(), matrix);
+                    projection.quantize(matrix);
+                    if (adapter != null) {
+                        adapter.quantized(projection, matrix);
+                    }
                 }
             }
         }
+    }
+
+    private long largestQuantized() {
+        return slots.stream()
+                .filter(slot -> slot.parameter() == null)
+                .mapToLong(slot -> slot.quantized().weight().n()
+                        * slot.quantized().weight().k())
+                .max()
+                .orElse(0);
     }
 
     void load(Checkpoint checkpoint) {
@@ -245,25 +262,22 @@ final class LlamaLayers {
             for (Parameter parameter : parameters()) {
                 tensors.put(parameter.name(), as(head.weight().matrix().dtype(), parameter.value(), staging));
             }
-            readUnused(host, tensors);
-            SafetensorsWriter.write(directory.resolve("model.safetensors"), tensors, SafetensorsWriter.PYTORCH);
+            List<StoredTensor> carried = readUnused(host, tensors);
+            Path file = directory.resolve("model.safetensors");
+            SafetensorsWriter.write(file, tensors, carried, SafetensorsWriter.PYTORCH);
         }
         AtomicFiles.write(directory.resolve("config.json"), written.toJson());
     }
 
-    /** What of the checkpoint is not computed, as it is. */
-    private void readUnused(Scope host, Map<String, Tensor> tensors) {
+    /** Adds the bytes of what of the checkpoint is not computed, and says what they are. */
+    private List<StoredTensor> readUnused(Scope host, Map<String, Tensor> tensors) {
         if (unusedFrom == null || unused().isEmpty()) {
-            return;
+            return List.of();
         }
         try (Checkpoint checkpoint = Checkpoint.open(unusedFrom)) {
-            for (String name : checkpoint.names()) {
-                if (config.design().architecture().unusedPart(name) != null) {
-                    Tensor value = host.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
-                    checkpoint.read(name, value);
-                    tensors.put(name, value);
-                }
-            }
+            List<String> names = config.design().architecture().unused(checkpoint);
+            names.forEach(name -> tensors.put(name, checkpoint.bytes(name, host)));
+            return names.stream().map(checkpoint::entry).toList();
         }
     }
 

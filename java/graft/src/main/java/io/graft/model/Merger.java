@@ -152,25 +152,21 @@ public final class Merger {
             }
         }
         for (String name : unused()) {
-            stored.add(new StoredTensor(name, checkpoint.dtype(name), checkpoint.shape(name)));
+            stored.add(checkpoint.entry(name));
         }
         return stored;
     }
 
     /** The checkpoint's tensors that are no part of what is computed. */
     private List<String> unused() {
-        return checkpoint.names().stream()
-                .filter(name -> config.design().architecture().unusedPart(name) != null)
-                .toList();
+        return config.design().architecture().unused(checkpoint);
     }
 
     /** Writes those as they are. */
     private void carry(CheckpointWriter out) {
         for (String name : unused()) {
             try (Scope scope = context.host().scope()) {
-                Tensor value = scope.tensor(Memory.WORKSPACE, checkpoint.dtype(name), checkpoint.shape(name));
-                checkpoint.read(name, value);
-                out.write(name, value);
+                out.writeBytes(name, checkpoint.bytes(name, scope));
             }
         }
     }

@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -88,7 +89,7 @@ class SafetensorsWriterTest {
         Map<String, Tensor> tensors = Map.of("x", scope.tensor(Memory.BASE, DType.F32, 100_000));
         assertThatThrownBy(() -> AtomicFiles.write(path, ignored -> {
                     try (FileChannel channel = FileChannel.open(full, StandardOpenOption.WRITE)) {
-                        SafetensorsWriter.writeTo(channel, tensors, Map.of());
+                        SafetensorsWriter.writeTo(channel, tensors, List.of(), Map.of());
                     }
                 }))
                 .isInstanceOf(UncheckedIOException.class)
@@ -104,7 +105,9 @@ class SafetensorsWriterTest {
         Files.writeString(path, "old", StandardCharsets.UTF_8);
         Map<String, Tensor> tensors = Map.of("x", scope.tensor(Memory.BASE, DType.F32, 100_000));
         assertThatThrownBy(() -> AtomicFiles.write(
-                        path, channel -> SafetensorsWriter.writeTo(new FullAfter(channel, 1000), tensors, Map.of())))
+                        path,
+                        channel ->
+                                SafetensorsWriter.writeTo(new FullAfter(channel, 1000), tensors, List.of(), Map.of())))
                 .isInstanceOf(UncheckedIOException.class);
         assertThat(path).hasContent("old");
         assertThat(directory).isDirectoryNotContaining(file -> !file.equals(path));
@@ -113,7 +116,7 @@ class SafetensorsWriterTest {
     @Test
     void missingDirectoryAndReservedNameAreRefused() {
         Map<String, Tensor> tensors = Map.of("__metadata__", scope.tensor(Memory.BASE, DType.F32, 1));
-        assertThatThrownBy(() -> SafetensorsWriter.write(directory.resolve("x"), tensors, Map.of()))
+        assertThatThrownBy(() -> SafetensorsWriter.write(directory.resolve("x"), tensors, List.of(), Map.of()))
                 .isInstanceOf(IllegalArgumentException.class);
         assertThat(directory).isEmptyDirectory();
         assertThatThrownBy(() -> SafetensorsWriter.write(directory.resolve("none/x"), Map.of(), Map.of()))

@@ -18,6 +18,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -140,6 +141,43 @@ class MergerTest {
         }
     }
 
+    /** Numbers of types that Graft does not read are bytes to be carried, by a merge and by a model that is saved. */
+    @Test
+    void aVisionTowerOfAnyTypeIsCarriedOver() throws Exception {
+        Path model = folder.resolve("model");
+        Files.createDirectories(model);
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(Golden.model("gemma3_multimodal").resolve(file), model.resolve(file));
+        }
+        Path weights = model.resolve("model.safetensors");
+        String text = Files.readString(weights, StandardCharsets.ISO_8859_1);
+        String changed = text.replaceAll("(vision_tower[^}]*\"dtype\":\")F32", "$1U32");
+        assertThat(changed).isNotEqualTo(text).hasSameSizeAs(text);
+        Files.writeString(weights, changed, StandardCharsets.ISO_8859_1);
+        LlamaConfig config = LlamaConfig.read(model);
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Checkpoint before = Checkpoint.open(model)) {
+            Llama.load(scope, before, config, DType.F32, Llama.Options.inference())
+                    .save(folder.resolve("saved"));
+            Path adapter = Golden.adapter("gemma3_multimodal", "lora");
+            Merger merger = new Merger(context, before, config, () -> Lora.frozen(adapter), PLAIN);
+            AtomicFiles.replaceDirectory(folder.resolve("merged"), out -> merger.run(out, (tensor, error) -> {}));
+            for (String folderName : List.of("saved", "merged")) {
+                try (Checkpoint after = Checkpoint.open(folder.resolve(folderName))) {
+                    int unread = 0;
+                    for (String name : config.design().architecture().unused(before)) {
+                        assertThat(after.entry(name)).usingRecursiveComparison().isEqualTo(before.entry(name));
+                        assertThat(after.bytes(name, scope).buffer())
+                                .isEqualTo(before.bytes(name, scope).buffer());
+                        unread += after.entry(name).dtype() == null ? 1 : 0;
+                    }
+                    assertThat(unread).as(folderName).isGreaterThan(9);
+                }
+            }
+        }
+    }
+
     /** Factors of the tower, which PEFT makes too, are without effect only while B is zero. */
     @Test
     void anAdapterOfTheVisionTowerIsRefused() throws Exception {
@@ -175,6 +213,7 @@ class MergerTest {
                 Scope scope = context.scope();
                 Llama model = Golden.load(scope, "gemma3_multimodal", Llama.Options.training(Lora.create(lora, 1)))) {
             model.adapter().save(folder.resolve("adapter"));
+            assertThat(lora.toJson()).contains("\"exclude_modules\": null");
             model.save(folder.resolve("whole"));
         }
         assertThat(folder.resolve("adapter/adapter_config.json"))
