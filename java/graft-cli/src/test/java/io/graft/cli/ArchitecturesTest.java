@@ -2,23 +2,30 @@ package io.graft.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.graft.io.Checkpoint;
 import io.graft.io.LlamaConfig;
+import io.graft.io.SafetensorsType;
+import io.graft.io.SafetensorsWriter;
+import io.graft.io.StoredTensor;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Scope;
+import io.graft.tensor.Tensor;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Checkpoints of every architecture through the commands: trained, evaluated, generated from, merged, quantised. */
 class ArchitecturesTest {
@@ -74,21 +81,7 @@ class ArchitecturesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen",
-                "phi3",
-                "gemma2",
-                "gemma3",
-                "gemma3_multimodal",
-                "glm",
-                "glm4"
-            })
+    @MethodSource("io.graft.cli.Cli#architectures")
     void everyCommandTakesIt(String type) throws Exception {
         Path model = model(type);
         Path adapter = folder.resolve("adapter");
@@ -129,6 +122,75 @@ class ArchitecturesTest {
         Path sketched = folder.resolve("sketched");
         run("sketch", "--model", merged, "--output", sketched, "--calibration", text, "--samples", 4, "--length", 32);
         assertThat(loss(sketched)).isCloseTo(loss(merged), Offset.offset(0.5));
+    }
+
+    /** What is not computed goes through training and a merge with the bytes that it had, of types that are not read too. */
+    @Test
+    void aVisionTowerStaysAsItIs() throws Exception {
+        Path model = model("gemma3_multimodal");
+        Map<String, byte[]> tower = addTower(model);
+        assertThat(run("info", "--model", model).out()).contains("not used   model.vision_tower, ");
+        Path adapter = folder.resolve("adapter");
+        run(
+                "finetune",
+                "--model",
+                model,
+                "--data",
+                text,
+                "--out",
+                adapter,
+                "--method",
+                "lora",
+                "--steps",
+                3,
+                "--length",
+                32,
+                "--batch",
+                2);
+        Path merged = folder.resolve("merged");
+        run("merge", "--model", model, "--adapter", adapter, "--out", merged);
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Checkpoint after = Checkpoint.open(merged)) {
+            assertThat(after.names()).containsAll(tower.keySet());
+            tower.forEach((name, bytes) ->
+                    assertThat(bytes(after.bytes(name, scope))).as(name).isEqualTo(bytes));
+        }
+        assertThat(loss(merged)).isCloseTo(loss(model, "--adapter", adapter), Offset.offset(1e-5));
+    }
+
+    /** Gives a model the golden model's tower, one tensor as numbers of a type that is not read; the bytes by name. */
+    private static Map<String, byte[]> addTower(Path model) {
+        Map<String, byte[]> tower = new LinkedHashMap<>();
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Checkpoint text = Checkpoint.open(model);
+                Checkpoint whole = Checkpoint.open(Cli.model("gemma3_multimodal"))) {
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            List<StoredTensor> carried = new ArrayList<>();
+            text.names().forEach(name -> {
+                carried.add(text.entry(name));
+                tensors.put(name, text.bytes(name, scope));
+            });
+            for (String name :
+                    LlamaConfig.read(model).design().architecture().unused(whole)) {
+                StoredTensor entry = whole.entry(name);
+                carried.add(
+                        tower.isEmpty() ? new StoredTensor(name, SafetensorsType.U32, entry.shape()) : entry);
+                tensors.put(name, whole.bytes(name, scope));
+                tower.put(name, bytes(tensors.get(name)));
+            }
+            assertThat(tower).hasSize(23);
+            SafetensorsWriter.write(
+                    model.resolve("model.safetensors"), tensors, carried, SafetensorsWriter.PYTORCH);
+        }
+        return tower;
+    }
+
+    private static byte[] bytes(Tensor tensor) {
+        byte[] bytes = new byte[(int) tensor.elements()];
+        tensor.buffer().get(bytes);
+        return bytes;
     }
 
     @Test

@@ -8,7 +8,10 @@ import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collection;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import picocli.CommandLine;
 
@@ -35,12 +38,30 @@ record Cli(int status, String out, String err) {
 
     /** The models that have such a golden file. */
     static List<String> models(String file) {
+        return models().filter(model -> Files.exists(golden(model, file))).toList();
+    }
+
+    /** One model of each architecture. */
+    static Collection<String> architectures() {
+        Map<String, String> first = new TreeMap<>();
+        models().forEach(model -> first.putIfAbsent(type(model), model));
+        return first.values();
+    }
+
+    private static String type(String model) {
+        try {
+            return new ObjectMapper()
+                    .readTree(model(model).resolve("config.json").toFile())
+                    .get("model_type")
+                    .asText();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static Stream<String> models() {
         try (Stream<Path> all = Files.list(FIXTURES.resolve("models"))) {
-            return all.map(Path::getFileName)
-                    .map(Path::toString)
-                    .filter(model -> Files.exists(golden(model, file)))
-                    .sorted()
-                    .toList();
+            return all.map(Path::getFileName).map(Path::toString).sorted().toList().stream();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

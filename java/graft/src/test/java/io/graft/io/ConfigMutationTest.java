@@ -53,22 +53,8 @@ class ConfigMutationTest {
 
     @Test
     void modelConfigurations() throws IOException {
-        mutate(Fixtures.path("models/llama_rope3/config.json"), LlamaConfig::read);
         mutate(Fixtures.path("models/llama_rope3/config_v4.json"), LlamaConfig::read);
-        for (String model : new String[] {
-            "mistral",
-            "qwen2",
-            "qwen3",
-            "starcoder2",
-            "gpt_bigcode",
-            "codegen",
-            "phi3",
-            "gemma2",
-            "gemma3",
-            "gemma3_multimodal",
-            "glm4",
-            "llama_yarn"
-        }) {
+        for (String model : Fixtures.models()) {
             mutate(Fixtures.path("models/" + model + "/config.json"), LlamaConfig::read);
         }
     }

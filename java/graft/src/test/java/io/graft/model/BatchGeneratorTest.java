@@ -33,6 +33,7 @@ import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Many prompts together give each the tokens that it gets alone. */
@@ -85,27 +86,7 @@ class BatchGeneratorTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "llama_gqa",
-                "llama_rope3",
-                "llama_tied",
-                "llama_biases",
-                "mistral",
-                "qwen2",
-                "qwen2_window",
-                "qwen3",
-                "starcoder2",
-                "gpt_bigcode",
-                "codegen",
-                "phi3",
-                "gemma2",
-                "gemma3",
-                "gemma3_multimodal",
-                "glm",
-                "glm4",
-                "llama_yarn"
-            })
+    @MethodSource("io.graft.io.Fixtures#models")
     void eachPromptGetsTheTokensThatItGetsAlone(String name) {
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
