@@ -43,7 +43,8 @@ DynamicMap make(bool with_sign) {
 std::uint8_t DynamicMap::code(float x) const {
   // why not std::lower_bound: its branches are guessed wrong, these steps are none.
   std::size_t below = 0;
-  for (std::size_t step = 128; step > 0; step /= 2) below += bounds[below + step - 1] < x ? step : 0;
+  for (std::size_t step = 128; step > 0; step /= 2)
+    below += static_cast<std::size_t>(bounds[below + step - 1] < x) * step;
   return static_cast<std::uint8_t>(below);
 }
 

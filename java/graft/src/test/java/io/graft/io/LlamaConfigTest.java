@@ -60,7 +60,8 @@ class LlamaConfigTest {
             text.remove("_sliding_window_pattern");
         }
         if (model.startsWith("phi3")) {
-            expected.set("partial_rotary_factor", expected.get("rope_parameters").get("partial_rotary_factor"));
+            expected.set(
+                    "partial_rotary_factor", expected.get("rope_parameters").get("partial_rotary_factor"));
         }
         assertThat(config.toJson()).isEqualTo(PythonJson.write(expected));
     }
