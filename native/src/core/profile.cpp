@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <utility>
-#include <vector>
 
 namespace graft::core {
 
@@ -14,24 +12,24 @@ bool verbose(const char* word) {
   return value != nullptr && std::strstr(value, word) != nullptr;
 }
 
-void Profile::add(const char* op, const char* implementation, std::chrono::nanoseconds time) {
-  Row& row = rows_[std::string(op) + " (" + implementation + ")"];
-  ++row.calls;
-  row.time += time;
+void Profile::add(const char* op, const char* implementation, double seconds) {
+  const std::string name = std::string(op) + " (" + implementation + ")";
+  auto row = std::find_if(rows_.begin(), rows_.end(), [&](const Row& known) { return known.name == name; });
+  if (row == rows_.end()) row = rows_.insert(row, Row{name});
+  ++row->calls;
+  row->seconds += seconds;
 }
 
 void Profile::print() const {
   if (rows_.empty()) return;
-  std::vector<std::pair<std::string, Row>> sorted(rows_.begin(), rows_.end());
-  std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second.time > b.second.time; });
+  std::vector<Row> sorted = rows_;
+  std::sort(sorted.begin(), sorted.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });
   double total = 0;
-  for (const auto& [op, row] : sorted) total += static_cast<double>(row.time.count()) * 1e-6;
+  for (const Row& row : sorted) total += row.seconds;
   std::fprintf(stderr, "graft profile: %-48s %10s %12s %7s\n", "op (implementation)", "calls", "ms", "share");
-  for (const auto& [op, row] : sorted) {
-    const double ms = static_cast<double>(row.time.count()) * 1e-6;
-    std::fprintf(stderr, "graft profile: %-48s %10lld %12.2f %6.1f%%\n", op.c_str(), static_cast<long long>(row.calls),
-                 ms, 100 * ms / total);
-  }
+  for (const Row& row : sorted)
+    std::fprintf(stderr, "graft profile: %-48s %10lld %12.2f %6.1f%%\n", row.name.c_str(),
+                 static_cast<long long>(row.calls), 1e3 * row.seconds, 100 * row.seconds / total);
 }
 
 }  // namespace graft::core

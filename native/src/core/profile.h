@@ -2,10 +2,9 @@
 // destroyed.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
-#include <map>
 #include <string>
+#include <vector>
 
 namespace graft::core {
 
@@ -14,16 +13,17 @@ bool verbose(const char* word);
 
 class Profile {
  public:
-  void add(const char* op, const char* implementation, std::chrono::nanoseconds time);
+  void add(const char* op, const char* implementation, double seconds);
   /** A table on stderr, the most expensive op first; nothing when no op was timed. */
   void print() const;
 
  private:
   struct Row {
+    std::string name;
     std::int64_t calls = 0;
-    std::chrono::nanoseconds time{0};
+    double seconds = 0;
   };
-  std::map<std::string, Row> rows_;
+  std::vector<Row> rows_;
 };
 
 }  // namespace graft::core

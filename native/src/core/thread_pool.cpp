@@ -1,5 +1,12 @@
 #include "core/thread_pool.h"
 
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
 namespace graft::core {
 namespace {
 // why: ops follow each other within microseconds; a short spin saves the wake-up of a sleeping thread.
@@ -12,74 +19,93 @@ inline void relax() {
 }
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
-  workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int worker = 1; worker < threads; ++worker) workers_.emplace_back([this, worker] { loop(worker); });
+struct ThreadPool::Shared {
+  void work(int worker);
+  void loop(int worker);
+
+  std::vector<std::thread> workers;
+  std::mutex mutex;
+  std::condition_variable wake, done;
+  std::atomic<std::uint64_t> generation{0};
+  std::atomic<int> busy{0};
+  std::atomic<std::int64_t> next{0};
+  std::int64_t chunks = 0;
+  Call call = nullptr;
+  void* body = nullptr;
+  std::exception_ptr error;
+  bool stop = false;
+};
+
+ThreadPool::ThreadPool(int threads) : threads_(threads), shared_(std::make_unique<Shared>()) {
+  shared_->workers.reserve(static_cast<std::size_t>(threads - 1));
+  for (int worker = 1; worker < threads; ++worker)
+    shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->loop(worker); });
 }
 
 ThreadPool::~ThreadPool() {
   {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-    generation_.fetch_add(1);
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stop = true;
+    shared_->generation.fetch_add(1);
   }
-  wake_.notify_all();
-  for (std::thread& thread : workers_) thread.join();
+  shared_->wake.notify_all();
+  for (std::thread& thread : shared_->workers) thread.join();
 }
 
 void ThreadPool::run_erased(std::int64_t chunks, Call call, void* body) {
   if (chunks <= 0) return;
-  if (chunks == 1 || workers_.empty()) {
+  if (chunks == 1 || threads_ == 1) {
     for (std::int64_t chunk = 0; chunk < chunks; ++chunk) call(body, chunk, 0);
     return;
   }
+  Shared& s = *shared_;
   {
-    const std::lock_guard lock(mutex_);
-    call_ = call;
-    body_ = body;
-    chunks_ = chunks;
-    error_ = nullptr;
-    next_.store(0);
-    busy_.store(static_cast<int>(workers_.size()));
-    generation_.fetch_add(1);
+    const std::lock_guard lock(s.mutex);
+    s.call = call;
+    s.body = body;
+    s.chunks = chunks;
+    s.error = nullptr;
+    s.next.store(0);
+    s.busy.store(threads_ - 1);
+    s.generation.fetch_add(1);
   }
-  wake_.notify_all();
-  work(0);
-  for (int spin = 0; spin < kSpins && busy_.load() > 0; ++spin) relax();
-  if (busy_.load() > 0) {
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, [this] { return busy_.load() == 0; });
+  s.wake.notify_all();
+  s.work(0);
+  for (int spin = 0; spin < kSpins && s.busy.load() > 0; ++spin) relax();
+  if (s.busy.load() > 0) {
+    std::unique_lock lock(s.mutex);
+    s.done.wait(lock, [&s] { return s.busy.load() == 0; });
   }
-  if (error_) std::rethrow_exception(error_);
+  if (s.error) std::rethrow_exception(s.error);
 }
 
-void ThreadPool::work(int worker) {
+void ThreadPool::Shared::work(int worker) {
   for (;;) {
-    const std::int64_t chunk = next_.fetch_add(1);
-    if (chunk >= chunks_) return;
+    const std::int64_t chunk = next.fetch_add(1);
+    if (chunk >= chunks) return;
     try {
-      call_(body_, chunk, worker);
+      call(body, chunk, worker);
     } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
+      const std::lock_guard lock(mutex);
+      if (!error) error = std::current_exception();
     }
   }
 }
 
-void ThreadPool::loop(int worker) {
+void ThreadPool::Shared::loop(int worker) {
   std::uint64_t seen = 0;
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load() == seen; ++spin) relax();
+    for (int spin = 0; spin < kSpins && generation.load() == seen; ++spin) relax();
     {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
-      seen = generation_.load();
-      if (stop_) return;
+      std::unique_lock lock(mutex);
+      wake.wait(lock, [&] { return generation.load() != seen; });
+      seen = generation.load();
+      if (stop) return;
     }
     work(worker);
-    if (busy_.fetch_sub(1) == 1) {
-      const std::lock_guard lock(mutex_);
-      done_.notify_one();
+    if (busy.fetch_sub(1) == 1) {
+      const std::lock_guard lock(mutex);
+      done.notify_one();
     }
   }
 }

@@ -2,14 +2,9 @@
 // the same bits for any number of them.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <exception>
-#include <mutex>
-#include <thread>
+#include <memory>
 #include <type_traits>
-#include <vector>
 
 namespace graft::core {
 
@@ -20,7 +15,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
 
   /** Calls body(chunk, worker) once for each chunk in 0..chunks-1; worker in 0..threads()-1 names the thread, for
    * scratch. Returns when all are done; rethrows the first exception. Not to be nested. */
@@ -35,20 +30,10 @@ class ThreadPool {
  private:
   using Call = void (*)(void* body, std::int64_t chunk, int worker);
   void run_erased(std::int64_t chunks, Call call, void* body);
-  void work(int worker);
-  void loop(int worker);
 
-  std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable wake_, done_;
-  std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> busy_{0};
-  std::atomic<std::int64_t> next_{0};
-  std::int64_t chunks_ = 0;
-  Call call_ = nullptr;
-  void* body_ = nullptr;
-  std::exception_ptr error_;
-  bool stop_ = false;
+  struct Shared;  // why not here: nearly all sources include this, few need <thread>
+  const int threads_;
+  const std::unique_ptr<Shared> shared_;
 };
 
 }  // namespace graft::core

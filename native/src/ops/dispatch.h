@@ -82,7 +82,8 @@ void serve(core::Context& context, const Args& args) {
       if (!verbose_profile()) return candidate.run(context, args);
       const auto start = std::chrono::steady_clock::now();
       candidate.run(context, args);
-      return context.profile.add(op, candidate.name, std::chrono::steady_clock::now() - start);
+      const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+      return context.profile.add(op, candidate.name, time.count());
     }
     if (verbose_dispatch())
       std::fprintf(stderr, "graft: %s: %s/%s refuses: %s\n", op, backend, candidate.name, refusal.c_str());
