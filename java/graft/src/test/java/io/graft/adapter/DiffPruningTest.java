@@ -127,7 +127,7 @@ class DiffPruningTest extends InContext {
                 for (int i = 0; i < Math.min(gradient.length, 400); i += 97) {
                     double start = value(model, p, i);
                     double slope = (moved(model, p, i, start + 1e-5) - moved(model, p, i, start - 1e-5)) / 2e-5;
-                    moved(model, p, i, start);
+                    set(model, p, i, start);
                     assertThat(gradient[i])
                             .as(model.trainable().get(p).name() + " " + i)
                             .isCloseTo(slope, within(1e-6 + 1e-5 * Math.abs(slope)));
@@ -139,11 +139,15 @@ class DiffPruningTest extends InContext {
     }
 
     private static double moved(Llama model, int parameter, int index, double value) {
+        set(model, parameter, index, value);
+        return loss(model);
+    }
+
+    private static void set(Llama model, int parameter, int index, double value) {
         Tensor master = model.trainable().get(parameter).master();
         double[] values = master.doubles();
         values[index] = value;
         master.set(values);
-        return loss(model);
     }
 
     private static double loss(Llama model) {

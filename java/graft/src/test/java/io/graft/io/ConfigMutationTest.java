@@ -227,6 +227,7 @@ class ConfigMutationTest {
         int refused = 0;
         for (int i = 0; i < MUTATIONS; i++) {
             String mutant = mutate(seed, random);
+            Files.deleteIfExists(file); // why: to write a file over may wait for the disk
             Files.write(
                     file,
                     mutant.getBytes(random.nextInt(50) == 0 ? StandardCharsets.ISO_8859_1 : StandardCharsets.UTF_8));

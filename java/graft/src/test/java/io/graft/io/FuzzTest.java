@@ -166,6 +166,7 @@ class FuzzTest {
             // why at least so many: a machine may be slow, and a test that tries nothing proves nothing.
             for (; count < 20 || System.nanoTime() < end; count++) {
                 byte[] mutant = mutants.next();
+                Files.deleteIfExists(file); // why: to write a file over may wait for the disk
                 Files.write(file, mutant);
                 long start = System.nanoTime();
                 try {

@@ -278,6 +278,7 @@ class TorchFileTest {
                     int at = random.nextInt(8) > 0 ? random.nextInt(1500) : random.nextInt(mutant.length);
                     mutant[at] = (byte) (random.nextBoolean() ? random.nextInt(256) : mutant[random.nextInt(1500)]);
                 }
+                Files.deleteIfExists(path); // why: to write a file over may wait for the disk
                 Files.write(path, mutant);
                 try (TorchFile file = TorchFile.open(path);
                         Scope scope = context.scope()) {
