@@ -6,6 +6,7 @@ import io.graft.benchmarks.measure.PlainProduct;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
+import io.graft.ops.AdamWStep;
 import io.graft.ops.Linear;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.DType;
@@ -13,8 +14,8 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 
 /**
- * What the machine can do: a large square product in the compute type, by Graft and by oneDNN or cuBLASLt, and a copy of memory far
- * larger than the caches. No op; all others are held against the better of its times.
+ * What the machine can do: a large square product in the compute type, by Graft and by oneDNN or cuBLASLt, and a copy and a read
+ * of memory far larger than the caches. No op; all others are held against the better of its times.
  */
 public class RooflineBenchmark extends OpBenchmark {
     private static final int SIZE = 2048;
@@ -43,6 +44,11 @@ public class RooflineBenchmark extends OpBenchmark {
                     ? () -> PlainGemm.copy(x, y, threads())
                     : () -> TensorOps.copy(inputs.context(), x, y);
             return new Work(copy).cost(0, 8.0 * x.elements());
+        });
+        trial.graft(Roofline.READ, inputs -> {
+            Tensor x = inputs.output(DType.F32, tiny ? COPIED >> 10 : 2 * COPIED);
+            Tensor sum = inputs.output(DType.F64, 1);
+            return new Work(() -> AdamWStep.squaredNorm(inputs.context(), x, sum)).cost(0, 4.0 * x.elements());
         });
     }
 

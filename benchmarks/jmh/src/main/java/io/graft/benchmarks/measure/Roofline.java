@@ -9,7 +9,7 @@ import java.util.stream.Stream;
  * The two limits of a machine, as they were measured in the same run.
  *
  * @param gigaflops of a product of large matrices, for each compute type
- * @param gigabytes that a copy moves in a second, reading and writing counted
+ * @param gigabytes that a copy moves in a second, reading and writing counted, or a read where that is more
  */
 public record Roofline(Map<String, Double> gigaflops, double gigabytes) {
     /** Its stem, which is that of no op. */
@@ -17,6 +17,7 @@ public record Roofline(Map<String, Double> gigaflops, double gigabytes) {
 
     public static final String GEMM = "gemm";
     public static final String COPY = "copy";
+    public static final String READ = "read";
 
     /** The best that was seen of each: a machine that slows down for a while has no lower roof. */
     public static Roofline of(Collection<Row> rows) {
@@ -26,8 +27,8 @@ public record Roofline(Map<String, Double> gigaflops, double gigabytes) {
             if (row.contender().startsWith(GEMM)) {
                 flops.merge(row.parameters().getOrDefault("dtype", ""), fastest(row.flops(), row), Math::max);
             } else {
-                double copied = fastest(row.bytes(), row);
-                bytes = Double.isNaN(bytes) ? copied : Math.max(bytes, copied);
+                double moved = fastest(row.bytes(), row);
+                bytes = Double.isNaN(bytes) ? moved : Math.max(bytes, moved);
             }
         }
         return new Roofline(flops, bytes);
