@@ -172,17 +172,14 @@ class ArchitecturesTest {
                 carried.add(text.entry(name));
                 tensors.put(name, text.bytes(name, scope));
             });
-            for (String name :
-                    LlamaConfig.read(model).design().architecture().unused(whole)) {
+            for (String name : LlamaConfig.read(model).design().architecture().unused(whole)) {
                 StoredTensor entry = whole.entry(name);
-                carried.add(
-                        tower.isEmpty() ? new StoredTensor(name, SafetensorsType.U32, entry.shape()) : entry);
+                carried.add(tower.isEmpty() ? new StoredTensor(name, SafetensorsType.U32, entry.shape()) : entry);
                 tensors.put(name, whole.bytes(name, scope));
                 tower.put(name, bytes(tensors.get(name)));
             }
             assertThat(tower).hasSize(23);
-            SafetensorsWriter.write(
-                    model.resolve("model.safetensors"), tensors, carried, SafetensorsWriter.PYTORCH);
+            SafetensorsWriter.write(model.resolve("model.safetensors"), tensors, carried, SafetensorsWriter.PYTORCH);
         }
         return tower;
     }

@@ -2,7 +2,6 @@ package io.graft.model;
 
 import io.graft.nn.KvCache;
 import io.graft.nn.PagePool;
-import io.graft.tensor.Scope;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -178,10 +177,7 @@ public final class BatchGenerator {
     private void step(Workspace work, List<Row> running, Listener listener) {
         int[] ids = running.stream().mapToInt(row -> row.stream.last()).toArray();
         List<KvCache> caches = running.stream().map(row -> row.stream.cache()).toList();
-        float[] logits;
-        try (Scope step = model.scope().scope()) {
-            logits = model.decode(work, step, ids, caches).floats();
-        }
+        float[] logits = model.decode(work, ids, caches).floats();
         int vocabulary = logits.length / ids.length;
         for (int row = 0; row < ids.length; row++) {
             float[] own = Arrays.copyOfRange(logits, row * vocabulary, (row + 1) * vocabulary);

@@ -189,8 +189,8 @@ public final class Llama implements Adaptable, AutoCloseable {
     }
 
     /** Runs new tokens [rows, n] behind what each row's cache holds; the logits [rows, vocabulary] of the last ones. */
-    Tensor decode(Workspace work, Scope step, int[] ids, List<KvCache> caches) {
-        return work.decode(layers, step, ids, caches, prompt, virtualTokens());
+    Tensor decode(Workspace work, int[] ids, List<KvCache> caches) {
+        return work.decode(layers, ids, caches, prompt, virtualTokens());
     }
 
     /** Where the keys and values of generations are. */

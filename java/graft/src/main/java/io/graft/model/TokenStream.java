@@ -2,7 +2,6 @@ package io.graft.model;
 
 import io.graft.nn.KvCache;
 import io.graft.nn.PagePool;
-import io.graft.tensor.Scope;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.PrimitiveIterator;
@@ -17,6 +16,9 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
     private final Workspace single;
     private final Sampler sampler;
     private final KvCache cache;
+    private final List<KvCache> caches;
+    private final int[] next = new int[1];
+    private final float[] logits;
     private final int[] prompt;
     private int left;
     private int last;
@@ -43,6 +45,8 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
         int tokens = prompt.length + count;
         this.cache =
                 pool == null ? model.caches().alone(tokens) : model.caches().in(pool, tokens);
+        this.caches = List.of(cache);
+        this.logits = new float[model.config().vocabularySize()];
     }
 
     @Override
@@ -55,24 +59,25 @@ public final class TokenStream implements PrimitiveIterator.OfInt, AutoCloseable
         if (left <= 0) {
             throw new NoSuchElementException("the generation has ended");
         }
-        float[] logits = started ? step(single, new int[] {last}) : first();
+        if (started) {
+            next[0] = last;
+            step(single, next);
+        } else {
+            first();
+        }
         started = true;
-        left--;
-        last = sampler.next(logits);
-        return last;
+        return next(logits);
     }
 
-    private float[] first() {
+    private void first() {
         try (Workspace work = model.beginning(prompt.length)) {
-            return step(work, prompt);
+            step(work, prompt);
         }
     }
 
-    private float[] step(Workspace work, int[] ids) {
+    private void step(Workspace work, int[] ids) {
         work.choose(0, adapter);
-        try (Scope step = model.scope().scope()) {
-            return model.decode(work, step, ids, List.of(cache)).floats();
-        }
+        model.decode(work, ids, caches).floats(logits);
     }
 
     /** What the tokens so far are in, for a batch that goes on with it. */

@@ -53,6 +53,9 @@ final class Workspace implements AutoCloseable {
     private final double logitCap;
     private final Tensor factors;
     private Tensor logits;
+    private Tensor nextLogits;
+    private Tensor last;
+    private KvCache.Step step;
     private KeptPass kept;
 
     /**
@@ -199,40 +202,54 @@ final class Workspace implements AutoCloseable {
      * @param front the virtual tokens that a cache starts with, or null
      * @param virtual how many entries of a cache are of no real token
      */
-    Tensor decode(LlamaLayers layers, Scope step, int[] values, List<KvCache> caches, Prompt front, int virtual) {
+    Tensor decode(LlamaLayers layers, int[] values, List<KvCache> caches, Prompt front, int virtual) {
         pass.evaluating();
-        pass.positions(caches.stream().mapToInt(KvCache::length).toArray());
+        pass.positions(caches);
         layers.head().prepare(pass.context());
         if (prompt != null) {
             prompt.reads(0, values.length);
         }
         take(values, null);
         embed(layers.embedding());
-        for (int row = 0; front != null && prompt == null && row < caches.size(); row++) {
-            Tensor own = rows(step, stack.input(), row, 1);
-            front.continues(own, caches.get(row).length() - virtual);
+        if (front != null && prompt == null) {
+            goOn(front, caches, virtual);
         }
-        int length = pass.length();
-        run(KvCache.step(step, caches, length), null);
-        caches.forEach(cache -> cache.advance(length));
+        makeViews(layers.head().weight().n());
+        run(step.of(caches), null);
+        for (int row = 0; row < caches.size(); row++) {
+            caches.get(row).advance(pass.length());
+        }
         layers.norm().forward(pass, stack.output(), normed, null);
-        long vocabulary = layers.head().weight().n();
-        Tensor result = rows(step, logits(vocabulary), 0, pass.batch());
-        Linear.forward(pass.context(), last(step), layers.head().weight(), null, false, result);
-        return capped(result);
+        Linear.forward(pass.context(), last, layers.head().weight(), null, false, nextLogits);
+        return capped(nextLogits);
+    }
+
+    private void goOn(Prompt front, List<KvCache> caches, int virtual) {
+        try (Scope views = scope.scope()) {
+            for (int row = 0; row < caches.size(); row++) {
+                Tensor own = rows(views, stack.input(), row, 1);
+                front.continues(own, caches.get(row).length() - virtual);
+            }
+        }
+    }
+
+    /** why once: the steps of a generation make no garbage. */
+    private void makeViews(long vocabulary) {
+        if (step != null) {
+            return;
+        }
+        step = new KvCache.Step(scope, pass.batch(), pass.length());
+        nextLogits = rows(scope, logits(vocabulary), 0, pass.batch());
+        // what goes into the head at the last token of each row
+        long pitch = hidden.stride(0);
+        last = scope.view(hidden, (pass.length() - 1) * pitch, new long[] {pass.batch(), hidden.size(1)}, new long[] {
+            pass.length() * pitch, 1
+        });
     }
 
     /** So many rows of a matrix. */
-    private static Tensor rows(Scope step, Tensor matrix, long first, long count) {
-        return step.view(matrix, first * matrix.stride(0), new long[] {count, matrix.size(1)}, matrix.strides());
-    }
-
-    /** What goes into the head at the last token of each row. */
-    private Tensor last(Scope step) {
-        long pitch = hidden.stride(0);
-        return step.view(hidden, (pass.length() - 1) * pitch, new long[] {pass.batch(), hidden.size(1)}, new long[] {
-            pass.length() * pitch, 1
-        });
+    private static Tensor rows(Scope views, Tensor matrix, long first, long count) {
+        return views.view(matrix, first * matrix.stride(0), new long[] {count, matrix.size(1)}, matrix.strides());
     }
 
     void embedBackward(TokenEmbedding embedding) {

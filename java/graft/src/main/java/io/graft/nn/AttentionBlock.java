@@ -224,7 +224,7 @@ public final class AttentionBlock {
                     out,
                     tape.lse);
         } else {
-            cache.write(context, layer, tape.kHeads, tape.vHeads);
+            cache.write(context, layer, tape.k, tape.v);
             Attention.pagedForward(
                     context,
                     tape.qHeads,

@@ -1,9 +1,10 @@
 package io.graft.nn;
 
-import io.graft.ops.TensorOps;
+import io.graft.ops.Rows;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
+import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import java.util.List;
@@ -36,37 +37,91 @@ public final class KvCache implements AutoCloseable {
         return new KvCache(pool, capacity, true);
     }
 
-    /** The tokens that some sequences get in one step: where they go, and what attention then reads. */
+    /**
+     * The tokens that some sequences get in one step: where they go, and what attention then reads. Made once for so many
+     * sequences and tokens, and set anew for each step, which makes no garbage but when a sequence comes to its next page.
+     */
     public static final class Step {
-        private final List<KvCache> caches;
-        private final PagePool pool;
-        private final int added;
         private final Scope scope;
-        private final Tensor pages;
-        private final Tensor lengths;
+        private final int rows;
+        private final int added;
+        private final Mirror lengths;
+        private final Mirror places;
+        private Scope table;
+        private Mirror pages;
+        private PagePool pool;
 
-        private Step(Scope scope, List<KvCache> caches, PagePool pool, int added, Tensor pages, Tensor lengths) {
+        /** @param added tokens that each of the sequences gets */
+        public Step(Scope scope, int rows, int added) {
             this.scope = scope;
-            this.caches = caches;
-            this.pool = pool;
+            this.rows = rows;
             this.added = added;
-            this.pages = pages;
-            this.lengths = lengths;
+            lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, rows));
+            places = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, (long) rows * added));
+        }
+
+        private Step(Step same, PagePool pool) {
+            scope = same.scope;
+            rows = same.rows;
+            added = same.added;
+            lengths = same.lengths;
+            places = same.places;
+            pages = same.pages;
+            this.pool = pool;
+        }
+
+        /**
+         * Makes room in sequences of one pool, behind what they hold; call {@link #advance} of each when the tokens are
+         * written. Returns this.
+         */
+        public Step of(List<KvCache> caches) {
+            pool = caches.get(0).pool;
+            int most = 0;
+            for (int row = 0; row < rows; row++) {
+                caches.get(row).expect(pool, added);
+                most = Math.max(most, pool.pagesOf(caches.get(row).length + added));
+            }
+            reserve(most);
+            for (int row = 0; row < rows; row++) {
+                KvCache cache = caches.get(row);
+                lengths.ints().put(row, cache.length + added);
+                for (int i = 0; i < added; i++) {
+                    int token = cache.length + i;
+                    int page = cache.pages[token / pool.size()];
+                    places.ints().put(row * added + i, page * pool.size() + token % pool.size());
+                }
+                int width = (int) pages.tensor().size(1);
+                for (int i = 0; i < width; i++) {
+                    pages.ints().put(row * width + i, i < cache.pages.length ? cache.pages[i] : 0);
+                }
+            }
+            return this;
+        }
+
+        private void reserve(int most) {
+            if (pages != null && most <= pages.tensor().size(1)) {
+                return;
+            }
+            if (table != null) {
+                table.close();
+            }
+            table = scope.scope();
+            pages = new Mirror(table.tensor(Memory.ACTIVATION, DType.I32, rows, most));
         }
 
         /** The same tokens for the network beside the blocks; null where there is none. */
         public Step side() {
-            return pool.side() == null ? null : new Step(scope, caches, pool.side(), added, pages, lengths);
+            return pool.side() == null ? null : new Step(this, pool.side());
         }
 
         /** The pages of each sequence [B, M] i32. */
         Tensor pages() {
-            return pages;
+            return pages.tensor();
         }
 
         /** Tokens of each sequence [B] i32, the new ones among them. */
         Tensor lengths() {
-            return lengths;
+            return lengths.tensor();
         }
 
         /** A layer's keys in pages. */
@@ -79,77 +134,30 @@ public final class KvCache implements AutoCloseable {
             return pool.values(layer);
         }
 
-        /** Puts the new keys and values [B, added, Hk, D] of a layer behind those before them. */
+        /** Puts the new keys and values [B · added, Hk · D] of a layer behind those before them. */
         void write(Context context, int layer, Tensor keys, Tensor values) {
-            for (int row = 0; row < caches.size(); row++) {
-                KvCache cache = caches.get(row);
-                for (int from = 0; from < added; ) {
-                    int token = cache.length + from;
-                    int place = token % pool.size();
-                    int count = Math.min(added - from, pool.size() - place);
-                    int page = cache.pages[token / pool.size()];
-                    move(context, keys, row, from, pool.keys(layer), page, place, count);
-                    move(context, values, row, from, pool.values(layer), page, place, count);
-                    from += count;
-                }
-            }
+            Rows.write(context, null, keys, places.tensor(), pool.keyRows(layer));
+            Rows.write(context, null, values, places.tensor(), pool.valueRows(layer));
         }
-
-        private void move(
-                Context context, Tensor from, int row, int token, Tensor into, int page, int place, int count) {
-            TensorOps.copy(context, part(from, row, token, count), part(into, page, place, count));
-        }
-
-        /** Tokens [1, count, Hk, D] of one row or page. */
-        private Tensor part(Tensor whole, int block, int token, int count) {
-            long[] shape = {1, count, whole.size(2), whole.size(3)};
-            return scope.view(whole, block * whole.stride(0) + token * whole.stride(1), shape, whole.strides());
-        }
-    }
-
-    /**
-     * Makes room for {@code added} tokens of each of some sequences of one pool, behind those held; call {@link #advance} of
-     * each when they are written. What is made lives as long as the scope.
-     */
-    public static Step step(Scope scope, List<KvCache> caches, int added) {
-        PagePool pool = caches.get(0).pool;
-        int most = 0;
-        int[] lengths = new int[caches.size()];
-        for (int row = 0; row < lengths.length; row++) {
-            KvCache cache = caches.get(row);
-            cache.expect(pool, added);
-            lengths[row] = cache.length + added;
-            most = Math.max(most, pool.pagesOf(lengths[row]));
-        }
-        int[] table = new int[lengths.length * most];
-        for (int row = 0; row < lengths.length; row++) {
-            int[] own = caches.get(row).pages;
-            System.arraycopy(own, 0, table, row * most, Math.min(most, own.length));
-        }
-        Tensor pages =
-                scope.tensor(Memory.ACTIVATION, DType.I32, lengths.length, most).set(table);
-        Tensor counts =
-                scope.tensor(Memory.ACTIVATION, DType.I32, lengths.length).set(lengths);
-        return new Step(scope, caches, pool, added, pages, counts);
     }
 
     private void expect(PagePool all, int added) {
         if (pages == null) {
-            throw new IllegalStateException("KvCache.step: the cache is closed");
+            throw new IllegalStateException("KvCache.Step: the cache is closed");
         }
         if (pool != all) {
-            throw new IllegalArgumentException("KvCache.step: the sequences are in different pools");
+            throw new IllegalArgumentException("KvCache.Step: the sequences are in different pools");
         }
         if (added > capacity - length) {
             throw new IllegalArgumentException(
-                    "KvCache.step: " + length + " + " + added + " tokens exceed the capacity " + capacity);
+                    "KvCache.Step: " + length + " + " + added + " tokens exceed the capacity " + capacity);
         }
     }
 
     /** Puts a prefix in front of the tokens to come; the cache must be empty. */
     public void start(Scope parent, Prefix prefix) {
         try (Scope scope = parent.scope()) {
-            Step step = step(scope, List.of(this), prefix.length());
+            Step step = new Step(scope, 1, prefix.length()).of(List.of(this));
             for (int i = 0; i < prefix.layers(); i++) {
                 step.write(scope.context(), i, prefix.keys(scope, i), prefix.values(scope, i));
             }

@@ -4,6 +4,7 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import io.graft.tensor.Weight;
 
 /**
  * Memory for the keys and values of many sequences: pages of so many tokens in every layer, which a sequence takes when it
@@ -17,6 +18,8 @@ public final class PagePool implements AutoCloseable {
     private final int size;
     private final Tensor[] keys;
     private final Tensor[] values;
+    private final Weight[] keyRows;
+    private final Weight[] valueRows;
     private final int[] free;
     private int left;
     private PagePool side;
@@ -33,10 +36,14 @@ public final class PagePool implements AutoCloseable {
         this.size = size;
         this.keys = new Tensor[layers];
         this.values = new Tensor[layers];
+        this.keyRows = new Weight[layers];
+        this.valueRows = new Weight[layers];
         try {
             for (int i = 0; i < layers; i++) {
                 keys[i] = scope.tensor(Memory.ACTIVATION, dtype, pages, size, shape.kvHeads(), shape.headDim());
                 values[i] = scope.tensor(Memory.ACTIVATION, dtype, pages, size, shape.kvHeads(), shape.headDim());
+                keyRows[i] = scope.weight(keys[i].reshape((long) pages * size, shape.keyWidth()));
+                valueRows[i] = scope.weight(values[i].reshape((long) pages * size, shape.keyWidth()));
             }
         } catch (RuntimeException | Error e) {
             scope.close();
@@ -111,6 +118,16 @@ public final class PagePool implements AutoCloseable {
     /** A layer's values, likewise. */
     Tensor values(int layer) {
         return values[layer];
+    }
+
+    /** A layer's keys as a matrix [pages · size, Hk · D], to be written by rows. */
+    Weight keyRows(int layer) {
+        return keyRows[layer];
+    }
+
+    /** A layer's values, likewise. */
+    Weight valueRows(int layer) {
+        return valueRows[layer];
     }
 
     /** Frees the memory; sequences that still have pages must not go on. */

@@ -6,7 +6,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
-import java.util.Arrays;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /**
@@ -18,9 +18,8 @@ public final class Pass {
     private final Context context;
     private final int batch;
     private final int length;
-    private final Tensor positions;
+    private final Mirror positions;
     private final Mirror starts;
-    private int[] places;
     private final RotaryEmbedding[] rotary;
     private final Mirror lengths;
     private final Mirror realRows;
@@ -40,7 +39,7 @@ public final class Pass {
         this.batch = batch;
         this.length = length;
         this.rotary = rotary;
-        this.positions = scope.tensor(Memory.ACTIVATION, DType.I32, batch, length);
+        this.positions = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch, length));
         this.lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
         this.realRows = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, batch));
         this.segments = new Mirror(scope.host().tensor(Memory.ACTIVATION, DType.I32, batch, 2));
@@ -69,11 +68,9 @@ public final class Pass {
     /** Sets the position of the first token: 0, or how many tokens the cache already holds. */
     public void positions(long past) {
         this.past = past;
-        int[] values = new int[batch * length];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (int) (past + i % length);
+        for (int i = 0; i < batch * length; i++) {
+            positions.ints().put(i, (int) past + i % length);
         }
-        positions.set(values);
     }
 
     /**
@@ -85,23 +82,21 @@ public final class Pass {
             return;
         }
         packed = values != null;
-        places = places == null ? new int[batch * length] : places;
-        for (int i = 0; i < places.length; i++) {
+        for (int i = 0; i < batch * length; i++) {
             int start = packed ? values[i] : 0;
             starts.ints().put(i, start);
-            places[i] = (int) past + i % length - start;
+            positions.ints().put(i, (int) past + i % length - start);
         }
-        positions.set(places);
     }
 
-    /** Sets the position of each row's first token. */
-    public void positions(int[] first) {
-        past = Arrays.stream(first).max().orElse(0);
-        int[] values = new int[batch * length];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = first[i / length] + i % length;
+    /** Sets the positions of the tokens that come behind those of each row's cache. */
+    public void positions(List<KvCache> caches) {
+        past = 0;
+        for (int i = 0; i < batch * length; i++) {
+            int first = caches.get(i / length).length();
+            past = Math.max(past, first);
+            positions.ints().put(i, first + i % length);
         }
-        positions.set(values);
     }
 
     /** Sets the number of real tokens of each row, behind as many virtual ones. */
@@ -135,6 +130,7 @@ public final class Pass {
 
     /** Lets the device have what was set: a pass whose work is kept cannot bring it there. */
     public void settle() {
+        positions();
         lengths();
         realRows();
         starts();
@@ -163,7 +159,7 @@ public final class Pass {
     }
 
     public Tensor positions() {
-        return positions;
+        return positions.tensor();
     }
 
     /** What turns the heads of a block ({@link BlockForm#frequencies}). */

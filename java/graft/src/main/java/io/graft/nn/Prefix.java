@@ -61,14 +61,19 @@ public final class Prefix {
         return (int) (rows.size(1) / (2L * shape.keyWidth()));
     }
 
-    /** A layer's keys [1, length, Hk, D]. */
+    /** A layer's keys [length, Hk · D]. */
     Tensor keys(Scope scope, int layer) {
-        return part(scope, rows, layer, 0, 1);
+        return matrix(scope, layer, 0);
     }
 
     /** A layer's values, likewise. */
     Tensor values(Scope scope, int layer) {
-        return part(scope, rows, layer, 1, 1);
+        return matrix(scope, layer, 1);
+    }
+
+    private Tensor matrix(Scope scope, int layer, int which) {
+        long width = shape.keyWidth();
+        return scope.view(rows, (2L * layer + which) * width, new long[] {length(), width}, rows.strides());
     }
 
     /** Keys and values of one layer as attention reads them, and the places of those behind the prefix. */

@@ -174,6 +174,11 @@ public final class Tensor extends Handle {
         return Transfer.floats(this);
     }
 
+    /** The same into an array of as many elements; returns it. */
+    public float[] floats(float[] into) {
+        return Transfer.floats(this, into);
+    }
+
     /** All elements of a float tensor, row-major. */
     public double[] doubles() {
         return Transfer.doubles(this);

@@ -51,8 +51,15 @@ final class Transfer {
     }
 
     static float[] floats(Tensor tensor) {
+        return floats(tensor, new float[length(tensor)]);
+    }
+
+    static float[] floats(Tensor tensor, float[] values) {
         requireFloat(tensor, "floats");
-        float[] values = new float[length(tensor)];
+        if (values.length != tensor.elements()) {
+            throw new IllegalArgumentException("floats: an array of " + values.length + " for the " + tensor.elements()
+                    + " elements of " + tensor);
+        }
         read(tensor, DType.F32, memory -> new FloatPointer(memory).get(values));
         return values;
     }

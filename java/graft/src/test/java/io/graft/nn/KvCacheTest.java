@@ -37,13 +37,13 @@ class KvCacheTest {
     }
 
     private static void write(Scope scope, PagePool pool, List<KvCache> caches, int added, float... tokens) {
-        Tensor news = scope.tensor(Memory.ACTIVATION, DType.F32, caches.size(), added, 2, 4);
+        Tensor news = scope.tensor(Memory.ACTIVATION, DType.F32, (long) caches.size() * added, WIDTH);
         float[] values = new float[tokens.length * WIDTH];
         for (int i = 0; i < values.length; i++) {
             values[i] = tokens[i / WIDTH];
         }
         news.set(values);
-        KvCache.Step step = KvCache.step(scope, caches, added);
+        KvCache.Step step = new KvCache.Step(scope, caches.size(), added).of(caches);
         for (int layer = 0; layer < 2; layer++) {
             step.write(scope.context(), layer, news, news);
         }
@@ -52,7 +52,7 @@ class KvCacheTest {
 
     /** The first number of each token, found as attention finds it. */
     private static float[] held(Scope scope, PagePool pool, KvCache cache, int layer) {
-        KvCache.Step step = KvCache.step(scope, List.of(cache), 0);
+        KvCache.Step step = new KvCache.Step(scope, 1, 0).of(List.of(cache));
         int[] pages = step.pages().ints();
         int length = step.lengths().ints()[0];
         float[] keys = step.keys(layer).floats();
@@ -78,18 +78,22 @@ class KvCacheTest {
             assertThatThrownBy(() -> new KvCache(pool, 17))
                     .isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("2 pages of 16 tokens are wanted, 1 of 4 are free");
-            int[] had = KvCache.step(scope, List.of(long1), 33).pages().ints();
+            int[] had =
+                    new KvCache.Step(scope, 1, 33).of(List.of(long1)).pages().ints();
             long1.close();
             long1.close();
             assertThat(pool.free()).isEqualTo(4);
-            assertThatThrownBy(() -> KvCache.step(scope, List.of(long1), 1))
+            assertThatThrownBy(() -> new KvCache.Step(scope, 1, 1).of(List.of(long1)))
                     .hasMessageContaining("the cache is closed");
             try (KvCache next = new KvCache(pool, 48)) {
-                assertThat(KvCache.step(scope, List.of(next), 48).pages().ints())
+                assertThat(new KvCache.Step(scope, 1, 48)
+                                .of(List.of(next))
+                                .pages()
+                                .ints())
                         .isEqualTo(had);
             }
             pool.close();
-            assertThat(context.memory(Memory.ACTIVATION)).isEqualTo(before + 2 * 16);
+            assertThat(context.memory(Memory.ACTIVATION)).isEqualTo(before + 2 * 16 + 4 * (33 + 48) + 8);
         }
     }
 
@@ -102,9 +106,9 @@ class KvCacheTest {
                 KvCache cache = new KvCache(pool, 3);
                 KvCache foreign = new KvCache(another, 3)) {
             cache.advance(2);
-            assertThatThrownBy(() -> KvCache.step(scope, List.of(cache), 2))
+            assertThatThrownBy(() -> new KvCache.Step(scope, 1, 2).of(List.of(cache)))
                     .hasMessageContaining("2 + 2 tokens exceed the capacity 3");
-            assertThatThrownBy(() -> KvCache.step(scope, List.of(cache, foreign), 1))
+            assertThatThrownBy(() -> new KvCache.Step(scope, 2, 1).of(List.of(cache, foreign)))
                     .hasMessageContaining("different pools");
             cache.clear();
             assertThat(cache.length()).isZero();
