@@ -222,8 +222,8 @@ const bool opened = [] {
 }  // namespace
 }  // namespace graft::cuda::lt
 
-// The same by the names of the real library, for those who load it (GRAFT_CUBLASLT). The legacy default stream is no
-// queue of ours: what goes there is done at once.
+// The same by the names of the real library, for those who load it (GRAFT_BENCHMARK_CUBLASLT). The legacy default
+// stream is no queue of ours: what goes there is done at once.
 namespace lt = graft::cuda::lt;
 #define GRAFT_EXPORTED extern "C" __attribute__((visibility("default")))
 GRAFT_EXPORTED const char* cublasLtGetStatusString(int status) { return lt::describe(status); }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -66,10 +67,12 @@ class graft_plain_cublaslt {
 
   static Loaded load() {
     Loaded made;
-    const char* const named = std::getenv("GRAFT_CUBLASLT");
-    const bool anywhere = named == nullptr || *named == '\0';
-    void* opened = dlopen(anywhere ? "libcublasLt.so.13" : named, RTLD_NOW | RTLD_LOCAL);
-    if (opened == nullptr && anywhere) opened = dlopen("libcublasLt.so.12", RTLD_NOW | RTLD_LOCAL);
+    void* opened = nullptr;
+    for (const char* name :
+         std::initializer_list<const char*>{std::getenv("GRAFT_BENCHMARK_CUBLASLT"), std::getenv("GRAFT_CUBLASLT"),
+                                            "libcublasLt.so.13", "libcublasLt.so.12"}) {
+      if (name != nullptr && *name != '\0' && opened == nullptr) opened = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    }
     if (opened == nullptr) {
       made.missing = dlerror();
       return made;

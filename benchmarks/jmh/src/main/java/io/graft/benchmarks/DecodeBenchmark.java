@@ -56,10 +56,11 @@ public class DecodeBenchmark extends ModelBenchmark {
     private Work generation(Llama llama) {
         int[] prompt = model().ids(PROMPT);
         Generator generator = new Generator(llama);
-        Work work = new Work(() -> generator.greedy(prompt, MADE))
+        int[][] made = new int[1][];
+        Work work = new Work(() -> made[0] = generator.greedy(prompt, MADE))
                 .tokens(MADE)
                 .cost(2 * weights() * (PROMPT + MADE - 1), read(llama) * MADE)
-                .unless(() -> fault(llama, generator));
+                .unless(() -> fault(llama, made[0]));
         return compared(work, llama, PROMPT);
     }
 
@@ -76,9 +77,9 @@ public class DecodeBenchmark extends ModelBenchmark {
     }
 
     /** The first token that is not the likeliest by a forward pass without a cache; null where there is none. */
-    private String fault(Llama llama, Generator generator) {
+    private String fault(Llama llama, int[] made) {
         int[] ids = Arrays.copyOf(model().ids(PROMPT), PROMPT + MADE);
-        System.arraycopy(generator.greedy(model().ids(PROMPT), MADE), 0, ids, PROMPT, MADE);
+        System.arraycopy(made, 0, ids, PROMPT, MADE);
         Tensor logits = logits(llama, ids);
         for (int i = PROMPT; i < ids.length; i++) {
             float[] row = logits.rows(i - 1, i).floats();

@@ -50,7 +50,7 @@ public class StepBenchmark extends ModelBenchmark {
     @Override
     protected void beside(Trial trial, String contender, Method method) {
         if (PeftStep.python() != null) {
-            trial.unquietPeer("peft " + contender, contender, inputs -> peft(inputs, method));
+            trial.process("peft " + contender, contender, inputs -> peft(inputs, method));
         }
     }
 

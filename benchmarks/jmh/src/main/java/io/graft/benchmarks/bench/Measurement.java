@@ -73,7 +73,7 @@ final class Measurement {
                 measure(
                         empty,
                         entry.cell(),
-                        far -> progress.update(done, name + ", " + far.last(), pace.left(far.calls(), after)));
+                        far -> progress.update(done, far.after(name), pace.left(far.calls(), after)));
                 pace.end();
                 left = pace.left(0, after);
                 progress.update(i + 1, name, left);

@@ -195,6 +195,15 @@ public final class Trial implements AutoCloseable {
         return this;
     }
 
+    /** Like {@link #unquietPeer}, with one that is a process of its own. */
+    public Trial process(String name, String equalTo, Function<Inputs, Work> work) {
+        unquietPeer(name, equalTo, work);
+        if (planning) {
+            contenders.get(contenders.size() - 1).asProcess();
+        }
+        return this;
+    }
+
     /** Adds a peer that is not there. */
     public Trial absent(String name, String equalTo, String why) {
         add(Contender.untimed(name, equalTo, Contender.Status.ABSENT, why));

@@ -36,6 +36,11 @@ public record TrialProgress(double calls, String last) {
         }
     }
 
+    /** The name of the trial, and what was done last. */
+    public String after(String name) {
+        return last.isEmpty() ? name : name + ", " + last;
+    }
+
     /** What has been written there by now. */
     public static TrialProgress read(Path file) throws IOException {
         TrialProgress progress = new TrialProgress(0, "");

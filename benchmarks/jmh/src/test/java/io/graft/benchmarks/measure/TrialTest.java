@@ -204,6 +204,18 @@ class TrialTest {
     }
 
     @Test
+    void aProcessIsPlannedWithItsLibraries() {
+        try (Trial trial = Trial.planning(DType.F32, Device.CPU, 1, false)) {
+            trial.graft(Trial.FROZEN, TrialTest::linear);
+            long alone = trial.forecast().bytes();
+            trial.peer("onednn", Trial.FROZEN, TrialTest::plain);
+            assertThat(trial.forecast().bytes()).isBetween(alone + 1, 3 * alone);
+            trial.process("peft", Trial.FROZEN, TrialTest::plain);
+            assertThat(trial.forecast().bytes()).isGreaterThan((1L << 30) + alone);
+        }
+    }
+
+    @Test
     void aTrialTellsHowFarItIs(@TempDir Path folder) throws IOException {
         Path file = Files.createFile(folder.resolve("progress"));
         System.setProperty(TrialProgress.PROPERTY, file.toString());
