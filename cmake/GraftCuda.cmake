@@ -1,10 +1,10 @@
 # The CUDA side: with nvcc, the kernels in src/cuda/kernels are compiled for sm_80, sm_90a and sm_100, with PTX of the
-# newest for what comes after, and those in src/cuda/sm90 for sm_90a alone; said aloud when there is none. Sanitizers watch the kernels in the emulator instead.
+# newest for what comes after, and those in src/cuda/sm90 for sm_90a alone; said aloud when there is none.
 option(GRAFT_CUDA "Compile the CUDA kernels when nvcc is there" ON)
 find_program(GRAFT_NVCC nvcc HINTS /usr/local/cuda/bin)
 set(GRAFT_HAS_CUDA OFF)
 set(GRAFT_HAS_SM90 OFF)
-if(NOT GRAFT_CUDA OR GRAFT_SANITIZE)
+if(NOT GRAFT_CUDA)
   message(STATUS "graft: the CUDA kernels are not compiled here")
 elseif(NOT GRAFT_NVCC)
   message(STATUS "graft: no nvcc found, building the CPU library only; the emulator runs the kernels all the same")

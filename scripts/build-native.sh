@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The steps of native/pom.xml: build [TARGET] | test | sanitize | format | neon. GRAFT_DNNL_ROOT is the folder of oneDNN that
+# The steps of native/pom.xml: build [TARGET] | test | format | neon. GRAFT_DNNL_ROOT is the folder of oneDNN that
 # holds include/ and the shared library.
 set -euo pipefail
 
@@ -25,25 +25,13 @@ configure_and_build() {
     cmake --build "$folder" --target "$goal"
 }
 
-run_tests() {
-    ctest --test-dir "$1" -j"$(nproc)" --output-on-failure --no-tests=error
-}
-
 mkdir -p "$target"
 case "${1:-}" in
 build)
     configure_and_build "$target/build" "${2:-all}" -DCMAKE_BUILD_TYPE=Release
     ;;
 test)
-    run_tests "$target/build"
-    ;;
-sanitize)
-    # why: -O1 keeps lines for the reports and compiles several times faster than -O2, and only this machine's
-    # instruction set runs here.
-    configure_and_build "$target/build-asan" all -DCMAKE_BUILD_TYPE=None \
-        -DCMAKE_CXX_FLAGS="-O1 -g1 -march=native -DHWY_COMPILE_ONLY_STATIC" \
-        -DGRAFT_SANITIZE=ON -DGRAFT_BENCHMARKS=OFF
-    run_tests "$target/build-asan"
+    ctest --test-dir "$target/build" -j"$(nproc)" --output-on-failure --no-tests=error
     ;;
 format)
     find "$root/native/include" "$root/native/src" "$root/native/tests" "$root/benchmarks/native" \
@@ -62,7 +50,7 @@ neon)
             -isystem "$GRAFT_DNNL_ROOT/include"
     ;;
 *)
-    echo "usage: build-native.sh build [TARGET]|test|sanitize|format|neon" >&2
+    echo "usage: build-native.sh build [TARGET]|test|format|neon" >&2
     exit 2
     ;;
 esac

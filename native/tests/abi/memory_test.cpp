@@ -6,6 +6,9 @@
 
 #include "tensors.h"
 
+// There where the library is watched by AddressSanitizer, which maps memory by its own rules.
+extern "C" [[gnu::weak]] void __asan_init();
+
 namespace graft::test {
 namespace {
 
@@ -41,16 +44,16 @@ std::int64_t held(const Context& c) {
 TEST(Memory, LargeBlocksAreCountedAndGivenBack) {
   const Context c;
   const std::int64_t before = held(c), bytes = (3 << 20) + 5;
-  [[maybe_unused]] void* memory = nullptr;  // unused under ASan, which maps by its own rules
+  void* memory = nullptr;
   {
     Tensor x(c, GRAFT_DTYPE_U8, {bytes});
     memory = x->data;
     EXPECT_EQ(held(c) - before, bytes);
   }
   EXPECT_EQ(held(c), before);
-#if !defined(__SANITIZE_ADDRESS__)
-  EXPECT_EQ(msync(memory, 4096, MS_ASYNC), -1);  // fails where nothing is mapped
-#endif
+  if (__asan_init == nullptr) {
+    EXPECT_EQ(msync(memory, 4096, MS_ASYNC), -1);  // fails where nothing is mapped
+  }
 }
 
 }  // namespace
