@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Gathers what run.sh left in a folder into device.json, and prints the table that ends its output.
+"""Gathers what run.sh left in two folders into device.json, and prints the table that ends its output.
 
-usage: report.py ROOT OUT ARCH yes|no      (the last one: whether there are CUDA kernels)
+usage: report.py ROOT OUT WORK ARCH yes|no      (the last one: whether there are CUDA kernels)
+
+OUT has a log of each section and gets device.json; WORK has sections.tsv, running.tsv while a section runs, tests.xml
+(GoogleTest's or CTest's), and of each benchmark NAME.txt and, where it writes that, NAME.json.
 """
 import json
 import pathlib
@@ -18,36 +21,51 @@ def git(root, *arguments):
         return None
 
 
-def sections(out):
+def sections(out, work):
     rows = []
-    for line in (out / "sections.tsv").read_text().splitlines():
+    files = [file for file in (work / "sections.tsv", work / "running.tsv") if file.exists()]
+    for line in (line for file in files for line in file.read_text().splitlines()):
         name, status, seconds = line.split("\t")
         log = out / f"{name}.log"
         text = log.read_text(errors="replace") if log.exists() else ""
         skipped = next((line for line in text.splitlines() if line.startswith("skipped: ")), None)
-        rows.append({"section": name, "status": "skipped" if skipped else "ok" if status == "0" else "failed",
-                     "seconds": int(seconds), "reason": skipped and skipped[len("skipped: "):]})
+        word = {"0": "ok", "cut off": "cut off"}.get(status, "failed")
+        rows.append({"section": name, "status": "skipped" if skipped else word, "seconds": int(seconds),
+                     "reason": skipped and skipped[len("skipped: "):]})
     return rows
 
 
-def tests(out):
-    file = out / "tests.xml"
-    if not file.exists():
+def tests(work):
+    try:
+        cases = xml.parse(work / "tests.xml").getroot().iter("testcase")
+    except (OSError, xml.ParseError):  # none, or one that was being written
         return []
-    return [{"test": case.get("name"), "status": case.get("status"), "seconds": float(case.get("time", 0))}
-            for case in xml.parse(file).getroot().iter("testcase")]
+    return [{"test": f"{case.get('classname')}.{case.get('name')}", "status": outcome(case),
+             "seconds": float(case.get("time", 0))} for case in cases]
 
 
-def benchmarks(out):
-    found = {}
-    for file in sorted(out.glob("*_benchmark.txt")):
-        result = file.with_suffix(".json")
-        found[file.stem] = json.loads(result.read_text()) if result.exists() else file.read_text().splitlines()
-    return found
+def outcome(case):
+    if case.find("failure") is not None or case.get("status") == "fail":
+        return "failed"
+    if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+        return "skipped"
+    return "passed"
+
+
+def benchmarks(work):
+    return {file.stem: rows(file) for file in sorted(work.glob("*.txt"))}
+
+
+def rows(file):
+    try:
+        return json.loads(file.with_suffix(".json").read_text())
+    except (OSError, ValueError):  # none, or one that was being written
+        return file.read_text(errors="replace").splitlines()
 
 
 def main():
-    root, out, arch, kernels = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4] == "yes"
+    root, out, work = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    arch, kernels = sys.argv[4], sys.argv[5] == "yes"
     machine = (out / "machine.log").read_text().splitlines() if (out / "machine.log").exists() else []
     result = {
         "commit": git(root, "rev-parse", "HEAD"),
@@ -55,9 +73,9 @@ def main():
         "arch": f"sm_{arch}",
         "cuda_kernels": kernels,
         "machine": machine,
-        "sections": sections(out),
-        "tests": tests(out),
-        "benchmarks": benchmarks(out),
+        "sections": sections(out, work),
+        "tests": tests(work),
+        "benchmarks": benchmarks(work),
     }
     (out / "device.json").write_text(json.dumps(result, indent=2) + "\n")
 
@@ -65,7 +83,7 @@ def main():
     for row in result["sections"]:
         note = row["reason"] or ""
         if row["section"] == "test" and result["tests"]:
-            passed = sum(test["status"] == "run" for test in result["tests"])
+            passed = sum(test["status"] == "passed" for test in result["tests"])
             note = f"{passed} of {len(result['tests'])} tests passed"
         print(f"| {row['section']} | {row['status']} | {row['seconds']} | {note} |")
     if not kernels:

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# One command for a GPU host: builds for its GPU, runs the native tests, compute-sanitizer and the native benchmarks, and
+# One command for a GPU host: builds for its GPU, runs the native tests, the native benchmarks and compute-sanitizer, and
 # prints a short table last. Needs CUDA's toolkit, CMake, a C++20 compiler and Python; no network, no JDK.
 #
-#   benchmarks/device/run.sh [--only SECTION[,SECTION…]] [--arch 90a] [--jobs N]
+#   benchmarks/device/run.sh [--only SECTION[,SECTION…]] [--limit SECONDS] [--arch 90a] [--jobs N]
 #   benchmarks/device/run.sh --pack FOLDER
 #
-# Sections, in order: machine build test sanitizer benchmark. A section that fails does not stop the next one, but for
-# the build; the exit status is 1 when any failed. Logs and device.json go to $OUT (default: build/device-results).
+# Sections, in order: machine build test benchmark sanitizer. A step that fails, or outruns its time, does not stop the
+# next one, but for the build; the exit status is 1 when any failed. All end within --limit (default 560). A log of each
+# section and device.json go to $OUT (default: build/device-results), both also when the run is cut off. A later call
+# with --only goes on with what an earlier one built.
 #
 # The build needs oneDNN, Highway, GoogleTest and nlohmann-json. Where the host has them, nothing is to be done (oneDNN:
 # $GRAFT_DNNL_ROOT). A host without network gets them from a folder made by --pack on a Debian or Ubuntu machine of the
@@ -14,12 +16,14 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-all=(machine build test sanitizer benchmark)
+all=(machine build test benchmark sanitizer)
 only=()
 arch=90a
 jobs=$(nproc)
+limit=560
 out=${OUT:-$root/build/device-results}
 build=${GRAFT_BUILD:-$root/build/device}
+PATH=$PATH:/usr/local/cuda/bin
 
 die() {
     echo "run.sh: $*" >&2
@@ -48,6 +52,7 @@ pack() {
 while [ $# -gt 0 ]; do
     case $1 in
     --only) IFS=, read -r -a only <<<"${2:?--only needs a section}"; shift 2 ;;
+    --limit) limit=${2:?--limit needs a number of seconds}; shift 2 ;;
     --arch) arch=${2:?--arch needs a value}; shift 2 ;;
     --jobs) jobs=${2:?--jobs needs a number}; shift 2 ;;
     --pack) pack "${2:?--pack needs a folder}"; exit 0 ;;
@@ -59,12 +64,33 @@ done
 for section in "${only[@]}"; do
     [[ " ${all[*]} " == *" $section "* ]] || die "unknown section '$section'; there are: ${all[*]}"
 done
+for number in "$limit" "$jobs"; do
+    [[ $number =~ ^[1-9][0-9]*$ ]] || die "'$number' is no number of seconds or jobs"
+done
+for tool in cmake c++ python3 timeout; do
+    command -v "$tool" >/dev/null || die "$tool is not on the PATH"
+done
+if [ -n "${GRAFT_DEPS:-}" ]; then
+    [ -f "$GRAFT_DEPS/dnnl.jar" ] || die "GRAFT_DEPS=$GRAFT_DEPS is no folder that --pack made"
+    GRAFT_DEPS=$(cd "$GRAFT_DEPS" && pwd)
+fi
 
 has_kernels() {
-    command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]
+    command -v nvcc >/dev/null
 }
 
 no_kernels="nvcc is not there, so what runs here is the CPU library and the emulator"
+
+# step SECONDS COMMAND…: runs it for that long at most, and no longer than the whole run may take. Its status counts for
+# the section, which goes on.
+step() {
+    local seconds=$1 left=$((limit - SECONDS)) status=0
+    shift
+    [ "$left" -ge "$seconds" ] || seconds=$left
+    [ "$seconds" -gt 0 ] || { echo "left out, the time is up: $*"; failed=1; return 0; }
+    timeout -k 5 "$seconds" "$@" || status=$?
+    [ "$status" = 0 ] || { failed=1; echo "status $status$([ "$status" != 124 ] || echo " (stopped after $seconds s)"): $*"; }
+}
 
 section_machine() {
     uname -srm
@@ -73,7 +99,7 @@ section_machine() {
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null || echo "nvidia-smi: not there"
     nvcc --version 2>/dev/null | tail -n 2 || echo "nvcc: not there"
     cmake --version | head -n 1
-    python3 -c 'import torch; print("PyTorch", torch.__version__, "sees a GPU:", torch.cuda.is_available())' 2>/dev/null ||
+    timeout 60 python3 -c 'import torch; print("PyTorch", torch.__version__, "sees a GPU:", torch.cuda.is_available())' 2>/dev/null ||
         echo "PyTorch: not there"
     has_kernels || echo "$no_kernels"
 }
@@ -85,6 +111,8 @@ find_dnnl() {
         echo "$GRAFT_DNNL_ROOT"
     elif [ -n "${GRAFT_DEPS:-}" ]; then
         [ -d "$unpacked" ] || python3 -m zipfile -e "$GRAFT_DEPS/dnnl.jar" "$unpacked"
+        # why: the jar has only the versioned name, and linkers look for the plain one.
+        ln -sf libdnnl.so.3 "$unpacked/org/bytedeco/dnnl/linux-x86_64/libdnnl.so"
         echo "$unpacked/org/bytedeco/dnnl/linux-x86_64"
     elif [ -d "$maven" ]; then
         echo "$maven"
@@ -92,25 +120,23 @@ find_dnnl() {
 }
 
 section_build() {
-    local dnnl lib options=()
-    if [ -n "${GRAFT_DEPS:-}" ]; then
-        lib=$(cd "$(dirname "$(find "$GRAFT_DEPS/usr/lib" -name 'libhwy*' -print -quit)")" && pwd)
-        export CPATH=$GRAFT_DEPS/usr/include LIBRARY_PATH=$lib
-        options+=("-DCMAKE_PREFIX_PATH=$GRAFT_DEPS/usr")
-    fi
+    local dnnl options=() target=all
+    [ -z "${GRAFT_DEPS:-}" ] || options+=("-DCMAKE_PREFIX_PATH=$GRAFT_DEPS/usr")
     dnnl=$(find_dnnl)
-    [ -n "$dnnl" ] && options+=("-DGRAFT_DNNL_ROOT=$dnnl")
-    command -v ninja >/dev/null && options+=(-G Ninja)
+    [ -z "$dnnl" ] || options+=("-DGRAFT_DNNL_ROOT=$dnnl")
+    if command -v ninja >/dev/null; then options+=(-G Ninja); fi
+    # Where there is a GPU to test, the emulator's programs are not built.
+    if has_kernels; then target=device; fi
     # why: a compiler other than the developers' may warn of other things, which is no reason not to measure.
-    cmake -S "$root/native" -B "$build" -DCMAKE_BUILD_TYPE=Release -DGRAFT_WERROR=OFF \
+    step 60 cmake -S "$root/native" -B "$build" -DCMAKE_BUILD_TYPE=Release -DGRAFT_WERROR=OFF \
         -DCMAKE_CUDA_ARCHITECTURES="$arch" "${options[@]}"
-    cmake --build "$build" --parallel "$jobs"
+    [ "$failed" = 1 ] || step "$limit" cmake --build "$build" --parallel "$jobs" --target "$target"
 }
 
 # Products need cuBLASLt: the toolkit's where the loader finds it, else the one that came with PyTorch.
 find_cublaslt() {
     { [ -n "${GRAFT_CUBLASLT:-}" ] || ! has_kernels || ldconfig -p 2>/dev/null | grep -q libcublasLt; } && return 0
-    GRAFT_CUBLASLT=$(python3 -c 'import glob, os, site, sysconfig
+    GRAFT_CUBLASLT=$(timeout 60 python3 -c 'import glob, os, site, sysconfig
 folders = {sysconfig.get_path("purelib"), *site.getsitepackages()}
 found = [f for folder in folders for f in glob.glob(os.path.join(folder, "nvidia", "*", "lib", "libcublasLt.so.*"))]
 print(max(found, default=""))' 2>/dev/null) || GRAFT_CUBLASLT=
@@ -119,10 +145,30 @@ print(max(found, default=""))' 2>/dev/null) || GRAFT_CUBLASLT=
 }
 
 section_test() {
+    if has_kernels; then
+        find_cublaslt
+        # Where the GPU cannot be used it says why, with status 77.
+        step 150 "$build/tests/gpu/cuda_native_test" --gtest_brief=1 --gtest_output="xml:$work/tests.xml"
+    else
+        step "$limit" ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" \
+            --output-junit "$work/tests.xml"
+    fi
+}
+
+# Those of the GPU come first.
+section_benchmark() {
+    local name options
+    has_kernels || echo "$no_kernels"
     find_cublaslt
-    ctest --test-dir "$build" --output-on-failure --no-tests=error --parallel "$jobs" --output-junit "$out/tests.xml"
-    # why: ctest calls it skipped where the GPU cannot be used, which on a GPU host is a failure.
-    if has_kernels; then "$build/tests/gpu/cuda_native_test" --gtest_brief=1; fi
+    for name in device step layer attention; do
+        options=()
+        # Benchmarks that write JSON name the option in their usage.
+        grep -qe '--json' "$root/benchmarks/native/${name}_benchmark.cpp" && options=(--json "$work/$name.json")
+        echo "-- $name"
+        step 60 "$build/benchmarks/${name}_benchmark" "${options[@]}" | tee "$work/$name.txt"
+        # why by hand: the step ran in a pipe, whose variables are its own.
+        ! grep -qE '^(status [0-9]|left out)' "$work/$name.txt" || failed=1
+    done
 }
 
 section_sanitizer() {
@@ -132,46 +178,44 @@ section_sanitizer() {
     local tool
     for tool in memcheck racecheck synccheck initcheck; do
         echo "-- $tool"
-        compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/tests/gpu/cuda_native_test" --gtest_brief=1 \
+        step 60 compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/tests/gpu/cuda_native_test" --gtest_brief=1 \
             --gtest_filter='CudaDeviceFunctions.*:CudaSm90Device.*:*ManySchedules*'
     done
 }
 
-section_benchmark() {
-    has_kernels || echo "$no_kernels"
-    find_cublaslt
-    local benchmark name found=0 options
-    for benchmark in "$build"/benchmarks/*_benchmark; do
-        [ -x "$benchmark" ] || continue
-        found=1
-        name=$(basename "$benchmark")
-        options=()
-        # Benchmarks that write JSON name the option in their usage.
-        grep -qe '--json' "$root/benchmarks/native/$name.cpp" && options=(--json "$out/$name.json")
-        echo "-- $name"
-        "$benchmark" "${options[@]}" | tee "$out/$name.txt"
-    done
-    [ "$found" = 1 ] || { echo "no benchmark was built in $build/benchmarks"; return 1; }
+# Gathers what there is into device.json, and prints the table.
+report() {
+    local kernels=yes
+    has_kernels || kernels=no
+    python3 "$root/benchmarks/device/report.py" "$root" "$out" "$work" "$arch" "$kernels"
 }
 
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-rm -f "$out"/*.log "$out"/*_benchmark.txt "$out"/*.json "$out"/tests.xml "$out"/sections.tsv
-failed=0
+work=$(mktemp -d)
+# What an earlier call left of these sections goes.
+rm -f "$out/device.json"
+for section in "${only[@]}"; do rm -f "$out/$section.log"; done
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+
+any=0
 for section in "${only[@]}"; do
     echo "== $section"
-    start=$(date +%s)
+    start=$SECONDS
+    # So that the table has the section also when nothing comes behind it.
+    printf '%s\t%s\t%s\n' "$section" "cut off" 0 >"$work/running.tsv"
+    report >/dev/null
     set +e
     # why: -e would be off inside a function that is called as a condition, so the status is taken by hand.
-    (set -e; "section_$section") 2>&1 | tee "$out/$section.log"
+    (failed=0; set -e; "section_$section"; exit "$failed") 2>&1 | tee "$out/$section.log"
     status=${PIPESTATUS[0]}
     set -e
-    printf '%s\t%s\t%s\n' "$section" "$status" "$(($(date +%s) - start))" >>"$out/sections.tsv"
-    [ "$status" = 0 ] || failed=1
+    printf '%s\t%s\t%s\n' "$section" "$status" "$((SECONDS - start))" >>"$work/sections.tsv"
+    rm -f "$work/running.tsv"
+    report >"$work/table"
+    [ "$status" = 0 ] || any=1
     [ "$section" = build ] && [ "$status" != 0 ] && { echo "the build failed; the other sections need it" >&2; break; }
 done
-
-kernels=yes
-has_kernels || kernels=no
-python3 "$root/benchmarks/device/report.py" "$root" "$out" "$arch" "$kernels"
-exit "$failed"
+cat "$work/table"
+exit "$any"
