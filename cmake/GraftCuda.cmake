@@ -34,6 +34,7 @@ function(graft_kernels name)
   target_compile_definitions(${name} PRIVATE GRAFT_BUILD)
   target_compile_options(${name} PRIVATE --expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-Wall,-Wextra,-Wno-unused-parameter
                                          $<$<BOOL:${GRAFT_WERROR}>:-Werror=all-warnings>)
+  set(launcher sh ${PROJECT_SOURCE_DIR}/../cmake/ptxas_report.sh ${CMAKE_CXX_COMPILER_LAUNCHER})
   set_target_properties(${name} PROPERTIES CUDA_STANDARD 20 CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
-                        CUDA_COMPILER_LAUNCHER "sh;${PROJECT_SOURCE_DIR}/../cmake/ptxas_report.sh;${CMAKE_CXX_COMPILER_LAUNCHER}")
+                        CUDA_COMPILER_LAUNCHER "${launcher}")
 endfunction()
