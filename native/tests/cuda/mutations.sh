@@ -14,6 +14,7 @@ done < <(cd "$sources" && grep -roE 'GRAFT_BUG\([a-z_0-9]+\)' --include='*.cu' -
     sed -E 's/GRAFT_BUG\((.*)\)/\1/' | grep -v ':name$')
 
 suites=$("$plain" --gtest_list_tests | grep '^[A-Z]') || { echo "$plain does not run"; exit 1; }
+"$sanitized" --gtest_list_tests >/dev/null || { echo "$sanitized does not run"; exit 1; }
 # CudaRmsNorm of rms_norm.cu.
 tests_of() {
     local stem=$(basename "$1") name=Cuda word
@@ -30,6 +31,7 @@ passes() {
     case $? in
     0) log="they pass" ;;
     124) log="they do not end" ;;
+    125 | 126 | 127) echo "$3 does not run: $log"; exit 1 ;;
     *) false ;;
     esac
 }
