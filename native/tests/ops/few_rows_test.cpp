@@ -1,5 +1,5 @@
 // Products of one to three rows of bf16 with codes, where whole numbers may stand for x and for tables: x that spreads
-// over many powers of two, in a block and between blocks, tables with one large entry, and what is not finite.
+// over many powers of two, in a block and between blocks, tables with some large entries, and what is not finite.
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -15,13 +15,15 @@ constexpr std::int64_t kN = 70, kGroups = 2, kColumns = 192, kK = kGroups * kCol
 struct Pattern {
   const char* name;
   std::function<double(std::int64_t k, double value)> x;
-  bool zero_weights_there = false;  // the columns that are multiples of 64
+  int zero_weights = 0;  // the first columns of each block
 };
 
 const Pattern kPatterns[] = {
     {"plain", [](std::int64_t, double v) { return v; }},
     {"one of a block large", [](std::int64_t k, double v) { return k % 64 == 0 ? 5000 * v : v; }},
-    {"one of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 == 0 ? 5000 * v : v; }, true},
+    {"one of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 == 0 ? 5000 * v : v; }, 1},
+    {"two of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 < 2 ? 7000 * v : v; }, 2},
+    {"eight of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 < 8 ? 20000 * v : v; }, 8},
     {"one of a block", [](std::int64_t k, double v) { return k % 64 == 7 ? v : 0; }},
     {"a block large", [](std::int64_t k, double v) { return k / 64 == 1 ? 1e6 * v : v; }},
     {"a block small", [](std::int64_t k, double v) { return k / 64 == 1 ? 1e-30 * v : v; }},
@@ -44,12 +46,14 @@ double error_of(const std::vector<double>& y, const std::vector<double>& w, cons
   double largest = 0;
   for (std::int64_t t = 0; t < rows; ++t)
     for (std::int64_t n = 0; n < kN; ++n) {
+      const double result = y[static_cast<std::size_t>(t * kN + n)];
+      if (!std::isfinite(result)) return std::numeric_limits<double>::infinity();
       double truth = 0, size = 0;
       for (std::int64_t k = 0; k < kK; ++k) {
         const double product = w[static_cast<std::size_t>(n * kK + k)] * x[static_cast<std::size_t>(t * kK + k)];
         truth += product, size += std::fabs(product);
       }
-      const double error = std::fabs(y[static_cast<std::size_t>(t * kN + n)] - truth);
+      const double error = std::fabs(result - truth);
       // Results below the normal numbers are whole multiples of the smallest.
       if (error > 0x1p-133) largest = std::max(largest, error / size);
     }
@@ -82,7 +86,8 @@ TEST(FewRows, Nf4OfSpreadRows) {
     for (const Pattern& pattern : kPatterns) {
       Tensor matrix(c, kF32, {kN, kK}), decoded(c, kF32, {kN, kK});
       std::vector<double> values = matrix.random(1).get();
-      for (std::size_t i = 0; pattern.zero_weights_there && i < values.size(); i += 64) values[i] = 0;
+      for (std::size_t i = 0; i < values.size(); ++i)
+        if (i % 64 < static_cast<std::size_t>(pattern.zero_weights)) values[i] = 0;
       matrix.set(values);
       const Weight w(c, Nf4{nested}, kN, kK);
       GRAFT_ASSERT_OK(graft_nf4_quantize(c, matrix, w));
@@ -91,23 +96,34 @@ TEST(FewRows, Nf4OfSpreadRows) {
     }
 }
 
-// The codes are below 15: entry 15 is for none but the columns that shall be zero.
+// Entry 15 is 0, for the columns that shall be; the large entries before it are for no code.
 TEST(FewRows, SketchOfSpreadRowsAndTables) {
   const Context c(2);
   for (graft_dtype dtype : {kF32, kBf16})
-    for (double large : {1.0, 3000.0})
+    for (std::size_t large : {0, 1, 5, 10})
       for (const Pattern& pattern : kPatterns) {
         Tensor table(c, dtype, {kN, kGroups, 16}), codes(c, GRAFT_DTYPE_U8, {kN, kK}), decoded(c, kF32, {kN, kK});
-        std::vector<double> entries = table.random(5).get(), chosen = codes.integers(6, 0, 14).get();
-        for (std::size_t i = 15; i < entries.size(); i += 16)
-          entries[i] = pattern.zero_weights_there ? 0 : large * entries[i];
-        for (std::size_t i = 0; i < chosen.size(); i += 64) chosen[i] = pattern.zero_weights_there ? 15 : chosen[i];
+        std::vector<double> entries = table.random(5).get();
+        for (std::size_t i = 0; i < entries.size(); ++i)
+          entries[i] *= i % 16 == 15 ? 0 : i % 16 >= 15 - large ? 3000 : 1;
+        std::vector<double> chosen = codes.integers(6, 0, 14 - static_cast<int>(large)).get();
+        for (std::size_t i = 0; i < chosen.size(); ++i)
+          if (i % 64 < static_cast<std::size_t>(pattern.zero_weights)) chosen[i] = 15;
         table.set(entries), codes.set(chosen);
         const Weight w(c, table, kK);
         GRAFT_ASSERT_OK(graft_sketch_pack(c, codes, w));
         GRAFT_ASSERT_OK(graft_sketch_decode(c, w, decoded));
-        expect_near(c, w, decoded, pattern, std::string("sketch, ") + name(dtype) + (large > 1 ? ", one large" : ""));
+        expect_near(c, w, decoded, pattern,
+                    std::string("sketch, ") + name(dtype) + ", " + std::to_string(large) + " large");
       }
+}
+
+TEST(FewRows, NoRows) {
+  const Context c(2);
+  Tensor x(c, kBf16, {0, kK}), y(c, kBf16, {0, kN}), table(c, kF32, {kN, kGroups, 16});
+  const Weight nf4(c, Nf4{true}, kN, kK), sketch(c, table, kK);
+  GRAFT_EXPECT_OK(graft_linear_forward(c, x, nf4, nullptr, 0, y));
+  GRAFT_EXPECT_OK(graft_linear_forward(c, x, sketch, nullptr, 0, y));
 }
 
 TEST(FewRows, WhatIsNotFiniteIsNotLost) {

@@ -196,6 +196,8 @@ TEST(Nf4, ProductsAgreeWithReference) {
                            {1, 256, 67},
                            {2, 64, 66},
                            {2, 192, 66},
+                           {2, 1152, 70},
+                           {1, 33792, 3},
                            {3, 128, 5},
                            {4, 192, 70},
                            {5, 320, 9},
@@ -275,12 +277,13 @@ TEST(Nf4, FiniteDifferences) {
 TEST(Nf4, SameBitsForAnyNumberOfThreads) {
   for (graft_dtype dtype : {f32, GRAFT_DTYPE_BF16})
     for (const Case& s :
-         {Case{dtype, 3, 128, 600, true}, Case{dtype, 33, 320, 600, true}, Case{dtype, 1100, 72, 300, true}})
+         {Case{dtype, 1, 1152, 600, true}, Case{dtype, 2, 128, 600, true}, Case{dtype, 3, 128, 600, true},
+          Case{dtype, 33, 320, 600, true}, Case{dtype, 1100, 72, 300, true}})
       expect_same_bits([&](const Context& c) { return run(c, s, nullptr, nullptr); }, s.text());
   expect_same_bits([](const Context& c) {
-    Tensor matrix(c, f32, {700, 300});
+    Tensor matrix(c, f32, {900, 300});  // more scales of scales than one task takes
     matrix.random(3);
-    const Weight w(c, Nf4{true}, 700, 300);
+    const Weight w(c, Nf4{true}, 900, 300);
     GRAFT_EXPECT_OK(graft_nf4_quantize(c, matrix, w));
     return parts(c, w);
   });

@@ -255,8 +255,8 @@ TEST(Sketch, FiniteDifferences) {
 }
 
 TEST(Sketch, SameBitsForAnyNumberOfThreads) {
-  for (const Case& s :
-       {Case{bf16, 40, 300, 1, 1500, 4}, Case{f32, 20, 600, 3, 200, 3}, Case{bf16, 3, 300, 2, 128, 2}}) {
+  for (const Case& s : {Case{bf16, 40, 300, 1, 1500, 4}, Case{f32, 20, 600, 3, 200, 3}, Case{bf16, 3, 300, 2, 128, 2},
+                        Case{bf16, 1, 600, 3, 200, 4}, Case{bf16, 2, 600, 1, 320, 4}}) {
     expect_same_bits([&](const Context& c) { return run(c, s); }, s.text());
   }
 }

@@ -1,20 +1,28 @@
 // Per block of 64 codes: 4 shuffles and 4 interleavings give four vectors of whole numbers, each for T products of 16
 // pairs; their sums, exact in 32 bits, become fp32 once a block and are multiplied by its scale. Bytes: those of the
-// codes, once. What is lost is 2^-14 of a table's largest value and of a block's of x.
+// codes, once. Rounding to whole numbers loses at most 2^-14 of the largest; where that is much of the others, what was
+// lost is multiplied too: of x by block, of a sketch's table with all of its group.
 #include "cpu/fast/byte_tables.h"
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/error.h"
 #include "cpu/fast/sketch.h"
 #include "cpu/isa.h"
 
-namespace graft::cpu::fast {
+#if defined(__x86_64__)
+#include <immintrin.h>
 
+#define GRAFT_AVX2 [[gnu::target("avx2,fma")]]
+#define GRAFT_AVX2_INLINE GRAFT_AVX2 [[gnu::always_inline]] inline
+
+namespace graft::cpu::fast {
 namespace {
+
 constexpr std::int64_t kBlock = 64;
 static_assert(kBlock == core::kNf4Block && kBlock == core::kSketchBlock);
 
@@ -32,20 +40,8 @@ constexpr std::array<std::uint8_t, kBlock> order_of(Nibbles nibbles) {
   }
   return order;
 }
-}  // namespace
 
-}  // namespace graft::cpu::fast
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define GRAFT_AVX2 [[gnu::target("avx2,fma")]]
-#define GRAFT_AVX2_INLINE GRAFT_AVX2 [[gnu::always_inline]] inline
-
-namespace graft::cpu::fast {
-namespace {
-
-constexpr int kLargestExponent = 86;
+constexpr int kLargestExponent = 60;
 constexpr std::int64_t kPart = 512;    // blocks whose scales are found at once
 constexpr std::int64_t kAhead = 2048;  // bytes of codes; the rows follow each other in memory
 constexpr int kEntries = core::kSketchEntries;
@@ -76,7 +72,7 @@ struct Whole {
 };
 
 // Each rounded to the nearest; no unit where they are not finite, or so large or small that sums of whole numbers times
-// a unit leave fp32 where products of the values do not.
+// a unit could leave fp32 where products of the values do not.
 template <int count>
 GRAFT_AVX2_INLINE Whole<count> to_whole(const Floats<count>& values) {
   Whole<count> whole{};
@@ -98,30 +94,42 @@ GRAFT_AVX2_INLINE Whole<count> to_whole(const Floats<count>& values) {
   return whole;
 }
 
-// Whether they lose at most 2^-9 of their sum without the largest, as rounding to bf16 may.
+// What rounding lost, exactly.
 template <int count>
-GRAFT_AVX2_INLINE bool hold(const Whole<count>& whole, const Floats<count>& values) {
-  const __m256 unit = _mm256_set1_ps(whole.unit), sign = _mm256_set1_ps(-0.0f);
-  __m256 lost = _mm256_setzero_ps(), sums = lost, top = lost;
+GRAFT_AVX2_INLINE Floats<count> lost(const Floats<count>& values, const Whole<count>& whole) {
+  Floats<count> rest;
   for (int i = 0; i < count / 8; ++i) {
     const __m128i words =
         i % 2 == 0 ? _mm256_castsi256_si128(whole.of[i / 2]) : _mm256_extracti128_si256(whole.of[i / 2], 1);
-    const __m256 held = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words)), unit);
-    const __m256 size = _mm256_andnot_ps(sign, values.of[i]);
-    lost = _mm256_add_ps(lost, _mm256_andnot_ps(sign, _mm256_sub_ps(values.of[i], held)));
-    sums = _mm256_add_ps(sums, size);
-    top = _mm256_max_ps(top, size);
+    const __m256 held = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words));
+    rest.of[i] = _mm256_sub_ps(values.of[i], _mm256_mul_ps(held, _mm256_set1_ps(whole.unit)));
   }
-  float tops[8];
-  _mm256_storeu_ps(tops, top);
-  return 512 * sum_of(lost) <= sum_of(sums) - *std::max_element(tops, tops + 8);
+  return rest;
 }
 
-// The same of a table, sooner: rounding loses 8 units of 16 entries, and 5 of them have 2^10 or more, or all are 0.
-GRAFT_AVX2_INLINE bool table_holds(const Whole<kEntries>& whole) {
-  const __m256i large = _mm256_cmpgt_epi16(_mm256_abs_epi16(whole.of[0]), _mm256_set1_epi16((1 << 10) - 1));
-  return whole.unit != 0 && (__builtin_popcount(static_cast<unsigned>(_mm256_movemask_epi8(large))) >= 2 * 5 ||
-                             _mm256_testz_si256(whole.of[0], whole.of[0]) != 0);
+// Whether a block of x lost at most 2^-9 of its sum, in which no element counts for more than 64 units: a few large
+// ones, which may meet weights of zero, excuse nothing.
+GRAFT_AVX2_INLINE bool holds(const Floats<kBlock>& values, const Floats<kBlock>& rest, float unit) {
+  const __m256 sign = _mm256_set1_ps(-0.0f), most = _mm256_set1_ps(64 * unit);
+  __m256 gone = _mm256_setzero_ps(), sums = gone;
+  for (int i = 0; i < kBlock / 8; ++i) {
+    gone = _mm256_add_ps(gone, _mm256_andnot_ps(sign, rest.of[i]));
+    sums = _mm256_add_ps(sums, _mm256_min_ps(_mm256_andnot_ps(sign, values.of[i]), most));
+  }
+  return 512 * sum_of(gone) <= sum_of(sums);
+}
+
+// Whether each entry of a table lost at most 2^-8 of itself, twice what rounding to bf16 may: those of 128 units do.
+GRAFT_AVX2_INLINE bool holds(const Floats<kEntries>& values, const Whole<kEntries>& whole) {
+  const __m256i small = _mm256_cmpgt_epi16(_mm256_set1_epi16(128), _mm256_abs_epi16(whole.of[0]));
+  if (_mm256_testz_si256(small, small) != 0) return true;
+  const Floats<kEntries> rest = lost(values, whole);
+  const __m256 sign = _mm256_set1_ps(-0.0f), times = _mm256_set1_ps(256);
+  __m256 over = _mm256_setzero_ps();
+  for (int i = 0; i < kEntries / 8; ++i)
+    over = _mm256_or_ps(over, _mm256_cmp_ps(_mm256_mul_ps(_mm256_andnot_ps(sign, rest.of[i]), times),
+                                            _mm256_andnot_ps(sign, values.of[i]), _CMP_GT_OQ));
+  return _mm256_movemask_ps(over) == 0;
 }
 
 struct Table {
@@ -163,12 +171,22 @@ GRAFT_AVX2_INLINE void add_blocks(const Table& table, const std::uint8_t* codes,
   }
 }
 
+// scaled [blocks, T] = scales [blocks] · units [blocks, T].
+template <int T>
+GRAFT_AVX2_INLINE void multiply(const float* scales, const float* units, std::int64_t blocks, float* scaled) {
+  for (std::int64_t i = 0; i < blocks; ++i)
+    for (int t = 0; t < T; ++t) scaled[i * T + t] = scales[i] * units[i * T + t];
+}
+
 template <int T>
 GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
                          const WholeRows& x, float* out) {
   const auto levels = to_whole(of_floats<kEntries>(core::kNf4Levels.data()));
   const Table table = table_from(levels.of[0]);
   const std::int64_t blocks = w.k / kBlock, rows = std::max<std::int64_t>(1, kPart / std::max<std::int64_t>(1, blocks));
+  const auto codes = [&](std::int64_t block) {
+    return static_cast<const std::uint8_t*>(w.storage.data) + (n * blocks + block) * (kBlock / 2);
+  };
   std::fill_n(out, count * T, 0.0f);
   // why the scales of several rows at once: a row of a small model has so few that finding them took long.
   for (std::int64_t r = 0; r < count; r += rows)
@@ -176,17 +194,19 @@ GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, s
       const std::int64_t some = std::min(rows, count - r), part = std::min(kPart, blocks - block);
       float found[kPart], scaled[kPart * T];
       scales.decode((n + r) * blocks + block, some * part, found);
-      for (std::int64_t i = 0; i < some; ++i)
-        for (std::int64_t j = 0; j < part; ++j)
-          for (int t = 0; t < T; ++t)
-            scaled[(i * part + j) * T + t] = found[i * part + j] * (x.units[(block + j) * T + t] * levels.unit);
-      for (std::int64_t i = 0; i < some; ++i) {
-        const std::uint8_t* codes =
-            static_cast<const std::uint8_t*>(w.storage.data) + ((n + r + i) * blocks + block) * (kBlock / 2);
+      for (std::int64_t i = r; i < r + some; ++i) {
+        const float* of_row = found + (i - r) * part;
         __m256 sum[T];
         for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
-        add_blocks(table, codes, x.values + block * T * kBlock, scaled + i * part * T, part, sum);
-        for (int t = 0; t < T; ++t) out[(r + i) * T + t] += sum_of(sum[t]);
+        multiply<T>(of_row, x.units + block * T, part, scaled);
+        add_blocks(table, codes(i * blocks + block), x.values + block * T * kBlock, scaled, part, sum);
+        for (std::int64_t j = 0; j < x.seconds; ++j) {
+          const std::int64_t at = x.again[j];
+          if (at < block || at >= block + part) continue;
+          multiply<T>(of_row + at - block, x.second_units + j * T, 1, scaled);
+          add_blocks(table, codes(i * blocks + at), x.second_values + j * T * kBlock, scaled, 1, sum);
+        }
+        for (int t = 0; t < T; ++t) out[i * T + t] += sum_of(sum[t]) * levels.unit;
       }
     }
 }
@@ -203,23 +223,48 @@ GRAFT_AVX2_INLINE Floats<kEntries> entries_of(const graft_weight& w, std::int64_
           (__m256)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)), 16)};
 }
 
+// total [T] += a row's group whose codes mean these whole numbers · x.
+template <int T>
+GRAFT_AVX2_INLINE void add_group(const Whole<kEntries>& entries, const std::uint8_t* codes, std::int64_t first,
+                                 std::int64_t blocks, const WholeRows& x, __m256 (&total)[T]) {
+  const Table table = table_from(entries.of[0]);
+  __m256 sum[T];
+  for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
+  add_blocks(table, codes, x.values + first * T * kBlock, x.units + first * T, blocks, sum);
+  for (std::int64_t j = 0; j < x.seconds; ++j) {
+    const std::int64_t at = x.again[j] - first;
+    if (at < 0 || at >= blocks) continue;
+    add_blocks(table, codes + at * (kBlock / 2), x.second_values + j * T * kBlock, x.second_units + j * T, 1, sum);
+  }
+  for (int t = 0; t < T; ++t) total[t] = _mm256_fmadd_ps(sum[t], _mm256_set1_ps(entries.unit), total[t]);
+}
+
 template <int T>
 GRAFT_AVX2 bool sketch_row(const graft_weight& w, const core::SketchLayout& layout, std::int64_t n, const WholeRows& x,
                            float* out) {
   __m256 total[T];
   for (int t = 0; t < T; ++t) total[t] = _mm256_setzero_ps();
   for (std::int64_t group = 0; group < layout.groups; ++group) {
-    const auto entries = to_whole(entries_of(w, n, group));
-    if (!table_holds(entries)) return false;
-    __m256 sum[T];
-    for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
-    const std::int64_t at = group * layout.blocks * T;
-    add_blocks(table_from(entries.of[0]), layout.block(n, group, 0), x.values + at * kBlock, x.units + at,
-               layout.blocks, sum);
-    for (int t = 0; t < T; ++t) total[t] = _mm256_fmadd_ps(sum[t], _mm256_set1_ps(entries.unit), total[t]);
+    const Floats<kEntries> entries = entries_of(w, n, group);
+    const Whole<kEntries> whole = to_whole(entries);
+    if (whole.unit == 0) return false;
+    const std::uint8_t* codes = layout.block(n, group, 0);
+    add_group(whole, codes, group * layout.blocks, layout.blocks, x, total);
+    if (holds(entries, whole)) continue;
+    const Whole<kEntries> second = to_whole(lost(entries, whole));
+    if (second.unit == 0) return false;
+    add_group(second, codes, group * layout.blocks, layout.blocks, x, total);
   }
   for (int t = 0; t < T; ++t) out[t] = sum_of(total[t]);
   return true;
+}
+
+GRAFT_AVX2_INLINE void store_in_order(const Whole<kBlock>& whole, Nibbles nibbles, std::int16_t* to) {
+  static constexpr auto kNeighbours = order_of(Nibbles::kNeighbours), kHalves = order_of(Nibbles::kHalves);
+  const auto& order = nibbles == Nibbles::kHalves ? kHalves : kNeighbours;
+  std::int16_t words[kBlock];
+  std::memcpy(words, whole.of, sizeof words);
+  for (std::size_t i = 0; i < kBlock; ++i) to[i] = words[order[i]];
 }
 
 }  // namespace
@@ -233,23 +278,34 @@ bool by_byte_tables(const Matrix& x) {
 
 GRAFT_AVX2 WholeRows in_whole_numbers(core::Scratch& scratch, const float* from, std::int64_t rows,
                                       std::int64_t columns, Nibbles nibbles) {
-  static constexpr auto kNeighbours = order_of(Nibbles::kNeighbours), kHalves = order_of(Nibbles::kHalves);
-  const auto& order = nibbles == Nibbles::kHalves ? kHalves : kNeighbours;
   const std::int64_t blocks = columns / kBlock;
-  auto* values = scratch.take<std::int16_t>(rows * columns);
-  float* units = scratch.take<float>(rows * blocks);
-  for (std::int64_t block = 0; block < blocks; ++block)
+  auto* values = scratch.take<std::int16_t>(2 * rows * columns);
+  float* units = scratch.take<float>(2 * rows * blocks);
+  auto* again = scratch.take<std::int64_t>(blocks);
+  std::int16_t* second_values = values + rows * columns;
+  float* second_units = units + rows * blocks;
+  std::int64_t seconds = 0;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const float* row = from + block * kBlock;
+    bool held = true;
     for (std::int64_t t = 0; t < rows; ++t) {
-      const std::int64_t at = block * rows + t;
-      const auto floats = of_floats<kBlock>(from + t * columns + block * kBlock);
+      const auto floats = of_floats<kBlock>(row + t * columns);
       const auto whole = to_whole(floats);
-      if (whole.unit == 0 || !hold(whole, floats)) return {};
-      units[at] = whole.unit;
-      std::int16_t words[kBlock];
-      std::memcpy(words, whole.of, sizeof words);
-      for (std::size_t i = 0; i < kBlock; ++i) values[at * kBlock + static_cast<std::int64_t>(i)] = words[order[i]];
+      if (whole.unit == 0) return {};
+      held = held && holds(floats, lost(floats, whole), whole.unit);
+      units[block * rows + t] = whole.unit;
+      store_in_order(whole, nibbles, values + (block * rows + t) * kBlock);
     }
-  return {values, units, rows};
+    for (std::int64_t t = 0; t < rows && !held; ++t) {
+      const auto floats = of_floats<kBlock>(row + t * columns);
+      const auto second = to_whole(lost(floats, to_whole(floats)));
+      if (second.unit == 0) return {};
+      second_units[seconds * rows + t] = second.unit;
+      store_in_order(second, nibbles, second_values + (seconds * rows + t) * kBlock);
+    }
+    if (!held) again[seconds++] = block;
+  }
+  return {values, units, again, second_values, second_units, rows, seconds};
 }
 
 void nf4_byte_tables(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,

@@ -22,16 +22,19 @@ bool by_byte_tables(const Matrix& x);
 enum class Nibbles { kNeighbours, kHalves };
 
 /** x by blocks of 64 columns, of each all rows: whole numbers below 2^14, in the order in which the codes are found,
- * and what one of them is worth (a power of two by the block's largest element). */
+ * and what one of them is worth, a power of two by the block's largest element. Where they lose too much, the block has
+ * a second such part, of what they lost. */
 struct WholeRows {
-  const std::int16_t* values = nullptr;  // [blocks, rows, 64]; nullptr: x is no such numbers
-  const float* units = nullptr;          // [blocks, rows]
-  std::int64_t rows = 0;
+  const std::int16_t* values = nullptr;         // [blocks, rows, 64]; nullptr: x is no such numbers
+  const float* units = nullptr;                 // [blocks, rows]
+  const std::int64_t* again = nullptr;          // [seconds], ascending: the blocks with a second part
+  const std::int16_t* second_values = nullptr;  // [seconds, rows, 64]
+  const float* second_units = nullptr;          // [seconds, rows]
+  std::int64_t rows = 0, seconds = 0;
 };
 
-/** from [rows, columns], columns a multiple of 64. bf16 loses nothing down to 2^-7 of its block's largest element; a
- * block that would lose more than bf16 does of a weight, not counting its largest, or is not finite, gives no values.
- */
+/** from [rows, columns], columns a multiple of 64. bf16 loses nothing down to 2^-6 of its block's largest element. No
+ * values where an element is not finite, or a block beyond 2^60 or below 2^-60. */
 WholeRows in_whole_numbers(core::Scratch& scratch, const float* from, std::int64_t rows, std::int64_t columns,
                            Nibbles nibbles);
 

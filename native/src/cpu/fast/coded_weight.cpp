@@ -47,6 +47,7 @@ std::string refuse_few_rows(const graft_weight& w, std::int64_t rows) {
 
 void few_rows_forward(core::Context& context, const Matrix& x, const graft_weight& w, const Matrix& y, float beta,
                       const float* bias) {
+  if (x.rows == 0) return;
   (w.kind == GRAFT_WEIGHT_NF4 ? few_rows_nf4 : few_rows_sketch)(context, x, w, y, beta, bias);
 }
 

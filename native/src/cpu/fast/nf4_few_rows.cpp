@@ -147,9 +147,8 @@ const std::uint16_t* paired(core::Scratch& scratch, const Matrix& x) {
 }
 
 // x in fp32 by blocks of 64 columns, of each all rows, even and odd elements apart.
-const float* apart(core::Scratch& scratch, const float* x, std::int64_t rows, std::int64_t columns) {
+const float* apart(const float* x, std::int64_t rows, std::int64_t columns, float* to) {
   constexpr std::int64_t size = core::kNf4Block;
-  float* to = scratch.take<float>(rows * columns);
   for (std::int64_t block = 0; block < columns / size; ++block)
     for (std::int64_t t = 0; t < rows; ++t)
       HWY_DYNAMIC_DISPATCH(even_and_odd)(x + t * columns + block * size, to + (block * rows + t) * size);
@@ -170,9 +169,10 @@ void few_rows_nf4(core::Context& context, const Matrix& x, const graft_weight& w
     narrow = paired(scratch, x);
   } else {
     float* floats = scratch.take<float>(rows * w.k);
+    float* ordered = scratch.take<float>(rows * w.k);
     convert(x, 1, row_major(floats, GRAFT_DTYPE_F32, rows, w.k, w.k));
     if (by_byte_tables(x)) whole = in_whole_numbers(scratch, floats, rows, w.k, Nibbles::kNeighbours);
-    if (whole.values == nullptr) wide = apart(scratch, floats, rows, w.k);
+    if (whole.values == nullptr) wide = apart(floats, rows, w.k, ordered);
   }
   for_few_rows_parts(context, w.n, [&](std::int64_t first, std::int64_t count) {
     float sums[kFewRowsPart * kFewRows];

@@ -1,5 +1,5 @@
 // y = x Wᵀ of a few rows straight from a sketch's codes, in fp32: T sums in registers for each of R rows of W. One or
-// two rows of bf16 go by byte_tables.h with AVX2, which rounds the entries of 4-bit tables to bf16. Bytes: bits/8 an
+// two rows of bf16 go by byte_tables.h with AVX2. Bytes: bits/8 an
 // element of W and its tables, once; FLOPs 2·T·N·K.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/fast/sketch_few_rows.cpp"
