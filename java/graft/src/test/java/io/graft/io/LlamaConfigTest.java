@@ -344,22 +344,31 @@ class LlamaConfigTest {
                 .isEqualTo(0.75);
     }
 
-    /** 44 · (30 / 44) is a little less than 30 in doubles, which is where Python's int() would cut. */
+    private LlamaConfig partOf44(double factor) {
+        String rope = "{'partial_rotary_factor':%s,'rope_theta':10000.0,'rope_type':'default'},'head_dim':44";
+        return changed("phi3_partial", "rope_parameters", rope.formatted(factor));
+    }
+
+    /** As int() does in transformers: 44 · (30 / 44) is a little less than 30 in doubles. */
     @Test
-    void aQuotientOfIntegersLosesNothing() {
+    void aPartOfAHeadIsCut() {
         assertThat((int) (44 * (30 / 44.0))).isEqualTo(29);
-        String heads = "{'partial_rotary_factor':%s,'rope_theta':10000.0,'rope_type':'default'},'head_dim':44";
-        LlamaConfig config = changed("phi3_partial", "rope_parameters", heads.formatted(30 / 44.0));
-        assertThat(config.rotaryWidth()).isEqualTo(30);
+        assertThatThrownBy(() -> partOf44(30 / 44.0))
+                .isInstanceOf(FormatException.class)
+                .hasMessageContaining("partial_rotary_factor' is 0.68181818181818")
+                .hasMessageContaining("which turns 29 numbers of a head");
+        assertThat(partOf44(0.69).rotaryWidth()).isEqualTo(30);
+    }
+
+    @Test
+    void whatIsWrittenTurnsTheSameNumbers() {
+        LlamaConfig config = partOf44(0.69);
         double written = Json.readObject("phi3", config.toJson())
                 .get("partial_rotary_factor")
                 .asDouble();
+        assertThat(written).isEqualTo(Math.nextUp(30 / 44.0));
         assertThat((int) (44 * written)).isEqualTo(30);
         assertThat(read(config.toJson())).isEqualTo(config);
-        assertThat(changed("phi3_partial", "rope_parameters", heads.formatted(0.69))
-                        .rotaryWidth())
-                .as("what is no quotient is cut")
-                .isEqualTo(30);
     }
 
     private LlamaConfig changed(String field, String value) {
