@@ -5,6 +5,7 @@ import io.graft.tensor.WeightForm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -34,7 +35,12 @@ public final class ShardedWriter {
 
     /** Writes a file, in place of an older one. */
     public void write(int shard, Map<String, Tensor> tensors) {
-        SafetensorsWriter.write(path(shard), tensors, SafetensorsWriter.PYTORCH);
+        write(shard, tensors, List.of());
+    }
+
+    /** @param carried see {@link SafetensorsWriter#write(Path, Map, List, Map)} */
+    public void write(int shard, Map<String, Tensor> tensors, List<StoredTensor> carried) {
+        SafetensorsWriter.write(path(shard), tensors, carried, SafetensorsWriter.PYTORCH);
     }
 
     /** Writes index and configuration; every file must be there. */
@@ -45,7 +51,7 @@ public final class ShardedWriter {
             try (SafetensorsFile file = SafetensorsFile.open(path(shard))) {
                 for (String name : file.names()) {
                     files.put(name, path(shard).getFileName().toString());
-                    bytes += new StoredTensor(name, file.dtype(name), file.shape(name)).bytes();
+                    bytes += file.stored(name).bytes();
                 }
             }
         }

@@ -275,10 +275,16 @@ final class LlamaLayers {
             return List.of();
         }
         try (Checkpoint checkpoint = Checkpoint.open(unusedFrom)) {
-            List<String> names = config.design().architecture().unused(checkpoint);
-            names.forEach(name -> tensors.put(name, checkpoint.bytes(name, host)));
-            return names.stream().map(checkpoint::entry).toList();
+            return readUnused(checkpoint, config, host, tensors);
         }
+    }
+
+    /** The same of a checkpoint that is open. */
+    static List<StoredTensor> readUnused(
+            Checkpoint checkpoint, LlamaConfig config, Scope host, Map<String, Tensor> tensors) {
+        List<String> names = config.design().architecture().unused(checkpoint);
+        names.forEach(name -> tensors.put(name, checkpoint.bytes(name, host)));
+        return names.stream().map(checkpoint::entry).toList();
     }
 
     /** Modules of checkpoints that are not computed. */

@@ -6,6 +6,7 @@ import io.graft.io.LlamaConfig;
 import io.graft.io.ModuleNames;
 import io.graft.io.SafetensorsFile;
 import io.graft.io.ShardedWriter;
+import io.graft.io.StoredTensor;
 import io.graft.nn.Block;
 import io.graft.nn.Parameter;
 import io.graft.nn.Projection;
@@ -16,11 +17,12 @@ import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
 import io.graft.tensor.WeightForm;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
  * Makes a checkpoint of codes out of a dense one, a block at a time: the first file of the new checkpoint holds embedding,
- * last norm and head, as they are, each other one a block. A file that is there is not made again.
+ * last norm and head, as they are, and what is not computed; each other one a block. A file that is there is not made again.
  */
 public abstract class Recoder {
     /** Sees each step of the work. */
@@ -140,15 +142,17 @@ public abstract class Recoder {
     }
 
     private void writeRest(ShardedWriter out) {
-        try (Scope inner = scope.scope()) {
+        try (Scope inner = scope.scope();
+                Scope host = scope.context().host().scope()) {
             Map<String, Tensor> tensors = new LinkedHashMap<>();
+            List<StoredTensor> carried = LlamaLayers.readUnused(checkpoint, config, host, tensors);
             String layers = names().layers() + ".";
             for (String name : checkpoint.names()) {
-                if (!name.startsWith(layers)) {
+                if (!name.startsWith(layers) && !tensors.containsKey(name)) {
                     copy(inner, name, tensors);
                 }
             }
-            out.write(0, tensors);
+            out.write(0, tensors, carried);
         }
     }
 

@@ -3,6 +3,10 @@ package io.graft.model;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.graft.adapter.Lora;
 import io.graft.io.AtomicFiles;
 import io.graft.io.Checkpoint;
@@ -10,7 +14,9 @@ import io.graft.io.CheckpointWriter;
 import io.graft.io.LlamaConfig;
 import io.graft.io.PeftLoraConfig;
 import io.graft.io.SafetensorsFile;
+import io.graft.io.SafetensorsType;
 import io.graft.io.SafetensorsWriter;
+import io.graft.io.ShardedWriter;
 import io.graft.ops.TensorOps;
 import io.graft.tensor.Context;
 import io.graft.tensor.DType;
@@ -18,6 +24,8 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
 import io.graft.tensor.Weight;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -26,6 +34,8 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What merging holds in memory, and what it refuses. */
 class MergerTest {
@@ -141,19 +151,19 @@ class MergerTest {
         }
     }
 
-    /** Numbers of types that Graft does not read are bytes to be carried, by a merge and by a model that is saved. */
-    @Test
-    void aVisionTowerOfAnyTypeIsCarriedOver() throws Exception {
+    /**
+     * Numbers of types that Graft does not read, and truth values, are bytes to be carried: by a merge, by a model that is
+     * saved, and by one that becomes codes.
+     */
+    @ParameterizedTest
+    @ValueSource(strings = {"U32", "BOOL"})
+    void aVisionTowerOfAnyTypeIsCarriedOver(String type) throws Exception {
         Path model = folder.resolve("model");
         Files.createDirectories(model);
         for (String file : List.of("config.json", "model.safetensors")) {
             Files.copy(Golden.model("gemma3_multimodal").resolve(file), model.resolve(file));
         }
-        Path weights = model.resolve("model.safetensors");
-        String text = Files.readString(weights, StandardCharsets.ISO_8859_1);
-        String changed = text.replaceAll("(vision_tower[^}]*\"dtype\":\")F32", "$1U32");
-        assertThat(changed).isNotEqualTo(text).hasSameSizeAs(text);
-        Files.writeString(weights, changed, StandardCharsets.ISO_8859_1);
+        retype(model.resolve("model.safetensors"), type);
         LlamaConfig config = LlamaConfig.read(model);
         try (Context context = Context.cpu(1);
                 Scope scope = context.scope();
@@ -163,19 +173,45 @@ class MergerTest {
             Path adapter = Golden.adapter("gemma3_multimodal", "lora");
             Merger merger = new Merger(context, before, config, () -> Lora.frozen(adapter), PLAIN);
             AtomicFiles.replaceDirectory(folder.resolve("merged"), out -> merger.run(out, (tensor, error) -> {}));
-            for (String folderName : List.of("saved", "merged")) {
+            Path coded = Files.createDirectories(folder.resolve("coded"));
+            new Nf4Recoder(scope, before, config, DType.F32)
+                    .run(new ShardedWriter(coded, Recoder.shards(config)), (module, error) -> true);
+            for (String folderName : List.of("saved", "merged", "coded")) {
                 try (Checkpoint after = Checkpoint.open(folder.resolve(folderName))) {
-                    int unread = 0;
+                    int changed = 0;
                     for (String name : config.design().architecture().unused(before)) {
                         assertThat(after.entry(name)).usingRecursiveComparison().isEqualTo(before.entry(name));
                         assertThat(after.bytes(name, scope).buffer())
                                 .isEqualTo(before.bytes(name, scope).buffer());
-                        unread += after.entry(name).dtype() == null ? 1 : 0;
+                        changed += after.entry(name).type() == SafetensorsType.valueOf(type) ? 1 : 0;
                     }
-                    assertThat(unread).as(folderName).isGreaterThan(9);
+                    assertThat(changed).as(folderName).isGreaterThan(9);
                 }
             }
         }
+    }
+
+    /** Calls the tower's numbers something else; truth values are four times as many, one for each byte. */
+    private static void retype(Path weights, String type) throws Exception {
+        byte[] bytes = Files.readAllBytes(weights);
+        int header = Math.toIntExact(
+                ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getLong(0));
+        ObjectNode json = (ObjectNode) new ObjectMapper().readTree(bytes, Long.BYTES, header);
+        for (Map.Entry<String, JsonNode> field : json.properties()) {
+            if (field.getKey().contains("vision_tower")) {
+                ArrayNode shape = (ArrayNode) field.getValue().get("shape");
+                int last = shape.size() - 1;
+                if (type.equals("BOOL")) {
+                    shape.set(last, 4 * shape.get(last).asInt());
+                }
+                ((ObjectNode) field.getValue()).put("dtype", type);
+            }
+        }
+        byte[] changed = json.toString().getBytes(StandardCharsets.UTF_8);
+        ByteBuffer out = ByteBuffer.allocate(Long.BYTES + changed.length + bytes.length - Long.BYTES - header);
+        out.order(ByteOrder.LITTLE_ENDIAN).putLong(changed.length).put(changed);
+        Files.write(
+                weights, out.put(bytes, Long.BYTES + header, out.remaining()).array());
     }
 
     /** Factors of the tower, which PEFT makes too, are without effect only while B is zero. */
