@@ -2,6 +2,7 @@ package io.graft.io;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+import io.graft.tensor.DType;
 import io.graft.tensor.Tensor;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -39,7 +40,11 @@ public final class SafetensorsWriter {
         write(file, tensors, List.of(), metadata);
     }
 
-    /** @param carried tensors of any type whose values in {@code tensors} are their bytes, U8 */
+    /**
+     * @param carried tensors of any type whose values in {@code tensors} are their bytes, U8
+     *     [{@link StoredTensor#bytes}] without gaps
+     * @throws IllegalArgumentException if they are not; nothing is written then
+     */
     public static void write(
             Path file, Map<String, Tensor> tensors, List<StoredTensor> carried, Map<String, String> metadata) {
         AtomicFiles.write(file, channel -> writeTo(channel, tensors, carried, metadata));
@@ -53,7 +58,10 @@ public final class SafetensorsWriter {
             throws IOException {
         Map<String, StoredTensor> all = new LinkedHashMap<>();
         tensors.forEach((name, tensor) -> all.put(name, StoredTensor.of(name, tensor)));
-        carried.forEach(tensor -> all.put(tensor.name(), tensor));
+        for (StoredTensor each : carried) {
+            expectBytes(each, tensors.get(each.name()));
+            all.put(each.name(), each);
+        }
         Collection<StoredTensor> stored = all.values();
         List<StoredTensor> ordered = ordered(stored);
         writeFully(channel, header(ordered, metadata));
@@ -61,6 +69,17 @@ public final class SafetensorsWriter {
         for (StoredTensor each : ordered) {
             Tensor tensor = tensors.get(each.name());
             transfer.move(tensor, tensor.dtype(), (buffer, at) -> writeFully(channel, buffer));
+        }
+    }
+
+    private static void expectBytes(StoredTensor carried, Tensor values) {
+        boolean fit = values != null
+                && values.dtype() == DType.U8
+                && values.elements() == carried.bytes()
+                && values.isContiguous();
+        if (!fit) {
+            throw new IllegalArgumentException("the values of the carried '" + carried.name() + "' are " + values
+                    + ", must be U8 [" + carried.bytes() + "] without gaps");
         }
     }
 

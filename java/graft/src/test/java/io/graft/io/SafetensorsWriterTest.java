@@ -123,6 +123,31 @@ class SafetensorsWriterTest {
                 .isInstanceOf(UncheckedIOException.class);
     }
 
+    @Test
+    void carriedBytesThatAreNotThoseOfTheirTensorAreRefused() throws IOException {
+        StoredTensor carried = new StoredTensor("x", SafetensorsType.U32, 2, 3);
+        Path path = directory.resolve("x.safetensors");
+        Files.writeString(path, "old");
+        List<Map<String, Tensor>> wrong = List.of(
+                Map.of(),
+                Map.of("y", scope.tensor(Memory.BASE, DType.U8, 24)),
+                Map.of("x", scope.tensor(Memory.BASE, DType.F32, 24)),
+                Map.of("x", scope.tensor(Memory.BASE, DType.U8, 23)),
+                Map.of("x", scope.matrix(Memory.BASE, DType.U8, 4, 6, 8)));
+        for (Map<String, Tensor> tensors : wrong) {
+            assertThatThrownBy(() -> SafetensorsWriter.write(path, tensors, List.of(carried), Map.of()))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessageContaining("the values of the carried 'x' are ")
+                    .hasMessageContaining("must be U8 [24] without gaps");
+            assertThat(path).hasContent("old");
+        }
+        Map<String, Tensor> right = Map.of("x", scope.tensor(Memory.BASE, DType.U8, 24));
+        SafetensorsWriter.write(path, right, List.of(carried), Map.of());
+        try (SafetensorsFile file = SafetensorsFile.open(path)) {
+            assertThat(file.stored("x")).usingRecursiveComparison().isEqualTo(carried);
+        }
+    }
+
     /** A channel on a disk with room for so many bytes; writes less than asked before it fails. */
     private static final class FullAfter implements WritableByteChannel {
         private final FileChannel channel;
