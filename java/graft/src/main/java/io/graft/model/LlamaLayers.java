@@ -39,7 +39,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.BiConsumer;
-import java.util.function.Predicate;
 
 /** The layers of a decoder with the names that Hugging Face gives their parameters, and how they are filled. */
 final class LlamaLayers {
@@ -185,25 +184,18 @@ final class LlamaLayers {
         slots.add(new Slot(parameter, null));
     }
 
-    /**
-     * Fills every tensor in order; of the quantised ones a single matrix at a time exists, all in one piece of memory.
-     *
-     * @param codes fills codes from codes, and says whether it did
-     */
-    private void fill(BiConsumer<String, Tensor> filler, Predicate<Projection> codes) {
+    /** Fills tensors in order; of those to be quantised a single matrix at a time exists, all in one piece of memory. */
+    private void fill(List<Slot> filled, BiConsumer<String, Tensor> filler) {
         try (Scope staging = scope.scope()) {
             Tensor memory = null;
-            for (Slot slot : slots) {
+            for (Slot slot : filled) {
                 if (slot.parameter() != null) {
                     filler.accept(slot.name(), slot.parameter().value());
                     continue;
                 }
                 Projection projection = slot.quantized();
-                if (codes.test(projection)) {
-                    continue;
-                }
                 if (memory == null) {
-                    memory = staging.tensor(Memory.WORKSPACE, projection.dtype(), largestQuantized());
+                    memory = staging.tensor(Memory.WORKSPACE, projection.dtype(), largestQuantized(filled));
                 }
                 Weight weight = projection.weight();
                 try (Scope views = staging.scope()) {
@@ -219,8 +211,8 @@ final class LlamaLayers {
         }
     }
 
-    private long largestQuantized() {
-        return slots.stream()
+    private static long largestQuantized(List<Slot> filled) {
+        return filled.stream()
                 .filter(slot -> slot.parameter() == null)
                 .mapToLong(slot -> slot.quantized().weight().n()
                         * slot.quantized().weight().k())
@@ -228,14 +220,19 @@ final class LlamaLayers {
                 .orElse(0);
     }
 
+    /** Codes first, which are read while there is no dense matrix. */
     void load(Checkpoint checkpoint) {
-        fill(checkpoint::read, projection -> {
-            boolean coded = CodedWeights.form(checkpoint, projection.module()).kind() != Weight.Kind.DENSE;
-            if (coded) {
+        List<Slot> dense = new ArrayList<>();
+        for (Slot slot : slots) {
+            Projection projection = slot.quantized();
+            if (projection != null
+                    && CodedWeights.form(checkpoint, projection.module()).kind() != Weight.Kind.DENSE) {
                 CodedWeights.read(checkpoint, projection.module(), projection.weight(), projection.table());
+            } else {
+                dense.add(slot);
             }
-            return coded;
-        });
+        }
+        fill(dense, checkpoint::read);
     }
 
     /** Refuses what needs matrices in memory; method: of {@link Llama}. */
@@ -313,7 +310,7 @@ final class LlamaLayers {
             }
             offset[0] += value.elements();
         };
-        fill(filler, projection -> false);
+        fill(slots, filler);
     }
 
     BlockShape shape() {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.graft.io.Checkpoint;
 import io.graft.io.CheckpointWriter;
 import io.graft.io.LlamaConfig;
+import io.graft.io.SafetensorsFile;
 import io.graft.io.ShardedWriter;
 import io.graft.io.StoredTensor;
 import io.graft.tensor.Context;
@@ -19,7 +20,9 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -31,7 +34,7 @@ import org.junit.jupiter.params.provider.CsvSource;
  * and of buffers outside the Java heap together.
  */
 class LoadMemoryTest {
-    /** Below the 24 MiB of the embedding, above the 4 MiB of a staging buffer. */
+    /** Below the 24 MiB of the embedding, above what threads stage. */
     private static final long SHARD = 8 << 20;
 
     @TempDir
@@ -181,6 +184,45 @@ class LoadMemoryTest {
         Load load = load(model, DType.BF16, Weight.Kind.DENSE);
         assertThat(load.files()).isEqualTo(3);
         assertAtMostOneTensorMore(model, DType.BF16, Weight.Kind.DENSE, load);
+    }
+
+    /** Puts the matrix of a module of the last file in the place of its codes; gives its bytes. */
+    private static long uncode(String module, Path dense, Path coded) {
+        LlamaConfig config = LlamaConfig.read(coded);
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                Checkpoint from = Checkpoint.open(dense)) {
+            ShardedWriter files = new ShardedWriter(coded, Recoder.shards(config));
+            Map<String, Tensor> tensors = new LinkedHashMap<>();
+            try (SafetensorsFile file = SafetensorsFile.open(files.path(config.layers()))) {
+                for (String name : file.names()) {
+                    if (!name.startsWith(module)) {
+                        Tensor value = scope.tensor(Memory.WORKSPACE, file.dtype(name), file.shape(name));
+                        file.read(name, value);
+                        tensors.put(name, value);
+                    }
+                }
+            }
+            String name = module + ".weight";
+            Tensor matrix = scope.tensor(Memory.WORKSPACE, from.dtype(name), from.shape(name));
+            from.read(name, matrix);
+            tensors.put(name, matrix);
+            files.write(config.layers(), tensors);
+            files.finish(config, WeightForm.NF4);
+            return from.entry(name).bytes();
+        }
+    }
+
+    /** A layer that a checkpoint of codes holds as a matrix takes memory for that one, not for the largest. */
+    @Test
+    void codesNeedNoMatrix() throws Exception {
+        Path dense = dense(2, DType.F32, SHARD);
+        Path coded = recoded(dense, WeightForm.NF4);
+        assertThat(load(coded, DType.F32, Weight.Kind.NF4).beyond()).isLessThan(8192);
+        long bytes = uncode("model.layers.1.self_attn.k_proj", dense, coded);
+        assertThat(bytes).isEqualTo(2 * 64 * 256 * 4);
+        long arena = 1 << 20;
+        assertThat(load(coded, DType.F32, Weight.Kind.NF4).beyond()).isBetween(bytes, bytes + arena + 8192);
     }
 
     /** More layers, and so more files, take no more beside the model. */
