@@ -31,6 +31,9 @@ public final class Context implements AutoCloseable {
         Settings.apply();
     }
 
+    /** {@code cudaStreamLegacy}. why not 0: the C interface takes NULL for a stream of the context's own. */
+    private static final long LEGACY_STREAM = 1;
+
     private final graft_context handle;
     private final Device device;
     private final Children children = new Children();
@@ -61,14 +64,22 @@ public final class Context implements AutoCloseable {
     /**
      * A context of a GPU whose work goes into somebody else's stream, behind what is there already.
      *
-     * @param stream a {@code cudaStream_t} that outlives the context; 1 is CUDA's legacy default stream, which many libraries use
+     * <p>A context in the legacy default stream keeps no {@link Graph}: CUDA does not capture that stream.
+     *
+     * @param stream a {@code cudaStream_t} that outlives the context; 0 and 1 are CUDA's legacy default stream, in which many
+     *     libraries work
      * @throws io.graft.binding.GraftDeviceException if the device cannot be used, with the reason
      */
     public static Context inStream(Device device, long stream) {
         if (device.isCpu()) {
             throw new IllegalArgumentException("inStream: the CPU has no streams");
         }
-        return on(device, new Stream(stream));
+        return on(device, new Stream(handle(stream)));
+    }
+
+    /** The handle by which the C interface knows a stream. */
+    static long handle(long stream) {
+        return stream == 0 ? LEGACY_STREAM : stream;
     }
 
     private static Context on(Device gpu, Pointer stream) {

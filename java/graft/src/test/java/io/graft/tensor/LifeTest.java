@@ -49,6 +49,15 @@ class LifeTest {
         assertThatThrownBy(() -> Context.inStream(Device.CPU, 1)).hasMessage("inStream: the CPU has no streams");
     }
 
+    /** The C interface would take NULL for a stream of the context's own, whose work waits for nobody's. */
+    @Test
+    void theDefaultStreamIsNoStreamOfItsOwn() {
+        assertThat(Context.handle(0)).as("cudaStreamLegacy").isEqualTo(1);
+        for (long stream : new long[] {1, 0x7f0012345678L}) {
+            assertThat(Context.handle(stream)).isEqualTo(stream);
+        }
+    }
+
     @Test
     void closingAContextClosesAllBelowIt() {
         Context context = Context.cpu(1);

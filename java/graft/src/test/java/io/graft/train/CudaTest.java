@@ -219,6 +219,17 @@ class CudaTest {
     }
 
     @Test
+    void workGoesIntoTheDefaultStream() {
+        try (Context context = Context.inStream(Device.cuda(0), 0);
+                Scope scope = context.scope()) {
+            Tensor x = scope.tensor(Memory.ACTIVATION, DType.F32, 2).set(1, 2);
+            Tensor y = scope.tensor(Memory.ACTIVATION, DType.F32, 2).set(3, 4);
+            TensorOps.add(context, x, y);
+            assertThat(y.floats()).containsExactly(4, 6);
+        }
+    }
+
+    @Test
     void aDeviceThatIsNotThereIsRefused() {
         assertThat(Device.gpus()).startsWith(Device.cuda(0)).doesNotContain(Device.cuda(9));
         assertThat(last().properties().name()).isNotBlank();
