@@ -223,7 +223,8 @@ public final class Trial implements AutoCloseable {
 
     private void add(Contender contender) {
         contenders.add(contender);
-        if (!planning) {
+        // why: the forecast, against which calls are counted, knows those alone that will be timed.
+        if (!planning && contender.status() == Contender.Status.TIMED) {
             TrialProgress.say(Forecast.FIRST_CALLS, contender.name() + " is ready");
         }
     }
@@ -277,6 +278,7 @@ public final class Trial implements AutoCloseable {
         if (enough && (System.nanoTime() - started) * 1e-9 > budgetSeconds) {
             return;
         }
+        int samples = 0;
         for (int i = 0; i < contenders.size(); i++) {
             Contender contender = contenders.get((i + rounds) % contenders.size());
             if (contender.status() == Contender.Status.TIMED && (keep || !contender.isWarm())) {
@@ -286,11 +288,12 @@ public final class Trial implements AutoCloseable {
                     started += REST_NANOS;
                 }
                 contender.sample(keep);
+                samples++;
                 last = contender;
             }
         }
         rounds++;
-        TrialProgress.say(contenders.size(), "round " + rounds);
+        TrialProgress.say(samples, "round " + rounds);
     }
 
     /** What the trial takes that this one has planned. */

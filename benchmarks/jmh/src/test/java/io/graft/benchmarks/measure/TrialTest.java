@@ -221,8 +221,13 @@ class TrialTest {
         System.setProperty(TrialProgress.PROPERTY, file.toString());
         try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 1)) {
             assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(0, ""));
-            trial.graft(Trial.FROZEN, TrialTest::linear).peer("onednn", Trial.FROZEN, TrialTest::plain);
-            assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(4, "onednn is ready"));
+            trial.graft(Trial.FROZEN, TrialTest::linear)
+                    .peer("onednn", Trial.FROZEN, TrialTest::plain)
+                    .absent("libtorch", Trial.FROZEN, "not here")
+                    .peer("wrong", Trial.FROZEN, TrialTest::wrong);
+            assertThat(TrialProgress.read(file))
+                    .as("as the forecast counts: those that are timed")
+                    .isEqualTo(new TrialProgress(4, "onednn is ready"));
             trial.round(true);
             assertThat(TrialProgress.read(file)).isEqualTo(new TrialProgress(6, "round 1"));
             Files.writeString(file, "2 roun", StandardOpenOption.APPEND);
