@@ -145,8 +145,8 @@ public final class BenchCommand extends GraftCommand {
         double seconds = rounds != null ? Double.POSITIVE_INFINITY : full ? FULL_SECONDS : SHORT_SECONDS;
         CellRunner runner = new CellRunner(forks, rounds, count, device, seconds, torch);
         Measurement measurement = new Measurement(out(), runner, folder.resolve("results.json"));
-        Run run = measurement.of(Surroundings.run(command(), device, count, torch), cells);
-        report(run, torch);
+        Run run = measurement.of(Surroundings.run(command(), device, count), cells);
+        report(run);
         if (keep) {
             out().say(
                             "kept: %s",
@@ -202,7 +202,7 @@ public final class BenchCommand extends GraftCommand {
         }
     }
 
-    private void report(Run run, boolean torch) throws IOException {
+    private void report(Run run) throws IOException {
         Report report = new Report(out(), folder, "Graft bench")
                 .fact("instruction sets", String.join(" ", run.instructionSets()))
                 .fact("Java", run.java())
@@ -216,7 +216,7 @@ public final class BenchCommand extends GraftCommand {
                                 .reduce((a, b) -> a + ", " + b)
                                 .orElse("not measured"))
                 .fact("roof: copy", String.format("%.1f GB/s", run.roofline().gigabytes()))
-                .fact("LibTorch", torch ? "measured" : LibTorch.absence(device))
+                .fact("LibTorch", run.libTorch())
                 .fact("command", run.command());
         RunPictures.add(report, run);
         List<String> remarks = RunTable.remarks(run);

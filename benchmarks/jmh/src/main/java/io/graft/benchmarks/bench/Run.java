@@ -14,8 +14,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A run as it is kept in a file: what was measured, and all that the numbers depend on.
@@ -27,7 +29,7 @@ import java.util.stream.Collectors;
  * @param memoryBytes of the machine
  * @param java virtual machine and version
  * @param commit of the source tree, with {@code -changed} where it differs from it
- * @param libraries versions of Graft and of what it is held against
+ * @param libraries versions of Graft and of what it is held against; LibTorch where it was timed
  * @param command that made the file
  * @param threads of every contender
  * @param roofline of the machine in this run
@@ -50,8 +52,12 @@ record Run(
 
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
-    /** The same run with these rows, and the roof that they tell of. */
+    /** The same run with these rows, the roof that they tell of, and the libraries that were measured. */
     Run with(List<Row> measured) {
+        Map<String, String> used = new TreeMap<>(libraries);
+        if (libTorch(measured).noneMatch(Row::isTimed)) {
+            used.remove("LibTorch");
+        }
         return new Run(
                 format,
                 processor,
@@ -60,11 +66,23 @@ record Run(
                 memoryBytes,
                 java,
                 commit,
-                libraries,
+                used,
                 command,
                 threads,
                 Roofline.of(measured),
                 List.copyOf(measured));
+    }
+
+    private static Stream<Row> libTorch(List<Row> rows) {
+        return rows.stream().filter(row -> row.contender().startsWith("libtorch"));
+    }
+
+    /** Whether LibTorch was measured, in words, and why not. */
+    @JsonIgnore
+    String libTorch() {
+        return libTorch(rows).anyMatch(Row::isTimed)
+                ? "measured"
+                : libTorch(rows).map(Row::note).findFirst().orElse("not in these benchmarks");
     }
 
     /** The machine in the name of a folder: {@code amd-epyc-7b13-2cpu}. */

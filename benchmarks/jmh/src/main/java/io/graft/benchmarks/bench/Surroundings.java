@@ -1,6 +1,5 @@
 package io.graft.benchmarks.bench;
 
-import io.graft.benchmarks.measure.LibTorch;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.cli.Machine;
 import io.graft.cli.Version;
@@ -21,8 +20,8 @@ final class Surroundings {
 
     private Surroundings() {}
 
-    /** A run without rows. */
-    static Run run(String command, Device device, int threads, boolean peers) throws IOException {
+    /** A run without rows, with all libraries that there may be in it. */
+    static Run run(String command, Device device, int threads) throws IOException {
         return new Run(
                 Run.FORMAT,
                 device.isCpu() ? Machine.processor() : device.properties().name(),
@@ -31,23 +30,20 @@ final class Surroundings {
                 Machine.totalMemory(),
                 System.getProperty("java.vm.name") + " " + System.getProperty("java.version"),
                 commit(),
-                libraries(peers, device),
+                libraries(),
                 command,
                 threads == 0 ? Machine.processors() : threads,
                 Roofline.of(List.of()),
                 List.of());
     }
 
-    private static Map<String, String> libraries(boolean peers, Device device) throws IOException {
+    private static Map<String, String> libraries() throws IOException {
         Properties versions = new Properties();
         try (InputStream in = Surroundings.class.getResourceAsStream("libraries.properties")) {
             versions.load(in);
         }
         Map<String, String> all = new TreeMap<>();
         versions.forEach((name, version) -> all.put((String) name, (String) version));
-        if (!peers && LibTorch.absence(device) != null) {
-            all.remove("LibTorch");
-        }
         all.put("Graft", Version.read());
         return all;
     }

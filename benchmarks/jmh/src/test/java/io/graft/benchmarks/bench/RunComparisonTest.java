@@ -143,6 +143,55 @@ class RunComparisonTest {
         assertThat(RunTable.remarks(run)).containsExactly("absent: not here (lora/libtorch)");
     }
 
+    private static Row libTorch(String status, String note) {
+        return new Row(
+                "lora",
+                Map.of(),
+                "libtorch lora",
+                "lora",
+                status,
+                note,
+                0,
+                Quartiles.of(List.of()),
+                Quartiles.of(List.of()),
+                Map.of(),
+                0,
+                0,
+                Map.of(),
+                0,
+                0,
+                0);
+    }
+
+    /** A run that was to have LibTorch may be one of benchmarks without it, or one in which it failed. */
+    @Test
+    void libTorchWasMeasuredWhereARowSaysSo() {
+        Run empty = run("EPYC");
+        Run all = new Run(
+                empty.format(),
+                empty.processor(),
+                empty.cores(),
+                empty.instructionSets(),
+                empty.memoryBytes(),
+                empty.java(),
+                empty.commit(),
+                Map.of("Graft", "1", "LibTorch", "2"),
+                empty.command(),
+                empty.threads(),
+                empty.roofline(),
+                List.of());
+        Row lora = row("lora", "lora", 1, 0.01, null);
+        Run without = all.with(List.of(lora));
+        assertThat(without.libTorch()).isEqualTo("not in these benchmarks");
+        assertThat(without.libraries()).containsOnlyKeys("Graft");
+        Run refused = all.with(List.of(lora, libTorch("refused", "no such type")));
+        assertThat(refused.libTorch()).isEqualTo("no such type");
+        assertThat(refused.libraries()).containsOnlyKeys("Graft");
+        Run measured = all.with(List.of(lora, libTorch("refused", "no such type"), libTorch("timed", "")));
+        assertThat(measured.libTorch()).isEqualTo("measured");
+        assertThat(measured.libraries()).containsOnlyKeys("Graft", "LibTorch");
+    }
+
     @Test
     void aMachineHasAFolder() {
         assertThat(run("Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz").machine())
