@@ -76,7 +76,7 @@ final class ReadmeTable {
                 .append("`):\n\n");
         line(text, HEADER);
         line(text, HEADER.stream().map(name -> "---").toList());
-        run.rows().stream().filter(ReadmeTable::shown).forEach(row -> line(text, cells(row)));
+        run.timed().stream().filter(ReadmeTable::shown).forEach(row -> line(text, cells(row)));
         return text + "<!-- bench:end -->";
     }
 
@@ -86,8 +86,7 @@ final class ReadmeTable {
 
     /** What is held against something else; the frozen layer is what others are held against. */
     private static boolean shown(Row row) {
-        return row.isTimed()
-                && !row.stem().equals(Roofline.STEM)
+        return !row.stem().equals(Roofline.STEM)
                 && !row.contender().equals(Trial.FROZEN)
                 && !row.ratios().isEmpty()
                 && row.equalTo().isEmpty();

@@ -10,6 +10,7 @@ import io.graft.io.AtomicFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -71,6 +72,22 @@ record Run(
                 threads,
                 Roofline.of(measured),
                 List.copyOf(measured));
+    }
+
+    /**
+     * The rows of what was timed. Methods that do not fit into memory at once are measured in groups, and each group has the
+     * contenders that are no methods again: of those only the first are here.
+     */
+    @JsonIgnore
+    List<Row> timed() {
+        Map<String, Row> first = new HashMap<>();
+        return rows.stream()
+                .filter(Row::isTimed)
+                .filter(row -> {
+                    Row before = first.putIfAbsent(row.key(), row);
+                    return before == null || before.parameters().equals(row.parameters());
+                })
+                .toList();
     }
 
     private static Stream<Row> libTorch(List<Row> rows) {

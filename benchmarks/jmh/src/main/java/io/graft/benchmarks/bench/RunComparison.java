@@ -80,9 +80,9 @@ record RunComparison(List<Change> changes, List<String> onlyBefore, List<String>
     private static Map<String, Row> timed(Run run) {
         Map<String, Row> rows = new LinkedHashMap<>();
         // why: the machine's own speed is measured twice, and its change is not Graft's.
-        run.rows().stream()
-                .filter(row -> row.isTimed() && !row.stem().equals(io.graft.benchmarks.measure.Roofline.STEM))
-                .forEach(row -> rows.put(row.key(), row));
+        run.timed().stream()
+                .filter(row -> !row.stem().equals(io.graft.benchmarks.measure.Roofline.STEM))
+                .forEach(row -> rows.putIfAbsent(row.key(), row));
         return rows;
     }
 

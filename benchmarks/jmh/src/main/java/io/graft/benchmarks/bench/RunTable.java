@@ -35,10 +35,7 @@ final class RunTable {
     private RunTable() {}
 
     static List<List<String>> rows(Run run) {
-        return run.rows().stream()
-                .filter(Row::isTimed)
-                .map(row -> row(row, run.roofline()))
-                .toList();
+        return run.timed().stream().map(row -> row(row, run.roofline())).toList();
     }
 
     /** Why contenders were not timed, and what is odd about others: a line for each reason, with all that it holds for. */

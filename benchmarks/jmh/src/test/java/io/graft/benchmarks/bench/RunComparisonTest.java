@@ -114,6 +114,51 @@ class RunComparisonTest {
         assertThat(comparison.changes()).isEmpty();
     }
 
+    private static Row inGroup(String methods, String contender, double ms) {
+        Row row = row("decode", contender, ms, 0.01, 1.0);
+        return new Row(
+                row.stem(),
+                Map.of("size", "30m", "methods", methods),
+                row.contender(),
+                row.equalTo(),
+                row.status(),
+                row.note(),
+                row.samples(),
+                row.milliseconds(),
+                row.kernelMilliseconds(),
+                Map.of("frozen", around(ms, 0.01)),
+                row.flops(),
+                row.bytes(),
+                row.peakBytes(),
+                row.retainedBytes(),
+                row.javaBytes(),
+                row.tokens());
+    }
+
+    private static Run groups(double again) {
+        return run(
+                "EPYC",
+                inGroup("lora:dora", "nf4", 1),
+                inGroup("lora:dora", "lora", 2),
+                inGroup("paca", "nf4", again),
+                inGroup("paca", "paca", 3));
+    }
+
+    /** What each group of methods has again is one contender, in the numbers of the first group. */
+    @Test
+    void groupsOfMethodsHaveTheirCommonContendersOnce() {
+        assertThat(groups(7).timed()).extracting(Row::contender).containsExactly("nf4", "lora", "paca");
+        assertThat(RunTable.rows(groups(7)))
+                .extracting(cells -> cells.get(2) + " " + cells.get(3))
+                .containsExactly("nf4 1.000", "lora 2.000", "paca 3.000");
+        RunComparison comparison = RunComparison.of(groups(7), groups(9), TENTH);
+        assertThat(comparison.changes())
+                .hasSize(3)
+                .allSatisfy(change -> assertThat(change.change()).isZero());
+        Run rounds = run("EPYC", inGroup("paca", "nf4", 1), inGroup("paca", "nf4", 2));
+        assertThat(rounds.timed()).as("processes of one cell").hasSize(2);
+    }
+
     @Test
     void theTableHasARowForWhatWasTimed() {
         Row lora = row("lora", "lora", 10.5, 0.1, 1.25);
