@@ -76,6 +76,9 @@ record CellRunner(int forks, Integer rounds, int threads, Device device, double 
                             + end(output.toString(StandardCharsets.UTF_8)),
                     failure);
         } finally {
+            // why: without forks they are this JVM's, whose next trial would make the files anew.
+            System.clearProperty(TrialRecord.PROPERTY);
+            System.clearProperty(TrialProgress.PROPERTY);
             Files.deleteIfExists(record);
             Files.deleteIfExists(progress);
         }

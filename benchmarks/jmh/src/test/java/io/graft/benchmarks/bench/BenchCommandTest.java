@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.graft.benchmarks.measure.ContenderProfiler;
 import io.graft.benchmarks.measure.GraftMemoryProfiler;
+import io.graft.benchmarks.measure.TrialProgress;
+import io.graft.benchmarks.measure.TrialRecord;
 import io.graft.cli.Graft;
 import io.graft.tensor.Context;
 import java.io.IOException;
@@ -98,6 +100,9 @@ class BenchCommandTest {
                     assertThat(row.retainedBytes()).isPositive();
                 });
         assertThat(Context.liveHandles()).isZero();
+        assertThat(System.getProperties())
+                .as("files that are gone")
+                .doesNotContainKeys(TrialRecord.PROPERTY, TrialProgress.PROPERTY);
     }
 
     @Test
