@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -26,33 +27,41 @@ class graft_plain_cublaslt {
     using namespace graft::cuda::lt;
     if (!loaded().missing.empty()) throw std::runtime_error("cuBLASLt: " + loaded().missing);
     const DataType type = bf16 ? kReal16BF : kReal32F;
-    check(library().create_operation(&operation_, kCompute32F, kReal32F));
+    Operation* operation = nullptr;
+    check(library().create_operation(&operation, kCompute32F, kReal32F));
+    operation_.reset(operation);
     const Transpose first = transposed ? kTransposed : kNotTransposed;
-    check(library().set_operation(operation_, kTransposeA, &first, sizeof first));
-    layout(&w_layout_, type, transposed ? n : k, transposed ? k : n, w_pitch);
-    layout(&x_layout_, type, rows, k, x_pitch);
-    layout(&y_layout_, type, rows, n, y_pitch);
+    check(library().set_operation(operation_.get(), kTransposeA, &first, sizeof first));
+    w_layout_ = layout(type, transposed ? n : k, transposed ? k : n, w_pitch);
+    x_layout_ = layout(type, rows, k, x_pitch);
+    y_layout_ = layout(type, rows, n, y_pitch);
     choose();
   }
 
   graft_plain_cublaslt(const graft_plain_cublaslt&) = delete;
 
-  ~graft_plain_cublaslt() {
-    for (graft::cuda::lt::Layout* made : {w_layout_, x_layout_, y_layout_}) library().destroy_layout(made);
-    library().destroy_operation(operation_);
-  }
-
   /** Puts the product into the stream. */
   void run() {
     const float alpha = 1, beta = 0;
-    check(library().multiply(context(), operation_, &alpha, w_, w_layout_, x_, x_layout_, &beta, y_, y_layout_, y_,
-                             y_layout_, &found_.algorithm, workspace_, found_.workspace_bytes, nullptr));
+    check(library().multiply(context(), operation_.get(), &alpha, w_, w_layout_.get(), x_, x_layout_.get(), &beta, y_,
+                             y_layout_.get(), y_, y_layout_.get(), &found_.algorithm, workspace_,
+                             found_.workspace_bytes, nullptr));
   }
 
   /** Why there is no cuBLASLt; empty where there is. */
   static const char* absence() { return loaded().missing.c_str(); }
 
  private:
+  /** Gives back what the library has made, also where the constructor goes no further. */
+  struct Destroy {
+    void operator()(graft::cuda::lt::Operation* made) const { library().destroy_operation(made); }
+    void operator()(graft::cuda::lt::Layout* made) const { library().destroy_layout(made); }
+    void operator()(graft::cuda::lt::Preference* made) const { library().destroy_preference(made); }
+  };
+
+  template <class T>
+  using Owned = std::unique_ptr<T, Destroy>;
+
   struct Loaded {
     lt functions{};
     std::string missing;
@@ -70,7 +79,7 @@ class graft_plain_cublaslt {
     void* opened = nullptr;
     for (const char* name :
          std::initializer_list<const char*>{std::getenv("GRAFT_BENCHMARK_CUBLASLT"), std::getenv("GRAFT_CUBLASLT"),
-                                            "libcublasLt.so.13", "libcublasLt.so.12"}) {
+                                            "libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}) {
       if (name != nullptr && *name != '\0' && opened == nullptr) opened = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     }
     if (opened == nullptr) {
@@ -98,33 +107,33 @@ class graft_plain_cublaslt {
     if (status != 0) throw std::runtime_error(std::string("cuBLASLt: ") + library().describe(status));
   }
 
-  static void layout(graft::cuda::lt::Layout** made, graft::cuda::lt::DataType type, int64_t rows, int64_t columns,
-                     int64_t pitch) {
-    check(library().create_layout(made, type, static_cast<std::uint64_t>(columns), static_cast<std::uint64_t>(rows),
+  static Owned<graft::cuda::lt::Layout> layout(graft::cuda::lt::DataType type, int64_t rows, int64_t columns,
+                                               int64_t pitch) {
+    graft::cuda::lt::Layout* made = nullptr;
+    check(library().create_layout(&made, type, static_cast<std::uint64_t>(columns), static_cast<std::uint64_t>(rows),
                                   pitch));
+    return Owned<graft::cuda::lt::Layout>(made);
   }
 
   /** The library takes pointers to be multiples of 256, as Graft's tensors on a GPU are. */
   void choose() {
-    graft::cuda::lt::Preference* preference = nullptr;
-    check(library().create_preference(&preference));
+    using namespace graft::cuda::lt;
+    Preference* made = nullptr;
+    check(library().create_preference(&made));
+    const Owned<Preference> preference(made);
     int count = 0;
-    int status = library().set_preference(preference, graft::cuda::lt::kMostWorkspaceBytes, &bytes_, sizeof bytes_);
-    const std::uint32_t schemes = graft::cuda::lt::kReduceInComputeType;
-    if (status == 0)
-      status = library().set_preference(preference, graft::cuda::lt::kReductionSchemes, &schemes, sizeof schemes);
-    if (status == 0)
-      status = library().find_algorithms(context(), operation_, w_layout_, x_layout_, y_layout_, y_layout_, preference,
-                                         1, &found_, &count);
-    library().destroy_preference(preference);
-    check(status);
+    check(library().set_preference(made, kMostWorkspaceBytes, &bytes_, sizeof bytes_));
+    const std::uint32_t schemes = kReduceInComputeType;
+    check(library().set_preference(made, kReductionSchemes, &schemes, sizeof schemes));
+    check(library().find_algorithms(context(), operation_.get(), w_layout_.get(), x_layout_.get(), y_layout_.get(),
+                                    y_layout_.get(), made, 1, &found_, &count));
     if (count == 0) throw std::runtime_error("cuBLASLt has no algorithm for this product");
     check(found_.status);
   }
 
   void *x_, *w_, *y_, *workspace_;
   std::size_t bytes_;
-  graft::cuda::lt::Operation* operation_ = nullptr;
-  graft::cuda::lt::Layout *w_layout_ = nullptr, *x_layout_ = nullptr, *y_layout_ = nullptr;
+  Owned<graft::cuda::lt::Operation> operation_;
+  Owned<graft::cuda::lt::Layout> w_layout_, x_layout_, y_layout_;
   graft::cuda::lt::Heuristic found_{};
 };
