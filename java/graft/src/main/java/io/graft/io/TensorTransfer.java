@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
@@ -20,6 +21,7 @@ import org.bytedeco.javacpp.BytePointer;
  * <p>Memory of the CPU and of the stream's own type without gaps is transferred in place. Anything else passes piece by
  * piece through small staging buffers, where the native copy converts types and gathers or scatters strides; a whole second
  * copy never exists. Files are read by several threads, each of which converts what it has read while that is in its cache.
+ * Into a context that plans, only what passes in place is read.
  */
 final class TensorTransfer {
     /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
@@ -39,6 +41,10 @@ final class TensorTransfer {
 
     /** why: what waking another thread is worth. */
     private static final int PIECE_BYTES = STAGING_BYTES;
+
+    /** why: a profile is printed for each context, and shall say what a load took in that of the tensors. */
+    private static final boolean PROFILED =
+            Objects.requireNonNullElse(System.getenv("GRAFT_VERBOSE"), "").contains("profile");
 
     private final boolean reading;
     private final boolean anywhere;
@@ -77,6 +83,9 @@ final class TensorTransfer {
             moveDirectly(tensor, tensor.elements() * streamType.bytes(), bytes, at);
             return;
         }
+        if (reading && tensor.scope().context().isPlanning()) {
+            return;
+        }
         if (tensor.rank() == 0) {
             try (Scope scope = tensor.scope().scope()) {
                 move(scope.view(tensor, 0, new long[] {1}, new long[] {1}), streamType, bytes, at);
@@ -104,26 +113,27 @@ final class TensorTransfer {
         }
     }
 
-    /** Rows of the CPU's memory, by several threads. */
+    /** Rows of the CPU's memory, by several threads; in turn where ops are profiled. */
     private synchronized void moveConverted(Tensor tensor, int rowBytes, DType streamType, Bytes bytes, long at)
             throws IOException {
         long rows = tensor.size(0);
         int step = (int) Math.min(rows, STAGING_BYTES / rowBytes);
-        int threads = threads(tensor);
+        Context context = tensor.scope().context();
+        String preferred = context.preferred();
+        boolean alone = PROFILED && !context.isKeeping();
+        int threads = alone ? 1 : threads(tensor);
         for (int i = 0; i < pieces(rows, rowBytes, threads); i++) {
             reserve(i, step * rowBytes);
         }
         // why: the monitor keeps another thread from closing the tensor while its memory is in use here.
-        synchronized (tensor.scope().context()) {
+        synchronized (context) {
             long address = tensor.address();
             inPieces(rows, rowBytes, threads, (piece, first, last) -> {
-                // why a context of its own: one context serves one call at a time, and its threads would wait for the
-                // next.
-                try (Context own = Context.cpu(1)) {
+                try (Context own = alone ? null : worker(preferred)) {
                     for (long from = first; from < last; from += step) {
                         int count = (int) Math.min(step, last - from);
                         ByteBuffer buffer = staging[piece].clear().limit(count * rowBytes);
-                        try (Scope scope = own.scope()) {
+                        try (Scope scope = (alone ? context : own).scope()) {
                             Tensor rowsHere = rows(scope, tensor, address, from, count);
                             convert(scope, rowsHere, streamType, buffer, bytes, at + from * rowBytes);
                         }
@@ -131,6 +141,13 @@ final class TensorTransfer {
                 }
             });
         }
+    }
+
+    /** why a context of its own: one context serves one call at a time, and its threads would wait for the next. */
+    private static Context worker(String preferred) {
+        Context own = Context.cpu(1);
+        own.prefer(preferred);
+        return own;
     }
 
     /** The memory of some rows as a tensor of another context. */

@@ -41,6 +41,7 @@ public final class Context implements AutoCloseable {
     private final int threads;
     private final boolean planning;
     private Context host;
+    private String preferred;
     private boolean keeping;
     private boolean closed;
 
@@ -203,6 +204,17 @@ public final class Context implements AutoCloseable {
      */
     public synchronized void prefer(String implementation) {
         Status.check(graft_context_prefer(pointer(), implementation));
+        preferred = implementation;
+    }
+
+    /** What {@link #prefer} was given last; null where all implementations are considered. */
+    public synchronized String preferred() {
+        return preferred;
+    }
+
+    /** Whether it counts memory and computes nothing, see {@link #planning(int)}. */
+    public boolean isPlanning() {
+        return planning;
     }
 
     /**

@@ -193,6 +193,42 @@ class SafetensorsFileTest {
         }
     }
 
+    /** In pieces of several threads as in one. */
+    @Test
+    void whatAContextPrefersConvertsItsNumbers() {
+        try (Context many = Context.cpu(4);
+                Scope home = many.scope();
+                SafetensorsFile file = open(Map.of("x", scope.tensor(Memory.BASE, DType.F32, 1 << 18)))) {
+            Tensor into = home.tensor(Memory.BASE, DType.BF16, 1 << 18);
+            many.prefer("none");
+            assertThatThrownBy(() -> file.read("x", into)).hasMessageContaining("no implementation serves among none");
+            many.prefer("reference");
+            file.read("x", into);
+            many.prefer(null);
+            file.read("x", into);
+        }
+        context.prefer("none");
+        Tensor few = scope.tensor(Memory.BASE, DType.BF16, 4);
+        try (SafetensorsFile file = open(Map.of("x", scope.tensor(Memory.BASE, DType.F32, 4)))) {
+            assertThatThrownBy(() -> file.read("x", few)).hasMessageContaining("no implementation serves among none");
+        }
+    }
+
+    /** Its memory is counted and not held, so that nothing may be written there. */
+    @Test
+    void aContextThatPlansReadsNothingThatIsConverted() throws IOException {
+        try (Context plan = Context.planning(2);
+                Scope home = plan.scope()) {
+            for (Tensor into : new Tensor[] {
+                home.tensor(Memory.BASE, DType.BF16, 600, 1000), home.matrix(Memory.BASE, DType.F32, 600, 1000, 1008)
+            }) {
+                TensorTransfer.ofFile().move(into, DType.F32, (buffer, at) -> {
+                    throw new IOException("is read");
+                });
+            }
+        }
+    }
+
     /** The first piece that begins fails once another one is under way. */
     @ParameterizedTest
     @EnumSource(
