@@ -107,8 +107,8 @@ GRAFT_AVX2_INLINE Floats<count> lost(const Floats<count>& values, const Whole<co
   return rest;
 }
 
-// Whether a block of x lost at most 2^-9 of its sum, in which no element counts for more than 64 units: a few large
-// ones, which may meet weights of zero, excuse nothing.
+// Whether a block of x lost at most 2^-9 of its sum, in which no element counts for more than 64 units: a large one,
+// which may meet a weight of zero, excuses an eighth of a unit.
 GRAFT_AVX2_INLINE bool holds(const Floats<kBlock>& values, const Floats<kBlock>& rest, float unit) {
   const __m256 sign = _mm256_set1_ps(-0.0f), most = _mm256_set1_ps(64 * unit);
   __m256 gone = _mm256_setzero_ps(), sums = gone;

@@ -38,7 +38,7 @@ public class RooflineBenchmark extends OpBenchmark {
         });
         trial.plain(Roofline.GEMM + " " + PlainProduct.library(device()), Roofline.GEMM, inputs -> plain(inputs, size));
         trial.graft(Roofline.COPY, inputs -> {
-            Tensor x = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
+            Tensor x = written(inputs, tiny ? COPIED >> 10 : COPIED);
             Tensor y = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
             Runnable copy = device().isCpu()
                     ? () -> PlainGemm.copy(x, y, threads())
@@ -46,10 +46,15 @@ public class RooflineBenchmark extends OpBenchmark {
             return new Work(copy).cost(0, 8.0 * x.elements());
         });
         trial.graft(Roofline.READ, inputs -> {
-            Tensor x = inputs.output(DType.F32, tiny ? COPIED >> 10 : 2 * COPIED);
+            Tensor x = written(inputs, tiny ? COPIED >> 10 : 2 * COPIED);
             Tensor sum = inputs.output(DType.F64, 1);
             return new Work(() -> AdamWStep.squaredNorm(inputs.context(), x, sum)).cost(0, 4.0 * x.elements());
         });
+    }
+
+    /** why: memory that nobody has written is one page of zeros, read from the cache. */
+    private static Tensor written(Inputs inputs, int elements) {
+        return inputs.parameter(2, 1, elements);
     }
 
     private Work plain(Inputs inputs, int size) {
