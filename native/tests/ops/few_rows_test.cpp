@@ -1,5 +1,6 @@
 // Products of one to three rows of bf16 with codes, where whole numbers may stand for x and for tables: x that spreads
 // over many powers of two, in a block and between blocks, tables with some large entries, and what is not finite.
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -15,7 +16,8 @@ constexpr std::int64_t kN = 70, kGroups = 2, kColumns = 192, kK = kGroups * kCol
 struct Pattern {
   const char* name;
   std::function<double(std::int64_t k, double value)> x;
-  int zero_weights = 0;  // the first columns of each block
+  int zero_weights = 0;     // the first columns of each block
+  bool second_row = false;  // x[1] alone becomes it
 };
 
 const Pattern kPatterns[] = {
@@ -24,6 +26,10 @@ const Pattern kPatterns[] = {
     {"one of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 == 0 ? 5000 * v : v; }, 1},
     {"two of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 < 2 ? 7000 * v : v; }, 2},
     {"eight of a block large, for no weight", [](std::int64_t k, double v) { return k % 64 < 8 ? 20000 * v : v; }, 8},
+    {"every other block spread", [](std::int64_t k, double v) { return k / 64 % 2 == 1 && k % 64 < 2 ? 7000 * v : v; },
+     2},
+    {"the second row spread", [](std::int64_t k, double v) { return k % 64 < 2 ? 7000 * v : v; }, 2, true},
+    {"spread and small", [](std::int64_t k, double v) { return 0x1p-50 * (k % 64 < 2 ? 7000 * v : v); }, 2},
     {"one of a block", [](std::int64_t k, double v) { return k % 64 == 7 ? v : 0; }},
     {"a block large", [](std::int64_t k, double v) { return k / 64 == 1 ? 1e6 * v : v; }},
     {"a block small", [](std::int64_t k, double v) { return k / 64 == 1 ? 1e-30 * v : v; }},
@@ -35,7 +41,7 @@ const Pattern kPatterns[] = {
 
 std::vector<double> made(const Pattern& p, std::int64_t rows, Tensor& x) {
   std::vector<double> values = x.random(3).get();
-  for (std::int64_t i = 0; i < rows * kK; ++i)
+  for (std::int64_t i = p.second_row ? kK : 0; i < rows * kK; ++i)
     values[static_cast<std::size_t>(i)] = p.x(i % kK, values[static_cast<std::size_t>(i)]);
   return x.set(values).get();
 }
@@ -74,6 +80,7 @@ void expect_near(const Context& c, const graft_weight* w, const Tensor& decoded,
     GRAFT_ASSERT_OK(graft_context_prefer(c, "reference"));
     GRAFT_ASSERT_OK(graft_linear_forward(c, x, dense, nullptr, 0, naive));
     const double bound = 2 * error_of(naive.get(), decoded.get(), values, rows) + kK * 0x1p-24;
+    ASSERT_TRUE(std::isfinite(bound)) << pattern.name;
     EXPECT_LE(error_of(y.get(), decoded.get(), values, rows), bound)
         << what << ", " << pattern.name << ", " << rows << " rows";
   }
@@ -118,12 +125,34 @@ TEST(FewRows, SketchOfSpreadRowsAndTables) {
       }
 }
 
+// Spread about the 512 blocks whose scales are found at once: against the parts of x that are not spread, added.
+TEST(FewRows, SecondPartsOfLongRows) {
+  const Context c(2);
+  const std::int64_t n = 3, k = 540 * 64;
+  Tensor matrix(c, kF32, {n, k}), x(c, kBf16, {1, k}), y(c, kF32, {1, n}), part(c, kF32, {1, n});
+  const Weight w(c, Nf4{true}, n, k);
+  std::vector<double> weights = matrix.random(1).get();
+  const std::vector<std::int64_t> spread = {0, 511, 512, 520, 539};
+  for (std::int64_t row = 0; row < n; ++row)
+    for (std::int64_t block : spread) weights[static_cast<std::size_t>(row * k + block * 64)] = 0;
+  GRAFT_ASSERT_OK(graft_nf4_quantize(c, matrix.set(weights), w));
+  std::vector<double> values = x.random(3).get();
+  for (std::int64_t i = 0; i < k; ++i)
+    if (std::find(spread.begin(), spread.end(), i / 64) == spread.end()) values[static_cast<std::size_t>(i)] = 0;
+  for (std::int64_t block : spread) values[static_cast<std::size_t>(block * 64)] = 0;
+  GRAFT_ASSERT_OK(graft_linear_forward(c, x.set(values), w, nullptr, 0, part));
+  for (std::int64_t block : spread) values[static_cast<std::size_t>(block * 64)] = 8192;
+  GRAFT_ASSERT_OK(graft_linear_forward(c, x.set(values), w, nullptr, 0, y));
+  expect_close(y.get(), part.get(), 0x1p-8, "with large elements that meet weights of zero", 1);
+}
+
 TEST(FewRows, NoRows) {
   const Context c(2);
   Tensor x(c, kBf16, {0, kK}), y(c, kBf16, {0, kN}), table(c, kF32, {kN, kGroups, 16});
   const Weight nf4(c, Nf4{true}, kN, kK), sketch(c, table, kK);
   GRAFT_EXPECT_OK(graft_linear_forward(c, x, nf4, nullptr, 0, y));
   GRAFT_EXPECT_OK(graft_linear_forward(c, x, sketch, nullptr, 0, y));
+  EXPECT_EQ(c.peak(GRAFT_MEMORY_WORKSPACE), 0);
 }
 
 TEST(FewRows, WhatIsNotFiniteIsNotLost) {
