@@ -31,7 +31,13 @@ build)
     configure_and_build "$target/build" "${2:-all}" -DCMAKE_BUILD_TYPE=Release
     ;;
 test)
-    ctest --test-dir "$target/build" -j"$(nproc)" --output-on-failure --no-tests=error
+    said=$target/tests.txt
+    ctest --test-dir "$target/build" -j"$(nproc)" --output-on-failure --no-tests=error | tee "$said"
+    # why: ctest names what was skipped, and keeps the reason to itself.
+    sed -nE 's/^\t *[0-9]+ - (.*) \(Skipped\)$/\1/p' "$said" | while read -r name; do
+        echo "skipped: $name: $(awk -v name="$name" '$2 == "Testing:" { here = $3 == name; output = 0 }
+            /<end of output>/ { here = 0 } here && output; /^-+$/ { output = here }' "$target/build/Testing/Temporary/LastTest.log")"
+    done
     ;;
 format)
     find "$root/native/include" "$root/native/src" "$root/native/tests" "$root/benchmarks/native" \

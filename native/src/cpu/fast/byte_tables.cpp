@@ -178,6 +178,23 @@ GRAFT_AVX2_INLINE void multiply(const float* scales, const float* units, std::in
     for (int t = 0; t < T; ++t) scaled[i * T + t] = scales[i] * units[i * T + t];
 }
 
+// sum [T] += blocks first.. of codes · x, with the second parts that x has there, · scales [blocks], or without scales.
+template <int T>
+GRAFT_AVX2_INLINE void add_range(const Table& table, const std::uint8_t* codes, const float* scales, std::int64_t first,
+                                 std::int64_t blocks, const WholeRows& x, __m256 (&sum)[T]) {
+  float scaled[kPart * T];
+  const float* units = x.units + first * T;
+  if (scales != nullptr) multiply<T>(scales, units, blocks, scaled), units = scaled;
+  add_blocks(table, codes, x.values + first * T * kBlock, units, blocks, sum);
+  const std::int64_t* const end = x.again + x.seconds;
+  for (const std::int64_t* at = std::lower_bound(x.again, end, first); at < end && *at < first + blocks; ++at) {
+    const std::int64_t second = at - x.again, block = *at - first;
+    units = x.second_units + second * T;
+    if (scales != nullptr) multiply<T>(scales + block, units, 1, scaled), units = scaled;
+    add_blocks(table, codes + block * (kBlock / 2), x.second_values + second * T * kBlock, units, 1, sum);
+  }
+}
+
 template <int T>
 GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
                          const WholeRows& x, float* out) {
@@ -192,20 +209,12 @@ GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, s
   for (std::int64_t r = 0; r < count; r += rows)
     for (std::int64_t block = 0; block < blocks; block += kPart) {
       const std::int64_t some = std::min(rows, count - r), part = std::min(kPart, blocks - block);
-      float found[kPart], scaled[kPart * T];
+      float found[kPart];
       scales.decode((n + r) * blocks + block, some * part, found);
       for (std::int64_t i = r; i < r + some; ++i) {
-        const float* of_row = found + (i - r) * part;
         __m256 sum[T];
         for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
-        multiply<T>(of_row, x.units + block * T, part, scaled);
-        add_blocks(table, codes(i * blocks + block), x.values + block * T * kBlock, scaled, part, sum);
-        for (std::int64_t j = 0; j < x.seconds; ++j) {
-          const std::int64_t at = x.again[j];
-          if (at < block || at >= block + part) continue;
-          multiply<T>(of_row + at - block, x.second_units + j * T, 1, scaled);
-          add_blocks(table, codes(i * blocks + at), x.second_values + j * T * kBlock, scaled, 1, sum);
-        }
+        add_range(table, codes(i * blocks + block), found + (i - r) * part, block, part, x, sum);
         for (int t = 0; t < T; ++t) out[i * T + t] += sum_of(sum[t]) * levels.unit;
       }
     }
@@ -227,15 +236,9 @@ GRAFT_AVX2_INLINE Floats<kEntries> entries_of(const graft_weight& w, std::int64_
 template <int T>
 GRAFT_AVX2_INLINE void add_group(const Whole<kEntries>& entries, const std::uint8_t* codes, std::int64_t first,
                                  std::int64_t blocks, const WholeRows& x, __m256 (&total)[T]) {
-  const Table table = table_from(entries.of[0]);
   __m256 sum[T];
   for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
-  add_blocks(table, codes, x.values + first * T * kBlock, x.units + first * T, blocks, sum);
-  for (std::int64_t j = 0; j < x.seconds; ++j) {
-    const std::int64_t at = x.again[j] - first;
-    if (at < 0 || at >= blocks) continue;
-    add_blocks(table, codes + at * (kBlock / 2), x.second_values + j * T * kBlock, x.second_units + j * T, 1, sum);
-  }
+  add_range(table_from(entries.of[0]), codes, nullptr, first, blocks, x, sum);
   for (int t = 0; t < T; ++t) total[t] = _mm256_fmadd_ps(sum[t], _mm256_set1_ps(entries.unit), total[t]);
 }
 

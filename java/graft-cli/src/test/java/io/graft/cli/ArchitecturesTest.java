@@ -80,6 +80,26 @@ class ArchitecturesTest {
         return run(all.toArray()).events("eval").get(0).get("loss").asDouble();
     }
 
+    private void finetune(Path model, Path adapter, String method, int steps) {
+        run(
+                "finetune",
+                "--model",
+                model,
+                "--data",
+                text,
+                "--out",
+                adapter,
+                "--overwrite",
+                "--method",
+                method,
+                "--steps",
+                steps,
+                "--length",
+                32,
+                "--batch",
+                2);
+    }
+
     @ParameterizedTest
     @MethodSource("io.graft.cli.Cli#architectures")
     void everyCommandTakesIt(String type) throws Exception {
@@ -89,23 +109,7 @@ class ArchitecturesTest {
         run("plan", "--model", model, "--method", "full,lora,ia3", "--batch", 2, "--length", 32);
         double before = loss(model);
         for (String method : List.of("bitfit", "ln", "ia3", "bottleneck", "paca", "lora")) {
-            run(
-                    "finetune",
-                    "--model",
-                    model,
-                    "--data",
-                    text,
-                    "--out",
-                    adapter,
-                    "--overwrite",
-                    "--method",
-                    method,
-                    "--steps",
-                    20,
-                    "--length",
-                    32,
-                    "--batch",
-                    2);
+            finetune(model, adapter, method, 20);
             assertThat(loss(model, "--adapter", adapter))
                     .as(method)
                     .isLessThan(before - (method.equals("lora") ? 0.1 : 0.001));
@@ -131,22 +135,7 @@ class ArchitecturesTest {
         Map<String, byte[]> tower = addTower(model);
         assertThat(run("info", "--model", model).out()).contains("not used   model.vision_tower, ");
         Path adapter = folder.resolve("adapter");
-        run(
-                "finetune",
-                "--model",
-                model,
-                "--data",
-                text,
-                "--out",
-                adapter,
-                "--method",
-                "lora",
-                "--steps",
-                3,
-                "--length",
-                32,
-                "--batch",
-                2);
+        finetune(model, adapter, "lora", 3);
         Path merged = folder.resolve("merged");
         run("merge", "--model", model, "--adapter", adapter, "--out", merged);
         try (Context context = Context.cpu(1);
