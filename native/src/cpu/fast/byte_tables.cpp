@@ -45,6 +45,7 @@ constexpr int kLargestExponent = 60;
 constexpr std::int64_t kPart = 512;    // blocks whose scales are found at once
 constexpr std::int64_t kAhead = 2048;  // bytes of codes; the rows follow each other in memory
 constexpr int kEntries = core::kSketchEntries;
+constexpr std::int64_t kTables = 8;  // of a sketch's row, made at once
 
 GRAFT_AVX2_INLINE float sum_of(__m256 v) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -64,45 +65,65 @@ GRAFT_AVX2_INLINE Floats<count> of_floats(const float* values) {
   return floats;
 }
 
-// Whole numbers of 16 bits · a unit, a power of two.
-template <int count>
+template <bool most>
+GRAFT_AVX2_INLINE __m128i extremes_of(__m128i a, __m128i b) {
+  return most ? _mm_max_epu32(a, b) : _mm_min_epu32(a, b);
+}
+
+// The largest, or least, of eight whole numbers without a sign.
+template <bool most>
+GRAFT_AVX2_INLINE std::uint32_t extreme_of(__m256i v) {
+  __m128i four = extremes_of<most>(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  four = extremes_of<most>(four, _mm_shuffle_epi32(four, 0x4e));
+  return static_cast<std::uint32_t>(_mm_cvtsi128_si32(extremes_of<most>(four, _mm_shuffle_epi32(four, 0xb1))));
+}
+
+// A power of two and its inverse.
+struct Scale {
+  float scale, unit;  // unit 0: there is none
+};
+
+// By which the largest, of these bits, becomes 2^13 or more, below 2^14. None where it is not finite, or so large or
+// small that sums of whole numbers times a unit could leave fp32 where products of the values do not.
+GRAFT_AVX2_INLINE Scale scale_of(std::uint32_t largest) {
+  const auto exponent = largest == 0 ? 127 + kBits - 1 : static_cast<std::int32_t>(largest >> 23);
+  if (std::abs(exponent - 127) > kLargestExponent) return {0, 0};
+  return {std::bit_cast<float>((2 * 127 + kBits - 1 - exponent) << 23),
+          std::bit_cast<float>((exponent - kBits + 1) << 23)};
+}
+
+GRAFT_AVX2_INLINE __m256 size_of(__m256 v) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v); }
+
+// Whole numbers of 16 bits · a unit.
 struct Whole {
-  __m256i of[count / 16];
+  __m256i of[kBlock / 16];
   float unit;  // 0: no such numbers
 };
 
-// Each rounded to the nearest; no unit where they are not finite, or so large or small that sums of whole numbers times
-// a unit could leave fp32 where products of the values do not.
-template <int count>
-GRAFT_AVX2_INLINE Whole<count> to_whole(const Floats<count>& values) {
-  Whole<count> whole{};
+// Each rounded to the nearest.
+GRAFT_AVX2_INLINE Whole to_whole(const Floats<kBlock>& values) {
   __m256i top = _mm256_setzero_si256();
-  for (const __m256 v : values.of) top = _mm256_max_epi32(top, (__m256i)_mm256_andnot_ps(_mm256_set1_ps(-0.0f), v));
-  __m128i four = _mm_max_epi32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
-  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-  // The largest is 2^(exponent - 127) or more, and below twice that: it becomes 2^13 or more, below 2^14.
-  const std::int32_t largest = _mm_cvtsi128_si32(four), exponent = largest == 0 ? 127 + kBits - 1 : largest >> 23;
-  if (std::abs(exponent - 127) > kLargestExponent) return whole;
-  const __m256 scale = _mm256_set1_ps(std::bit_cast<float>((2 * 127 + kBits - 1 - exponent) << 23));
-  for (int i = 0; i < count / 16; ++i)
+  for (const __m256 v : values.of) top = _mm256_max_epu32(top, (__m256i)size_of(v));
+  const Scale by = scale_of(extreme_of<true>(top));
+  const __m256 scale = _mm256_set1_ps(by.scale);
+  Whole whole;
+  for (int i = 0; i < kBlock / 16; ++i)
     whole.of[i] =
         _mm256_permute4x64_epi64(_mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(values.of[2 * i], scale)),
                                                     _mm256_cvtps_epi32(_mm256_mul_ps(values.of[2 * i + 1], scale))),
                                  0xd8);
-  whole.unit = std::bit_cast<float>((exponent - kBits + 1) << 23);
+  whole.unit = by.unit;
   return whole;
 }
 
 // What rounding lost, exactly.
-template <int count>
-GRAFT_AVX2_INLINE Floats<count> lost(const Floats<count>& values, const Whole<count>& whole) {
-  Floats<count> rest;
-  for (int i = 0; i < count / 8; ++i) {
+GRAFT_AVX2_INLINE Floats<kBlock> lost(const Floats<kBlock>& values, const Whole& whole) {
+  Floats<kBlock> rest;
+  for (int i = 0; i < kBlock / 8; ++i) {
     const __m128i words =
         i % 2 == 0 ? _mm256_castsi256_si128(whole.of[i / 2]) : _mm256_extracti128_si256(whole.of[i / 2], 1);
     const __m256 held = _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words));
-    rest.of[i] = _mm256_sub_ps(values.of[i], _mm256_mul_ps(held, _mm256_set1_ps(whole.unit)));
+    rest.of[i] = _mm256_fnmadd_ps(held, _mm256_set1_ps(whole.unit), values.of[i]);
   }
   return rest;
 }
@@ -110,36 +131,47 @@ GRAFT_AVX2_INLINE Floats<count> lost(const Floats<count>& values, const Whole<co
 // Whether a block of x lost at most 2^-9 of its sum, in which no element counts for more than 64 units: a large one,
 // which may meet a weight of zero, excuses an eighth of a unit.
 GRAFT_AVX2_INLINE bool holds(const Floats<kBlock>& values, const Floats<kBlock>& rest, float unit) {
-  const __m256 sign = _mm256_set1_ps(-0.0f), most = _mm256_set1_ps(64 * unit);
+  const __m256 most = _mm256_set1_ps(64 * unit);
   __m256 gone = _mm256_setzero_ps(), sums = gone;
   for (int i = 0; i < kBlock / 8; ++i) {
-    gone = _mm256_add_ps(gone, _mm256_andnot_ps(sign, rest.of[i]));
-    sums = _mm256_add_ps(sums, _mm256_min_ps(_mm256_andnot_ps(sign, values.of[i]), most));
+    gone = _mm256_add_ps(gone, size_of(rest.of[i]));
+    sums = _mm256_add_ps(sums, _mm256_min_ps(size_of(values.of[i]), most));
   }
   return 512 * sum_of(gone) <= sum_of(sums);
 }
 
-// Whether each entry of a table lost at most 2^-8 of itself, twice what rounding to bf16 may: those of 128 units do.
-GRAFT_AVX2_INLINE bool holds(const Floats<kEntries>& values, const Whole<kEntries>& whole) {
-  const __m256i small = _mm256_cmpgt_epi16(_mm256_set1_epi16(128), _mm256_abs_epi16(whole.of[0]));
-  if (_mm256_testz_si256(small, small) != 0) return true;
-  const Floats<kEntries> rest = lost(values, whole);
-  const __m256 sign = _mm256_set1_ps(-0.0f), times = _mm256_set1_ps(256);
-  __m256 over = _mm256_setzero_ps();
-  for (int i = 0; i < kEntries / 8; ++i)
-    over = _mm256_or_ps(over, _mm256_cmp_ps(_mm256_mul_ps(_mm256_andnot_ps(sign, rest.of[i]), times),
-                                            _mm256_andnot_ps(sign, values.of[i]), _CMP_GT_OQ));
-  return _mm256_movemask_ps(over) == 0;
-}
-
+// 16 entries as whole numbers · a unit.
 struct Table {
-  __m256i low, high;  // bytes of 16 whole numbers, twice
+  __m256i low, high;  // the numbers' bytes, twice
+  float unit;         // 0: no such numbers
+  bool again;         // an entry lost more than 2^-8 of itself, twice what rounding to bf16 may
 };
 
-GRAFT_AVX2_INLINE Table table_from(__m256i words) {
-  const __m256i low = _mm256_and_si256(words, _mm256_set1_epi16(0xff)), high = _mm256_srli_epi16(words, 8);
-  return {_mm256_permute4x64_epi64(_mm256_packus_epi16(low, low), 0x88),
-          _mm256_permute4x64_epi64(_mm256_packus_epi16(high, high), 0x88)};
+// why the unit is no power of two: the least entry, which rounding would cost most, is a whole number.
+GRAFT_AVX2_INLINE Table whole_table(Floats<kEntries> entries, Floats<kEntries>& rest) {
+  const __m256 sizes[] = {size_of(entries.of[0]), size_of(entries.of[1])};
+  Scale by = scale_of(extreme_of<true>(_mm256_max_epu32((__m256i)sizes[0], (__m256i)sizes[1])));
+  // Less one, so that a zero is the largest.
+  const __m256i less[] = {_mm256_add_epi32((__m256i)sizes[0], _mm256_set1_epi32(-1)),
+                          _mm256_add_epi32((__m256i)sizes[1], _mm256_set1_epi32(-1))};
+  const float least = std::bit_cast<float>(extreme_of<false>(_mm256_min_epu32(less[0], less[1])) + 1);
+  const auto number = static_cast<float>(_mm_cvttss_si32(_mm_set_ss(least * by.scale)));
+  if (number >= 1) by = {number / least, least / number};
+  const __m256 scale = _mm256_set1_ps(by.scale), unit = _mm256_set1_ps(by.unit);
+  __m256i numbers[2];
+  __m256 over[2];
+  for (int i = 0; i < 2; ++i) {
+    numbers[i] = _mm256_cvtps_epi32(_mm256_mul_ps(entries.of[i], scale));
+    rest.of[i] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(numbers[i]), unit, entries.of[i]);
+    over[i] = _mm256_cmp_ps(_mm256_mul_ps(size_of(rest.of[i]), _mm256_set1_ps(256)), sizes[i], _CMP_GT_OQ);
+  }
+  // In each half of a vector: four low bytes of entries 0 to 7, four of 8 to 15, then the high ones.
+  const __m256i apart = _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15, 0, 2, 4, 6, 8, 10, 12,
+                                         14, 1, 3, 5, 7, 9, 11, 13, 15);
+  const __m256i bytes = _mm256_shuffle_epi8(_mm256_packs_epi32(numbers[0], numbers[1]), apart);
+  return {_mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5)),
+          _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(2, 6, 3, 7, 2, 6, 3, 7)), by.unit,
+          _mm256_movemask_ps(_mm256_or_ps(over[0], over[1])) != 0};
 }
 
 // The sums of two neighbouring products each: 16 whole numbers · x.
@@ -186,6 +218,7 @@ GRAFT_AVX2_INLINE void add_range(const Table& table, const std::uint8_t* codes, 
   const float* units = x.units + first * T;
   if (scales != nullptr) multiply<T>(scales, units, blocks, scaled), units = scaled;
   add_blocks(table, codes, x.values + first * T * kBlock, units, blocks, sum);
+  if (x.seconds == 0) return;
   const std::int64_t* const end = x.again + x.seconds;
   for (const std::int64_t* at = std::lower_bound(x.again, end, first); at < end && *at < first + blocks; ++at) {
     const std::int64_t second = at - x.again, block = *at - first;
@@ -198,8 +231,8 @@ GRAFT_AVX2_INLINE void add_range(const Table& table, const std::uint8_t* codes, 
 template <int T>
 GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, std::int64_t n, std::int64_t count,
                          const WholeRows& x, float* out) {
-  const auto levels = to_whole(of_floats<kEntries>(core::kNf4Levels.data()));
-  const Table table = table_from(levels.of[0]);
+  Floats<kEntries> rest;
+  const Table table = whole_table(of_floats<kEntries>(core::kNf4Levels.data()), rest);
   const std::int64_t blocks = w.k / kBlock, rows = std::max<std::int64_t>(1, kPart / std::max<std::int64_t>(1, blocks));
   const auto codes = [&](std::int64_t block) {
     return static_cast<const std::uint8_t*>(w.storage.data) + (n * blocks + block) * (kBlock / 2);
@@ -215,12 +248,12 @@ GRAFT_AVX2 void nf4_rows(const graft_weight& w, const core::Nf4Scales& scales, s
         __m256 sum[T];
         for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
         add_range(table, codes(i * blocks + block), found + (i - r) * part, block, part, x, sum);
-        for (int t = 0; t < T; ++t) out[i * T + t] += sum_of(sum[t]) * levels.unit;
+        for (int t = 0; t < T; ++t) out[i * T + t] += sum_of(sum[t]) * table.unit;
       }
     }
 }
 
-// The table of a row's group.
+// Those of a row's group.
 GRAFT_AVX2_INLINE Floats<kEntries> entries_of(const graft_weight& w, std::int64_t n, std::int64_t group) {
   if (w.table.dtype != GRAFT_DTYPE_BF16) {
     float held[kEntries];
@@ -234,12 +267,12 @@ GRAFT_AVX2_INLINE Floats<kEntries> entries_of(const graft_weight& w, std::int64_
 
 // total [T] += a row's group whose codes mean these whole numbers · x.
 template <int T>
-GRAFT_AVX2_INLINE void add_group(const Whole<kEntries>& entries, const std::uint8_t* codes, std::int64_t first,
-                                 std::int64_t blocks, const WholeRows& x, __m256 (&total)[T]) {
+GRAFT_AVX2_INLINE void add_group(const Table& table, const std::uint8_t* codes, std::int64_t first, std::int64_t blocks,
+                                 const WholeRows& x, __m256 (&total)[T]) {
   __m256 sum[T];
   for (int t = 0; t < T; ++t) sum[t] = _mm256_setzero_ps();
-  add_range(table_from(entries.of[0]), codes, nullptr, first, blocks, x, sum);
-  for (int t = 0; t < T; ++t) total[t] = _mm256_fmadd_ps(sum[t], _mm256_set1_ps(entries.unit), total[t]);
+  add_range(table, codes, nullptr, first, blocks, x, sum);
+  for (int t = 0; t < T; ++t) total[t] = _mm256_fmadd_ps(sum[t], _mm256_set1_ps(table.unit), total[t]);
 }
 
 template <int T>
@@ -247,22 +280,28 @@ GRAFT_AVX2 bool sketch_row(const graft_weight& w, const core::SketchLayout& layo
                            float* out) {
   __m256 total[T];
   for (int t = 0; t < T; ++t) total[t] = _mm256_setzero_ps();
-  for (std::int64_t group = 0; group < layout.groups; ++group) {
-    const Floats<kEntries> entries = entries_of(w, n, group);
-    const Whole<kEntries> whole = to_whole(entries);
-    if (whole.unit == 0) return false;
-    const std::uint8_t* codes = layout.block(n, group, 0);
-    add_group(whole, codes, group * layout.blocks, layout.blocks, x, total);
-    if (holds(entries, whole)) continue;
-    const Whole<kEntries> second = to_whole(lost(entries, whole));
-    if (second.unit == 0) return false;
-    add_group(second, codes, group * layout.blocks, layout.blocks, x, total);
+  // why tables before products: a table hangs on its largest entry for longer than the processor looks ahead.
+  Table tables[kTables];
+  for (std::int64_t group = 0; group < layout.groups; group += kTables) {
+    const std::int64_t some = std::min(kTables, layout.groups - group);
+    Floats<kEntries> rest;
+    for (std::int64_t i = 0; i < some; ++i) tables[i] = whole_table(entries_of(w, n, group + i), rest);
+    for (std::int64_t i = group; i < group + some; ++i) {
+      const Table& table = tables[i - group];
+      if (table.unit == 0) return false;
+      add_group(table, layout.block(n, i, 0), i * layout.blocks, layout.blocks, x, total);
+      if (!table.again) continue;
+      whole_table(entries_of(w, n, i), rest);
+      const Table second = whole_table(rest, rest);
+      if (second.unit == 0) return false;
+      add_group(second, layout.block(n, i, 0), i * layout.blocks, layout.blocks, x, total);
+    }
   }
   for (int t = 0; t < T; ++t) out[t] = sum_of(total[t]);
   return true;
 }
 
-GRAFT_AVX2_INLINE void store_in_order(const Whole<kBlock>& whole, Nibbles nibbles, std::int16_t* to) {
+GRAFT_AVX2_INLINE void store_in_order(const Whole& whole, Nibbles nibbles, std::int16_t* to) {
   static constexpr auto kNeighbours = order_of(Nibbles::kNeighbours), kHalves = order_of(Nibbles::kHalves);
   const auto& order = nibbles == Nibbles::kHalves ? kHalves : kNeighbours;
   std::int16_t words[kBlock];

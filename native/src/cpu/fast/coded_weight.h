@@ -5,6 +5,8 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <new>
 
 #include "core/context.h"
 #include "cpu/fast/visit.h"
@@ -41,17 +43,24 @@ void few_rows_forward(core::Context& context, const Matrix& x, const graft_weigh
 /** Most rows of W in one part of a few_rows_forward. */
 inline constexpr std::int64_t kFewRowsPart = 32;
 
-/** Calls body(first, count) for parts of W's n rows. why several parts that follow each other for a worker: what it
- * reads runs on along memory, so that the processor reads ahead of it. */
+/** Calls body(first, count) for parts of W's n rows. why a run of parts for each worker: what it reads goes on along
+ * memory, so that the processor reads ahead of it. Who has done its own takes parts of the others' runs. */
 template <class Body>
 void for_few_rows_parts(core::Context& context, std::int64_t n, const Body& body) {
-  constexpr std::int64_t kRunsOfWorker = 2;
-  const std::int64_t parts = chunks_of(n, kFewRowsPart);
-  const std::int64_t run = std::max<std::int64_t>(1, parts / (kRunsOfWorker * context.pool.threads()));
-  core::parallel_for(context, chunks_of(parts, run), [&](std::int64_t chunk, int) {
-    const std::int64_t last = std::min(n, (chunk + 1) * run * kFewRowsPart);
-    for (std::int64_t first = chunk * run * kFewRowsPart; first < last; first += kFewRowsPart)
-      body(first, std::min(kFewRowsPart, last - first));
+  struct alignas(64) Run {
+    std::atomic<std::int64_t> next;
+    std::int64_t end;
+  };
+  const std::int64_t parts = chunks_of(n, kFewRowsPart), runs = std::min<std::int64_t>(parts, context.pool.threads());
+  core::Scratch scratch(context.arena);
+  Run* const of = scratch.take<Run>(runs);
+  for (std::int64_t run = 0; run < runs; ++run) new (of + run) Run{run * parts / runs, (run + 1) * parts / runs};
+  core::parallel_for(context, runs, [&](std::int64_t own, int) {
+    for (std::int64_t i = 0; i < runs; ++i) {
+      Run& run = of[(own + i) % runs];
+      for (std::int64_t part = run.next++; part < run.end; part = run.next++)
+        body(part * kFewRowsPart, std::min(kFewRowsPart, n - part * kFewRowsPart));
+    }
   });
 }
 
