@@ -35,13 +35,13 @@ public class DecodeBenchmark extends ModelBenchmark {
 
     @Override
     protected Work frozen(Inputs inputs) {
-        return generation(create(inputs, Llama.Options.inference()));
+        return generation(create(inputs.scope(), Llama.Options.inference()));
     }
 
     @Override
     protected void beside(Trial trial, String contender, Method method) {
         if (method == null) {
-            trial.variant(NF4, contender, inputs -> generation(create(inputs, IN_NF4)));
+            trial.variant(NF4, contender, inputs -> generation(create(inputs.scope(), IN_NF4)));
         }
     }
 
@@ -52,7 +52,7 @@ public class DecodeBenchmark extends ModelBenchmark {
         }
         try (TemporaryFolder folder = new TemporaryFolder()) {
             save(method, inputs, folder.path());
-            return generation(create(inputs, Llama.Options.training(AdapterFolder.frozen(folder.path()))));
+            return generation(create(inputs.scope(), Llama.Options.training(AdapterFolder.frozen(folder.path()))));
         }
     }
 

@@ -4,6 +4,7 @@ import io.graft.adapter.Adapter;
 import io.graft.benchmarks.measure.Inputs;
 import io.graft.benchmarks.measure.TemporaryFolder;
 import io.graft.benchmarks.measure.Trial;
+import io.graft.benchmarks.measure.TrialProgress;
 import io.graft.benchmarks.measure.WholeModel;
 import io.graft.benchmarks.measure.Work;
 import io.graft.cli.Calibration;
@@ -110,15 +111,15 @@ public abstract class ModelBenchmark extends TrialBenchmark {
     /** Writes the adapter as it is before training. */
     protected final void save(Method method, Inputs inputs, Path folder) {
         try (Scope making = inputs.scope().scope();
-                Llama made =
-                        Llama.create(making, model().config(), type(), SEED, Llama.Options.training(adapter(method)))) {
+                Llama made = create(making, Llama.Options.training(adapter(method)))) {
             Calibration.run(made, model().batches(), EXAMPLES);
             made.adapter().save(folder);
         }
     }
 
-    protected final Llama create(Inputs inputs, Llama.Options options) {
-        return Llama.create(inputs.scope(), model().config(), type(), SEED, options);
+    /** The model with the random numbers that are the same for all; the run is told how far it is. */
+    protected final Llama create(Scope scope, Llama.Options options) {
+        return Llama.create(scope, model().config(), type(), SEED, options.withFilling(TrialProgress::filled));
     }
 
     /** Logits of tokens without those of virtual tokens before them, [tokens, vocabulary]. */

@@ -62,7 +62,7 @@ public class StepBenchmark extends ModelBenchmark {
         try (TemporaryFolder base = new TemporaryFolder();
                 TemporaryFolder adapter = new TemporaryFolder()) {
             try (Scope making = inputs.scope().scope();
-                    Llama llama = Llama.create(making, model().config(), type(), SEED, Llama.Options.inference())) {
+                    Llama llama = create(making, Llama.Options.inference())) {
                 llama.save(base.path());
             }
             String trained = method == null ? PeftStep.FROZEN : PeftStep.FULL;
@@ -75,7 +75,7 @@ public class StepBenchmark extends ModelBenchmark {
     }
 
     private Step step(Inputs inputs, Adapter adapter, double rate, int flops) {
-        Llama llama = create(inputs, Llama.Options.training(adapter));
+        Llama llama = create(inputs.scope(), Llama.Options.training(adapter));
         BatchSource batches = model().batches();
         Calibration.run(llama, batches, EXAMPLES);
         return new Step(llama, new Trainer(llama, Trainer.Options.of(Integer.MAX_VALUE, rate), batches), flops);

@@ -60,7 +60,7 @@ public final class Progress implements AutoCloseable {
         update(done, facts, (now - started) * 1e-9 / Math.max(1, done - first) * (total - done));
     }
 
-    /** The same of a job whose steps are unlike each other, and who knows how long the rest of it takes. */
+    /** The same of a job whose steps are unlike each other, and who knows how long the rest of it takes; NaN: nobody does. */
     public void update(long done, String facts, double secondsLeft) {
         if (bar != null) {
             bar.setExtraMessage(" " + facts);
@@ -70,7 +70,10 @@ public final class Progress implements AutoCloseable {
         long now = System.nanoTime();
         if (now - lastLine >= QUIET.toNanos()) {
             lastLine = now;
-            out.note("%s: step %d of %d, %s, %s left", task, done, total, facts, Units.duration(secondsLeft));
+            String time = Double.isNaN(secondsLeft)
+                    ? Units.duration((now - started) * 1e-9) + " so far"
+                    : Units.duration(secondsLeft) + " left";
+            out.note("%s: step %d of %d, %s, %s", task, done, total, facts, time);
         }
     }
 

@@ -40,22 +40,27 @@ public final class Llama implements Adaptable, AutoCloseable {
      * @param gradientCheckpointing keep only each block's input for backward and run its forward once more
      * @param base how dense linear layers of a checkpoint are kept: NF4 (with LoRA: QLoRA, arXiv 2305.14314) are frozen;
      *     layers that a checkpoint has as codes stay so
+     * @param filling who is told how many tensors have their numbers
      */
-    public record Options(Adapter adapter, boolean gradientCheckpointing, Weight.Kind base) {
+    public record Options(Adapter adapter, boolean gradientCheckpointing, Weight.Kind base, FillListener filling) {
         public static Options inference() {
             return training(null);
         }
 
         public static Options training(Adapter adapter) {
-            return new Options(adapter, false, Weight.Kind.DENSE);
+            return new Options(adapter, false, Weight.Kind.DENSE, (tensors, all) -> {});
         }
 
         public Options withGradientCheckpointing(boolean on) {
-            return new Options(adapter, on, base);
+            return new Options(adapter, on, base, filling);
         }
 
         public Options withBase(Weight.Kind kind) {
-            return new Options(adapter, gradientCheckpointing, kind);
+            return new Options(adapter, gradientCheckpointing, kind, filling);
+        }
+
+        public Options withFilling(FillListener listener) {
+            return new Options(adapter, gradientCheckpointing, base, listener);
         }
     }
 

@@ -32,12 +32,10 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.function.BiConsumer;
 
 /** The layers of a decoder with the names that Hugging Face gives their parameters, and how they are filled. */
@@ -47,7 +45,6 @@ final class LlamaLayers {
 
     private final Scope scope;
     private final LlamaConfig config;
-    private final Adapter adapter;
     private final BlockShape shape;
     private final TokenEmbedding embedding;
     private final Block[] blocks;
@@ -55,23 +52,16 @@ final class LlamaLayers {
     private final Head head;
     private final RotaryEmbedding[] rotary;
     private final PositionEmbedding positions;
-    private final List<Slot> slots = new ArrayList<>();
+    private final Slots slots;
     private final Path unusedFrom;
     private int leftOut;
-
-    /** A tensor of the checkpoint: a parameter in memory, or a projection that is quantised when it is filled. */
-    private record Slot(Parameter parameter, Projection quantized) {
-        String name() {
-            return parameter != null ? parameter.name() : quantized.name();
-        }
-    }
 
     /** @param stored where the weights will come from, which may hold codes; null: from nowhere */
     LlamaLayers(Scope scope, LlamaConfig config, DType dtype, Llama.Options options, Checkpoint stored) {
         Adapter adapter = options.adapter();
         this.scope = scope;
         this.config = config;
-        this.adapter = adapter;
+        slots = new Slots(scope, adapter, options.filling());
         shape = BlockForms.shape(config);
         boolean tied = config.tiedEmbeddings();
         ModuleNames names = config.design().architecture().names();
@@ -144,95 +134,44 @@ final class LlamaLayers {
     }
 
     private void collect(boolean tied) {
-        add(embedding.table());
+        slots.add(embedding.table());
         if (positions != null) {
-            add(positions.table());
+            slots.add(positions.table());
         }
         for (Block block : blocks) {
-            block.attention().norm().parameters().forEach(this::add);
+            block.attention().norm().parameters().forEach(slots::add);
             for (Projection projection : block.projections()) {
                 if (projection == block.turns().get(2).get(0)) {
-                    block.attention().headNorms().forEach(this::add);
+                    block.attention().headNorms().forEach(slots::add);
                     addNorm(block.attention().postNorm());
                     if (!block.parallel()) {
-                        block.mlp().norm().parameters().forEach(this::add);
+                        block.mlp().norm().parameters().forEach(slots::add);
                     }
                 }
-                slots.add(new Slot(projection.parameter(), projection.parameter() == null ? projection : null));
+                slots.add(projection);
                 if (projection.bias() != null) {
-                    add(projection.bias());
+                    slots.add(projection.bias());
                 }
             }
             addNorm(block.mlp().postNorm());
         }
-        norm.parameters().forEach(this::add);
+        norm.parameters().forEach(slots::add);
         if (!tied) {
-            add(head.matrix());
+            slots.add(head.matrix());
             if (head.bias() != null) {
-                add(head.bias());
+                slots.add(head.bias());
             }
         }
     }
 
     private void addNorm(Norm maybe) {
         if (maybe != null) {
-            maybe.parameters().forEach(this::add);
+            maybe.parameters().forEach(slots::add);
         }
     }
 
-    private void add(Parameter parameter) {
-        slots.add(new Slot(parameter, null));
-    }
-
-    /** Fills tensors in order; of those to be quantised a single matrix at a time exists, all in one piece of memory. */
-    private void fill(List<Slot> filled, BiConsumer<String, Tensor> filler) {
-        try (Scope staging = scope.scope()) {
-            Tensor memory = null;
-            for (Slot slot : filled) {
-                if (slot.parameter() != null) {
-                    filler.accept(slot.name(), slot.parameter().value());
-                    continue;
-                }
-                Projection projection = slot.quantized();
-                if (memory == null) {
-                    memory = staging.tensor(Memory.WORKSPACE, projection.dtype(), largestQuantized(filled));
-                }
-                Weight weight = projection.weight();
-                try (Scope views = staging.scope()) {
-                    long[] shape = {weight.n(), weight.k()};
-                    Tensor matrix = views.view(memory, 0, shape, new long[] {weight.k(), 1});
-                    filler.accept(slot.name(), matrix);
-                    projection.quantize(matrix);
-                    if (adapter != null) {
-                        adapter.quantized(projection, matrix);
-                    }
-                }
-            }
-        }
-    }
-
-    private static long largestQuantized(List<Slot> filled) {
-        return filled.stream()
-                .filter(slot -> slot.parameter() == null)
-                .mapToLong(slot -> slot.quantized().weight().n()
-                        * slot.quantized().weight().k())
-                .max()
-                .orElse(0);
-    }
-
-    /** Codes first, which are read while there is no dense matrix. */
     void load(Checkpoint checkpoint) {
-        List<Slot> dense = new ArrayList<>();
-        for (Slot slot : slots) {
-            Projection projection = slot.quantized();
-            if (projection != null
-                    && CodedWeights.form(checkpoint, projection.module()).kind() != Weight.Kind.DENSE) {
-                CodedWeights.read(checkpoint, projection.module(), projection.weight(), projection.table());
-            } else {
-                dense.add(slot);
-            }
-        }
-        fill(dense, checkpoint::read);
+        slots.load(checkpoint);
     }
 
     /** Refuses what needs matrices in memory; method: of {@link Llama}. */
@@ -310,7 +249,7 @@ final class LlamaLayers {
             }
             offset[0] += value.elements();
         };
-        fill(slots, filler);
+        slots.fill(filler);
     }
 
     BlockShape shape() {
@@ -340,13 +279,7 @@ final class LlamaLayers {
 
     /** How many numbers there are, however they are stored. */
     long size() {
-        long size = 0;
-        for (Slot slot : slots) {
-            size += slot.parameter() != null
-                    ? slot.parameter().value().elements()
-                    : slot.quantized().weight().n() * slot.quantized().weight().k();
-        }
-        return size;
+        return slots.size();
     }
 
     Block[] blocks() {
@@ -394,6 +327,6 @@ final class LlamaLayers {
 
     /** The parameters in memory: all but quantised projections. */
     List<Parameter> parameters() {
-        return slots.stream().map(Slot::parameter).filter(Objects::nonNull).toList();
+        return slots.parameters();
     }
 }

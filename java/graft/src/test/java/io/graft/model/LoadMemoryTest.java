@@ -19,11 +19,13 @@ import java.lang.management.BufferPoolMXBean;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -106,17 +108,31 @@ class LoadMemoryTest {
                 .sum();
     }
 
+    private static void assertToldOfEach(List<String> told, Llama loaded) {
+        long coded = loaded.projections().stream()
+                .filter(projection -> projection.parameter() == null)
+                .count();
+        long all = loaded.parameters().size() + coded;
+        assertThat(told)
+                .isEqualTo(LongStream.rangeClosed(1, all)
+                        .mapToObj(i -> i + " of " + all)
+                        .toList());
+    }
+
     private static Load load(Path model, DType compute, Weight.Kind base) {
         long before = buffers();
+        List<String> told = new ArrayList<>();
         try (Context context = Context.cpu(2);
                 Scope scope = context.scope();
                 Checkpoint checkpoint = Checkpoint.open(model)) {
-            Llama.load(
+            Llama.Options options = Llama.Options.inference().withBase(base);
+            Llama loaded = Llama.load(
                     scope,
                     checkpoint,
                     LlamaConfig.read(model),
                     compute,
-                    Llama.Options.inference().withBase(base));
+                    options.withFilling((tensors, all) -> told.add(tensors + " of " + all)));
+            assertToldOfEach(told, loaded);
             long held = context.memory(Memory.BASE);
             long beyond = context.peakMemory() - held + Math.max(0, buffers() - before);
             return new Load(held, beyond, checkpoint.files().size());

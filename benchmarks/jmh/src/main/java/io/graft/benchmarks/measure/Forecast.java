@@ -32,7 +32,7 @@ public record Forecast(DType dtype, List<Need> needs) {
     /** why: a process starts and makes the inputs of all contenders. */
     public static final double START_SECONDS = 2;
 
-    static final int FIRST_CALLS = 2;
+    private static final int FIRST_CALLS = 2;
 
     static Forecast of(List<Contender> contenders, DType dtype, Predicate<Contender> unquiet) {
         return new Forecast(
@@ -77,7 +77,7 @@ public record Forecast(DType dtype, List<Need> needs) {
      * A trial at the speed that the machine reaches at most; what a contender does besides is not known.
      *
      * @param seconds of the process
-     * @param calls of all contenders, those of a sample being one
+     * @param calls of all contenders in the rounds, those of a sample being one
      */
     public record Duration(double seconds, double calls) {
         /** So many processes. */
@@ -106,7 +106,7 @@ public record Forecast(DType dtype, List<Need> needs) {
         double measuring = Math.min(all, Math.max(least, rounds.budgetSeconds()));
         double times = round > 0 ? measuring / round : rounds.measured();
         double rests = round > 0 ? times * resting * Trial.REST_SECONDS : 0;
-        return new Duration(START_SECONDS + first + measuring + rests, needs.size() * (FIRST_CALLS + times));
+        return new Duration(START_SECONDS + first + measuring + rests, needs.size() * times);
     }
 
     private static double orZero(double value) {

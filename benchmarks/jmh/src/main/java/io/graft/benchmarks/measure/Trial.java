@@ -82,7 +82,7 @@ public final class Trial implements AutoCloseable {
 
     /** Adds what Graft does. A failure is a failure of the benchmark, but on a GPU, which has not all ops. */
     public Trial graft(String name, Function<Inputs, Work> work) {
-        Inputs inputs = open();
+        Inputs inputs = open(name);
         try {
             Contender contender = Contender.timed(name, "", inputs, work.apply(inputs));
             call(contender);
@@ -106,7 +106,7 @@ public final class Trial implements AutoCloseable {
             return untimed(name, Contender.Status.REFUSED, "there is no " + like + " to hold it against");
         }
         Contender model = find(like);
-        Inputs inputs = open();
+        Inputs inputs = open(name);
         Contender contender;
         String fault;
         try {
@@ -152,7 +152,7 @@ public final class Trial implements AutoCloseable {
             add(Contender.planned(name, model));
             return this;
         }
-        Inputs inputs = beside();
+        Inputs inputs = beside(name);
         Contender contender = null;
         try {
             contender =
@@ -223,22 +223,26 @@ public final class Trial implements AutoCloseable {
 
     private void add(Contender contender) {
         contenders.add(contender);
-        // why: the forecast, against which calls are counted, knows those alone that will be timed.
         if (!planning && contender.status() == Contender.Status.TIMED) {
-            TrialProgress.say(Forecast.FIRST_CALLS, contender.name() + " is ready");
+            TrialProgress.ready(contender.name());
         }
     }
 
-    private Inputs open() {
+    private Inputs open(String contender) {
         if (planning) {
             return new Inputs(Context.planning(device, threads), dtype, true);
         }
+        TrialProgress.making(contender);
         return new Inputs(device.isCpu() ? Context.cpu(threads) : Context.on(device), dtype, false);
     }
 
     /** why: other libraries work in the default stream; in it Graft waits for them, and they for the inputs that Graft makes. */
-    private Inputs beside() {
-        return device.isCpu() ? open() : new Inputs(Context.inStream(device, LEGACY_STREAM), dtype, false);
+    private Inputs beside(String contender) {
+        if (device.isCpu()) {
+            return open(contender);
+        }
+        TrialProgress.making(contender);
+        return new Inputs(Context.inStream(device, LEGACY_STREAM), dtype, false);
     }
 
     private void call(Contender contender) {
@@ -293,7 +297,7 @@ public final class Trial implements AutoCloseable {
             }
         }
         rounds++;
-        TrialProgress.say(samples, "round " + rounds);
+        TrialProgress.round(rounds, samples);
     }
 
     /** What the trial takes that this one has planned. */

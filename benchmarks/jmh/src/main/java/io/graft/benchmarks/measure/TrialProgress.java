@@ -11,19 +11,42 @@ import java.util.List;
  * How far a trial is, told to the process that asked for it: a line for each part that is done, in a file where
  * {@code -Dgraft.bench.progress=FILE} names one.
  *
- * @param calls that all contenders together have made by then, in the count of {@link Forecast#calls}
- * @param last what was done last; empty before anything is
+ * @param calls that all contenders together have made in rounds, in the count of {@link Forecast.Duration#calls}; 0 while they
+ *     are made, which takes a time that no plan knows
+ * @param last what was done last, or is being made; empty before anything is
  */
 public record TrialProgress(double calls, String last) {
     public static final String PROPERTY = "graft.bench.progress";
+
+    private static String making = "";
 
     private TrialProgress and(String line) {
         int space = line.indexOf(' ');
         return new TrialProgress(calls + Double.parseDouble(line.substring(0, space)), line.substring(space + 1));
     }
 
-    /** Writes down what was done, and how many calls it was. */
-    static void say(int calls, String what) {
+    /** A contender is made from now on. */
+    static void making(String contender) {
+        making = "making " + contender;
+        say(0, making);
+    }
+
+    /** So many tensors of the contender that is being made have their numbers. */
+    public static void filled(int tensors, int all) {
+        say(0, making + ", " + tensors + " of " + all + " tensors");
+    }
+
+    /** A contender is there and has made its first calls. */
+    static void ready(String contender) {
+        say(0, contender + " is ready");
+    }
+
+    /** A round is done, in which contenders made so many samples. */
+    static void round(int number, int samples) {
+        say(samples, "round " + number);
+    }
+
+    private static void say(int calls, String what) {
         String file = System.getProperty(PROPERTY);
         if (file == null) {
             return;

@@ -1,6 +1,7 @@
 package io.graft.benchmarks.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import io.graft.benchmarks.StepBenchmark;
 import io.graft.benchmarks.measure.Forecast;
@@ -118,7 +119,21 @@ class ScheduleTest {
         pace.end();
         assertThat(pace.left(0, 60)).as("slower than was foreseen").isGreaterThan(60);
         pace.begin(new Forecast.Duration(100, 10));
-        assertThat(pace.left(0, 0)).isBetween(99.0, 100.0);
         assertThat(pace.left(10, 0)).isZero();
+    }
+
+    @Test
+    void howLongContendersAreMadeSaysNothingOfTheirRounds() {
+        Pace pace = new Pace();
+        pace.begin(new Forecast.Duration(50, 10));
+        for (double elapsed : new double[] {1, 60, 170, 180}) {
+            assertThat(pace.left(elapsed, 0, 100)).as("after %s s", elapsed).isNaN();
+        }
+        assertThat(pace.left(182, 1, 0)).isCloseTo(18, within(1e-9));
+        assertThat(pace.left(190, 5, 0)).isCloseTo(10, within(1e-9));
+        assertThat(pace.left(190, 5, 100))
+                .as("four times as long as was foreseen")
+                .isCloseTo(10 + 400, within(1e-9));
+        assertThat(pace.left(200, 12, 0)).isZero();
     }
 }
