@@ -63,8 +63,8 @@ GRAFT_API int64_t graft_live_handles(void);
 
 /** Name of the implementation that ran the last op of this context, e.g. "lora_forward:cpu/bordered"; "" before the
  * first one. Valid until the next op. The environment's GRAFT_VERBOSE=dispatch prints every choice and every refusal
- * with its reason to stderr; GRAFT_VERBOSE=profile
- * prints how long each op took when the context is destroyed. */
+ * with its reason to stderr; GRAFT_VERBOSE=profile prints how long each op took in all contexts together, when the last
+ * of them is destroyed. */
 GRAFT_API const char* graft_context_last_dispatch(const graft_context* context);
 
 /** Considers only implementations of this name ("reference", "fast", …) from now on, so that checks can hold one

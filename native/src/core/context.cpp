@@ -155,9 +155,10 @@ graft_status graft_context_destroy(graft_context* context) {
            static_cast<long long>(handles));
     if (context->keeping != nullptr)
       fail(GRAFT_INVALID_ARGUMENT, "work of this context is being kept; graft_graph_end ends that");
-    context->profile.print();
+    const Profile profile = std::move(context->profile);
     delete context;
     live_handles.fetch_sub(1);
+    profile.print();
   });
 }
 

@@ -4,6 +4,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <mutex>
+
+#include "graft/context.h"
 
 namespace graft::core {
 
@@ -21,8 +25,17 @@ void Profile::add(const char* op, const char* implementation, double seconds) {
 }
 
 void Profile::print() const {
-  if (rows_.empty()) return;
-  std::vector<Row> sorted = rows_;
+  static std::mutex monitor;
+  static std::map<std::string, Row> process;
+  const std::lock_guard<std::mutex> lock(monitor);
+  for (const Row& row : rows_) {
+    Row& all = process[row.name];
+    all = {row.name, all.calls + row.calls, all.seconds + row.seconds};
+  }
+  if (graft_live_handles() > 0 || process.empty()) return;
+  std::vector<Row> sorted;
+  for (const auto& [name, row] : process) sorted.push_back(row);
+  process.clear();
   std::sort(sorted.begin(), sorted.end(), [](const Row& a, const Row& b) { return a.seconds > b.seconds; });
   double total = 0;
   for (const Row& row : sorted) total += row.seconds;

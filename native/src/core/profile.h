@@ -1,5 +1,5 @@
-// GRAFT_VERBOSE=profile: how often each op of a context ran and how long it took, printed when the context is
-// destroyed.
+// GRAFT_VERBOSE=profile: how often each op of a context ran and how long it took; printed for all contexts together,
+// since some are made for the threads of others.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ bool verbose(const char* word);
 class Profile {
  public:
   void add(const char* op, const char* implementation, double seconds);
-  /** A table on stderr, the most expensive op first; nothing when no op was timed. */
+  /** Adds the rows to those of the process; where no context lives any more, a table of them all on stderr. */
   void print() const;
 
  private:

@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import java.util.Objects;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.IntStream;
@@ -41,10 +40,6 @@ final class TensorTransfer {
 
     /** why: what waking another thread is worth. */
     private static final int PIECE_BYTES = STAGING_BYTES;
-
-    /** why: a profile is printed for each context, and shall say what a load took in that of the tensors. */
-    private static final boolean PROFILED =
-            Objects.requireNonNullElse(System.getenv("GRAFT_VERBOSE"), "").contains("profile");
 
     private final boolean reading;
     private final boolean anywhere;
@@ -113,15 +108,14 @@ final class TensorTransfer {
         }
     }
 
-    /** Rows of the CPU's memory, by several threads; in turn where ops are profiled. */
+    /** Rows of the CPU's memory, by several threads. */
     private synchronized void moveConverted(Tensor tensor, int rowBytes, DType streamType, Bytes bytes, long at)
             throws IOException {
         long rows = tensor.size(0);
         int step = (int) Math.min(rows, STAGING_BYTES / rowBytes);
         Context context = tensor.scope().context();
         String preferred = context.preferred();
-        boolean alone = PROFILED && !context.isKeeping();
-        int threads = alone ? 1 : threads(tensor);
+        int threads = threads(tensor);
         for (int i = 0; i < pieces(rows, rowBytes, threads); i++) {
             reserve(i, step * rowBytes);
         }
@@ -129,11 +123,11 @@ final class TensorTransfer {
         synchronized (context) {
             long address = tensor.address();
             inPieces(rows, rowBytes, threads, (piece, first, last) -> {
-                try (Context own = alone ? null : worker(preferred)) {
+                try (Context own = worker(preferred)) {
                     for (long from = first; from < last; from += step) {
                         int count = (int) Math.min(step, last - from);
                         ByteBuffer buffer = staging[piece].clear().limit(count * rowBytes);
-                        try (Scope scope = (alone ? context : own).scope()) {
+                        try (Scope scope = own.scope()) {
                             Tensor rowsHere = rows(scope, tensor, address, from, count);
                             convert(scope, rowsHere, streamType, buffer, bytes, at + from * rowBytes);
                         }
