@@ -20,7 +20,7 @@ import org.bytedeco.javacpp.BytePointer;
  * <p>Memory of the CPU and of the stream's own type without gaps is transferred in place. Anything else passes piece by
  * piece through small staging buffers, where the native copy converts types and gathers or scatters strides; a whole second
  * copy never exists. Files are read by several threads, each of which converts what it has read while that is in its cache.
- * Into a context that plans, only what passes in place is read.
+ * Into a context that plans nothing is read.
  */
 final class TensorTransfer {
     /** Moves the bytes between the buffer's position and limit from or to a file, all of them. */
@@ -73,12 +73,12 @@ final class TensorTransfer {
 
     /** @param at where in the stream of the whole tensor this part of it begins */
     private void move(Tensor tensor, DType streamType, Bytes bytes, long at) throws IOException {
+        if (reading && tensor.scope().context().isPlanning()) {
+            return;
+        }
         boolean onCpu = tensor.scope().context().device().isCpu();
         if (onCpu && tensor.dtype() == streamType && tensor.isContiguous()) {
             moveDirectly(tensor, tensor.elements() * streamType.bytes(), bytes, at);
-            return;
-        }
-        if (reading && tensor.scope().context().isPlanning()) {
             return;
         }
         if (tensor.rank() == 0) {

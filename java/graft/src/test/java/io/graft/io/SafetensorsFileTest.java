@@ -216,11 +216,13 @@ class SafetensorsFileTest {
 
     /** Its memory is counted and not held, so that nothing may be written there. */
     @Test
-    void aContextThatPlansReadsNothingThatIsConverted() throws IOException {
+    void aContextThatPlansReadsNothing() throws IOException {
         try (Context plan = Context.planning(2);
                 Scope home = plan.scope()) {
             for (Tensor into : new Tensor[] {
-                home.tensor(Memory.BASE, DType.BF16, 600, 1000), home.matrix(Memory.BASE, DType.F32, 600, 1000, 1008)
+                home.tensor(Memory.BASE, DType.F32, 600, 1000),
+                home.tensor(Memory.BASE, DType.BF16, 600, 1000),
+                home.matrix(Memory.BASE, DType.F32, 600, 1000, 1008)
             }) {
                 TensorTransfer.ofFile().move(into, DType.F32, (buffer, at) -> {
                     throw new IOException("is read");
