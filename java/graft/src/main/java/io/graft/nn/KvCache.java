@@ -7,6 +7,7 @@ import io.graft.tensor.Memory;
 import io.graft.tensor.Mirror;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -47,8 +48,12 @@ public final class KvCache implements AutoCloseable {
         private final int added;
         private final Mirror lengths;
         private final Mirror places;
+        /** The pages of each row as they are in the table; compared by identity, since a cache never gets others. */
+        private final int[][] listed;
+
         private Scope table;
         private Mirror pages;
+        private int width;
         private PagePool pool;
 
         /** @param added tokens that each of the sequences gets */
@@ -58,6 +63,7 @@ public final class KvCache implements AutoCloseable {
             this.added = added;
             lengths = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, rows));
             places = new Mirror(scope.tensor(Memory.ACTIVATION, DType.I32, (long) rows * added));
+            listed = new int[rows][];
         }
 
         private Step(Step same, PagePool pool) {
@@ -66,7 +72,9 @@ public final class KvCache implements AutoCloseable {
             added = same.added;
             lengths = same.lengths;
             places = same.places;
+            listed = same.listed;
             pages = same.pages;
+            width = same.width;
             this.pool = pool;
         }
 
@@ -90,16 +98,23 @@ public final class KvCache implements AutoCloseable {
                     int page = cache.pages[token / pool.size()];
                     places.ints().put(row * added + i, page * pool.size() + token % pool.size());
                 }
-                int width = (int) pages.tensor().size(1);
-                for (int i = 0; i < width; i++) {
-                    pages.ints().put(row * width + i, i < cache.pages.length ? cache.pages[i] : 0);
-                }
+                list(row, cache.pages);
             }
             return this;
         }
 
+        private void list(int row, int[] all) {
+            if (listed[row] == all) {
+                return;
+            }
+            for (int i = 0; i < width; i++) {
+                pages.ints().put(row * width + i, i < all.length ? all[i] : 0);
+            }
+            listed[row] = all;
+        }
+
         private void reserve(int most) {
-            if (pages != null && most <= pages.tensor().size(1)) {
+            if (pages != null && most <= width) {
                 return;
             }
             if (table != null) {
@@ -107,6 +122,8 @@ public final class KvCache implements AutoCloseable {
             }
             table = scope.scope();
             pages = new Mirror(table.tensor(Memory.ACTIVATION, DType.I32, rows, most));
+            width = most;
+            Arrays.fill(listed, null);
         }
 
         /** The same tokens for the network beside the blocks; null where there is none. */

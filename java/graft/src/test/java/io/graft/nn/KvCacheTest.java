@@ -8,6 +8,7 @@ import io.graft.tensor.DType;
 import io.graft.tensor.Memory;
 import io.graft.tensor.Scope;
 import io.graft.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -62,6 +63,34 @@ class KvCacheTest {
             result[token] = keys[(pages[token / pool.size()] * pool.size() + token % pool.size()) * WIDTH];
         }
         return result;
+    }
+
+    /** What somebody else puts into the table stays until a page comes or a sequence goes. */
+    @Test
+    void theTableIsWrittenWhereAPageIsAddedAlone() {
+        try (Context context = Context.cpu(1);
+                Scope scope = context.scope();
+                PagePool pool = new PagePool(scope, DType.F32, SHAPE, 1, 6, 4);
+                KvCache one = new KvCache(pool, 12);
+                KvCache other = new KvCache(pool, 8)) {
+            KvCache.Step step = new KvCache.Step(scope, 1, 1);
+            int[] written = new int[12];
+            for (int token = 0; token < written.length; token++) {
+                int[] table = step.of(List.of(one)).pages().ints();
+                if (table[0] != 99) {
+                    written[token] = table.length;
+                    Arrays.fill(table, 99);
+                    step.pages().set(table);
+                }
+                one.advance(1);
+            }
+            assertThat(written).containsExactly(1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
+            assertThat(step.of(List.of(other)).pages().ints()).doesNotContain(99);
+            other.close();
+            try (KvCache next = new KvCache(pool, 4)) {
+                assertThat(step.of(List.of(next)).pages().ints()).containsExactly(3, 0, 0);
+            }
+        }
     }
 
     @Test
