@@ -179,8 +179,10 @@ public abstract class LayerBenchmark extends TokenBenchmark {
     private Work plain(Inputs inputs) {
         Tensor w = inputs.frozen(n(), k(), 0).matrix();
         Activations tensors = activations(inputs);
-        Runnable forward = PlainProduct.forward(inputs, tensors.x(), w, tensors.y());
+        Runnable forward = PlainProduct.forward(inputs, tensors.x(), w, tensors.y())::run;
         return passes(
-                tensors, forward, training() ? PlainProduct.backward(inputs, tensors.dy(), w, tensors.dx()) : () -> {});
+                tensors,
+                forward,
+                training() ? PlainProduct.backward(inputs, tensors.dy(), w, tensors.dx())::run : () -> {});
     }
 }

@@ -1,7 +1,7 @@
 package io.graft.benchmarks;
 
 import io.graft.benchmarks.measure.Inputs;
-import io.graft.benchmarks.measure.PlainGemm;
+import io.graft.benchmarks.measure.PlainCopy;
 import io.graft.benchmarks.measure.PlainProduct;
 import io.graft.benchmarks.measure.Roofline;
 import io.graft.benchmarks.measure.Trial;
@@ -41,7 +41,7 @@ public class RooflineBenchmark extends OpBenchmark {
             Tensor x = written(inputs, tiny ? COPIED >> 10 : COPIED);
             Tensor y = inputs.output(DType.F32, tiny ? COPIED >> 10 : COPIED);
             Runnable copy = device().isCpu()
-                    ? () -> PlainGemm.copy(x, y, threads())
+                    ? () -> PlainCopy.copy(x, y, threads())
                     : () -> TensorOps.copy(inputs.context(), x, y);
             return new Work(copy).cost(0, 8.0 * x.elements());
         });
@@ -60,6 +60,6 @@ public class RooflineBenchmark extends OpBenchmark {
     private Work plain(Inputs inputs, int size) {
         Tensor w = inputs.frozen(size, size, 0).matrix();
         Tensor y = inputs.output(size, size);
-        return new Work(PlainProduct.forward(inputs, inputs.random(1, size, size), w, y)).gives("y", y);
+        return new Work(PlainProduct.forward(inputs, inputs.random(1, size, size), w, y)::run).gives("y", y);
     }
 }

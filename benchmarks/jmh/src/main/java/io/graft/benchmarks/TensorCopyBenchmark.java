@@ -1,6 +1,6 @@
 package io.graft.benchmarks;
 
-import io.graft.benchmarks.measure.PlainGemm;
+import io.graft.benchmarks.measure.PlainCopy;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.Work;
 import io.graft.ops.TensorOps;
@@ -24,7 +24,7 @@ public class TensorCopyBenchmark extends OpBenchmark {
         trial.peer("memcpy", "copy", inputs -> {
             Tensor x = inputs.random(1, rows, columns);
             Tensor y = inputs.output(rows, columns);
-            return new Work(() -> PlainGemm.copy(x, y, threads())).gives("y", y);
+            return new Work(() -> PlainCopy.copy(x, y, threads())).gives("y", y);
         });
         trial.graft("convert", inputs -> {
             Tensor x = inputs.random(1, rows, columns);

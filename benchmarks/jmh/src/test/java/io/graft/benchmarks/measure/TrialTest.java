@@ -42,7 +42,7 @@ class TrialTest {
     private static Work plain(Inputs inputs) {
         Tensor w = inputs.frozen(96, 64, 0).matrix();
         Tensor y = inputs.output(40, 96);
-        PlainGemm gemm = PlainGemm.forward(inputs.random(1, 40, 64), w, y);
+        PlainProduct gemm = PlainProduct.forward(inputs, inputs.random(1, 40, 64), w, y);
         return new Work(gemm::run).gives("y", y);
     }
 

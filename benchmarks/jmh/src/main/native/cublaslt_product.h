@@ -1,4 +1,4 @@
-// What a GPU gives without Graft: a whole-matrix product by cuBLASLt, by the algorithm that its heuristic names first.
+// A whole-matrix product by cuBLASLt, what a GPU gives without Graft: by the algorithm that its heuristic names first.
 // The library is loaded at run time, and its interface is that of native/src/cuda/gemm/library.h. A row-major matrix is
 // the column-major one of its transpose: so yᵀ = op(w)ᵀ xᵀ is asked for. Work goes into CUDA's legacy default stream.
 #pragma once
@@ -14,34 +14,32 @@
 #include <type_traits>
 
 #include "cuda/gemm/library.h"
+#include "product.h"
 
-/** y [rows, n] = x [rows, k] · w, all row-major with a pitch: w [n, k] transposed, or w [k, n] as it is. */
-class graft_plain_cublaslt {
+namespace graft::benchmarks {
+
+class CublasLtProduct final : public Product {
   using lt = graft::cuda::lt::Library;
 
  public:
   /** workspace: bytes of the device at an address that 256 divides, which the product may use. */
-  graft_plain_cublaslt(bool bf16, int64_t rows, int64_t k, int64_t n, void* x, int64_t x_pitch, void* w,
-                       int64_t w_pitch, bool transposed, void* y, int64_t y_pitch, void* workspace, int64_t bytes)
-      : x_(x), w_(w), y_(y), workspace_(workspace), bytes_(static_cast<std::size_t>(bytes)) {
+  CublasLtProduct(const Operands& o, void* workspace, std::int64_t bytes)
+      : x_(o.x), w_(o.w), y_(o.y), workspace_(workspace), bytes_(static_cast<std::size_t>(bytes)) {
     using namespace graft::cuda::lt;
     if (!loaded().missing.empty()) throw std::runtime_error("cuBLASLt: " + loaded().missing);
-    const DataType type = bf16 ? kReal16BF : kReal32F;
+    const DataType type = o.bf16 ? kReal16BF : kReal32F;
     Operation* operation = nullptr;
     check(library().create_operation(&operation, kCompute32F, kReal32F));
     operation_.reset(operation);
-    const Transpose first = transposed ? kTransposed : kNotTransposed;
+    const Transpose first = o.transposed ? kTransposed : kNotTransposed;
     check(library().set_operation(operation_.get(), kTransposeA, &first, sizeof first));
-    w_layout_ = layout(type, transposed ? n : k, transposed ? k : n, w_pitch);
-    x_layout_ = layout(type, rows, k, x_pitch);
-    y_layout_ = layout(type, rows, n, y_pitch);
+    w_layout_ = layout(type, o.transposed ? o.n : o.k, o.transposed ? o.k : o.n, o.w_pitch);
+    x_layout_ = layout(type, o.rows, o.k, o.x_pitch);
+    y_layout_ = layout(type, o.rows, o.n, o.y_pitch);
     choose();
   }
 
-  graft_plain_cublaslt(const graft_plain_cublaslt&) = delete;
-
-  /** Puts the product into the stream. */
-  void run() {
+  void run() override {
     const float alpha = 1, beta = 0;
     check(library().multiply(context(), operation_.get(), &alpha, w_, w_layout_.get(), x_, x_layout_.get(), &beta, y_,
                              y_layout_.get(), y_, y_layout_.get(), &found_.algorithm, workspace_,
@@ -137,3 +135,5 @@ class graft_plain_cublaslt {
   Owned<graft::cuda::lt::Layout> w_layout_, x_layout_, y_layout_;
   graft::cuda::lt::Heuristic found_{};
 };
+
+}  // namespace graft::benchmarks
