@@ -12,12 +12,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "graft/graft.h"
+#include "results_file.h"
 
 namespace {
 
@@ -234,14 +234,14 @@ double median(std::vector<double> values) {
 int main(int argc, char** argv) {
   int rounds = 21;
   long k = 4096, n = 4096;
-  std::string json, rows;
+  ResultsFile results;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     const char* value = i + 1 < argc ? argv[++i] : "";
     if (option == "--rounds")
       rounds = std::atoi(value);
     else if (option == "--json")
-      json = value;
+      results.open(value);
     else if (option != "--shape" || std::sscanf(value, "%ld,%ld", &k, &n) != 2 || k % 256 != 0 || n < 1)
       rounds = 0;
     if (rounds < 1 || k < 256) {
@@ -267,12 +267,12 @@ int main(int argc, char** argv) {
                 of.flops / time / 1e12);
     char row[512];
     std::snprintf(row, sizeof row,
-                  "%s  {\"benchmark\": \"device\", \"contender\": \"%s\", \"dtype\": \"bf16\", \"T\": %ld, \"K\": %ld, "
+                  "{\"benchmark\": \"device\", \"contender\": \"%s\", \"dtype\": \"bf16\", \"T\": %ld, \"K\": %ld, "
                   "\"N\": %ld, \"rounds\": %d, \"median_us\": %.3f, \"gb_per_s\": %.2f, \"tflop_per_s\": %.3f}",
-                  rows.empty() ? "" : ",\n", of.name.c_str(), long{of.rows}, k, n, rounds, time * 1e6,
-                  of.bytes / time / 1e9, of.flops / time / 1e12);
-    rows += row;
+                  of.name.c_str(), long{of.rows}, k, n, rounds, time * 1e6, of.bytes / time / 1e9,
+                  of.flops / time / 1e12);
+    results.add(row);
   }
-  if (!json.empty()) std::ofstream(json) << "[\n" << rows << "\n]\n";
+  results.write();
   return 0;
 }

@@ -6,7 +6,7 @@
 // the entries trained (SHiRA), (IA)³ at the inputs and at the outputs, the layer in NF4, frozen and with LoRA (QLoRA),
 // and a sketch of 4 bits and 4 groups with its table's gradient. They take turns within each round; a figure is the
 // median over rounds of the ratio to "frozen" in the same round, so that a machine that speeds up and slows down does
-// not count.
+// not count. The file has all shapes that are done.
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +14,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "graft/graft.h"
+#include "results_file.h"
 
 namespace {
 
@@ -301,7 +301,8 @@ int main(int argc, char** argv) {
                             {GRAFT_DTYPE_BF16, 512, 2048, 5632, 32},
                             {GRAFT_DTYPE_F32, 512, 2048, 2048, 16},
                             {GRAFT_DTYPE_F32, 512, 2048, 5632, 32}};
-  std::string json, only, command;
+  std::string only, command;
+  ResultsFile results;
   for (int i = 0; i < argc; ++i) command.append(i == 0 ? "" : " ").append(argv[i]);
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
@@ -315,7 +316,7 @@ int main(int argc, char** argv) {
     }
     const char* value = argv[++i];
     if (option == "--json") {
-      json = value;
+      results.open(value);
     } else if (option == "--only") {
       only = "," + std::string(value) + ",";
     } else if (option == "--shape") {
@@ -326,7 +327,6 @@ int main(int argc, char** argv) {
   }
   const std::string machine = first_line("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo");
   const std::string commit = first_line("git rev-parse --short HEAD 2>/dev/null");
-  std::string rows;
   std::printf("%s, %s, commit %s, %d rounds\n%-5s %5s %5s %5s %3s  %-16s %9s %9s  %8s %8s\n", machine.c_str(),
               isa().c_str(), commit.c_str(), rounds, "type", "T", "K", "N", "r", "contender", "median ms", "low. qu.",
               "/ frozen", "forward");
@@ -369,17 +369,17 @@ int main(int argc, char** argv) {
                   lower, ratio, forward);
       char row[1024];
       std::snprintf(row, sizeof(row),
-                    "%s  {\"benchmark\": \"layer\", \"machine\": \"%s\", \"isa\": \"%s\", \"commit\": \"%s\", "
+                    "{\"benchmark\": \"layer\", \"machine\": \"%s\", \"isa\": \"%s\", \"commit\": \"%s\", "
                     "\"command\": \"%s\", \"dtype\": \"%s\", \"T\": %d, \"K\": %d, \"N\": %d, \"r\": %d, "
                     "\"contender\": \"%s\", \"rounds\": %d, \"median_ms\": %.4f, \"lower_quartile_ms\": %.4f, "
                     "\"ratio_to_frozen\": %.4f, \"forward_ratio_to_frozen\": %.4f}",
-                    rows.empty() ? "" : ",\n", machine.c_str(), isa().c_str(), commit.c_str(), command.c_str(), type,
-                    static_cast<int>(s.t), static_cast<int>(s.k), static_cast<int>(s.n), static_cast<int>(s.r),
-                    contender.name.c_str(), rounds, median, lower, ratio, forward);
-      rows += row;
+                    machine.c_str(), isa().c_str(), commit.c_str(), command.c_str(), type, static_cast<int>(s.t),
+                    static_cast<int>(s.k), static_cast<int>(s.n), static_cast<int>(s.r), contender.name.c_str(), rounds,
+                    median, lower, ratio, forward);
+      results.add(row);
     }
+    results.write();
     std::fflush(stdout);
   }
-  if (!json.empty()) std::ofstream(json) << "[\n" << rows << "\n]\n";
   return 0;
 }

@@ -9,13 +9,13 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "graft/graft.h"
+#include "results_file.h"
 
 namespace {
 
@@ -169,11 +169,11 @@ void measure(graft_context* c, Case& of) {
 
 int main(int argc, char** argv) {
   int rounds = 21;
-  std::string json, rows;
+  ResultsFile results;
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
     const char* value = i + 1 < argc ? argv[++i] : "";
-    if (option == "--json") json = value;
+    if (option == "--json") results.open(value);
     rounds = option == "--rounds" ? std::atoi(value) : option == "--json" ? rounds : 0;
     if (rounds < 1) {
       std::fprintf(stderr, "usage: %s [--rounds N] [--json FILE]\n", argv[0]);
@@ -201,10 +201,10 @@ int main(int argc, char** argv) {
     std::printf("%-36s %12.2f\n", of.name.c_str(), time);
     char row[256];
     std::snprintf(row, sizeof row,
-                  "%s  {\"benchmark\": \"step\", \"contender\": \"%s\", \"rounds\": %d, \"median_us\": %.3f}",
-                  rows.empty() ? "" : ",\n", of.name.c_str(), rounds, time);
-    rows += row;
+                  "{\"benchmark\": \"step\", \"contender\": \"%s\", \"rounds\": %d, \"median_us\": %.3f}",
+                  of.name.c_str(), rounds, time);
+    results.add(row);
   }
-  if (!json.empty()) std::ofstream(json) << "[\n" << rows << "\n]\n";
+  results.write();
   return 0;
 }
