@@ -28,6 +28,7 @@ final class Peers {
         Path list = folder.resolve("classpath.txt");
         out.note("LibTorch: asking Maven for it (%s, once)", device.isCpu() ? "110 MB" : "460 MB");
         Maven.run(
+                out::note,
                 "LibTorch",
                 pom,
                 folder.resolve("maven.log"),

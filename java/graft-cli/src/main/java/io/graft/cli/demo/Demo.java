@@ -56,7 +56,7 @@ public final class Demo {
     /** Does all of it; the results are on stdout and in the output folder. */
     public void run() throws IOException {
         out.note("1/4  sources of Apache Commons");
-        try (DemoText text = new DemoText(settings.cache())) {
+        try (DemoText text = new DemoText(settings.cache(), out::note)) {
             out.note("     %s", text.describe());
             BaseModel base = new BaseModel(settings, text);
             Result baseResult = base(base);

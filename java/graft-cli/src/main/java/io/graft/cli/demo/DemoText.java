@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.function.Consumer;
 
 /** The demo's text as tokens: training and validation blocks of the main sources and of the unit tests. */
 final class DemoText implements AutoCloseable {
@@ -36,10 +37,10 @@ final class DemoText implements AutoCloseable {
     private final List<Batch> mainValidation;
     private final List<Batch> testValidation;
 
-    /** Fetches the sources if need be, and tokenises them. */
-    DemoText(Path cache) throws IOException {
+    /** Fetches the sources if need be, which the listener is told of, and tokenises them. */
+    DemoText(Path cache, Consumer<String> listener) throws IOException {
         SourceJars jars = new SourceJars(cache.resolve("corpus"));
-        Corpus corpus = Corpus.read(jars.obtain());
+        Corpus corpus = Corpus.read(jars.obtain(listener));
         corpusChecksum = jars.checksum();
         tokenizerFolder = cache.resolve("tokenizer");
         Files.createDirectories(tokenizerFolder);

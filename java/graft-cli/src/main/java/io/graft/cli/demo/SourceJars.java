@@ -16,6 +16,7 @@ import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * The source jars that the demo trains on: fetched by Maven from wherever Maven is told to fetch, kept in a cache
@@ -36,10 +37,10 @@ final class SourceJars {
         this.checksums = checksums;
     }
 
-    /** Paths of all jars, fetched if need be, each verified. */
-    List<Path> obtain() throws IOException {
+    /** Paths of all jars, fetched if need be, each verified; the listener is told how much there is meanwhile. */
+    List<Path> obtain(Consumer<String> listener) throws IOException {
         if (!wrong().isEmpty()) {
-            fetch();
+            fetch(listener);
             List<String> wrong = wrong();
             if (!wrong.isEmpty()) {
                 throw new IOException("the checksum of " + String.join(", ", wrong) + " in " + jars()
@@ -70,13 +71,13 @@ final class SourceJars {
         return folder.resolve("jars");
     }
 
-    private void fetch() throws IOException {
+    private void fetch(Consumer<String> listener) throws IOException {
         Files.createDirectories(jars());
         Path pom = folder.resolve("pom.xml");
         try (InputStream in = SourceJars.class.getResourceAsStream("corpus-pom.xml")) {
             Files.copy(in, pom, StandardCopyOption.REPLACE_EXISTING);
         }
-        Maven.run("the sources of Apache Commons", pom, folder.resolve("maven.log"), "dependency:copy");
+        Maven.run(listener, "the sources of Apache Commons", pom, folder.resolve("maven.log"), "dependency:copy");
     }
 
     static String sha256(Path file) throws IOException {

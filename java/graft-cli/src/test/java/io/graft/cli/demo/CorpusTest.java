@@ -44,7 +44,7 @@ class CorpusTest {
     void aJarWithTheRightChecksumNeedsNoMaven() throws Exception {
         Path jar = jar("a-1-sources.jar", 2);
         SourceJars jars = new SourceJars(folder, Map.of("a-1-sources.jar", SourceJars.sha256(jar)));
-        assertThat(jars.obtain()).containsExactly(jar);
+        assertThat(jars.obtain(line -> {})).containsExactly(jar);
     }
 
     @Test
@@ -61,7 +61,7 @@ class CorpusTest {
         assertThat(maven.toFile().setExecutable(true)).isTrue();
         System.setProperty("graft.maven", maven.toString());
         try {
-            assertThatThrownBy(() -> new SourceJars(folder, Map.of("b.jar", "00")).obtain())
+            assertThatThrownBy(() -> new SourceJars(folder, Map.of("b.jar", "00")).obtain(line -> {}))
                     .isInstanceOf(IOException.class)
                     .hasMessageContaining("no network here")
                     .hasMessageContaining("maven.log");
