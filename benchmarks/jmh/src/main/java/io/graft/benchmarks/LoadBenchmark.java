@@ -2,6 +2,7 @@ package io.graft.benchmarks;
 
 import io.graft.adapter.Lora;
 import io.graft.benchmarks.measure.Inputs;
+import io.graft.benchmarks.measure.PageCache;
 import io.graft.benchmarks.measure.TemporaryFolder;
 import io.graft.benchmarks.measure.Trial;
 import io.graft.benchmarks.measure.WholeModel;
@@ -26,8 +27,9 @@ import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.TearDown;
 
 /**
- * Loading a model whose file is in the page cache, into memory that is new each time. What it is held against, as
- * {@code frozen}, is a plain read of the same bytes: by one thread, from first to last, into one buffer that is used again.
+ * Loading a model whose file is in the page cache, or on the disk alone, into memory that is new each time. What it is held
+ * against, as {@code frozen}, is a plain read of the same bytes: by one thread, from first to last, into one buffer that is used
+ * again. The disk's file is cold for both: each drops it out of the page cache before it starts.
  */
 public class LoadBenchmark extends TrialBenchmark {
     private static final int BUFFER_BYTES = 16 << 20;
@@ -39,6 +41,10 @@ public class LoadBenchmark extends TrialBenchmark {
     /** Of the weights in the file. */
     @Param({"bf16", "f32"})
     public String dtype;
+
+    /** Whether the file is in the page cache: {@code warm}, or {@code cold}, not in it. */
+    @Param({"warm", "cold"})
+    public String cache;
 
     private TemporaryFolder folder;
     private float[] row;
@@ -98,9 +104,24 @@ public class LoadBenchmark extends TrialBenchmark {
         if (inputs.planned()) {
             return work;
         }
-        Path path = file().resolve("model.safetensors");
+        Path path = weights();
         ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES);
-        return new Work(() -> readAll(path, buffer)).cost(0, fileBytes());
+        return cached(new Work(() -> readAll(path, buffer)).cost(0, fileBytes()));
+    }
+
+    private Path weights() {
+        return file().resolve("model.safetensors");
+    }
+
+    private Work cached(Work work) {
+        return switch (cache) {
+            case "warm" -> work;
+            case "cold" -> {
+                Path path = weights();
+                yield work.before(() -> PageCache.drop(path));
+            }
+            default -> throw new IllegalArgumentException("cache is " + cache + ", must be warm or cold");
+        };
     }
 
     private static void readAll(Path path, ByteBuffer buffer) {
@@ -125,7 +146,10 @@ public class LoadBenchmark extends TrialBenchmark {
                 return new Work(() -> create(inputs, compute, options.get())).cost(0, fileBytes());
             }
             Loader loader = new Loader(file(), inputs.context().device(), compute, options);
-            return new Work(loader).cost(0, fileBytes()).peak(() -> loader.peak).unless(() -> loader.fault(row));
+            return cached(new Work(loader)
+                    .cost(0, fileBytes())
+                    .peak(() -> loader.peak)
+                    .unless(() -> loader.fault(row)));
         });
     }
 

@@ -54,7 +54,7 @@ public final class BenchCommand extends GraftCommand {
             paramLabel = "NAME=VALUE[,VALUE]",
             description =
                     "Values of a parameter instead of its own: model, dtype, tokens, layer, rank; of step and decode"
-                            + " size (30m, 150m, 1b) and methods (lora:dora).")
+                            + " size (30m, 150m, 1b) and methods (lora:dora); of load cache (warm, cold).")
     Map<String, String> named = new LinkedHashMap<>();
 
     @Option(

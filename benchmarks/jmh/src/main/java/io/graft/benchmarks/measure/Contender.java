@@ -134,7 +134,9 @@ public final class Contender {
             seconds = time(1);
         }
         twin = recorded && seconds < SHORT_CALL_SECONDS && NativeLoop.replays(context);
-        calls = (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
+        calls = work.before() != null
+                ? 1
+                : (int) Math.max(1, Math.min(MOST_CALLS, Math.ceil(SAMPLE_SECONDS / Math.max(seconds, 1e-9))));
     }
 
     private void count(Context context) {
@@ -212,6 +214,9 @@ public final class Contender {
     }
 
     private double time(int count) {
+        if (work.before() != null) {
+            work.before().run();
+        }
         // why: on a GPU calls return before their work is done, that of an earlier call too.
         inputs.context().synchronize();
         long start = System.nanoTime();

@@ -48,7 +48,7 @@ public record Row(
         long retainedBytes,
         long javaBytes,
         int tokens) {
-    private static final List<String> ORDER = List.of("model", "size", "layer", "tokens", "rank", "dtype");
+    private static final List<String> ORDER = List.of("model", "size", "layer", "tokens", "rank", "dtype", "cache");
 
     /** Names of contenders, which are in the contenders' rows. */
     private static final String METHODS = "methods";
@@ -209,7 +209,7 @@ public record Row(
                 .filter(parameter -> !parameter.getKey().equals(METHODS))
                 .sorted(Comparator.comparingInt(parameter -> place(parameter.getKey())))
                 .map(parameter -> switch (parameter.getKey()) {
-                    case "model", "size", "dtype", "layer" -> parameter.getValue();
+                    case "model", "size", "dtype", "layer", "cache" -> parameter.getValue();
                     case "tokens" -> "T=" + parameter.getValue();
                     case "rank" -> "r=" + parameter.getValue();
                     default -> parameter.getKey() + "=" + parameter.getValue();

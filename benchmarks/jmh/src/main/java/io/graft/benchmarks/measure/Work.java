@@ -19,6 +19,7 @@ public final class Work {
     private Supplier<String> fault = () -> null;
     private LongSupplier peak;
     private Runnable end = () -> {};
+    private Runnable before;
 
     public Work(Runnable call) {
         this.call = call;
@@ -75,6 +76,12 @@ public final class Work {
         return this;
     }
 
+    /** What is done before each call, which then is a sample of its own; it is not timed. */
+    public Work before(Runnable preparation) {
+        this.before = preparation;
+        return this;
+    }
+
     /** What computes the same has the same floor, however much more it does. */
     Work costAs(Work other) {
         return cost(other.flops, other.bytes);
@@ -102,6 +109,11 @@ public final class Work {
 
     String fault() {
         return fault.get();
+    }
+
+    /** Null where nothing is done before a call. */
+    Runnable before() {
+        return before;
     }
 
     /** Null where the counters of the context tell it. */

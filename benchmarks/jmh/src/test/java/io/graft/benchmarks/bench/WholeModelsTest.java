@@ -1,10 +1,12 @@
 package io.graft.benchmarks.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.graft.benchmarks.ModelBenchmark;
 import io.graft.benchmarks.bench.BenchCommandTest.Outcome;
+import io.graft.benchmarks.measure.PageCacheTest;
 import io.graft.cli.Method;
 import io.graft.tensor.Context;
 import java.io.IOException;
@@ -17,6 +19,8 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Steps and generation of a tiny model under every method that there is. */
 class WholeModelsTest {
@@ -106,9 +110,17 @@ class WholeModelsTest {
                         "fourierft");
     }
 
-    @Test
-    void aCheckpointLoads() throws IOException {
-        List<JsonNode> events = measured("load", List.of());
+    @ParameterizedTest
+    @ValueSource(strings = {"warm", "cold"})
+    void aCheckpointLoads(String cache) throws IOException {
+        assumeThat(cache.equals("cold") && PageCacheTest.inMemory(Path.of(System.getProperty("java.io.tmpdir"))))
+                .as("temporary files are in memory")
+                .isFalse();
+        List<JsonNode> events = measured("load", List.of("-p", "cache=" + cache));
+        assertThat(events)
+                .allSatisfy(
+                        event -> assertThat(event.get("parameters").get("cache").asText())
+                                .isEqualTo(cache));
         assertThat(events)
                 .extracting(event -> event.get("contender").asText())
                 .containsExactly("frozen", "load", "load as bf16", "load for lora", "load as nf4");

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
@@ -200,6 +201,24 @@ class TrialTest {
             assertThat(calls[0]).isEqualTo(first);
             trial.round(true);
             assertThat(calls[0]).isEqualTo(first + 1);
+        }
+    }
+
+    @Test
+    void whatComesBeforeACallComesBeforeEachAndIsNotTimed() {
+        List<String> done = new ArrayList<>();
+        try (Trial trial = new Trial(DType.F32, Device.CPU, 1, 0)) {
+            trial.graft(
+                    "cold",
+                    inputs -> new Work(() -> done.add("call")).before(() -> {
+                        done.add("before");
+                        LockSupport.parkNanos(20_000_000);
+                    }));
+            assertThat(done).containsExactly("before", "call", "before", "call");
+            done.clear();
+            trial.round(true);
+            assertThat(done.subList(done.size() - 2, done.size())).containsExactly("before", "call");
+            assertThat(rows(trial).get(0).milliseconds().median()).isLessThan(10);
         }
     }
 
