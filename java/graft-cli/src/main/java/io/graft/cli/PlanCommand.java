@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Consumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -25,7 +26,9 @@ import picocli.CommandLine.Option;
             "",
             "The bytes are those of a run with the same options on a machine like this one, without Java's own. Methods that"
                     + " choose by looking at weights or gradients see zeros here; what is chosen has the same size. Starts of"
-                    + " LoRA (pissa, eva, …) are counted as lora, without what making them takes."
+                    + " LoRA (pissa, eva, …) are counted as lora, without what making them takes.",
+            "",
+            "For the method that takes most, a second table shows what options would save, each planned the same way."
         })
 final class PlanCommand extends GraftCommand {
     @Mixin
@@ -57,11 +60,15 @@ final class PlanCommand extends GraftCommand {
     protected int execute() {
         List<Method> methods = check();
         LlamaConfig config = LlamaConfig.read(existingFolder("--model", model.folder));
-        methodOptions.withBaseModel(model.folder).withSteps(2);
         TextTable table = new TextTable(columns());
-        Plan plan = new Plan(model, methodOptions, optimizer, checkpointing, batch, length);
+        Method largest = null;
+        long most = 0;
         for (Method method : methods) {
-            plan.run(config, method, threads == null ? 0 : threads, llama -> add(llama, method, table));
+            long peak = peak(config, method, llama -> add(llama, method, table));
+            if (peak > most) {
+                largest = method;
+                most = peak;
+            }
         }
         out().say(
                         "%s, %s parameters, %s%s on %s, %d rows of %d tokens; %s",
@@ -74,7 +81,39 @@ final class PlanCommand extends GraftCommand {
                         length,
                         memory());
         out().say("%s", table.toString().stripTrailing());
+        show(largest, most, Savings.of(words(), largest, most));
         return 0;
+    }
+
+    /** The most bytes that the run takes with a method. */
+    long peak(Method method) {
+        check();
+        return peak(LlamaConfig.read(model.folder), method, llama -> {});
+    }
+
+    private long peak(LlamaConfig config, Method method, Consumer<Llama> end) {
+        methodOptions.withBaseModel(model.folder).withSteps(2);
+        Plan plan = new Plan(model, methodOptions, optimizer, checkpointing, batch, length);
+        long[] peak = new long[1];
+        plan.run(config, method, threads == null ? 0 : threads, llama -> {
+            peak[0] = llama.context().peakMemory();
+            end.accept(llama);
+        });
+        return peak[0];
+    }
+
+    private void show(Method method, long peak, List<Savings.Saving> savings) {
+        if (savings.isEmpty()) {
+            return;
+        }
+        TextTable table = new TextTable(List.of("less memory for " + method.name(), "peak", "of " + Units.bytes(peak)));
+        for (Savings.Saving saving : savings) {
+            String share = String.format(Locale.ROOT, "%.0f %%", 100.0 * saving.peak() / peak);
+            table.add(List.of(saving.words(), Units.bytes(saving.peak()), share));
+            out().event("saving", "method", method.name(), "options", saving.words(), "peak_bytes", saving.peak());
+        }
+        out().say("");
+        out().say("%s", table.toString().stripTrailing());
     }
 
     /** What there is of it where the run would be. */

@@ -74,6 +74,65 @@ class PlanTest {
                 .isEqualTo(run.events("start").get(0).get("trained_parameters"));
     }
 
+    private static List<Object> full(String dtype) {
+        return List.of(
+                "plan", "--json", "--threads", 2, "--model", MODEL, "--batch", 2, "--length", 64, "--dtype", dtype);
+    }
+
+    private static Cli plan(List<Object> arguments, String... more) {
+        List<Object> all = new ArrayList<>(arguments);
+        all.addAll(List.of(more));
+        Cli run = Cli.run(all.toArray());
+        assertThat(run.status()).as(run.err()).isZero();
+        return run;
+    }
+
+    private static long peak(JsonNode event) {
+        return event.get("peak_bytes").asLong();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"f32", "bf16"})
+    void whatWouldSaveMemoryIsPlanned(String dtype) {
+        Cli run = plan(full(dtype), "--methods", "ia3,full");
+        long whole = peak(run.events("plan").get(1));
+        List<JsonNode> savings = run.events("saving");
+        assertThat(savings).hasSizeGreaterThanOrEqualTo(3);
+        long before = 0;
+        for (JsonNode saving : savings.subList(0, savings.size() - 1)) {
+            String options = saving.get("options").asText();
+            assertThat(saving.get("method").asText()).isEqualTo("full");
+            assertThat(peak(saving)).as(options).isBetween(before, whole * 98 / 100);
+            before = peak(saving);
+            Cli alone = plan(full(dtype), ("--method full " + options).split(" "));
+            assertThat(peak(alone.events("plan").get(0))).as(options).isEqualTo(peak(saving));
+        }
+        JsonNode all = savings.get(savings.size() - 1);
+        assertThat(peak(all)).isLessThan(peak(savings.get(0)));
+        Cli together = plan(full(dtype), ("--method full " + all.get("options").asText()).split(" "));
+        assertThat(peak(together.events("plan").get(0))).isEqualTo(peak(all));
+        assertThat(savings)
+                .extracting(saving -> saving.get("options").asText())
+                .contains("--optimizer adamw_8bit", "--optimizer-in-backward --clip 0")
+                .satisfies(options ->
+                        assertThat(options.contains("--stochastic-rounding")).isEqualTo(dtype.equals("bf16")));
+    }
+
+    /** Another optimiser is not proposed to who has named one, nor what does not go with it. */
+    @Test
+    void whatIsNamedStays() {
+        assertThat(plan(full("f32"), "--method", "full", "--optimizer=mezo").events("saving"))
+                .allSatisfy(saving -> assertThat(saving.get("options").asText()).isEqualTo("--gradient-checkpointing"));
+        assertThat(plan(full("f32"), "--method", "full", "--clip", "2").events("saving"))
+                .noneSatisfy(
+                        saving -> assertThat(saving.get("options").asText()).contains("--clip"));
+        List<Object> people = new ArrayList<>(full("bf16"));
+        people.remove("--json");
+        assertThat(plan(people, "--method", "full").out())
+                .contains("less memory for full", "--optimizer adamw_8bit")
+                .containsPattern("--stochastic-rounding +[\\d.]+ [KM]iB +\\d\\d %");
+    }
+
     @Test
     void everyMethodCanBePlanned() {
         List<String> names = Method.all().stream()
