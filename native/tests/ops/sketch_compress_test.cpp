@@ -2,6 +2,7 @@
 // clusters and the error that the sweep leaves, threads, edges, refusals.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "golden.h"
 #include "tensors.h"
@@ -223,6 +224,58 @@ TEST(SketchCompress, TablesAreTheOptimum) {
         }
     }
   }
+}
+
+// The clusters of one row, the weights of whose columns are `importance`, by a factor that has only a diagonal.
+Values table_of(const char* prefer, const Values& row, const Values& importance, std::int64_t entries) {
+  const Context c(1, prefer);
+  const auto k = static_cast<std::int64_t>(row.size());
+  Tensor w(c, f32, {1, k}), table(c, f32, {1, 1, entries}), r(c, f32, {k, k}), order(c, i32, {k});
+  const Weight sketch(c, table, k);
+  Values factor(row.size() * row.size()), sequence(row.size());
+  for (std::size_t j = 0; j < row.size(); ++j) factor[j * (row.size() + 1)] = importance[j], sequence[j] = double(j);
+  GRAFT_EXPECT_OK(graft_sketch_compress_matrix(c, w.set(row), order.set(sequence), r.set(factor), 1, sketch, nullptr));
+  return table.get();
+}
+
+// What reference finds by trying all places costs no less, whatever the values: many equal ones, ones that are equally
+// far apart, for which several tables are the best, far ones that take most entries, and weights of any size.
+TEST(SketchCompress, NoTableCostsLess) {
+  const Context c;
+  for (const char* kind : {"random", "narrow", "even", "few", "one", "far", "weighted"})
+    for (std::int64_t k : {1, 3, 15, 16, 17, 18, 33, 64, 100, 257})
+      for (std::int64_t entries : {4, 8, 16}) {
+        Tensor random(c, kind == std::string("narrow") ? bf16 : f32, {2, k});
+        const Values noise = random.random(static_cast<std::uint64_t>(k)).get();
+        const auto size = static_cast<std::size_t>(k);
+        Values row(noise.begin(), noise.begin() + k), importance(size, 1);
+        for (std::size_t j = 0; j < size; ++j) {
+          if (kind == std::string("even")) row[j] = double(j * 7 % size);
+          if (kind == std::string("few")) row[j] = std::round(4 * row[j]);
+          if (kind == std::string("one")) row[j] = -1.5;
+          if (kind == std::string("far") && j < 12) row[j] = 1e6 * double(j);
+          if (kind == std::string("weighted"))
+            importance[j] = std::max(1e-30, std::pow(std::fabs(noise[size + j]), 16));
+        }
+        const double largest = *std::max_element(importance.begin(), importance.end());
+        const auto cost = [&](const Values& table) {
+          double all = 0;
+          for (std::size_t j = 0; j < size; ++j) {
+            double least = std::numeric_limits<double>::infinity();
+            for (const double entry : table) least = std::min(least, std::fabs(row[j] - entry));
+            all += std::max(1e-30, double(float(importance[j])) / largest) * least * least;
+          }
+          return all;
+        };
+        const Values table = table_of("fast", row, importance, entries);
+        const double found = cost(table), best = cost(table_of("reference", row, importance, entries));
+        const std::string what = std::string(kind) + " " + std::to_string(k) + ", " + std::to_string(entries);
+        EXPECT_TRUE(std::is_sorted(table.begin(), table.end())) << what;
+        EXPECT_LE(found, best * (1 + 1e-5) + 1e-14 * cost({0})) << what;
+        if (kind == std::string("one")) {
+          EXPECT_EQ(table, Values(static_cast<std::size_t>(entries), -1.5)) << what;
+        }
+      }
 }
 
 TEST(SketchCompress, TheSweepLeavesLessThanNearestEntries) {

@@ -1,7 +1,7 @@
 // sketch_compress by tiles of the GEMM library, in fp32. The factor: H is factored from its last column on, a block of
 // 128 columns after the other; what the blocks behind take from a tile is one chain of products. A matrix: 64 rows at
 // a time, whose D stays with the worker; a block of columns takes what the columns before have left as products, and
-// then goes through its own columns one by one. FLOPs: K³/3 and N·K², and N·L·K·log(K) to find the clusters.
+// then goes through its own columns one by one. FLOPs: K³/3 and N·K², 2·N·K·log(K/L) trials to find the clusters.
 #include "ops/sketch_compress.h"
 
 #include <algorithm>
@@ -12,14 +12,15 @@
 #include "core/sketch.h"
 #include "core/sketch_compress.h"
 #include "cpu/fast/sketch_clusters.h"
+#include "cpu/fast/sketch_codes.h"
 #include "cpu/fast/visit.h"
 #include "cpu/gemm/gemm.h"
 
 namespace graft::cpu::fast {
 namespace {
 
-constexpr std::int64_t kTile = 128;
-constexpr std::int64_t kRows = 64;
+constexpr std::int64_t kTile = SketchTile::kColumns;
+constexpr std::int64_t kRows = SketchTile::kRows;
 
 // Blocks of columns from the end on: only the first one may be narrow, and it has no products to give.
 struct Blocks {
@@ -134,13 +135,17 @@ struct Rows {
   Rows(core::Scratch& scratch, std::int64_t k, const core::SketchLayout& layout)
       : clusters(scratch, layout.columns, layout.entries),
         w(scratch.take<float>(k)),
+        tables(scratch.take<float>(layout.groups * layout.entries * kRows)),
         goal(scratch.take<float>(kRows * k)),
         left(scratch.take<float>(kRows * k)),
+        added(scratch.take<float>(kRows * kTile)),
         codes(scratch.take<std::uint8_t>(kRows * k)) {}
 
   SketchClusters clusters;
   float* w;             // a row by column
-  float *goal, *left;   // in sequence: W, to which the columns before add; and D
+  float* tables;        // [groups, entries, kRows]
+  float *goal, *left;   // in sequence: W, and D
+  float* added;         // what the columns before a tile add to it
   std::uint8_t* codes;  // by column
 };
 
@@ -148,53 +153,59 @@ struct Rows {
 struct Sweep {
   const ops::SketchCompressMatrix& a;
   const core::SketchLayout layout;
-  const std::int32_t* order;
+  const std::int32_t *order, *groups;  // [K]: a column's place in W, and the group of that
   const double* weights;
 
-  std::int64_t column(std::int64_t j) const { return order == nullptr ? j : order[j]; }
   double diagonal(std::int64_t j) const {
     return a.r == nullptr ? 1 : static_cast<double>(row<const float>(*a.r, j)[j]);
   }
-  float* table(std::int64_t n, std::int64_t group) const {
-    return static_cast<float*>(a.w->table.data) + (n * layout.groups + group) * layout.entries;
-  }
 
-  // A row of W in sequence, and its tables.
-  void start(std::int64_t n, Rows& rows, float* goal) const {
+  // Row i of a task: W in sequence, and its tables.
+  void start(std::int64_t n, std::int64_t i, Rows& rows) const {
     core::visit_float(a.matrix->dtype, [&](auto tag) {
       const auto* from = row<const decltype(tag)>(*a.matrix, n);
       for (std::int64_t j = 0; j < a.w->k; ++j)
-        rows.w[column(j)] = diagonal(j) < 0 ? 0 : static_cast<float>(from[column(j)]);
+        rows.w[order[j]] = diagonal(j) < 0 ? 0 : static_cast<float>(from[order[j]]);
     });
-    for (std::int64_t j = 0; j < a.w->k; ++j) goal[j] = rows.w[column(j)];
+    for (std::int64_t j = 0; j < a.w->k; ++j) rows.goal[i * a.w->k + j] = rows.w[order[j]];
     for (std::int64_t group = 0; group < layout.groups; ++group) {
       double best[core::kSketchEntries];
-      const std::int64_t first = group * layout.columns;
+      const std::int64_t first = group * layout.columns, entries = group * layout.entries;
       rows.clusters.find(rows.w + first, weights + first, best);
-      std::transform(best, best + layout.entries, table(n, group),
-                     [](double entry) { return static_cast<float>(entry); });
+      float* table = static_cast<float*>(a.w->table.data) + n * layout.groups * layout.entries + entries;
+      for (int l = 0; l < layout.entries; ++l)
+        rows.tables[(entries + l) * kRows + i] = table[l] = static_cast<float>(best[l]);
     }
   }
 
-  // Columns first to last of a row; returns their share of the loss. `added` is what the columns before, times r, add.
-  double codes_of(std::int64_t n, std::int64_t first, std::int64_t last, const float* goal, float* added, float* left,
-                  std::uint8_t* codes) const {
-    double loss = 0;
-    for (std::int64_t j = first; j < last; ++j) {
-      const float* entries = table(n, column(j) / layout.columns);
-      const float scale = static_cast<float>(diagonal(j)), value = goal[j] + added[j - first] / scale;
-      const int code = core::nearest_entry(entries, layout.entries, value);
-      codes[column(j)] = static_cast<std::uint8_t>(code);
-      left[j] = goal[j] - entries[code];
-      const double error = static_cast<double>(value - entries[code]) * static_cast<double>(scale);
-      loss += error * error / 2;
-      if (a.r == nullptr) continue;
-      const float* r = row<const float>(*a.r, j);
-      for (std::int64_t m = j + 1; m < last; ++m) added[m - first] += left[j] * r[m];
-    }
-    return loss;
+  SketchTile tile(std::int64_t first, std::int64_t columns, std::int64_t count, const Rows& rows, double* loss) const {
+    const bool calibrated = a.r != nullptr;
+    return {.rows = count,
+            .columns = columns,
+            .pitch = a.w->k,
+            .order = order + first,
+            .groups = groups + first,
+            .tables = rows.tables,
+            .entries = layout.entries,
+            .r = calibrated ? row<const float>(*a.r, first) + first : nullptr,
+            .r_pitch = calibrated ? a.r->stride[0] : 0,
+            .goal = rows.goal + first,
+            .added = rows.added,
+            .left = rows.left + first,
+            .codes = rows.codes,
+            .loss = loss};
   }
 };
+
+// [K]: the columns' order, if only their own, and the groups.
+std::int32_t* columns_of(core::Scratch& scratch, const graft_tensor* order, std::int64_t k, std::int64_t width) {
+  auto* columns = scratch.take<std::int32_t>(2 * k);
+  for (std::int64_t j = 0; j < k; ++j) {
+    columns[j] = order == nullptr ? static_cast<std::int32_t>(j) : static_cast<const std::int32_t*>(order->data)[j];
+    columns[k + j] = static_cast<std::int32_t>(columns[j] / width);
+  }
+  return columns;
+}
 
 }  // namespace
 
@@ -209,40 +220,38 @@ void run(core::Context& context, const ops::SketchCompressMatrix& a) {
   const std::int64_t n = a.w->n, k = a.w->k, threads = context.pool.threads();
   core::Scratch scratch(context.arena);
   double* weights = scratch.take<double>(k);
-  const Sweep sweep{a, core::SketchLayout(*a.w),
-                    a.order == nullptr ? nullptr : static_cast<const std::int32_t*>(a.order->data), weights};
+  const core::SketchLayout layout(*a.w);
+  const std::int32_t* columns = columns_of(scratch, a.order, k, layout.columns);
+  const Sweep sweep{a, layout, columns, columns + k, weights};
   core::cluster_weights(
       a.order, k, a.exponent, [&](std::int64_t j) { return sweep.diagonal(j); }, weights);
   auto* workers = scratch.take<Rows>(threads);
-  for (std::int64_t i = 0; i < threads; ++i) new (workers + i) Rows(scratch, k, sweep.layout);
-  float* sums = scratch.take<float>(threads * kRows * kTile);
+  for (std::int64_t i = 0; i < threads; ++i) new (workers + i) Rows(scratch, k, layout);
   const std::int64_t narrow = k % kTile;
   GemmPanel whole, last;
   const auto product = [&](std::int64_t columns) {
     return GemmPanel(context, scratch, row_major(workers[0].left, GRAFT_DTYPE_F32, kRows, kTile, k),
                      matrix_of(*a.r).part(0, 0, kTile, columns),
-                     row_major(sums, GRAFT_DTYPE_F32, kRows, columns, kTile), 1);
+                     row_major(workers[0].added, GRAFT_DTYPE_F32, kRows, columns, kTile), 1);
   };
   if (a.r != nullptr && k >= 2 * kTile) whole = product(kTile);
   if (a.r != nullptr && k > kTile && narrow > 0) last = product(narrow);
   core::parallel_for(context, chunks_of(n, kRows), [&](std::int64_t chunk, int worker) {
     Rows& rows = workers[worker];
-    float* added = sums + worker * kRows * kTile;
     const std::int64_t first_row = chunk * kRows, count = std::min(kRows, n - first_row);
     double loss[kRows] = {};
-    std::fill_n(rows.left, kRows * k, 0.0f);
-    for (std::int64_t i = 0; i < count; ++i) sweep.start(first_row + i, rows, rows.goal + i * k);
+    if (a.r != nullptr) std::fill_n(rows.left, kRows * k, 0.0f);
+    rows.clusters.forget();
+    for (std::int64_t i = 0; i < count; ++i) sweep.start(first_row + i, i, rows);
     for (std::int64_t first = 0; first < k; first += kTile) {
-      const std::int64_t end = std::min(k, first + kTile);
-      std::fill_n(added, kRows * kTile, 0.0f);
+      const std::int64_t size = std::min(k - first, kTile);
+      std::fill_n(rows.added, kRows * kTile, 0.0f);
       for (std::int64_t before = 0; a.r != nullptr && before < first; before += kTile)
-        (end - first == kTile ? whole : last).run(worker, rows.left + before, row<float>(*a.r, before) + first, added);
-      for (std::int64_t i = 0; i < count; ++i)
-        loss[i] += sweep.codes_of(first_row + i, first, end, rows.goal + i * k, added + i * kTile, rows.left + i * k,
-                                  rows.codes + i * k);
+        (size == kTile ? whole : last).run(worker, rows.left + before, row<float>(*a.r, before) + first, rows.added);
+      code_tile(sweep.tile(first, size, count, rows, loss));
     }
     for (std::int64_t i = 0; i < count; ++i) {
-      core::pack_row(rows.codes + i * k, sweep.layout, first_row + i);
+      core::pack_row(rows.codes + i * k, layout, first_row + i);
       if (a.loss != nullptr) static_cast<float*>(a.loss->data)[first_row + i] = static_cast<float>(loss[i]);
     }
   });
