@@ -1,7 +1,7 @@
 // sketch_compress by tiles of the GEMM library, in fp32. The factor: H is factored from its last column on, a block of
 // 128 columns after the other; what the blocks behind take from a tile is one chain of products. A matrix: 64 rows at
 // a time, whose D stays with the worker; a block of columns takes what the columns before have left as products, and
-// then goes through its own columns one by one. FLOPs: K³/3 and N·K², 2·N·K·log(K/L) trials to find the clusters.
+// then goes through its own columns one by one. FLOPs: K³/3 and N·K², about 20·N·K trials to find the clusters.
 #include "ops/sketch_compress.h"
 
 #include <algorithm>
