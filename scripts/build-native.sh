@@ -40,7 +40,8 @@ test)
     done
     ;;
 format)
-    find "$root/native/include" "$root/native/src" "$root/native/tests" "$root/benchmarks/native" \
+    find "$root/native/include" "$root/native/src" "$root/native/tests" "$root/native/examples" \
+        "$root/benchmarks/native" \
         \( -name '*.h' -o -name '*.c' -o -name '*.cpp' -o -name '*.cu' \) -print0 |
         xargs -0 clang-format --dry-run --Werror
     ;;
