@@ -109,7 +109,8 @@ final class PlanCommand extends GraftCommand {
         TextTable table = new TextTable(List.of("less memory for " + method.name(), "peak", "of " + Units.bytes(peak)));
         for (Savings.Saving saving : savings) {
             String share = String.format(Locale.ROOT, "%.0f %%", 100.0 * saving.peak() / peak);
-            table.add(List.of(saving.words(), Units.bytes(saving.peak()), share));
+            boolean all = savings.size() > 1 && saving == savings.get(savings.size() - 1);
+            table.add(List.of(all ? "all of these" : saving.words(), Units.bytes(saving.peak()), share));
             out().event("saving", "method", method.name(), "options", saving.words(), "peak_bytes", saving.peak());
         }
         out().say("");
