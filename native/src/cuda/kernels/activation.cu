@@ -9,8 +9,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 GRAFT_DEVICE float value_of(std::int32_t kind, float x) {
   if (kind == GRAFT_ACTIVATION_TANH) return tanhf(x);
   if (kind == GRAFT_ACTIVATION_SIGMOID) return 1 / (1 + expf(-x));
@@ -23,15 +21,10 @@ GRAFT_DEVICE float slope_of(std::int32_t kind, float y) {
   return y > 0 ? 1.0f : 0.0f;
 }
 
-template <int Width>
-GRAFT_DEVICE std::int64_t first_column() {
-  return (std::int64_t{blockIdx.y} * kThreads + threadIdx.x) * Width;
-}
-
 template <class T, int Width>
 __global__ void __launch_bounds__(kThreads)
     activation_forward(std::int32_t kind, Rows<const T> x, std::int64_t columns, Rows<T> y) {
-  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  const std::int64_t t = blockIdx.x, j = piece_column<Width>();
   if (GRAFT_BUG(activation_guard) ? j > columns : j >= columns) return;
   const auto from = load_piece<Width>(x[t] + j);
   Piece<T, Width> to;
@@ -42,7 +35,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T, int Width>
 __global__ void __launch_bounds__(kThreads)
     activation_backward(std::int32_t kind, Rows<const T> dy, Rows<const T> y, std::int64_t columns, Rows<T> dx) {
-  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  const std::int64_t t = blockIdx.x, j = piece_column<Width>();
   if (j >= columns) return;
   const auto d = load_piece<Width>(dy[t] + j), from = load_piece<Width>(y[t] + j);
   Piece<T, Width> to;
@@ -50,38 +43,29 @@ __global__ void __launch_bounds__(kThreads)
   store_piece(dx[t] + j, to);
 }
 
-dim3 grid(const graft_tensor& matrix, int width) {
-  return {static_cast<unsigned>(matrix.shape[0]),
-          static_cast<unsigned>(ceil_div<std::int64_t>(matrix.shape[1], std::int64_t{kThreads} * width)), 1};
-}
-
-std::string refuse_matrix(const graft_tensor& x) {
-  if (x.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
-  return refuse_f64(x);
-}
-
 }  // namespace
 
-std::string refuse(const ops::ActivationForward& a) { return refuse_matrix(*a.x); }
+std::string refuse(const ops::ActivationForward& a) { return refuse_pieces(*a.x); }
 
 void run(core::Context& context, const ops::ActivationForward& a) {
   visit(a.x->dtype, [&](auto type) {
     using T = decltype(type);
     with_width<T>(in_packs({a.x, a.y}), [&](auto width) {
-      launch({"activation_forward", grid(*a.x, width), kThreads, 0, stream(context)}, activation_forward<T, width>,
-             a.kind, rows<const T>(a.x), a.x->shape[1], rows<T>(a.y));
+      launch({"activation_forward", piece_grid(*a.x, width), kThreads, 0, stream(context)},
+             activation_forward<T, width>, a.kind, rows<const T>(a.x), a.x->shape[1], rows<T>(a.y));
     });
   });
 }
 
-std::string refuse(const ops::ActivationBackward& a) { return refuse_matrix(*a.dy); }
+std::string refuse(const ops::ActivationBackward& a) { return refuse_pieces(*a.dy); }
 
 void run(core::Context& context, const ops::ActivationBackward& a) {
   visit(a.dy->dtype, [&](auto type) {
     using T = decltype(type);
     with_width<T>(in_packs({a.dy, a.y, a.dx}), [&](auto width) {
-      launch({"activation_backward", grid(*a.dy, width), kThreads, 0, stream(context)}, activation_backward<T, width>,
-             a.kind, rows<const T>(a.dy), rows<const T>(a.y), a.dy->shape[1], rows<T>(a.dx));
+      launch({"activation_backward", piece_grid(*a.dy, width), kThreads, 0, stream(context)},
+             activation_backward<T, width>, a.kind, rows<const T>(a.dy), rows<const T>(a.y), a.dy->shape[1],
+             rows<T>(a.dx));
     });
   });
 }

@@ -16,7 +16,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256, kMostGradients = 800;
+constexpr int kMostGradients = 800;
 constexpr std::int64_t kPerBlock = 4096;
 
 struct Gradient {
@@ -97,7 +97,9 @@ void move(core::Context& context, const ops::AdamWStep& a, const Table<Entry<Wid
          table, factors, clip_of(a));
 }
 
-WideMoments moments_of(const ops::AdamWStep& a) { return {data<float>(a.m), data<float>(a.v), pitch(a.m), pitch(a.v)}; }
+WideMoments wide_moments_of(const ops::AdamWStep& a) {
+  return {data<float>(a.m), data<float>(a.v), pitch(a.m), pitch(a.v)};
+}
 
 template <int Capacity>
 void sum_squares(core::Context& context, const Table<Gradient, Capacity>& table, bool add, double* sums) {
@@ -187,7 +189,7 @@ void run(core::Context& context, const ops::AdamWStep& a) {
     Table<Entry<WideMoments, Out>, 1> table{};
     Rates rates{};
     rates.add(a);
-    table.add(entry_of<Out>(a, moments_of(a), nullptr), ceil_div<std::int64_t>(core::elements(*a.p), kThreads));
+    table.add(entry_of<Out>(a, wide_moments_of(a), nullptr), ceil_div<std::int64_t>(core::elements(*a.p), kThreads));
     move(context, a, table, rates);
   });
 }
@@ -202,8 +204,9 @@ std::string refuse(const ops::AdamWSteps& a) {
 }
 
 void run(core::Context& context, const ops::AdamWSteps& a) {
-  for_tables<ops::AdamWStep, kMostParameters>(
-      a, kThreads, moments_of, [&](const auto& table, const Rates& rates) { move(context, a.shared(), table, rates); });
+  for_tables<ops::AdamWStep, kMostParameters>(a, kThreads, wide_moments_of, [&](const auto& table, const Rates& rates) {
+    move(context, a.shared(), table, rates);
+  });
   run_8bit(context, a);
 }
 

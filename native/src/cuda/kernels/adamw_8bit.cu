@@ -17,7 +17,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = GRAFT_ADAMW_BLOCK, kMapSize = kDynamicMapSize;
+constexpr int kMomentThreads = GRAFT_ADAMW_BLOCK, kMapSize = kDynamicMapSize;
 
 /** A map on its way into shared memory. */
 struct Map {
@@ -33,15 +33,15 @@ struct Maps {
   Map m, v;
 };
 
-GRAFT_DEVICE float larger(float a, float b) { return a != a || a > b ? a : b; }
+GRAFT_DEVICE float larger_or_nan(float a, float b) { return a != a || a > b ? a : b; }
 
 /** The largest value >= 0 of a block, or NaN where there is one, in all its threads. */
 GRAFT_DEVICE float block_largest(float value) {
-  GRAFT_SHARED(float, of_warp, kThreads / 32);
-  for (int bits = 16; bits > 0; bits /= 2) value = larger(value, __shfl_xor_sync(kWholeWarp, value, bits));
+  GRAFT_SHARED(float, of_warp, kMomentThreads / 32);
+  for (int bits = 16; bits > 0; bits /= 2) value = larger_or_nan(value, __shfl_xor_sync(kWholeWarp, value, bits));
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
   __syncthreads();
-  for (int warp = 0; warp < kThreads / 32; ++warp) value = larger(value, of_warp[warp]);
+  for (int warp = 0; warp < kMomentThreads / 32; ++warp) value = larger_or_nan(value, of_warp[warp]);
   if (!GRAFT_BUG(adamw_8bit_reuses_at_once)) __syncthreads();  // the next one overwrites of_warp
   return value;
 }
@@ -66,7 +66,7 @@ struct CodedMoments {
 };
 
 template <class Out, int Capacity>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kMomentThreads)
     adamw_step_8bit(GRAFT_CONSTANT(Table<Entry<CodedMoments, Out>, Capacity>) table, StepFactors factors, Clip clip,
                     GRAFT_CONSTANT(Maps) maps) {
   GRAFT_SHARED(float, m_values, kMapSize);
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   const int at = table.find();
   const Entry<CodedMoments, Out>& of = table.entries[at];
-  const std::int64_t i = of.element(), block = i / kThreads;
+  const std::int64_t i = of.element(), block = i / kMomentThreads;
   const bool inside = GRAFT_BUG(adamw_8bit_guard) ? i <= of.shape.count : i < of.shape.count;
   float mean = 0, square = 0;
   if (inside) {
@@ -104,18 +104,18 @@ void move(core::Context& context, const ops::AdamWStep& a, const Table<Entry<Cod
   core::Scratch scratch(context.arena);
   const StepFactors factors = step_factors(context, scratch, a, rates);
   const Maps maps{map_of(core::signed_dynamic_map()), map_of(core::unsigned_dynamic_map())};
-  launch({"adamw_step_8bit", static_cast<unsigned>(table.blocks), kThreads, 0, stream(context)},
+  launch({"adamw_step_8bit", static_cast<unsigned>(table.blocks), kMomentThreads, 0, stream(context)},
          adamw_step_8bit<Out, Capacity>, table, factors, clip_of(a), maps);
 }
 
-CodedMoments moments_of(const ops::AdamWStep8Bit& a) {
+CodedMoments coded_moments_of(const ops::AdamWStep8Bit& a) {
   return {{data<std::uint8_t>(a.m), data<float>(a.m_scale)}, {data<std::uint8_t>(a.v), data<float>(a.v_scale)}};
 }
 
 }  // namespace
 
 std::string refuse(const ops::AdamWStep8Bit& a) {
-  return a.p_out != nullptr && a.p_out->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.p_out) : refuse_f64(*a.p);
+  return a.p_out != nullptr ? refuse_f64(*a.p_out, *a.p) : refuse_f64(*a.p);
 }
 
 void run(core::Context& context, const ops::AdamWStep8Bit& a) {
@@ -124,14 +124,16 @@ void run(core::Context& context, const ops::AdamWStep8Bit& a) {
     Table<Entry<CodedMoments, Out>, 1> table{};
     Rates rates{};
     rates.add(a);
-    table.add(entry_of<Out>(a, moments_of(a), nullptr), ceil_div<std::int64_t>(core::elements(*a.p), kThreads));
+    table.add(entry_of<Out>(a, coded_moments_of(a), nullptr),
+              ceil_div<std::int64_t>(core::elements(*a.p), kMomentThreads));
     move(context, a, table, rates);
   });
 }
 
 void run_8bit(core::Context& context, const ops::AdamWSteps& a) {
   for_tables<ops::AdamWStep8Bit, kMostParameters>(
-      a, kThreads, moments_of, [&](const auto& table, const Rates& rates) { move(context, a.shared(), table, rates); });
+      a, kMomentThreads, coded_moments_of,
+      [&](const auto& table, const Rates& rates) { move(context, a.shared(), table, rates); });
 }
 
 }  // namespace graft::cuda

@@ -20,7 +20,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 128, kRows = 64, kKeys = 64, kKeyTiles = kKeys / 8;
+constexpr int kQueryRows = 64, kKeys = 64, kKeyTiles = kKeys / 8;
 // Cuts: until this many blocks run, but none of fewer than so many tiles of keys.
 constexpr std::int64_t kEnoughBlocks = 256, kFewestTiles = 4;
 
@@ -63,7 +63,7 @@ GRAFT_DEVICE void softmax_tile(float (&s)[kKeyTiles][4], float (&o)[Depth / 8][4
 }
 
 template <class T, int Depth>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kAttentionThreads)
     attention_forward(Heads<const T> q, KeyHeads<const T> k, KeyHeads<const T> v, AttentionSizes all, Heads<T> o,
                       float* lse, Cuts cuts) {
   GRAFT_DYNAMIC_SHARED(T, queries);
@@ -72,8 +72,8 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t b = blockIdx.y / all.key_heads;
   const AttentionSizes n = all.of(b);
   const int kv = static_cast<int>(blockIdx.y) % n.key_heads;
-  const std::int64_t row0 = std::int64_t{gridDim.x - 1 - blockIdx.x} * kRows, rows = n.rows();
-  const std::int64_t last_row = (row0 + kRows < rows ? row0 + kRows : rows) - 1;
+  const std::int64_t row0 = std::int64_t{gridDim.x - 1 - blockIdx.x} * kQueryRows, rows = n.rows();
+  const std::int64_t last_row = (row0 + kQueryRows < rows ? row0 + kQueryRows : rows) - 1;
   const std::int64_t length = n.length(b), first_query = row0 / n.group, last_query = last_row / n.group;
 
   // Tiles of keys that some row sees, within this block's cut.
@@ -87,15 +87,15 @@ __global__ void __launch_bounds__(kThreads)
     const std::int64_t key0 = (tile0 + i) * kKeys;
     T* const to = stages + i % 2 * 2 * kTileSize<Depth>;
     const T *const keys = k.at(b, key0, kv), *const values = v.at(b, key0, kv);  // a tile lies in one page
-    fetch_rows<kThreads, kKeys, Depth>(
+    fetch_rows<kAttentionThreads, kKeys, Depth>(
         to, keys, [&](int r) -> const T* { return key0 + r < length ? keys + r * k.heads.stride[1] : nullptr; });
-    fetch_rows<kThreads, kKeys, Depth>(to + kTileSize<Depth>, values, [&](int r) -> const T* {
+    fetch_rows<kAttentionThreads, kKeys, Depth>(to + kTileSize<Depth>, values, [&](int r) -> const T* {
       return key0 + r < length ? values + r * v.heads.stride[1] : nullptr;
     });
     cp_async_commit();
   };
 
-  fetch_rows<kThreads, kRows, Depth>(queries, q.data, [&](int r) -> const T* {
+  fetch_rows<kAttentionThreads, kQueryRows, Depth>(queries, q.data, [&](int r) -> const T* {
     const int row = static_cast<int>(row0) + r;
     return row < rows ? q.at(b, row / n.group, kv * n.group + row % n.group) : nullptr;
   });
@@ -165,9 +165,9 @@ __global__ void __launch_bounds__(kThreads)
 
 /** A warp for each row: its cuts' results, each shrunk to the largest of their maxima. */
 template <class T, int Depth>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kAttentionThreads)
     attention_combine(Cuts cuts, int count, AttentionSizes n, std::int64_t all_rows, Heads<T> o, float* lse) {
-  const std::int64_t at = std::int64_t{blockIdx.x} * (kThreads / 32) + threadIdx.x / 32;
+  const std::int64_t at = std::int64_t{blockIdx.x} * (kAttentionThreads / 32) + threadIdx.x / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   if (at >= all_rows) return;
   float largest = -INFINITY, sum = 0, values[Depth / 32] = {};
@@ -191,7 +191,7 @@ template <class T, int Depth>
 void forward(core::Context& context, const ops::AttentionForward& a) {
   const AttentionSizes n = attention_sizes(a);
   const std::int64_t rows = n.queries * n.group, blocks_y = a.q->shape[0] * n.key_heads;
-  const std::int64_t row_tiles = ceil_div<std::int64_t>(rows, kRows);
+  const std::int64_t row_tiles = ceil_div<std::int64_t>(rows, kQueryRows);
   const std::int64_t key_tiles = std::max<std::int64_t>(1, ceil_div<std::int64_t>(n.keys, kKeys));
   const std::int64_t wanted =
       std::min(ceil_div(kEnoughBlocks, row_tiles * blocks_y), ceil_div(key_tiles, kFewestTiles));
@@ -205,13 +205,13 @@ void forward(core::Context& context, const ops::AttentionForward& a) {
   }
   const dim3 grid(static_cast<unsigned>(row_tiles), static_cast<unsigned>(blocks_y), static_cast<unsigned>(count));
   const std::size_t bytes = (GRAFT_BUG(attention_short_shared) ? 4 : 5) * kTileSize<Depth> * sizeof(T);
-  launch({"attention_forward", grid, kThreads, bytes, stream(context)}, attention_forward<T, Depth>,
+  launch({"attention_forward", grid, kAttentionThreads, bytes, stream(context)}, attention_forward<T, Depth>,
          heads<const T>(*a.q), key_heads<const T>(a, *a.k), key_heads<const T>(a, *a.v), n, heads<T>(*a.o),
          data<float>(a.lse), cuts);
   if (count == 1) return;
   const std::int64_t all_rows = blocks_y * rows;
-  launch({"attention_combine", static_cast<unsigned>(ceil_div<std::int64_t>(all_rows, kThreads / 32)), kThreads, 0,
-          stream(context)},
+  launch({"attention_combine", static_cast<unsigned>(ceil_div<std::int64_t>(all_rows, kAttentionThreads / 32)),
+          kAttentionThreads, 0, stream(context)},
          attention_combine<T, Depth>, cuts, static_cast<int>(count), n, all_rows, heads<T>(*a.o), data<float>(a.lse));
 }
 

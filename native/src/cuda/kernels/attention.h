@@ -14,6 +14,8 @@
 
 namespace graft::cuda {
 
+inline constexpr int kAttentionThreads = 128;  // of a block
+
 /** Keys or values of batch rows, which may lie in pages of a pool: page t / size of the row, and place t mod size
  * there. */
 template <class T>

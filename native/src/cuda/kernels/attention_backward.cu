@@ -16,7 +16,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 128, kFixed = 64, kMoving = 32, kTiles = kMoving / 8;
+constexpr int kFixed = 64, kMoving = 32, kTiles = kMoving / 8;
 
 template <int Depth>
 inline constexpr int kFixedSize = kFixed* kTilePitch<Depth>;
@@ -50,7 +50,7 @@ GRAFT_DEVICE void store_rows(const float (&sums)[Depth / 8][4], int warp_row, Wh
 }
 
 template <class T, int Depth>
-__global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T> dk, Heads<T> dv) {
+__global__ void __launch_bounds__(kAttentionThreads) attention_dkv(Inputs<T> in, Heads<T> dk, Heads<T> dv) {
   GRAFT_DYNAMIC_SHARED(T, keys);
   GRAFT_SHARED(float, statistics, 2 * 2 * kMoving);  // in each stage lse·log₂e and Δ
   GRAFT_SHARED(int, seen_keys, 2 * 2 * kMoving);  // in each stage the first of the block's that a row sees, and the end
@@ -71,9 +71,9 @@ __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T>
       const Row row(n, kv, row0 + r);
       return row0 + r < range.end ? x.at(b, row.query, row.head) : nullptr;
     };
-    fetch_rows<kThreads, kMoving, Depth>(to, in.q.data, [&](int r) { return row_of(in.q, r); });
-    fetch_rows<kThreads, kMoving, Depth>(to + kMovingSize<Depth>, in.dout.data,
-                                         [&](int r) { return row_of(in.dout, r); });
+    fetch_rows<kAttentionThreads, kMoving, Depth>(to, in.q.data, [&](int r) { return row_of(in.q, r); });
+    fetch_rows<kAttentionThreads, kMoving, Depth>(to + kMovingSize<Depth>, in.dout.data,
+                                                  [&](int r) { return row_of(in.dout, r); });
     cp_async_commit();
     if (threadIdx.x >= kMoving) return;
     const int stage = i % 2 * 2 * kMoving + static_cast<int>(threadIdx.x);
@@ -94,8 +94,8 @@ __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T>
     return key0 + r < length ? x.at(b, key0 + r, kv) : nullptr;
   };
   if (count > 0) {
-    fetch_rows<kThreads, kFixed, Depth>(keys, in.k.data, [&](int r) { return fixed_row(in.k, r); });
-    fetch_rows<kThreads, kFixed, Depth>(values, in.v.data, [&](int r) { return fixed_row(in.v, r); });
+    fetch_rows<kAttentionThreads, kFixed, Depth>(keys, in.k.data, [&](int r) { return fixed_row(in.k, r); });
+    fetch_rows<kAttentionThreads, kFixed, Depth>(values, in.v.data, [&](int r) { return fixed_row(in.v, r); });
     fetch(0);
   }
   float dk_sums[Depth / 8][4] = {}, dv_sums[Depth / 8][4] = {};
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(kThreads) attention_dkv(Inputs<T> in, Heads<T>
 }
 
 template <class T, int Depth>
-__global__ void __launch_bounds__(kThreads) attention_dq(Inputs<T> in, Heads<T> dq) {
+__global__ void __launch_bounds__(kAttentionThreads) attention_dq(Inputs<T> in, Heads<T> dq) {
   GRAFT_DYNAMIC_SHARED(T, queries);
   T* const dout = queries + kFixedSize<Depth>;
   T* const stages = dout + kFixedSize<Depth>;  // keys and values, keys and values
@@ -155,8 +155,9 @@ __global__ void __launch_bounds__(kThreads) attention_dq(Inputs<T> in, Heads<T> 
     const auto row_of = [&](const Heads<const T>& x, int r) -> const T* {
       return key0 + r < length ? x.at(b, key0 + r, kv) : nullptr;
     };
-    fetch_rows<kThreads, kMoving, Depth>(to, in.k.data, [&](int r) { return row_of(in.k, r); });
-    fetch_rows<kThreads, kMoving, Depth>(to + kMovingSize<Depth>, in.v.data, [&](int r) { return row_of(in.v, r); });
+    fetch_rows<kAttentionThreads, kMoving, Depth>(to, in.k.data, [&](int r) { return row_of(in.k, r); });
+    fetch_rows<kAttentionThreads, kMoving, Depth>(to + kMovingSize<Depth>, in.v.data,
+                                                  [&](int r) { return row_of(in.v, r); });
     cp_async_commit();
   };
 
@@ -164,8 +165,8 @@ __global__ void __launch_bounds__(kThreads) attention_dq(Inputs<T> in, Heads<T> 
     const Row row(n, kv, row0 + r);
     return row0 + r < rows ? x.at(b, row.query, row.head) : nullptr;
   };
-  fetch_rows<kThreads, kFixed, Depth>(queries, in.q.data, [&](int r) { return row_of(in.q, r); });
-  fetch_rows<kThreads, kFixed, Depth>(dout, in.dout.data, [&](int r) { return row_of(in.dout, r); });
+  fetch_rows<kAttentionThreads, kFixed, Depth>(queries, in.q.data, [&](int r) { return row_of(in.q, r); });
+  fetch_rows<kAttentionThreads, kFixed, Depth>(dout, in.dout.data, [&](int r) { return row_of(in.dout, r); });
   if (count > 0) fetch(0);
 
   const std::int64_t my_row = row0 + warp_row + lane / 4;
@@ -222,9 +223,9 @@ void backward(core::Context& context, const ops::AttentionBackward& a, const flo
   const auto blocks_y = static_cast<unsigned>(a.q->shape[0] * n.key_heads);
   const auto tiles = [](std::int64_t size) { return static_cast<unsigned>(ceil_div<std::int64_t>(size, kFixed)); };
   const std::size_t bytes = (2 * kFixedSize<Depth> + 4 * kMovingSize<Depth>)*sizeof(T);
-  launch({"attention_dkv", {tiles(n.keys), blocks_y}, kThreads, bytes, stream(context)}, attention_dkv<T, Depth>, in,
-         heads<T>(*a.dk), heads<T>(*a.dv));
-  launch({"attention_dq", {tiles(n.queries * n.group), blocks_y}, kThreads, bytes, stream(context)},
+  launch({"attention_dkv", {tiles(n.keys), blocks_y}, kAttentionThreads, bytes, stream(context)},
+         attention_dkv<T, Depth>, in, heads<T>(*a.dk), heads<T>(*a.dv));
+  launch({"attention_dq", {tiles(n.queries * n.group), blocks_y}, kAttentionThreads, bytes, stream(context)},
          attention_dq<T, Depth>, in, heads<T>(*a.dq));
 }
 

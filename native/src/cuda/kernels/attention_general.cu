@@ -11,7 +11,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 128, kWarps = kThreads / 32;
+constexpr int kGeneralWarps = kAttentionThreads / 32;
 constexpr std::int64_t kMostDepth = 1024;
 
 GRAFT_DEVICE float warp_max(float value) {
@@ -46,12 +46,12 @@ GRAFT_DEVICE void write_row(const float* from, float factor, int depth, T* to) {
 }
 
 /** Which warp of the grid this is, as one of `count` places of each of `heads` heads of a batch. */
-struct Place {
+struct HeadPlace {
   std::int64_t batch, at;
   int head;
   bool exists;
-  GRAFT_DEVICE Place(std::int64_t batches, int heads, std::int64_t count) {
-    const std::int64_t warp = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
+  GRAFT_DEVICE HeadPlace(std::int64_t batches, int heads, std::int64_t count) {
+    const std::int64_t warp = std::int64_t{blockIdx.x} * kGeneralWarps + threadIdx.x / 32;
     at = warp % count;
     head = static_cast<int>(warp / count % heads);
     batch = warp / count / heads;
@@ -60,11 +60,11 @@ struct Place {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kAttentionThreads)
     attention_general_forward(Heads<const T> q, KeyHeads<const T> k, KeyHeads<const T> v, AttentionSizes all,
                               std::int64_t batches, Heads<T> o, float* lse) {
   GRAFT_DYNAMIC_SHARED(float, shared);
-  const Place p(batches, all.heads, all.queries);
+  const HeadPlace p(batches, all.heads, all.queries);
   if (!p.exists) return;
   const AttentionSizes n = all.of(p.batch);
   const int lane = static_cast<int>(threadIdx.x) % 32, kv = p.head / n.group;
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads)
 
 /** All that backward reads. */
 template <class T>
-struct Inputs {
+struct GeneralInputs {
   Heads<const T> dout, q, k, v, o;
   const float* lse;
   AttentionSizes n;
@@ -104,9 +104,9 @@ struct Inputs {
 };
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) attention_delta(Inputs<T> in, float* delta) {
+__global__ void __launch_bounds__(kAttentionThreads) attention_delta(GeneralInputs<T> in, float* delta) {
   const AttentionSizes& n = in.n;
-  const Place p(in.batches, n.heads, n.queries);
+  const HeadPlace p(in.batches, n.heads, n.queries);
   if (!p.exists) return;
   const T *const o = in.o.at(p.batch, p.at, p.head), *const dout = in.dout.at(p.batch, p.at, p.head);
   float sum = 0;
@@ -116,10 +116,11 @@ __global__ void __launch_bounds__(kThreads) attention_delta(Inputs<T> in, float*
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) attention_general_dq(Inputs<T> in, const float* delta, Heads<T> dq) {
+__global__ void __launch_bounds__(kAttentionThreads)
+    attention_general_dq(GeneralInputs<T> in, const float* delta, Heads<T> dq) {
   GRAFT_DYNAMIC_SHARED(float, shared);
   const AttentionSizes& n = in.n;
-  const Place p(in.batches, n.heads, n.queries);
+  const HeadPlace p(in.batches, n.heads, n.queries);
   if (!p.exists) return;
   const int lane = static_cast<int>(threadIdx.x) % 32, kv = p.head / n.group;
   float* const query = warp_rows(shared, 3, n.depth);
@@ -148,11 +149,11 @@ __global__ void __launch_bounds__(kThreads) attention_general_dq(Inputs<T> in, c
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    attention_general_dkv(Inputs<T> in, const float* delta, Heads<T> dk, Heads<T> dv) {
+__global__ void __launch_bounds__(kAttentionThreads)
+    attention_general_dkv(GeneralInputs<T> in, const float* delta, Heads<T> dk, Heads<T> dv) {
   GRAFT_DYNAMIC_SHARED(float, shared);
   const AttentionSizes& n = in.n;
-  const Place p(in.batches, n.key_heads, n.keys);
+  const HeadPlace p(in.batches, n.key_heads, n.keys);
   if (!p.exists) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   float* const key = warp_rows(shared, 4, n.depth);
@@ -190,8 +191,8 @@ __global__ void __launch_bounds__(kThreads)
 
 /** Warps for so many rows, with so many heads each in shared memory. */
 Launch launch_of(const core::Context& context, const char* name, std::int64_t warps, int heads, int depth) {
-  return {name, static_cast<unsigned>(ceil_div<std::int64_t>(warps, kWarps)), kThreads,
-          static_cast<std::size_t>(kWarps * heads * depth) * sizeof(float), stream(context)};
+  return {name, static_cast<unsigned>(ceil_div<std::int64_t>(warps, kGeneralWarps)), kAttentionThreads,
+          static_cast<std::size_t>(kGeneralWarps * heads * depth) * sizeof(float), stream(context)};
 }
 
 std::string refuse_depth(const graft_tensor& q) {
@@ -200,7 +201,7 @@ std::string refuse_depth(const graft_tensor& q) {
 }
 
 template <class T>
-Inputs<T> inputs_of(const ops::AttentionBackward& a) {
+GeneralInputs<T> inputs_of(const ops::AttentionBackward& a) {
   return {heads<const T>(*a.dout), heads<const T>(*a.q),     heads<const T>(*a.k), heads<const T>(*a.v),
           heads<const T>(*a.o),    data<const float>(a.lse), attention_sizes(a),   a.q->shape[0]};
 }

@@ -16,7 +16,8 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kTile = 32, kThreads = 256, kRows = kTile * kTile / kThreads, kPitch = kTile + 1;
+constexpr int kDiagonalTile = 32, kDiagonalRows = kDiagonalTile * kDiagonalTile / kThreads,
+              kDiagonalPitch = kDiagonalTile + 1;
 
 /** Blocks of n columns in spans, in the order of `columns`. */
 struct Blocks {
@@ -36,28 +37,29 @@ struct Blocks {
     return r[((shared ? 0 : block) * n + k % n) * n + c % n];
   }
   std::int64_t spans() const { return ceil_div(count, span / n); }
-  std::int64_t tiles() const { return ceil_div<std::int64_t>(span, kTile); }
+  std::int64_t tiles() const { return ceil_div<std::int64_t>(span, kDiagonalTile); }
 };
 
 /** sums[i] = Σ_k left(4·warp + i, k) · right(k, lane) for k in first..end-1. Lanes read along k of left and along the
  * columns of right; along the rows of left if `turned`. A whole block calls. */
 template <bool Turned, class Left, class Right>
 GRAFT_DEVICE void multiply_tiles(std::int64_t first, std::int64_t end, Left&& left, Right&& right,
-                                 float (&sums)[kRows]) {
-  GRAFT_SHARED(float, of_left, kTile* kPitch);
-  GRAFT_SHARED(float, of_right, kTile* kPitch);
-  const int lane = static_cast<int>(threadIdx.x) % kTile, warp = static_cast<int>(threadIdx.x) / kTile;
-  for (std::int64_t k = first; k < end; k += kTile) {
-    for (int i = warp; i < kTile; i += kThreads / kTile) {
+                                 float (&sums)[kDiagonalRows]) {
+  GRAFT_SHARED(float, of_left, kDiagonalTile* kDiagonalPitch);
+  GRAFT_SHARED(float, of_right, kDiagonalTile* kDiagonalPitch);
+  const int lane = static_cast<int>(threadIdx.x) % kDiagonalTile, warp = static_cast<int>(threadIdx.x) / kDiagonalTile;
+  for (std::int64_t k = first; k < end; k += kDiagonalTile) {
+    for (int i = warp; i < kDiagonalTile; i += kThreads / kDiagonalTile) {
       const int row = Turned ? lane : i, at = Turned ? i : lane;
-      of_left[row * kPitch + at] = k + at < end ? left(row, k + at) : 0.0f;
-      of_right[i * kPitch + lane] = k + i < end ? right(k + i, lane) : 0.0f;
+      of_left[row * kDiagonalPitch + at] = k + at < end ? left(row, k + at) : 0.0f;
+      of_right[i * kDiagonalPitch + lane] = k + i < end ? right(k + i, lane) : 0.0f;
     }
     if (!GRAFT_BUG(block_diagonal_no_barrier)) __syncthreads();
-    for (int at = 0; at < kTile; ++at) {
-      const float value = of_right[at * kPitch + lane];
+    for (int at = 0; at < kDiagonalTile; ++at) {
+      const float value = of_right[at * kDiagonalPitch + lane];
       GRAFT_UNROLL
-      for (int i = 0; i < kRows; ++i) sums[i] += of_left[(warp * kRows + i) * kPitch + at] * value;
+      for (int i = 0; i < kDiagonalRows; ++i)
+        sums[i] += of_left[(warp * kDiagonalRows + i) * kDiagonalPitch + at] * value;
     }
     if (!GRAFT_BUG(block_diagonal_overwrites)) __syncthreads();
   }
@@ -67,10 +69,11 @@ GRAFT_DEVICE void multiply_tiles(std::int64_t first, std::int64_t end, Left&& le
 template <class T, bool Turned>
 __global__ void __launch_bounds__(kThreads)
     block_diagonal_rows(Rows<const T> x, const float* r, Blocks blocks, std::int64_t rows, bool accumulate, Rows<T> y) {
-  const int lane = static_cast<int>(threadIdx.x) % kTile, warp = static_cast<int>(threadIdx.x) / kTile;
-  const std::int64_t tiles = ceil_div<std::int64_t>(blocks.span, kTile), column0 = blockIdx.x % tiles * kTile;
-  const std::int64_t span = blockIdx.x / tiles, row0 = std::int64_t{blockIdx.y} * kTile;
-  float sums[kRows] = {};
+  const int lane = static_cast<int>(threadIdx.x) % kDiagonalTile, warp = static_cast<int>(threadIdx.x) / kDiagonalTile;
+  const std::int64_t tiles = ceil_div<std::int64_t>(blocks.span, kDiagonalTile),
+                     column0 = blockIdx.x % tiles * kDiagonalTile;
+  const std::int64_t span = blockIdx.x / tiles, row0 = std::int64_t{blockIdx.y} * kDiagonalTile;
+  float sums[kDiagonalRows] = {};
   multiply_tiles<false>(
       0, blocks.span,
       [&](int row, std::int64_t k) {
@@ -84,8 +87,8 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t column = blocks.at(span, column0 + lane);
   if (column < 0) return;
   GRAFT_UNROLL
-  for (int i = 0; i < kRows; ++i) {
-    const std::int64_t t = row0 + warp * kRows + i;
+  for (int i = 0; i < kDiagonalRows; ++i) {
+    const std::int64_t t = row0 + warp * kDiagonalRows + i;
     if (t >= rows) continue;
     const float value = to_float(x[t][column]) + sums[i];
     y[t][column] = from_float<T>(accumulate ? to_float(y[t][column]) + value : value);
@@ -96,23 +99,24 @@ __global__ void __launch_bounds__(kThreads)
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     block_diagonal_gradient(Rows<const T> x, Rows<const T> dy, Blocks blocks, RowGroups groups, float* parts) {
-  const int lane = static_cast<int>(threadIdx.x) % kTile, warp = static_cast<int>(threadIdx.x) / kTile;
-  const std::int64_t tiles = ceil_div<std::int64_t>(blocks.span, kTile), column0 = blockIdx.x % tiles * kTile;
-  const std::int64_t row0 = blockIdx.x / tiles % tiles * kTile, span = blockIdx.x / tiles / tiles;
+  const int lane = static_cast<int>(threadIdx.x) % kDiagonalTile, warp = static_cast<int>(threadIdx.x) / kDiagonalTile;
+  const std::int64_t tiles = ceil_div<std::int64_t>(blocks.span, kDiagonalTile),
+                     column0 = blockIdx.x % tiles * kDiagonalTile;
+  const std::int64_t row0 = blockIdx.x / tiles % tiles * kDiagonalTile, span = blockIdx.x / tiles / tiles;
   const std::int64_t first = blockIdx.y * groups.size;
   const std::int64_t end = first + groups.size < groups.rows ? first + groups.size : groups.rows;
   const auto element = [&](const Rows<const T>& m, std::int64_t t, std::int64_t i) {
     const std::int64_t column = blocks.at(span, i);
     return column < 0 ? 0.0f : to_float(m[t][column]);
   };
-  float sums[kRows] = {};
+  float sums[kDiagonalRows] = {};
   multiply_tiles<true>(
       first, end, [&](int row, std::int64_t t) { return element(x, t, row0 + row); },
       [&](std::int64_t t, int c) { return element(dy, t, column0 + c); }, sums);
   const std::int64_t c = column0 + lane, n = blocks.n;
   GRAFT_UNROLL
-  for (int i = 0; i < kRows; ++i) {
-    const std::int64_t k = row0 + warp * kRows + i, block = span * (blocks.span / n) + k / n;
+  for (int i = 0; i < kDiagonalRows; ++i) {
+    const std::int64_t k = row0 + warp * kDiagonalRows + i, block = span * (blocks.span / n) + k / n;
     if (k < blocks.span && c < blocks.span && k / n == c / n && block < blocks.count)
       parts[((blockIdx.y * blocks.count + block) * n + k % n) * n + c % n] = sums[i];
   }
@@ -121,7 +125,7 @@ __global__ void __launch_bounds__(kThreads)
 Blocks blocks_of(core::Context& context, const char* op, const graft_tensor& r, const graft_tensor* columns,
                  std::int64_t k) {
   const std::int64_t n = r.shape[1], count = k / n;
-  return {n, count, n > kTile ? n : kTile / n * n, r.shape[0] == 1,
+  return {n, count, n > kDiagonalTile ? n : kDiagonalTile / n * n, r.shape[0] == 1,
           columns == nullptr ? Indices{nullptr, false, 0, 0} : indices_of(context, op, *columns, k, "columns")};
 }
 
@@ -130,7 +134,7 @@ void multiply(core::Context& context, const graft_tensor& x, const graft_tensor&
               bool accumulate, const graft_tensor& y) {
   const std::int64_t rows = x.shape[0];
   const dim3 grid(static_cast<unsigned>(blocks.spans() * blocks.tiles()),
-                  static_cast<unsigned>(ceil_div<std::int64_t>(rows, kTile)));
+                  static_cast<unsigned>(ceil_div<std::int64_t>(rows, kDiagonalTile)));
   visit(x.dtype, [&](auto type) {
     using T = decltype(type);
     launch({"block_diagonal_rows", grid, kThreads, 0, stream(context)}, block_diagonal_rows<T, Turned>,
@@ -139,8 +143,8 @@ void multiply(core::Context& context, const graft_tensor& x, const graft_tensor&
 }
 
 std::string refuse_rows(const graft_tensor& x, const graft_tensor& r) {
-  if (x.shape[0] > std::int64_t{kTile} * 65535) return "more rows than a grid has";
-  return r.dtype == GRAFT_DTYPE_F64 ? refuse_f64(r) : refuse_f64(x);
+  if (x.shape[0] > std::int64_t{kDiagonalTile} * 65535) return "more rows than a grid has";
+  return refuse_f64(r, x);
 }
 
 }  // namespace

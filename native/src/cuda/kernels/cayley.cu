@@ -13,8 +13,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 /** Q of any float type from the entries above its diagonal, or from any square matrices. */
 struct Skew {
   Vector q;
@@ -180,9 +178,7 @@ Skew skew(const graft_tensor& q, std::int64_t n) {
 
 }  // namespace
 
-std::string refuse(const ops::CayleyForward& a) {
-  return a.q->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.q) : refuse_f64(*a.r);
-}
+std::string refuse(const ops::CayleyForward& a) { return refuse_f64(*a.q, *a.r); }
 
 void run(core::Context& context, const ops::CayleyForward& a) {
   const std::int64_t blocks = a.r->shape[0], n = a.r->shape[1], floats = 3 * n * n + n;

@@ -7,8 +7,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class Id>
 __global__ void __launch_bounds__(kThreads)
     find_next(const Id* ids, std::int64_t count, std::int64_t* next, std::uint8_t* is_first) {
@@ -41,8 +39,7 @@ Chains find_chains(core::Context& context, core::Scratch& scratch, const graft_t
   auto* const is_first = scratch.take<std::uint8_t>(count);
   const auto with = [&](auto id) {
     using Id = decltype(id);
-    launch({"find_next", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0, stream(context)},
-           find_next<Id>, data<const Id>(&ids), count, next, is_first);
+    launch(over(context, "find_next", count), find_next<Id>, data<const Id>(&ids), count, next, is_first);
   };
   ids.dtype == GRAFT_DTYPE_I64 ? with(std::int64_t{}) : with(std::int32_t{});
   return {next, is_first};

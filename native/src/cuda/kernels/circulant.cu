@@ -11,6 +11,7 @@
 #include "cuda/gemm/gemm.h"
 #include "cuda/kernels/column_sums.h"
 #include "cuda/kernels/convert.h"
+#include "cuda/kernels/linear.h"
 #include "cuda/kernels/pieces.h"
 #include "cuda/kernels/row_groups.h"
 #include "cuda/kernels/tensor.h"
@@ -18,8 +19,6 @@
 
 namespace graft::cuda {
 namespace {
-
-constexpr int kThreads = 256;
 
 /** F [B, B], or G. A component c is the cosine of frequency (c + 1) / 2, or for even c > 0 its sine. */
 template <class T>
@@ -133,7 +132,7 @@ class Frequencies {
     const std::int64_t blocks = m_ * n_;
     auto* const parts = scratch_.take<float>(groups.count * blocks * size_);
     const graft_tensor sums = scratch_matrix(scratch_, GRAFT_DTYPE_F32, blocks, size_);
-    const dim3 grid(threads(blocks * (size_ / 2 + 1)), static_cast<unsigned>(groups.count));
+    const dim3 grid(blocks_for(blocks * (size_ / 2 + 1)), static_cast<unsigned>(groups.count));
     launch({"circulant_gradient", grid, kThreads, 0, stream(context_)}, circulant_gradient, data<const float>(&x),
            data<const float>(&dy), m_, n_, size_, groups, parts);
     run(context_, Convert{nullptr, sums.dtype, 0, 0, 0, sums.data, sums.dtype, blocks, size_, size_});
@@ -142,13 +141,11 @@ class Frequencies {
   }
 
  private:
-  static unsigned threads(std::int64_t count) { return static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)); }
   graft_tensor basis(graft_dtype dtype, bool weighed) const {
     const graft_tensor to = scratch_matrix(scratch_, dtype, size_, size_);
     visit(dtype, [&](auto type) {
       using T = decltype(type);
-      launch({"circulant_basis", threads(size_ * size_), kThreads, 0, stream(context_)}, circulant_basis<T>, size_,
-             weighed, data<T>(&to));
+      launch(over(context_, "circulant_basis", size_ * size_), circulant_basis<T>, size_, weighed, data<T>(&to));
     });
     return to;
   }
@@ -170,9 +167,9 @@ class Frequencies {
     const graft_tensor to = scratch_matrix(scratch_, dtype_, rows, outputs * size_);
     visit(dtype_, [&](auto type) {
       using T = decltype(type);
-      launch({"circulant_mix", threads(rows * outputs * (size_ / 2 + 1)), kThreads, 0, stream(context_)},
-             circulant_mix<T>, data<const float>(&from), data<const float>(&numbers_), rows, outputs, inputs, out_step,
-             in_step, size_, conjugate, data<T>(&to));
+      launch(over(context_, "circulant_mix", rows * outputs * (size_ / 2 + 1)), circulant_mix<T>,
+             data<const float>(&from), data<const float>(&numbers_), rows, outputs, inputs, out_step, in_step, size_,
+             conjugate, data<T>(&to));
     });
     return to;
   }
@@ -192,13 +189,9 @@ class Frequencies {
   const graft_tensor f_, g_, exact_, numbers_;
 };
 
-std::string refuse_types(const graft_tensor& x, const graft_tensor& w) {
-  return w.dtype == GRAFT_DTYPE_F64 ? refuse_f64(w) : refuse_gemm(x.dtype, x.dtype);
-}
-
 }  // namespace
 
-std::string refuse(const ops::CirculantForward& a) { return refuse_types(*a.x, *a.w); }
+std::string refuse(const ops::CirculantForward& a) { return refuse_beside(*a.x, *a.w); }
 
 void run(core::Context& context, const ops::CirculantForward& a) {
   if (a.x->shape[0] == 0) return;
@@ -207,7 +200,7 @@ void run(core::Context& context, const ops::CirculantForward& a) {
   blocks.y(blocks.of_x(*a.x), a.accumulate, *a.y);
 }
 
-std::string refuse(const ops::CirculantBackward& a) { return refuse_types(*a.dy, *a.w); }
+std::string refuse(const ops::CirculantBackward& a) { return refuse_beside(*a.dy, *a.w); }
 
 void run(core::Context& context, const ops::CirculantBackward& a) {
   if (a.dy->shape[0] == 0 || (a.dx == nullptr && a.dw == nullptr)) return;
@@ -218,7 +211,7 @@ void run(core::Context& context, const ops::CirculantBackward& a) {
   if (a.dw != nullptr) blocks.dw(blocks.of_x(*a.x), dy, *a.dw);
 }
 
-std::string refuse(const ops::CirculantMerge& a) { return refuse_types(*a.merged, *a.w); }
+std::string refuse(const ops::CirculantMerge& a) { return refuse_beside(*a.merged, *a.w); }
 
 void run(core::Context& context, const ops::CirculantMerge& a) {
   core::Scratch scratch(context.arena);

@@ -8,8 +8,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T, int Width, Terms Of>
 __global__ void __launch_bounds__(kColumnThreads)
     sum_columns(Rows<const T> x, RowGroups groups, std::int64_t columns, float* parts) {
@@ -38,9 +36,7 @@ __global__ void __launch_bounds__(kThreads)
 
 void add_parts(core::Context& context, const float* parts, std::int64_t groups, std::int64_t columns, float* to,
                const graft_tensor* factor) {
-  launch({"add_to_columns", static_cast<unsigned>(ceil_div<std::int64_t>(columns, kThreads)), kThreads, 0,
-          stream(context)},
-         add_to_columns, parts, groups, columns, vector(factor), to);
+  launch(over(context, "add_to_columns", columns), add_to_columns, parts, groups, columns, vector(factor), to);
 }
 
 void column_sums(core::Context& context, const graft_tensor& x, float* sums, Terms of, const graft_tensor* factor) {

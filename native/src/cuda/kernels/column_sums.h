@@ -6,6 +6,9 @@
 
 namespace graft::cuda {
 
+/** The most groups of rows whose parts are added. */
+inline constexpr std::int64_t kMostGroups = 512;
+
 enum class Terms { kValues, kSquares };
 
 /** sums [C] f32 += factor · Σ_t x[t, :], or of their squares, x [T, C] of f32, bf16 or f16; factor [C] of any float

@@ -7,8 +7,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class From, class To>
 __global__ void __launch_bounds__(kThreads)
     convert_elements(Rows<const From> from, std::int64_t from_rows, std::int64_t from_columns, float factor,
@@ -29,11 +27,9 @@ void run(core::Context& context, const Convert& c) {
     using From = decltype(from);
     visit(c.to_dtype, [&](auto to) {
       using To = decltype(to);
-      launch({"convert_elements", static_cast<unsigned>(ceil_div<std::int64_t>(c.rows * c.columns, kThreads)), kThreads,
-              0, stream(context)},
-             convert_elements<From, To>, Rows<const From>{static_cast<const From*>(c.from), c.from_pitch}, c.from_rows,
-             c.from_columns, static_cast<float>(c.factor), c.accumulate, c.rows, c.columns,
-             Rows<To>{static_cast<To*>(c.to), c.pitch});
+      launch(over(context, "convert_elements", c.rows * c.columns), convert_elements<From, To>,
+             Rows<const From>{static_cast<const From*>(c.from), c.from_pitch}, c.from_rows, c.from_columns,
+             static_cast<float>(c.factor), c.accumulate, c.rows, c.columns, Rows<To>{static_cast<To*>(c.to), c.pitch});
     });
   });
 }

@@ -20,8 +20,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 /** m / norm, or 1 / norm without m; 0 where the norm is. */
 struct Gain {
   Vector m, norm;
@@ -109,10 +107,6 @@ __global__ void __launch_bounds__(kThreads) dora_scale_rows(Gain gain, std::int6
     merged[n][k] = from_float<T>(factor * to_float(merged[n][k]));
 }
 
-std::string refuse_magnitude(const graft_tensor& m, const graft_tensor& norm) {
-  return m.dtype == GRAFT_DTYPE_F64 ? refuse_f64(m) : refuse_f64(norm);
-}
-
 void scale(core::Context& context, const graft_tensor& v, const Gain& gain, const graft_tensor* bias, bool accumulate,
            const graft_tensor& y) {
   const std::int64_t columns = y.shape[1];
@@ -160,15 +154,13 @@ void run(core::Context& context, const ops::DoraNorms& a) {
   }
   Thin b = thin(a.b, false);
   if (k == 0) b.rank = 0;  // nothing was made to be added
-  launch(
-      {"dora_lengths", static_cast<unsigned>(ceil_div<std::int64_t>(n * 32, kThreads)), kThreads, 0, stream(context)},
-      dora_lengths, vector(a.squared), data<const float>(&cross), data<const float>(&gram), b,
-      static_cast<float>(a.scale), data<float>(a.norm));
+  launch(over(context, "dora_lengths", n * 32), dora_lengths, vector(a.squared), data<const float>(&cross),
+         data<const float>(&gram), b, static_cast<float>(a.scale), data<float>(a.norm));
 }
 
 std::string refuse(const ops::DoraForward& a) {
   const std::string refusal = refuse(a.lora);
-  return refusal.empty() ? refuse_magnitude(*a.m, *a.norm) : refusal;
+  return refusal.empty() ? refuse_f64(*a.m, *a.norm) : refusal;
 }
 
 void run(core::Context& context, const ops::DoraForward& a) {
@@ -188,7 +180,7 @@ void run(core::Context& context, const ops::DoraForward& a) {
 
 std::string refuse(const ops::DoraBackward& a) {
   const std::string refusal = refuse(a.lora);
-  return refusal.empty() ? refuse_magnitude(*a.m, *a.norm) : refusal;
+  return refusal.empty() ? refuse_f64(*a.m, *a.norm) : refusal;
 }
 
 void run(core::Context& context, const ops::DoraBackward& a) {
@@ -228,7 +220,7 @@ void run(core::Context& context, const ops::DoraBackward& a) {
 
 std::string refuse(const ops::DoraMerge& a) {
   const std::string refusal = refuse(a.lora);
-  return refusal.empty() ? refuse_magnitude(*a.m, *a.norm) : refusal;
+  return refusal.empty() ? refuse_f64(*a.m, *a.norm) : refusal;
 }
 
 void run(core::Context& context, const ops::DoraMerge& a) {

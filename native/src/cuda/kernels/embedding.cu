@@ -13,8 +13,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T, class Id>
 __global__ void __launch_bounds__(kThreads) embedding_forward(Rows<const T> table, const Id* ids, std::int64_t limit,
                                                               std::int64_t columns, float scale, Rows<T> y) {
@@ -73,7 +71,7 @@ void run(core::Context& context, const ops::EmbeddingBackward& a) {
     using Id = decltype(id);
     visit(a.dy->dtype, [&](auto type) {
       using T = decltype(type);
-      const dim3 grid(static_cast<unsigned>(count), static_cast<unsigned>(ceil_div<std::int64_t>(columns, kThreads)));
+      const dim3 grid(static_cast<unsigned>(count), blocks_for(columns));
       launch({"embedding_backward", grid, kThreads, 0, stream(context)}, embedding_backward<T, Id>,
              data<const Id>(a.ids), count, chains, rows<const T>(a.dy), limit, columns, static_cast<float>(a.scale),
              rows<float>(a.dtable));

@@ -8,8 +8,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 struct Nibbles {
   const std::uint8_t* bytes;
   GRAFT_DEVICE int operator[](std::int64_t i) const { return i % 2 == 0 ? bytes[i / 2] >> 4 : bytes[i / 2] & 15; }

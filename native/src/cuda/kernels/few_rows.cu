@@ -26,7 +26,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kWarps = 8, kThreads = 32 * kWarps, kBlockRows = 16, kPiece = 32, kRuns = 4;
+constexpr int kFewWarps = kThreads / 32, kBlockRows = 16, kPiece = 32, kRuns = 4;
 constexpr std::int64_t kFewRows = 16, kWantedBlocks = 256, kMostShared = 32 << 10;
 
 /** Both kinds give: how many blocks a multiprocessor holds at least, short of registers that spill; pieces of 32
@@ -113,7 +113,7 @@ struct SketchRows {
 
 /** y [T, N] of T, or of f32, and what is added to a sum. */
 template <class T>
-struct Result {
+struct FewRows {
   void* y;
   std::int64_t pitch, rows, n;
   bool wide, accumulate;
@@ -134,10 +134,10 @@ struct Result {
 template <class T, class Weight, int Tiles>
 __global__ void __launch_bounds__(kThreads, Weight::kBlocksPerMultiprocessor)
     few_rows_sums(Weight w, Rows<const T> x, std::int64_t columns, std::int64_t steps, std::int64_t steps_of_part,
-                  Result<T> y, float* parts) {
+                  FewRows<T> y, float* parts) {
   constexpr int kColumns = 8 * Tiles;  // rows of x
   GRAFT_DYNAMIC_SHARED(char, shared);
-  GRAFT_SHARED(float, of_warp, kWarps* kBlockRows* kColumns);
+  GRAFT_SHARED(float, of_warp, kFewWarps* kBlockRows* kColumns);
   const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, g = thread % 32 / 4, q = thread % 4;
   const std::int64_t row0 = std::int64_t{blockIdx.x} * kBlockRows, first = blockIdx.y * steps_of_part;
   const std::int64_t end = first + steps_of_part < steps ? first + steps_of_part : steps;
@@ -145,7 +145,7 @@ __global__ void __launch_bounds__(kThreads, Weight::kBlocksPerMultiprocessor)
   if (!GRAFT_BUG(few_rows_no_barrier)) __syncthreads();
 
   float sums[Tiles][4] = {};
-  for (std::int64_t step = first + warp; step < end; step += kWarps) {
+  for (std::int64_t step = first + warp; step < end; step += kFewWarps) {
     const std::int64_t at = step * 4 + q;
     const auto upper = w.load(shared, row0, g, at), lower = w.load(shared, row0, g + 8, at);
     GRAFT_UNROLL
@@ -178,7 +178,7 @@ __global__ void __launch_bounds__(kThreads, Weight::kBlocksPerMultiprocessor)
   const std::int64_t t = thread / kBlockRows, i = row0 + thread % kBlockRows;
   if (t >= y.rows || i >= y.n) return;
   float sum = 0;
-  for (int k = 0; k < kWarps; ++k) sum += of_warp[k * kColumns * kBlockRows + thread];
+  for (int k = 0; k < kFewWarps; ++k) sum += of_warp[k * kColumns * kBlockRows + thread];
   if (parts != nullptr) {
     parts[(blockIdx.y * y.rows + t) * y.n + i] = sum;
   } else {
@@ -187,7 +187,7 @@ __global__ void __launch_bounds__(kThreads, Weight::kBlocksPerMultiprocessor)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) few_rows_add(const float* parts, std::int64_t count, Result<T> y) {
+__global__ void __launch_bounds__(kThreads) few_rows_add(const float* parts, std::int64_t count, FewRows<T> y) {
   const std::int64_t at = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (at >= y.rows * y.n) return;
   float sum = 0;
@@ -199,16 +199,16 @@ template <class T, class Weight>
 void run_rows(core::Context& context, const ops::LinearForward& a, const Weight& w) {
   const std::int64_t rows = a.x->shape[0], n = a.w->n, steps = ceil_div<std::int64_t>(w.pieces(), 4);
   const std::int64_t blocks = ceil_div<std::int64_t>(n, kBlockRows);
-  const std::int64_t wanted = std::min(ceil_div(kWantedBlocks, blocks), ceil_div<std::int64_t>(steps, kWarps));
+  const std::int64_t wanted = std::min(ceil_div(kWantedBlocks, blocks), ceil_div<std::int64_t>(steps, kFewWarps));
   const std::int64_t steps_of_part = ceil_div(steps, wanted), count = ceil_div(steps, steps_of_part);
   core::Scratch scratch(context.arena);
-  const Result<T> y{a.y->data,
-                    a.y->stride[0],
-                    rows,
-                    n,
-                    a.y->dtype == GRAFT_DTYPE_F32,
-                    a.accumulate,
-                    vector_as(context, scratch, a.bias, a.y->dtype)};
+  const FewRows<T> y{a.y->data,
+                     a.y->stride[0],
+                     rows,
+                     n,
+                     a.y->dtype == GRAFT_DTYPE_F32,
+                     a.accumulate,
+                     vector_as(context, scratch, a.bias, a.y->dtype)};
   auto* parts = count == 1 ? nullptr : scratch.take<float>(count * rows * n);
   const Launch where{"few_rows_sums", dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(count)), kThreads,
                      w.shared_bytes(), stream(context)};
@@ -217,9 +217,7 @@ void run_rows(core::Context& context, const ops::LinearForward& a, const Weight&
   };
   rows <= 8 ? with(few_rows_sums<T, Weight, 1>) : with(few_rows_sums<T, Weight, 2>);
   if (count == 1) return;
-  launch(
-      {"few_rows_add", static_cast<unsigned>(ceil_div<std::int64_t>(rows * n, kThreads)), kThreads, 0, stream(context)},
-      few_rows_add<T>, parts, count, y);
+  launch(over(context, "few_rows_add", rows * n), few_rows_add<T>, parts, count, y);
 }
 
 }  // namespace

@@ -22,9 +22,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr std::int64_t kPanelElements = std::int64_t{4} << 20;
-
 /** circle [2, size]: cosines and sines of 2π i / size. */
 __global__ void __launch_bounds__(kThreads) fourier_circle(std::int64_t size, float* circle) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -113,9 +110,8 @@ class Waves {
     const graft_tensor to = scratch_matrix(scratch_, dtype_, rows, 2 * weights_.count);
     visit(dtype_, [&](auto type) {
       using T = decltype(type);
-      launch({"fourier_weigh", static_cast<unsigned>(ceil_div<std::int64_t>(rows * 2 * weights_.count, kThreads)),
-              kThreads, 0, stream(context_)},
-             fourier_weigh<T>, data<const float>(&z), weights_, rows, data<T>(&to));
+      launch(over(context_, "fourier_weigh", rows * 2 * weights_.count), fourier_weigh<T>, data<const float>(&z),
+             weights_, rows, data<T>(&to));
     });
     return to;
   }
@@ -127,9 +123,7 @@ class Waves {
     const Indices frequencies = indices_of(context_, op, line, size, row == 0 ? "places[0]" : "places[1]");
     auto* const circle = scratch_.take<float>(2 * size);
     const graft_tensor to = scratch_matrix(scratch_, dtype_, 2 * weights_.count, size);
-    launch({"fourier_circle", static_cast<unsigned>(ceil_div<std::int64_t>(size, kThreads)), kThreads, 0,
-            stream(context_)},
-           fourier_circle, size, circle);
+    launch(over(context_, "fourier_circle", size), fourier_circle, size, circle);
     visit(dtype_, [&](auto type) {
       using T = decltype(type);
       launch({"fourier_waves", static_cast<unsigned>(weights_.count), kThreads, 0, stream(context_)}, fourier_waves<T>,
@@ -153,13 +147,9 @@ class Waves {
   const graft_tensor out_, in_;
 };
 
-std::string refuse_types(const graft_tensor& x, const graft_tensor& c) {
-  return c.dtype == GRAFT_DTYPE_F64 ? refuse_f64(c) : refuse_gemm(x.dtype, x.dtype);
-}
-
 }  // namespace
 
-std::string refuse(const ops::FourierForward& a) { return refuse_types(*a.x, *a.c); }
+std::string refuse(const ops::FourierForward& a) { return refuse_beside(*a.x, *a.c); }
 
 void run(core::Context& context, const ops::FourierForward& a) {
   core::Scratch scratch(context.arena);
@@ -168,7 +158,7 @@ void run(core::Context& context, const ops::FourierForward& a) {
   waves.y(waves.z(*a.x), a.accumulate, *a.y);
 }
 
-std::string refuse(const ops::FourierBackward& a) { return refuse_types(*a.dy, *a.c); }
+std::string refuse(const ops::FourierBackward& a) { return refuse_beside(*a.dy, *a.c); }
 
 void run(core::Context& context, const ops::FourierBackward& a) {
   if (a.dx == nullptr && a.dc == nullptr) return;
@@ -180,7 +170,7 @@ void run(core::Context& context, const ops::FourierBackward& a) {
   if (a.dc != nullptr) waves.dc(waves.z(*a.x), g, *a.dc);
 }
 
-std::string refuse(const ops::FourierMerge& a) { return refuse_types(*a.merged, *a.c); }
+std::string refuse(const ops::FourierMerge& a) { return refuse_beside(*a.merged, *a.c); }
 
 void run(core::Context& context, const ops::FourierMerge& a) {
   const std::int64_t n = a.w->n, k = a.w->k, count = a.c->shape[0];

@@ -6,8 +6,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     gather_elements(Rows<const T> from, std::int64_t rows, Indices columns, Rows<T> to) {
@@ -26,9 +24,8 @@ void gather_columns(core::Context& context, const char* op, const graft_tensor& 
   const std::int64_t count = from.shape[0] * columns.count;
   visit(from.dtype, [&](auto type) {
     using T = decltype(type);
-    launch({"gather_elements", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0,
-            stream(context)},
-           gather_elements<T>, rows<const T>(&from), from.shape[0], columns, rows<T>(&to));
+    launch(over(context, "gather_elements", count), gather_elements<T>, rows<const T>(&from), from.shape[0], columns,
+           rows<T>(&to));
   });
 }
 

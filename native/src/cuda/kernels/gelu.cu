@@ -3,23 +3,13 @@
 // By erf: with Φ = erfc(−x/√2)/2, which does not cancel, and φ = e^(−x²/2)/√(2π), y = x·Φ and dx = dy·(Φ + x·φ).
 // A thread has one piece of one row, block (t, c) the c-th 256 pieces of row t. All is read before it is written, so
 // that outputs may be the inputs' memory. Bytes, T rows of F: forward 2·T·F·size, backward 3·T·F·size.
+#include "cuda/kernels/gelu.h"
 #include "cuda/kernels/piece.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/gelu.h"
 
 namespace graft::cuda {
 namespace {
-
-constexpr int kThreads = 256;
-constexpr float kScale = 1.5957691216057308f, kCubic = 0.044715f;
-
-/** why clamped: beyond, the sigmoid is 0 or 1 in every dtype, and the powers of x would be infinite times zero. */
-GRAFT_DEVICE float near_zero(float x) { return fminf(fmaxf(x, -40.0f), 40.0f); }
-
-GRAFT_DEVICE float sigmoid(float x) {
-  const float v = near_zero(x);
-  return 1 / (1 + expf(-kScale * (v + kCubic * v * v * v)));
-}
 
 GRAFT_DEVICE float normal_distribution(float x) { return erfcf(-0.70710678118654752f * x) / 2; }
 GRAFT_DEVICE float normal_density(float x) { return expf(-x * x / 2) * 0.39894228040143268f; }
@@ -30,29 +20,24 @@ GRAFT_DEVICE float gelu(float x) {
   if constexpr (Erf) {
     return x < -40 ? 0.0f : x * normal_distribution(x);
   } else {
-    return x * sigmoid(x);
+    return x * gelu_sigmoid(x);
   }
 }
 
 template <bool Erf>
 GRAFT_DEVICE float slope(float x) {
-  const float n = near_zero(x);
   if constexpr (Erf) {
+    const float n = near_zero(x);
     return x != x ? x : normal_distribution(n) + n * normal_density(n);
   } else {
-    const float s = sigmoid(x), rest = sigmoid(-x);
-    return s + x * s * rest * kScale * (1 + 3 * kCubic * n * n);
+    const float s = gelu_sigmoid(x);
+    return s + x * s * gelu_rest(x);
   }
-}
-
-template <int Width>
-GRAFT_DEVICE std::int64_t first_column() {
-  return (std::int64_t{blockIdx.y} * kThreads + threadIdx.x) * Width;
 }
 
 template <class T, int Width, bool Erf>
 __global__ void __launch_bounds__(kThreads) gelu_forward(Rows<const T> x, std::int64_t columns, Rows<T> y) {
-  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  const std::int64_t t = blockIdx.x, j = piece_column<Width>();
   if (GRAFT_BUG(gelu_guard) ? j > columns : j >= columns) return;
   const auto from = load_piece<Width>(x[t] + j);
   Piece<T, Width> to;
@@ -63,7 +48,7 @@ __global__ void __launch_bounds__(kThreads) gelu_forward(Rows<const T> x, std::i
 template <class T, int Width, bool Erf>
 __global__ void __launch_bounds__(kThreads)
     gelu_backward(Rows<const T> dy, Rows<const T> x, std::int64_t columns, Rows<T> dx) {
-  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  const std::int64_t t = blockIdx.x, j = piece_column<Width>();
   if (j >= columns) return;
   const auto d = load_piece<Width>(dy[t] + j), from = load_piece<Width>(x[t] + j);
   Piece<T, Width> to;
@@ -71,26 +56,16 @@ __global__ void __launch_bounds__(kThreads)
   store_piece(dx[t] + j, to);
 }
 
-dim3 grid(const graft_tensor& matrix, int width) {
-  return {static_cast<unsigned>(matrix.shape[0]),
-          static_cast<unsigned>(ceil_div<std::int64_t>(matrix.shape[1], std::int64_t{kThreads} * width)), 1};
-}
-
-std::string refuse_matrix(const graft_tensor& x) {
-  if (x.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
-  return refuse_f64(x);
-}
-
 }  // namespace
 
-std::string refuse(const ops::GeluForward& a) { return refuse_matrix(*a.x); }
+std::string refuse(const ops::GeluForward& a) { return refuse_pieces(*a.x); }
 
 void run(core::Context& context, const ops::GeluForward& a) {
   visit(a.x->dtype, [&](auto type) {
     using T = decltype(type);
     with_width<T>(in_packs({a.x, a.y}), [&](auto width) {
       const auto with = [&](auto kernel) {
-        launch({"gelu_forward", grid(*a.x, width), kThreads, 0, stream(context)}, kernel, rows<const T>(a.x),
+        launch({"gelu_forward", piece_grid(*a.x, width), kThreads, 0, stream(context)}, kernel, rows<const T>(a.x),
                a.x->shape[1], rows<T>(a.y));
       };
       a.kind == GRAFT_GELU_ERF ? with(gelu_forward<T, width, true>) : with(gelu_forward<T, width, false>);
@@ -98,14 +73,14 @@ void run(core::Context& context, const ops::GeluForward& a) {
   });
 }
 
-std::string refuse(const ops::GeluBackward& a) { return refuse_matrix(*a.x); }
+std::string refuse(const ops::GeluBackward& a) { return refuse_pieces(*a.x); }
 
 void run(core::Context& context, const ops::GeluBackward& a) {
   visit(a.x->dtype, [&](auto type) {
     using T = decltype(type);
     with_width<T>(in_packs({a.dy, a.x, a.dx}), [&](auto width) {
       const auto with = [&](auto kernel) {
-        launch({"gelu_backward", grid(*a.x, width), kThreads, 0, stream(context)}, kernel, rows<const T>(a.dy),
+        launch({"gelu_backward", piece_grid(*a.x, width), kThreads, 0, stream(context)}, kernel, rows<const T>(a.dy),
                rows<const T>(a.x), a.x->shape[1], rows<T>(a.dx));
       };
       a.kind == GRAFT_GELU_ERF ? with(gelu_backward<T, width, true>) : with(gelu_backward<T, width, false>);

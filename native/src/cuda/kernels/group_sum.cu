@@ -10,7 +10,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr std::int64_t kShort = 8;
 
 /** Lanes threads for each sum of y. */
@@ -35,8 +34,6 @@ __global__ void __launch_bounds__(kThreads)
   dx[t][k] = from_float<T>(accumulate ? to_float(dx[t][k]) + value : value);
 }
 
-unsigned blocks(std::int64_t threads) { return static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)); }
-
 }  // namespace
 
 std::string refuse(const ops::GroupSumForward& a) { return refuse_f64(*a.x); }
@@ -48,9 +45,8 @@ void run(core::Context& context, const ops::GroupSumForward& a) {
   visit(a.x->dtype, [&](auto type) {
     using T = decltype(type);
     const auto with = [&](auto kernel, std::int64_t lanes) {
-      launch({"group_sum_forward", blocks(rows * groups * lanes), kThreads, 0, stream(context)}, kernel,
-             graft::cuda::rows<const T>(a.x), rows, groups, size, static_cast<float>(a.scale),
-             graft::cuda::rows<T>(a.y));
+      launch(over(context, "group_sum_forward", rows * groups * lanes), kernel, graft::cuda::rows<const T>(a.x), rows,
+             groups, size, static_cast<float>(a.scale), graft::cuda::rows<T>(a.y));
     };
     size <= kShort ? with(group_sum_forward<T, 1>, 1) : with(group_sum_forward<T, 32>, 32);
   });
@@ -63,9 +59,9 @@ void run(core::Context& context, const ops::GroupSumBackward& a) {
   if (rows == 0 || columns == 0) return;
   visit(a.dx->dtype, [&](auto type) {
     using T = decltype(type);
-    launch({"group_sum_backward", blocks(rows * columns), kThreads, 0, stream(context)}, group_sum_backward<T>,
-           graft::cuda::rows<const T>(a.dy), rows, columns, columns / a.dy->shape[1], static_cast<float>(a.scale),
-           a.accumulate, graft::cuda::rows<T>(a.dx));
+    launch(over(context, "group_sum_backward", rows * columns), group_sum_backward<T>, graft::cuda::rows<const T>(a.dy),
+           rows, columns, columns / a.dy->shape[1], static_cast<float>(a.scale), a.accumulate,
+           graft::cuda::rows<T>(a.dx));
   });
 }
 

@@ -11,8 +11,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 GRAFT_DEVICE double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 struct Gates {

@@ -16,24 +16,23 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256, kRows = 4;
-constexpr std::int64_t kPanelElements = std::int64_t{4} << 20, kGradientElements = std::int64_t{2} << 20;
+constexpr int kPanelRows = 4;
 
 /** to [rows, columns] = w ⊙ (1 + b a), may be w. */
 template <class T>
 __global__ void __launch_bounds__(kThreads) hira_make(Rows<const T> w, Rows<const float> a, Rows<const float> b,
                                                       int rank, std::int64_t rows, std::int64_t columns, Rows<T> to) {
-  const std::int64_t n = std::int64_t{blockIdx.x} * kRows, k = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
+  const std::int64_t n = std::int64_t{blockIdx.x} * kPanelRows, k = std::int64_t{blockIdx.y} * kThreads + threadIdx.x;
   if (k >= columns) return;
-  float factor[kRows] = {1, 1, 1, 1};
+  float factor[kPanelRows] = {1, 1, 1, 1};
   for (int r = 0; r < rank; ++r) {
     const float value = a[r][k];
     GRAFT_UNROLL
-    for (int i = 0; i < kRows; ++i)
+    for (int i = 0; i < kPanelRows; ++i)
       if (n + i < rows) factor[i] += b[n + (GRAFT_BUG(hira_row_of_group) ? 0 : i)][r] * value;
   }
   GRAFT_UNROLL
-  for (int i = 0; i < kRows; ++i)
+  for (int i = 0; i < kPanelRows; ++i)
     if (n + i < rows) to[n + i][k] = from_float<T>(to_float(w[n + i][k]) * factor[i]);
 }
 
@@ -59,8 +58,7 @@ struct Scaled {
     const graft_tensor down = part(a, 0, column, rank, columns), up = part(b, row, 0, rows, rank);
     visit(to.dtype, [&](auto type) {
       using T = decltype(type);
-      const dim3 grid(static_cast<unsigned>(ceil_div<std::int64_t>(rows, kRows)),
-                      static_cast<unsigned>(ceil_div<std::int64_t>(columns, kThreads)));
+      const dim3 grid(static_cast<unsigned>(ceil_div<std::int64_t>(rows, kPanelRows)), blocks_for(columns));
       launch({"hira_make", grid, kThreads, 0, stream(context)}, hira_make<T>, graft::cuda::rows<const T>(&w),
              graft::cuda::rows<const float>(&down), graft::cuda::rows<const float>(&up), rank, rows, columns,
              graft::cuda::rows<T>(&to));
@@ -101,9 +99,8 @@ void gradients(core::Context& context, const ops::HiraBackward& a, const Scaled&
     const graft_tensor weights = weight_panel(context, w, dy.dtype, first, 0, rows, w.k, memory);
     visit(dy.dtype, [&](auto type) {
       using T = decltype(type);
-      launch({"hira_weigh", static_cast<unsigned>(ceil_div<std::int64_t>(rows * w.k, kThreads)), kThreads, 0,
-              stream(context)},
-             hira_weigh<T>, graft::cuda::rows<const T>(&weights), rows, w.k, h);
+      launch(over(context, "hira_weigh", rows * w.k), hira_weigh<T>, graft::cuda::rows<const T>(&weights), rows, w.k,
+             h);
     });
     if (a.da != nullptr) product(context, factor(up).t(), factor(panel), GRAFT_DTYPE_F32, true, *a.da);
     if (a.db != nullptr)
@@ -111,15 +108,11 @@ void gradients(core::Context& context, const ops::HiraBackward& a, const Scaled&
   }
 }
 
-std::string refuse_factors(const graft_tensor& a, const graft_tensor& b) {
-  return a.dtype == GRAFT_DTYPE_F64 ? refuse_f64(a) : refuse_f64(b);
-}
-
 }  // namespace
 
 std::string refuse(const ops::HiraForward& a) {
   const std::string refusal = refuse(ops::LinearForward{a.x, a.w, nullptr, a.accumulate, a.y});
-  return refusal.empty() ? refuse_factors(*a.a, *a.b) : refusal;
+  return refusal.empty() ? refuse_f64(*a.a, *a.b) : refusal;
 }
 
 void run(core::Context& context, const ops::HiraForward& a) {
@@ -133,7 +126,7 @@ void run(core::Context& context, const ops::HiraForward& a) {
 
 std::string refuse(const ops::HiraBackward& a) {
   const std::string refusal = refuse(ops::LinearBackward{a.dy, nullptr, a.w, a.accumulate, a.dx, nullptr, nullptr});
-  return refusal.empty() ? refuse_factors(*a.a, *a.b) : refusal;
+  return refusal.empty() ? refuse_f64(*a.a, *a.b) : refusal;
 }
 
 void run(core::Context& context, const ops::HiraBackward& a) {
@@ -150,7 +143,7 @@ void run(core::Context& context, const ops::HiraBackward& a) {
 
 std::string refuse(const ops::HiraMerge& a) {
   const std::string refusal = refuse_f64(*a.merged);
-  return refusal.empty() ? refuse_factors(*a.a, *a.b) : refusal;
+  return refusal.empty() ? refuse_f64(*a.a, *a.b) : refusal;
 }
 
 void run(core::Context& context, const ops::HiraMerge& a) {

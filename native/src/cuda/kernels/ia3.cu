@@ -16,8 +16,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 /** to = from ⊙ l (+ to), column by column. */
 template <class From, class To, int Width>
 __global__ void __launch_bounds__(kThreads)

@@ -9,8 +9,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     khatri_rao_forward(Thin u, Thin v, bool columns, std::int64_t q, std::int64_t rows, std::int64_t width, Rows<T> y) {
@@ -42,20 +40,16 @@ __global__ void __launch_bounds__(kThreads) khatri_rao_backward(Rows<const float
   to[row][column] += total;
 }
 
-unsigned blocks(std::int64_t threads) { return static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)); }
-
 }  // namespace
 
-std::string refuse(const ops::KhatriRaoForward& a) {
-  return a.u->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.u) : refuse_f64(*a.y);
-}
+std::string refuse(const ops::KhatriRaoForward& a) { return refuse_f64(*a.u, *a.y); }
 
 void run(core::Context& context, const ops::KhatriRaoForward& a) {
   const std::int64_t rows = a.y->shape[0], width = a.y->shape[1];
   visit(a.y->dtype, [&](auto type) {
     using T = decltype(type);
-    launch({"khatri_rao_forward", blocks(rows * width), kThreads, 0, stream(context)}, khatri_rao_forward<T>,
-           thin(a.u, false), thin(a.v, false), a.columns, a.q(), rows, width, graft::cuda::rows<T>(a.y));
+    launch(over(context, "khatri_rao_forward", rows * width), khatri_rao_forward<T>, thin(a.u, false), thin(a.v, false),
+           a.columns, a.q(), rows, width, graft::cuda::rows<T>(a.y));
   });
 }
 
@@ -65,7 +59,7 @@ void run(core::Context& context, const ops::KhatriRaoBackward& a) {
   const auto add = [&](const graft_tensor* to, const graft_tensor* other, const Sum& sum) {
     if (to == nullptr) return;
     const std::int64_t rows = to->shape[0], width = to->shape[1];
-    launch({"khatri_rao_backward", blocks(rows * width), kThreads, 0, stream(context)}, khatri_rao_backward,
+    launch(over(context, "khatri_rao_backward", rows * width), khatri_rao_backward,
            graft::cuda::rows<const float>(a.dy), thin(other, false), a.columns, sum, rows, width,
            graft::cuda::rows<float>(to));
   };

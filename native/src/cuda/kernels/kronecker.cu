@@ -21,8 +21,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 /** to[t, o, c] = Σ_s w[m, o, s] · from[t, s, m, i] where c is (m, i), or i and the sum is over m too. */
 struct Mix {
   const float* w;
@@ -204,10 +202,8 @@ class Layer {
       visit(to.dtype, [&](auto to_type) {
         using From = decltype(from_type);
         using To = decltype(to_type);
-        launch({"kronecker_mix", static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)), kThreads, 0,
-                stream(context_)},
-               kronecker_mix<From, To>, m, graft::cuda::rows<const From>(&from), rows, accumulate,
-               graft::cuda::rows<To>(&to));
+        launch({"kronecker_mix", blocks_for(threads), kThreads, 0, stream(context_)}, kronecker_mix<From, To>, m,
+               graft::cuda::rows<const From>(&from), rows, accumulate, graft::cuda::rows<To>(&to));
       });
     });
   }

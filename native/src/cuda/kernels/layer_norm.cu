@@ -19,9 +19,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr std::int64_t kMostGroups = 512;
-
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     layer_norm_forward(Rows<const T> x, const float* w, const float* b, std::int64_t columns, float eps, Rows<T> y,

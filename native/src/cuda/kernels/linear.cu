@@ -17,7 +17,7 @@ namespace graft::cuda {
 namespace {
 
 // Elements of a weight that are decoded at a time: what stays in the L2 until the product has read it.
-constexpr std::int64_t kPanelElements = std::int64_t{4} << 20, kFewest = 64;
+constexpr std::int64_t kFewest = 64;
 
 std::string refuse_weight(const graft_weight& w) { return w.kind == GRAFT_WEIGHT_SKETCH ? refuse_sketch(w) : ""; }
 

@@ -21,7 +21,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr std::int64_t kChunkLogits = std::int64_t{64} << 20, kFewestRows = 64, kMostRows = 1024;
 
 /** Labels that do not count, or that are no label, are −1. */

@@ -38,18 +38,14 @@ std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* 
   return {};
 }
 
-std::string refuse_factors(const graft_tensor& a, const graft_tensor& b) {
-  return a.dtype == GRAFT_DTYPE_F64 ? refuse_f64(a) : refuse_f64(b);
-}
-
 std::string refuse_types(const ops::LoraForward& a) {
   const std::string refusal = refuse(ops::LinearForward{a.x, a.w, a.bias, a.accumulate, a.y});
-  return refusal.empty() ? refuse_factors(*a.a, *a.b) : refusal;
+  return refusal.empty() ? refuse_f64(*a.a, *a.b) : refusal;
 }
 
 std::string refuse_types(const ops::LoraBackward& a) {
   const std::string refusal = refuse(ops::LinearBackward{a.dy, nullptr, a.w, a.accumulate, a.dx, nullptr, a.dbias});
-  return refusal.empty() ? refuse_factors(*a.a, *a.b) : refusal;
+  return refusal.empty() ? refuse_f64(*a.a, *a.b) : refusal;
 }
 
 /** dS in fp32 into scratch, in dy's type into `low` unless NULL; then dA and dB. */
@@ -88,7 +84,7 @@ void add_low_backward(core::Context& context, const Low& l, const LowGradients& 
 }
 
 std::string refuse(const ops::LoraPack& a) {
-  return a.w->storage.dtype == GRAFT_DTYPE_F64 ? refuse_f64(a.w->storage) : refuse_factors(*a.a, *a.b);
+  return a.w->storage.dtype == GRAFT_DTYPE_F64 ? refuse_f64(a.w->storage) : refuse_f64(*a.a, *a.b);
 }
 
 void run(core::Context& context, const ops::LoraPack& a) {
@@ -101,7 +97,7 @@ void run(core::Context& context, const ops::LoraPack& a) {
 }
 
 std::string refuse(const ops::LoraMerge& a) {
-  return a.merged->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.merged) : refuse_factors(*a.a, *a.b);
+  return a.merged->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.merged) : refuse_f64(*a.a, *a.b);
 }
 
 void run(core::Context& context, const ops::LoraMerge& a) {

@@ -19,8 +19,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 /** The places of the rank that a pass has: those of a segment from `first` on, `most` at the most. */
 struct Slice {
   int first, most;
@@ -87,7 +85,7 @@ __global__ void __launch_bounds__(kThreads) segments_scale(SegmentTable table, T
 }
 
 dim3 grid(std::int64_t threads, const SegmentTable& table) {
-  return dim3(static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)), static_cast<unsigned>(table.count));
+  return dim3(blocks_for(threads), static_cast<unsigned>(table.count));
 }
 
 /** Calls body(table) for up to 64 segments at a time that have a low-rank part. */
@@ -154,9 +152,7 @@ void run(core::Context& context, const SegmentTable& table, const Passes& p) {
   });
 }
 
-std::string refuse_adapters(const ops::Adapters& adapters) {
-  return adapters.a->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*adapters.a) : refuse_f64(*adapters.b);
-}
+std::string refuse_adapters(const ops::Adapters& adapters) { return refuse_f64(*adapters.a, *adapters.b); }
 
 }  // namespace
 

@@ -14,8 +14,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 /** A row's largest logit, the first of equal ones, and the sum of the exponentials beside it: alike in all lanes. */
 struct Softmax {
   float largest, sum;
@@ -182,10 +180,6 @@ __global__ void __launch_bounds__(kThreads) mixture_combine(Rows<const T> x, Row
   y[t][j] = from_float<T>(sum);
 }
 
-Launch over(core::Context& context, const char* kernel, std::int64_t threads) {
-  return {kernel, static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)), kThreads, 0, stream(context)};
-}
-
 template <class T>
 void scale(core::Context& context, const graft_tensor& from, const graft_tensor& gates, std::int64_t width,
            double factor, bool accumulate, const graft_tensor& to) {
@@ -265,9 +259,7 @@ void run(core::Context& context, const ops::MixtureBlocksBackward& a) {
   });
 }
 
-std::string refuse(const ops::MixtureVectorsForward& a) {
-  return a.v->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.v) : refuse_f64(*a.x);
-}
+std::string refuse(const ops::MixtureVectorsForward& a) { return refuse_f64(*a.v, *a.x); }
 
 void run(core::Context& context, const ops::MixtureVectorsForward& a) {
   const std::int64_t count = a.x->shape[0], columns = a.x->shape[1];
@@ -278,9 +270,7 @@ void run(core::Context& context, const ops::MixtureVectorsForward& a) {
   });
 }
 
-std::string refuse(const ops::MixtureVectorsBackward& a) {
-  return a.v->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.v) : refuse_f64(*a.x);
-}
+std::string refuse(const ops::MixtureVectorsBackward& a) { return refuse_f64(*a.v, *a.x); }
 
 void run(core::Context& context, const ops::MixtureVectorsBackward& a) {
   const std::int64_t count = a.x->shape[0], columns = a.x->shape[1], experts = a.gates->shape[1];

@@ -9,8 +9,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T, int Width>
 __global__ void __launch_bounds__(kThreads)
     nf4_decode(Nf4Codes w, std::int64_t row, std::int64_t column, std::int64_t rows, std::int64_t columns, Rows<T> to) {
@@ -48,7 +46,7 @@ void decode_nf4(core::Context& context, const Decode& d) {
   constexpr std::int64_t eight = 8;
   const bool wide = d.w->k % eight == 0 && d.column % eight == 0 && columns % eight == 0 && in_packs({&d.to}) &&
                     reinterpret_cast<std::uintptr_t>(d.w->storage.data) % 4 == 0;
-  const auto blocks = static_cast<unsigned>(ceil_div<std::int64_t>(rows * columns / (wide ? eight : 1), kThreads));
+  const auto blocks = blocks_for(rows * columns / (wide ? eight : 1));
   const Launch where{"nf4_decode", blocks, kThreads, 0, stream(context)};
   visit(d.to.dtype, [&](auto type) {
     using T = decltype(type);

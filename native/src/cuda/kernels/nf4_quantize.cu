@@ -13,7 +13,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256, kWarp = 32, kBounds = 15;
+constexpr int kWarp = 32, kBounds = 15;
 static_assert(kThreads == core::kNestedBlock && core::kNf4Block == 2 * kWarp);
 
 struct Bounds {
@@ -93,7 +93,7 @@ void encode_scales(core::Context& context, const float* scales, std::int64_t cou
   if (count == 0) return;
   ScaleBounds bounds;
   for (std::size_t i = 0; i < kDynamicMapSize - 1; ++i) bounds.of[i] = core::signed_dynamic_map().bounds[i];
-  const auto blocks = static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads));
+  const auto blocks = blocks_for(count);
   launch({"nf4_encode_scales", blocks, kThreads, 0, stream(context)}, nf4_encode_scales, scales, count, mean, bounds,
          data<std::uint8_t>(&w.absmax), data<float>(&w.nested_absmax));
 }
@@ -110,7 +110,7 @@ void run(core::Context& context, const ops::Nf4Quantize& a) {
   if (count > 0) {
     Bounds bounds;
     for (std::size_t i = 0; i < kBounds; ++i) bounds.of[i] = core::kNf4Bounds[i];
-    const auto grid = static_cast<unsigned>(ceil_div<std::int64_t>(blocks * kWarp, kThreads));
+    const auto grid = blocks_for(blocks * kWarp);
     visit(a.matrix->dtype, [&](auto type) {
       using T = decltype(type);
       launch({"nf4_encode", grid, kThreads, 0, stream(context)}, nf4_encode<T>, rows<const T>(a.matrix), a.w->k, count,

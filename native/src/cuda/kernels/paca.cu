@@ -23,8 +23,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     paca_write(Rows<const T> original, Thin d, float scale, std::int64_t rows, Indices columns, Rows<T> w) {
@@ -54,10 +52,6 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads) paca_roots(float* values, std::int64_t count) {
   const std::int64_t i = std::int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < count) values[i] = sqrtf(values[i]);
-}
-
-Launch over(core::Context& context, const char* kernel, std::int64_t threads) {
-  return {kernel, static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)), kThreads, 0, stream(context)};
 }
 
 }  // namespace
@@ -128,7 +122,7 @@ void run(core::Context& context, const ops::PacaRead& a) {
 }
 
 std::string refuse(const ops::PacaWrite& a) {
-  return a.d != nullptr && a.d->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.d) : refuse_f64(*a.original);
+  return a.d != nullptr ? refuse_f64(*a.d, *a.original) : refuse_f64(*a.original);
 }
 
 void run(core::Context& context, const ops::PacaWrite& a) {

@@ -5,7 +5,7 @@
 #include <initializer_list>
 
 #include "cuda/device.h"
-#include "graft/tensor.h"
+#include "cuda/kernels/tensor.h"
 
 namespace graft::cuda {
 
@@ -54,6 +54,22 @@ inline bool in_packs(std::initializer_list<const graft_tensor*> matrices) {
       return false;
   }
   return true;
+}
+
+/** The grid in which block (t, c) of kThreads has the c-th kThreads pieces of row t. */
+inline dim3 piece_grid(const graft_tensor& matrix, int width) {
+  return {static_cast<unsigned>(matrix.shape[0]), blocks_for(ceil_div<std::int64_t>(matrix.shape[1], width)), 1};
+}
+
+/** In that grid, where the thread's piece begins. */
+template <int Width>
+GRAFT_DEVICE std::int64_t piece_column() {
+  return (std::int64_t{blockIdx.y} * kThreads + threadIdx.x) * Width;
+}
+
+inline std::string refuse_pieces(const graft_tensor& matrix) {
+  if (matrix.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
+  return refuse_f64(matrix);
 }
 
 /** Calls body(std::integral_constant<int, Width>). */

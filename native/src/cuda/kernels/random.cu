@@ -13,8 +13,6 @@ namespace {
 
 using core::Philox;
 
-constexpr int kThreads = 256;
-
 struct Uniform {
   std::uint64_t seed;
   double low, range, smallest, largest;
@@ -79,9 +77,8 @@ void fill(core::Context& context, const Number& number, std::uint64_t offset, co
   const std::int64_t count = core::elements(y);
   visit(y.dtype, [&](auto type) {
     using T = decltype(type);
-    launch({"random_numbers", static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0,
-            stream(context)},
-           random_numbers<T, Number>, number, offset, data<T>(&y), places(y), count);
+    launch(over(context, "random_numbers", count), random_numbers<T, Number>, number, offset, data<T>(&y), places(y),
+           count);
   });
 }
 

@@ -14,23 +14,22 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256, kTileRows = SegmentTable::kTileRows, kTileColumns = 128, kSlice = 32, kRows = 4,
-              kColumns = 8;
+constexpr int kTileColumns = 128, kSlice = 32, kThreadRows = 4, kThreadColumns = 8;
 
 /** Which rows a block has, and of which matrices. */
-struct Place {
+struct TilePlace {
   Thin left, right;
   Mask mask;
   std::int64_t begin, rows, row0;  // of the matrices in all rows, and in these
 };
 
-struct Whole {
-  GRAFT_DEVICE Place of(const Place& all, std::int64_t) const { return all; }
+struct WholeTiles {
+  GRAFT_DEVICE TilePlace of(const TilePlace& all, std::int64_t) const { return all; }
 };
 
-struct InSegments {
+struct SegmentTiles {
   SegmentTable table;
-  GRAFT_DEVICE Place of(const Place& all, std::int64_t columns) const {
+  GRAFT_DEVICE TilePlace of(const TilePlace& all, std::int64_t columns) const {
     const int g = table.find(table.tiles, all.row0 / kTileRows);
     const Segment& s = table.of[g];
     Mask mask = all.mask;
@@ -52,13 +51,13 @@ __global__ void __launch_bounds__(kThreads, 2)
   GRAFT_SHARED(float, lefts, kTileRows* kSlice);
   GRAFT_SHARED(float, rights, kSlice* kTileColumns);
   const int thread = static_cast<int>(threadIdx.x), x = thread % 16, y = thread / 16;
-  const Place place =
+  const TilePlace place =
       where.of({all_left, all_right, all_mask, 0, all_rows, std::int64_t{blockIdx.x} * kTileRows}, columns);
   const Thin &left = place.left, &right = place.right;
   const Rows<const T> from{all_from[place.begin], all_from.pitch};
   const Rows<T> to{all_to[place.begin], all_to.pitch};
   const std::int64_t row0 = place.row0, rows = place.rows, column0 = std::int64_t{blockIdx.y} * kTileColumns;
-  float sums[kRows][kColumns] = {};
+  float sums[kThreadRows][kThreadColumns] = {};
   for (int first = 0; first < right.rank; first += kSlice) {
     for (int i = thread; i < kTileRows * kSlice; i += kThreads)
       lefts[i] = left.at(row0 + i / kSlice, first + i % kSlice);
@@ -66,19 +65,20 @@ __global__ void __launch_bounds__(kThreads, 2)
       rights[i] = right.at(column0 + i % kTileColumns, first + i / kTileColumns);
     __syncthreads();
     for (int j = 0; j < kSlice; ++j) {
-      for (int r = 0; r < kRows; ++r) {
-        const float value = lefts[(y * kRows + r) * kSlice + j];
-        for (int c = 0; c < kColumns; ++c) sums[r][c] += value * rights[j * kTileColumns + x * kColumns + c];
+      for (int r = 0; r < kThreadRows; ++r) {
+        const float value = lefts[(y * kThreadRows + r) * kSlice + j];
+        for (int c = 0; c < kThreadColumns; ++c)
+          sums[r][c] += value * rights[j * kTileColumns + x * kThreadColumns + c];
       }
     }
     if (!GRAFT_BUG(rank_update_no_barrier)) __syncthreads();  // the next slice overwrites this one
   }
   const Mask settled = place.mask.settled();
-  for (int r = 0; r < kRows; ++r) {
-    const std::int64_t t = row0 + y * kRows + r, column = column0 + x * kColumns;
+  for (int r = 0; r < kThreadRows; ++r) {
+    const std::int64_t t = row0 + y * kThreadRows + r, column = column0 + x * kThreadColumns;
     if (t >= rows) return;
-    const unsigned keep = settled.active ? settled.keeps<kColumns>(t * columns + column) : 0xffu;
-    for (int c = 0; c < kColumns; c += Width) {
+    const unsigned keep = settled.active ? settled.keeps<kThreadColumns>(t * columns + column) : 0xffu;
+    for (int c = 0; c < kThreadColumns; c += Width) {
       if (column + c >= columns) break;
       auto piece = load_piece<Width>(from[t] + column + c);
       for (int i = 0; i < Width; ++i)
@@ -105,7 +105,7 @@ void run(core::Context& context, const RankUpdate& u) {
                thin(u.left, false), thin(u.right, true), factor, mask_of(u.dropout), graft::cuda::rows<const T>(u.from),
                rows, columns, graft::cuda::rows<T>(u.to), where);
       };
-      table == nullptr ? with(Whole{}) : with(InSegments{*table});
+      table == nullptr ? with(WholeTiles{}) : with(SegmentTiles{*table});
     });
   });
 }

@@ -20,8 +20,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr std::int64_t kMostGroups = 512, kSharedColumns = 12288;
+constexpr std::int64_t kSharedColumns = 12288;
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -68,9 +67,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-std::string refuse(const ops::RmsNormForward& a) {
-  return a.x->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.x) : refuse_f64(*a.w);
-}
+std::string refuse(const ops::RmsNormForward& a) { return refuse_f64(*a.x, *a.w); }
 
 void run(core::Context& context, const ops::RmsNormForward& a) {
   const std::int64_t count = a.x->shape[0], columns = a.x->shape[1];
@@ -84,9 +81,7 @@ void run(core::Context& context, const ops::RmsNormForward& a) {
   });
 }
 
-std::string refuse(const ops::RmsNormBackward& a) {
-  return a.x->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.x) : refuse_f64(*a.w);
-}
+std::string refuse(const ops::RmsNormBackward& a) { return refuse_f64(*a.x, *a.w); }
 
 void run(core::Context& context, const ops::RmsNormBackward& a) {
   const std::int64_t count = a.x->shape[0], columns = a.x->shape[1];

@@ -10,7 +10,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr std::int64_t kMostPairs = 4096;  // 32 KiB of cosines and sines
 
 struct Sizes {
@@ -102,9 +101,7 @@ std::string refuse(const ops::RopeFrequencies&) { return {}; }
 
 void run(core::Context& context, const ops::RopeFrequencies& a) {
   const std::int64_t half = a.inv_freq->shape[0];
-  launch(
-      {"rope_frequencies", static_cast<unsigned>(ceil_div<std::int64_t>(half, kThreads)), kThreads, 0, stream(context)},
-      rope_frequencies, a, half, data<float>(a.inv_freq));
+  launch(over(context, "rope_frequencies", half), rope_frequencies, a, half, data<float>(a.inv_freq));
 }
 
 std::string refuse(const ops::RopeForward& a) { return refuse_pairs(*a.x, *a.inv_freq); }

@@ -9,8 +9,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     row_scale_forward(Rows<const T> x, Vector s, std::int64_t columns, Rows<T> y) {
@@ -37,9 +35,7 @@ __global__ void __launch_bounds__(kThreads) row_scale_backward(Rows<const float>
 
 }  // namespace
 
-std::string refuse(const ops::RowScaleForward& a) {
-  return a.s->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.s) : refuse_f64(*a.x);
-}
+std::string refuse(const ops::RowScaleForward& a) { return refuse_f64(*a.s, *a.x); }
 
 void run(core::Context& context, const ops::RowScaleForward& a) {
   visit(a.x->dtype, [&](auto type) {
@@ -49,9 +45,7 @@ void run(core::Context& context, const ops::RowScaleForward& a) {
   });
 }
 
-std::string refuse(const ops::RowScaleBackward& a) {
-  return a.s->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.s) : refuse_f64(*a.x);
-}
+std::string refuse(const ops::RowScaleBackward& a) { return refuse_f64(*a.s, *a.x); }
 
 void run(core::Context& context, const ops::RowScaleBackward& a) {
   if (a.dx == nullptr && a.ds == nullptr) return;

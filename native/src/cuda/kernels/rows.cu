@@ -14,7 +14,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr std::int64_t kSkinny = 64;
 
 template <class T>
@@ -62,7 +61,7 @@ void run(core::Context& context, const ops::RowsRead& a) {
 }
 
 std::string refuse(const ops::RowsWrite& a) {
-  return a.d != nullptr && a.d->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.d) : refuse_f64(*a.original);
+  return a.d != nullptr ? refuse_f64(*a.d, *a.original) : refuse_f64(*a.original);
 }
 
 void run(core::Context& context, const ops::RowsWrite& a) {

@@ -7,6 +7,8 @@
 
 namespace graft::cuda {
 
+inline constexpr int kTileRows = 64;  // of those that ops over segments cut their rows into
+
 /** Rows begin … begin + rows - 1, and places first … first + rank - 1 of the thin matrices. */
 struct Segment {
   std::int32_t begin, rows, first, rank;
@@ -14,7 +16,7 @@ struct Segment {
 };
 
 struct SegmentTable {
-  static constexpr int kMost = 64, kTileRows = 64, kGroupTiles = 16;
+  static constexpr int kMost = 64, kGroupTiles = 16;
 
   int count = 0, most_rows = 0, largest_rank = 0;
   Segment of[kMost] = {};

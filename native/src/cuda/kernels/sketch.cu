@@ -10,7 +10,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr std::int64_t kEight = 8;
 
 /** Eighths of a row's groups in order, and where the one with column j is. */
@@ -110,8 +109,6 @@ __global__ void __launch_bounds__(kThreads) sketch_pack(Packing packing, std::in
 
 Eighths eighths_of(const SketchCodes& w) { return {ceil_div(w.columns, kEight), w.columns}; }
 
-unsigned blocks(std::int64_t threads) { return static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)); }
-
 std::string refuse_weight(const graft_weight& w, const graft_tensor& other) {
   const std::string refusal = refuse_sketch(w);
   return refusal.empty() ? refuse_f64(other) : refusal;
@@ -126,7 +123,7 @@ void decode_sketch(core::Context& context, const Decode& d) {
   const Eighths eighths = eighths_of(w);
   const std::int64_t first = eighths.with(d.column), count = eighths.with(d.column + columns - 1) + 1 - first;
   const bool packs = w.columns % kEight == 0 && d.column % kEight == 0 && columns % kEight == 0 && in_packs({&d.to});
-  const Launch where{"sketch_decode", blocks(rows * count), kThreads, 0, stream(context)};
+  const Launch where = over(context, "sketch_decode", rows * count);
   visit(d.to.dtype, [&](auto type) {
     using T = decltype(type);
     const auto with = [&](auto kernel) {
@@ -149,7 +146,7 @@ void run(core::Context& context, const ops::SketchPack& a) {
   find_outside(context, "graft_sketch_pack", "codes", *a.codes, layout.entries);
   const Packing packing{
       data<const std::uint8_t>(a.codes), a.codes->rank == 3, a.w->k, layout.columns, layout.blocks, layout.bits};
-  launch({"sketch_pack", blocks(bytes), kThreads, 0, stream(context)}, sketch_pack, packing, bytes, layout.codes);
+  launch(over(context, "sketch_pack", bytes), sketch_pack, packing, bytes, layout.codes);
 }
 
 std::string refuse(const ops::SketchUnpack& a) { return refuse_weight(*a.w, *a.codes); }
@@ -159,8 +156,8 @@ void run(core::Context& context, const ops::SketchUnpack& a) {
   const Eighths eighths = eighths_of(w);
   const std::int64_t count = w.groups * eighths.of_group;
   if (w.n == 0 || count == 0) return;
-  launch({"sketch_unpack", blocks(w.n * count), kThreads, 0, stream(context)}, sketch_unpack, w, eighths, count,
-         a.codes->rank == 3, data<std::uint8_t>(a.codes));
+  launch(over(context, "sketch_unpack", w.n * count), sketch_unpack, w, eighths, count, a.codes->rank == 3,
+         data<std::uint8_t>(a.codes));
 }
 
 }  // namespace graft::cuda

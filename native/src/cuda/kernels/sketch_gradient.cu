@@ -19,16 +19,15 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kWarps = 4, kThreads = 32 * kWarps, kEntries = core::kSketchEntries;
-constexpr std::int64_t kPanelElements = std::int64_t{2} << 20;
+constexpr int kSumWarps = 4, kSumThreads = 32 * kSumWarps, kEntries = core::kSketchEntries;
 
 /** The rows of w from `row` on, whose part of dyᵀ x is dw [rows, K]; packs: groups begin at multiples of 32 bytes. */
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kSumThreads)
     sketch_sums(SketchCodes w, const float* dw, bool packs, std::int64_t row, std::int64_t rows, float* dtable) {
-  GRAFT_SHARED(float, all, kWarps* kEntries * 32);
+  GRAFT_SHARED(float, all, kSumWarps* kEntries * 32);
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   float* const sums = all + warp * kEntries * 32;
-  const std::int64_t at = std::int64_t{blockIdx.x} * kWarps + warp, i = at / w.groups, group = at % w.groups;
+  const std::int64_t at = std::int64_t{blockIdx.x} * kSumWarps + warp, i = at / w.groups, group = at % w.groups;
   if (i >= rows) return;
   for (int c = 0; c < kEntries; ++c) sums[c * 32 + lane] = 0;
   const float* const from = dw + i * w.k + group * w.columns;
@@ -65,14 +64,14 @@ void run(core::Context& context, const ops::SketchTableGradient& a) {
   const std::int64_t n = a.w->n, k = a.w->k;
   if (a.dy->shape[0] == 0 || n == 0 || k == 0) return;
   const SketchCodes w = sketch_codes(*a.w);
-  const std::int64_t size = panel_size(n, k, kPanelElements);
+  const std::int64_t size = panel_size(n, k, kGradientElements);
   core::Scratch scratch(context.arena);
   auto* const dw = scratch.take<float>(size * k);
   for (std::int64_t row = 0; row < n; row += size) {
     const std::int64_t rows = std::min(size, n - row);
     const graft_tensor dy = part(*a.dy, 0, row, a.dy->shape[0], rows);
     run(context, Gemm{factor(dy).t(), factor(*a.x), a.dy->dtype, dw, k, GRAFT_DTYPE_F32});
-    launch({"sketch_sums", static_cast<unsigned>(ceil_div<std::int64_t>(rows * w.groups, kWarps)), kThreads, 0,
+    launch({"sketch_sums", static_cast<unsigned>(ceil_div<std::int64_t>(rows * w.groups, kSumWarps)), kSumThreads, 0,
             stream(context)},
            sketch_sums, w, dw, w.columns % 8 == 0, row, rows, data<float>(a.dtable));
   }

@@ -34,7 +34,7 @@ template <class T, int RankTiles>
 GRAFT_DEVICE void fetch(const Large<T>& x, std::int64_t row0, std::int64_t column0, T* to) {
   using Shape = Tile<T, RankTiles>;
   constexpr int width = Pack<T>::kSize, packs = Shape::kColumns / width;
-  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * packs; i += kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * packs; i += kTileThreads) {
     const int r = i / packs, c = i % packs * width;
     const std::int64_t row = row0 + r, left = x.columns - column0 - c;
     const int count = (GRAFT_BUG(skinny_row_guard) ? row <= x.rows : row < x.rows) && left > 0
@@ -95,7 +95,7 @@ struct InSegments {
 
 /** Parts of the row sums [groups of columns, T, rank] and of the column sums [groups of rows, C, rank]. */
 template <class T, int RankTiles, Sums Wanted, class Place>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kTileThreads)
     skinny_sums(Large<T> all_x, Mask all_mask, Thin all_right, Thin all_left, int most, float* all_row_parts,
                 float* all_column_parts, Place where) {
   using Shape = Tile<T, RankTiles>;
@@ -205,9 +205,8 @@ __global__ void __launch_bounds__(kThreads)
 template <class Out, class Copy>
 void finish(core::Context& context, const float* parts, std::int64_t groups, std::int64_t size, int rank, double factor,
             bool accumulate, const Result<Out>& to, const Result<Copy>& copy) {
-  launch({"skinny_finish", static_cast<unsigned>(ceil_div<std::int64_t>(size * rank, kThreads)), kThreads, 0,
-          stream(context)},
-         skinny_finish<Out, Copy>, parts, groups, size, rank, static_cast<float>(factor), accumulate, to, copy);
+  launch(over(context, "skinny_finish", size * rank), skinny_finish<Out, Copy>, parts, groups, size, rank,
+         static_cast<float>(factor), accumulate, to, copy);
 }
 
 /** What a pass sums: parts are NULL where they are not wanted. */
@@ -236,7 +235,7 @@ void launch_sums(core::Context& context, const Pass& p) {
                         : dim3(static_cast<unsigned>(column_tiles), static_cast<unsigned>(row_groups));
   const std::size_t bytes =
       GRAFT_BUG(skinny_short_shared) ? Shape::kBytes - Shape::kLeft * sizeof(T) - 64 : Shape::kBytes;
-  const Launch where{"skinny_sums", grid, kThreads, bytes, stream(context)};
+  const Launch where{"skinny_sums", grid, kTileThreads, bytes, stream(context)};
   const bool packs = p.x->stride[0] % Pack<T>::kSize == 0 && reinterpret_cast<std::uintptr_t>(p.x->data) % 16 == 0;
   const Large<T> x{data<const T>(p.x), p.x->stride[0], p.x->shape[0], p.x->shape[1], packs};
   const auto with = [&](auto place) {
@@ -288,9 +287,7 @@ const graft_tensor* pointer(const std::optional<graft_tensor>& part) { return pa
 
 }  // namespace
 
-std::string refuse(const SkinnyForward& a) {
-  return a.a->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.a) : refuse_f64(*a.x);
-}
+std::string refuse(const SkinnyForward& a) { return refuse_f64(*a.a, *a.x); }
 
 void run(core::Context& context, const SkinnyForward& a) {
   const std::int64_t rows = a.x->shape[0], groups = column_groups(*a.x, kColumnTilesPerBlock);
@@ -309,9 +306,7 @@ void run(core::Context& context, const SkinnyForward& a) {
   });
 }
 
-std::string refuse(const SkinnyBackward& a) {
-  return a.b->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.b) : refuse_f64(*a.dy);
-}
+std::string refuse(const SkinnyBackward& a) { return refuse_f64(*a.b, *a.dy); }
 
 void run(core::Context& context, const SkinnyBackward& a) {
   const std::int64_t rows = a.dy->shape[0], columns = a.dy->shape[1];
@@ -335,9 +330,7 @@ void run(core::Context& context, const SkinnyBackward& a) {
   });
 }
 
-std::string refuse(const SkinnyGradient& a) {
-  return a.left->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.left) : refuse_f64(*a.x);
-}
+std::string refuse(const SkinnyGradient& a) { return refuse_f64(*a.left, *a.x); }
 
 void run(core::Context& context, const SkinnyGradient& a) {
   const std::int64_t columns = a.x->shape[1], groups = row_groups(*a.x);

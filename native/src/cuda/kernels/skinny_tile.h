@@ -12,7 +12,7 @@
 
 namespace graft::cuda::skinny {
 
-constexpr int kThreads = 128, kTileRows = SegmentTable::kTileRows;
+constexpr int kTileThreads = 128;
 
 /** The sizes of tiles in shared memory for elements T and a rank of up to 8·RankTiles. */
 template <class T, int RankTiles>
@@ -35,7 +35,7 @@ template <class T, int RankTiles>
 GRAFT_DEVICE void drop_tile(const Large<T>& x, const Mask& mask, std::int64_t row0, std::int64_t column0, T* tile) {
   using Shape = Tile<T, RankTiles>;
   constexpr int width = Pack<T>::kSize, packs = Shape::kColumns / width;
-  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * packs; i += kThreads) {
+  for (int i = static_cast<int>(threadIdx.x); i < kTileRows * packs; i += kTileThreads) {
     const int r = i / packs, c = i % packs * width;
     T* const at = tile + r * Shape::kPitch + c;
     const unsigned keep = mask.keeps<width>((row0 + r) * x.columns + column0 + c);
@@ -49,7 +49,7 @@ GRAFT_DEVICE void drop_tile(const Large<T>& x, const Mask& mask, std::int64_t ro
 template <class T, int RankTiles>
 GRAFT_DEVICE void fetch_thin(const Thin& thin, std::int64_t first, int count, T* to) {
   using Shape = Tile<T, RankTiles>;
-  for (int i = static_cast<int>(threadIdx.x); i < count * Shape::kRank; i += kThreads)
+  for (int i = static_cast<int>(threadIdx.x); i < count * Shape::kRank; i += kTileThreads)
     to[i / Shape::kRank * Shape::kThinPitch + i % Shape::kRank] =
         from_float<T>(thin.at(first + i / Shape::kRank, i % Shape::kRank));
 }

@@ -17,9 +17,6 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr std::int64_t kPanelElements = std::int64_t{2} << 20;
-
 GRAFT_DEVICE std::int64_t this_thread() { return std::int64_t{blockIdx.x} * kThreads + threadIdx.x; }
 
 template <class T>
@@ -55,10 +52,6 @@ __global__ void __launch_bounds__(kThreads)
   for (std::int64_t k = threadIdx.x; k < columns; k += kThreads) sums[n][k] += g[n][k] * g[n][k];
 }
 
-Launch over(core::Context& context, const char* kernel, std::int64_t threads) {
-  return {kernel, static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads)), kThreads, 0, stream(context)};
-}
-
 struct Entries {
   Indices rows, columns;
 };
@@ -81,7 +74,7 @@ void run(core::Context& context, const ops::SparseGradient& a) {
   const std::int64_t n = a.dy->shape[1], k = a.x->shape[1], count = a.indices->shape[1];
   const Entries entries = entries_of(context, "graft_sparse_gradient", *a.indices, n, k);
   if (a.dy->shape[0] == 0 || count == 0 || n == 0 || k == 0) return;
-  const std::int64_t size = panel_size(n, k, kPanelElements);
+  const std::int64_t size = panel_size(n, k, kGradientElements);
   core::Scratch scratch(context.arena);
   auto* const dw = scratch.take<float>(size * k);
   for (std::int64_t first = 0; first < n; first += size) {
@@ -106,7 +99,7 @@ void run(core::Context& context, const ops::SparseRead& a) {
 }
 
 std::string refuse(const ops::SparseWrite& a) {
-  return a.d != nullptr && a.d->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.d) : refuse_f64(*a.original);
+  return a.d != nullptr ? refuse_f64(*a.d, *a.original) : refuse_f64(*a.original);
 }
 
 void run(core::Context& context, const ops::SparseWrite& a) {

@@ -14,7 +14,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256, kRun = 64;
+constexpr int kRun = 64;
 constexpr std::int64_t kChunk = std::int64_t{kThreads} * kRun;
 
 struct Keys {
@@ -33,7 +33,7 @@ struct Keys {
 };
 
 /** Of the entries of some run, those above a threshold and those at it. */
-struct Counts {
+struct Ranked {
   std::int64_t above, equal;
 };
 
@@ -63,8 +63,8 @@ __global__ void __launch_bounds__(kThreads)
   *threshold = bit == kFirstBit ? kept : *threshold | kept;
 }
 
-GRAFT_DEVICE Counts counts_of(const Keys& keys, std::uint32_t threshold, std::int64_t first) {
-  Counts counts{0, 0};
+GRAFT_DEVICE Ranked counts_of(const Keys& keys, std::uint32_t threshold, std::int64_t first) {
+  Ranked counts{0, 0};
   for (std::int64_t i = first; i < first + kRun && i < keys.count; ++i) {
     const std::uint32_t key = keys.of(i);
     counts.above += key > threshold;
@@ -74,18 +74,18 @@ GRAFT_DEVICE Counts counts_of(const Keys& keys, std::uint32_t threshold, std::in
 }
 
 /** of[block] = what its chunk has. */
-__global__ void __launch_bounds__(kThreads) select_sizes(Keys keys, const std::uint32_t* threshold, Counts* of) {
-  Counts own = counts_of(keys, *threshold, std::int64_t{blockIdx.x} * kChunk + std::int64_t{threadIdx.x} * kRun);
+__global__ void __launch_bounds__(kThreads) select_sizes(Keys keys, const std::uint32_t* threshold, Ranked* of) {
+  Ranked own = counts_of(keys, *threshold, std::int64_t{blockIdx.x} * kChunk + std::int64_t{threadIdx.x} * kRun);
   own.above = block_sum<kThreads>(own.above);
   own.equal = block_sum<kThreads>(own.equal);
   if (threadIdx.x == 0) of[blockIdx.x] = own;
 }
 
 /** One thread: of[block] = what the chunks before it have; of[chunks] = all. */
-__global__ void select_before(Counts* of, std::int64_t chunks) {
-  Counts sum{0, 0};
+__global__ void select_before(Ranked* of, std::int64_t chunks) {
+  Ranked sum{0, 0};
   for (std::int64_t i = 0; i < chunks; ++i) {
-    const Counts own = of[i];
+    const Ranked own = of[i];
     of[i] = sum;
     sum.above += own.above, sum.equal += own.equal;
   }
@@ -94,13 +94,13 @@ __global__ void select_before(Counts* of, std::int64_t chunks) {
 
 template <class Id>
 __global__ void __launch_bounds__(kThreads)
-    select_write(Keys keys, const std::uint32_t* threshold, const Counts* before, std::int64_t chunks,
+    select_write(Keys keys, const std::uint32_t* threshold, const Ranked* before, std::int64_t chunks,
                  std::int64_t wanted, Id* rows, Id* columns) {
-  GRAFT_SHARED(Counts, runs, kThreads);
+  GRAFT_SHARED(Ranked, runs, kThreads);
   const std::int64_t first = std::int64_t{blockIdx.x} * kChunk + std::int64_t{threadIdx.x} * kRun;
   runs[threadIdx.x] = counts_of(keys, *threshold, first);
   if (!GRAFT_BUG(sparse_select_no_barrier)) __syncthreads();
-  Counts seen = before[blockIdx.x];
+  Ranked seen = before[blockIdx.x];
   for (unsigned thread = 0; thread < threadIdx.x; ++thread)
     seen.above += runs[thread].above, seen.equal += runs[thread].equal;
   const std::int64_t ties = wanted - before[chunks].above;
@@ -133,7 +133,7 @@ void run(core::Context& context, const ops::SparseSelect& a) {
   core::Scratch scratch(context.arena);
   auto* const threshold = scratch.take<std::uint32_t>(1);
   auto* const counts = scratch.take<std::int64_t>(chunks);
-  auto* const sizes = scratch.take<Counts>(chunks + 1);
+  auto* const sizes = scratch.take<Ranked>(chunks + 1);
   for (std::uint32_t bit = kFirstBit; bit > 0; bit >>= 1) {
     launch({"select_count", blocks, kThreads, 0, stream(context)}, select_count, keys, threshold, bit, counts);
     launch({"select_bit", 1, kThreads, 0, stream(context)}, select_bit, counts, chunks, wanted, bit, threshold);

@@ -2,6 +2,7 @@
 //   dup = dy·gate·s,   dgate = dy·up·s·(1 + gate·(1 − s)·z'),   by GELU 1 − s being the sigmoid of −z.
 // A thread has one piece of one row, block (t, c) the c-th 256 pieces of row t. All is read before it is written, so
 // that outputs may be the inputs' memory. Bytes, T rows of F: forward 3·T·F·size, backward 5·T·F·size.
+#include "cuda/kernels/gelu.h"
 #include "cuda/kernels/piece.h"
 #include "cuda/kernels/tensor.h"
 #include "ops/swiglu.h"
@@ -9,18 +10,10 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
-constexpr float kScale = 1.5957691216057308f, kCubic = 0.044715f;
-
-/** why clamped: beyond, the sigmoid is 0 or 1 in every dtype, and the powers of x would be infinite times zero. */
-GRAFT_DEVICE float near_zero(float x) { return fminf(fmaxf(x, -40.0f), 40.0f); }
-
 template <bool Gelu>
 GRAFT_DEVICE float sigmoid(float x) {
   if constexpr (Gelu) {
-    const float n = near_zero(x);
-    return 1 / (1 + expf(-kScale * (n + kCubic * n * n * n)));
+    return gelu_sigmoid(x);
   } else {
     return 1 / (1 + expf(-x));
   }
@@ -30,22 +23,16 @@ GRAFT_DEVICE float sigmoid(float x) {
 template <bool Gelu>
 GRAFT_DEVICE float rest(float x, float s) {
   if constexpr (Gelu) {
-    const float n = near_zero(x);
-    return sigmoid<true>(-x) * kScale * (1 + 3 * kCubic * n * n);
+    return gelu_rest(x);
   } else {
     return 1 - s;
   }
 }
 
-template <int Width>
-GRAFT_DEVICE std::int64_t first_column() {
-  return (std::int64_t{blockIdx.y} * kThreads + threadIdx.x) * Width;
-}
-
 template <class T, int Width, bool Gelu>
 __global__ void __launch_bounds__(kThreads)
     swiglu_forward(Rows<const T> gate, Rows<const T> up, std::int64_t columns, Rows<T> y) {
-  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  const std::int64_t t = blockIdx.x, j = piece_column<Width>();
   if (GRAFT_BUG(swiglu_guard) ? j > columns : j >= columns) return;
   const auto g = load_piece<Width>(gate[t] + j), u = load_piece<Width>(up[t] + j);
   Piece<T, Width> to;
@@ -59,7 +46,7 @@ __global__ void __launch_bounds__(kThreads)
 template <class T, int Width, bool Gelu>
 __global__ void __launch_bounds__(kThreads) swiglu_backward(Rows<const T> dy, Rows<const T> gate, Rows<const T> up,
                                                             std::int64_t columns, Rows<T> dgate, Rows<T> dup) {
-  const std::int64_t t = blockIdx.x, j = first_column<Width>();
+  const std::int64_t t = blockIdx.x, j = piece_column<Width>();
   if (j >= columns) return;
   const auto d = load_piece<Width>(dy[t] + j), g = load_piece<Width>(gate[t] + j), u = load_piece<Width>(up[t] + j);
   Piece<T, Width> to_gate, to_up;
@@ -72,42 +59,33 @@ __global__ void __launch_bounds__(kThreads) swiglu_backward(Rows<const T> dy, Ro
   if (dup.data != nullptr) store_piece(dup[t] + j, to_up);
 }
 
-dim3 grid(const graft_tensor& matrix, int width) {
-  return {static_cast<unsigned>(matrix.shape[0]),
-          static_cast<unsigned>(ceil_div<std::int64_t>(matrix.shape[1], std::int64_t{kThreads} * width)), 1};
-}
-
-std::string refuse_gate(const graft_tensor& gate) {
-  if (gate.shape[1] > std::int64_t{kThreads} * 65535) return "more columns than a grid has";
-  return refuse_f64(gate);
-}
-
 }  // namespace
 
-std::string refuse(const ops::SwigluForward& a) { return refuse_gate(*a.gate); }
+std::string refuse(const ops::SwigluForward& a) { return refuse_pieces(*a.gate); }
 
 void run(core::Context& context, const ops::SwigluForward& a) {
   visit(a.gate->dtype, [&](auto type) {
     using T = decltype(type);
     with_width<T>(in_packs({a.gate, a.up, a.y}), [&](auto width) {
       const auto with = [&](auto kernel) {
-        launch({"swiglu_forward", grid(*a.gate, width), kThreads, 0, stream(context)}, kernel, rows<const T>(a.gate),
-               rows<const T>(a.up), a.gate->shape[1], rows<T>(a.y));
+        launch({"swiglu_forward", piece_grid(*a.gate, width), kThreads, 0, stream(context)}, kernel,
+               rows<const T>(a.gate), rows<const T>(a.up), a.gate->shape[1], rows<T>(a.y));
       };
       a.kind == GRAFT_GLU_SILU ? with(swiglu_forward<T, width, false>) : with(swiglu_forward<T, width, true>);
     });
   });
 }
 
-std::string refuse(const ops::SwigluBackward& a) { return refuse_gate(*a.gate); }
+std::string refuse(const ops::SwigluBackward& a) { return refuse_pieces(*a.gate); }
 
 void run(core::Context& context, const ops::SwigluBackward& a) {
   visit(a.gate->dtype, [&](auto type) {
     using T = decltype(type);
     with_width<T>(in_packs({a.dy, a.gate, a.up, a.dgate, a.dup}), [&](auto width) {
       const auto with = [&](auto kernel) {
-        launch({"swiglu_backward", grid(*a.gate, width), kThreads, 0, stream(context)}, kernel, rows<const T>(a.dy),
-               rows<const T>(a.gate), rows<const T>(a.up), a.gate->shape[1], rows<T>(a.dgate), rows<T>(a.dup));
+        launch({"swiglu_backward", piece_grid(*a.gate, width), kThreads, 0, stream(context)}, kernel,
+               rows<const T>(a.dy), rows<const T>(a.gate), rows<const T>(a.up), a.gate->shape[1], rows<T>(a.dgate),
+               rows<T>(a.dup));
       };
       a.kind == GRAFT_GLU_SILU ? with(swiglu_backward<T, width, false>) : with(swiglu_backward<T, width, true>);
     });

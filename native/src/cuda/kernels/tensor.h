@@ -7,10 +7,14 @@
 #include "core/context.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "cuda/device/launch.h"
 #include "cuda/device/numbers.h"
 #include "graft/tensor.h"
 
 namespace graft::cuda {
+
+/** Of a block, where a kernel has no reason for another number. */
+inline constexpr int kThreads = 256;
 
 /** Rows of T, `pitch` elements apart. */
 template <class T>
@@ -64,7 +68,21 @@ inline std::string refuse_f64(const graft_tensor& tensor) {
   return tensor.dtype == GRAFT_DTYPE_F64 ? "f64 is for references, which run on the CPU" : "";
 }
 
+inline std::string refuse_f64(const graft_tensor& a, const graft_tensor& b) {
+  return a.dtype == GRAFT_DTYPE_F64 ? refuse_f64(a) : refuse_f64(b);
+}
+
 /** The queue of a context of the CUDA device. */
 inline void* stream(const core::Context& context) { return context.opened->stream(); }
+
+/** Blocks of kThreads that are so many threads together. */
+inline unsigned blocks_for(std::int64_t threads) {
+  return static_cast<unsigned>(ceil_div<std::int64_t>(threads, kThreads));
+}
+
+/** So many threads in blocks of kThreads, for a kernel that needs no more. */
+inline Launch over(const core::Context& context, const char* kernel, std::int64_t threads) {
+  return {kernel, blocks_for(threads), kThreads, 0, stream(context)};
+}
 
 }  // namespace graft::cuda

@@ -11,7 +11,7 @@
 namespace graft::cuda {
 namespace {
 
-constexpr int kThreads = 256, kTile = 32, kTileRows = kThreads / kTile;
+constexpr int kCopyTile = 32, kCopyRows = kThreads / kCopyTile;
 
 template <class To, class From>
 GRAFT_DEVICE To converted(From value) {
@@ -49,18 +49,14 @@ __global__ void __launch_bounds__(kThreads) tensor_fill(Bits value, Bits* y, Pla
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     tensor_transpose(Rows<const T> x, std::int64_t rows, std::int64_t columns, Rows<T> y) {
-  GRAFT_SHARED(T, tile, kTile * (kTile + 1));
-  const int lane = static_cast<int>(threadIdx.x) % kTile, first = static_cast<int>(threadIdx.x) / kTile;
-  const std::int64_t row0 = std::int64_t{blockIdx.x} * kTile, column0 = std::int64_t{blockIdx.y} * kTile;
-  for (int i = first; i < kTile; i += kTileRows)
-    if (row0 + i < rows && column0 + lane < columns) tile[i * (kTile + 1) + lane] = x[row0 + i][column0 + lane];
+  GRAFT_SHARED(T, tile, kCopyTile * (kCopyTile + 1));
+  const int lane = static_cast<int>(threadIdx.x) % kCopyTile, first = static_cast<int>(threadIdx.x) / kCopyTile;
+  const std::int64_t row0 = std::int64_t{blockIdx.x} * kCopyTile, column0 = std::int64_t{blockIdx.y} * kCopyTile;
+  for (int i = first; i < kCopyTile; i += kCopyRows)
+    if (row0 + i < rows && column0 + lane < columns) tile[i * (kCopyTile + 1) + lane] = x[row0 + i][column0 + lane];
   if (!GRAFT_BUG(tensor_transpose_no_barrier)) __syncthreads();
-  for (int i = first; i < kTile; i += kTileRows)
-    if (column0 + i < columns && row0 + lane < rows) y[column0 + i][row0 + lane] = tile[lane * (kTile + 1) + i];
-}
-
-Launch launch_of(const core::Context& context, const char* name, std::int64_t count) {
-  return {name, static_cast<unsigned>(ceil_div<std::int64_t>(count, kThreads)), kThreads, 0, stream(context)};
+  for (int i = first; i < kCopyTile; i += kCopyRows)
+    if (column0 + i < columns && row0 + lane < rows) y[column0 + i][row0 + lane] = tile[lane * (kCopyTile + 1) + i];
 }
 
 template <class Body>
@@ -72,8 +68,8 @@ void visit_integer(graft_dtype dtype, Body&& body) {
 template <class From, class To>
 void copy(core::Context& context, const ops::TensorCopy& a) {
   const std::int64_t count = core::elements(*a.x);
-  launch(launch_of(context, "tensor_copy", count), tensor_copy<From, To>, data<const From>(a.x), places(*a.x),
-         data<To>(a.y), places(*a.y), count);
+  launch(over(context, "tensor_copy", count), tensor_copy<From, To>, data<const From>(a.x), places(*a.x), data<To>(a.y),
+         places(*a.y), count);
 }
 
 }  // namespace
@@ -84,7 +80,7 @@ std::string refuse(const ops::TensorCopy& a) {
                ? "integers go into narrower ones on the CPU, which sees whether they fit"
                : "";
   }
-  return a.x->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.x) : refuse_f64(*a.y);
+  return refuse_f64(*a.x, *a.y);
 }
 
 void run(core::Context& context, const ops::TensorCopy& a) {
@@ -106,7 +102,7 @@ void run(core::Context& context, const ops::TensorFill& a) {
   const std::int64_t count = core::elements(*a.y);
   const auto fill = [&](auto bits) {
     using Bits = decltype(bits);
-    launch(launch_of(context, "tensor_fill", count), tensor_fill<Bits>, bits, data<Bits>(a.y), places(*a.y), count);
+    launch(over(context, "tensor_fill", count), tensor_fill<Bits>, bits, data<Bits>(a.y), places(*a.y), count);
   };
   core::visit_any(a.y->dtype, [&](auto tag) {
     const auto value = core::narrow<decltype(tag)>(a.value);
@@ -117,9 +113,7 @@ void run(core::Context& context, const ops::TensorFill& a) {
   });
 }
 
-std::string refuse(const ops::TensorAdd& a) {
-  return a.x->dtype == GRAFT_DTYPE_F64 ? refuse_f64(*a.x) : refuse_f64(*a.y);
-}
+std::string refuse(const ops::TensorAdd& a) { return refuse_f64(*a.x, *a.y); }
 
 void run(core::Context& context, const ops::TensorAdd& a) {
   const std::int64_t count = core::elements(*a.x);
@@ -127,20 +121,20 @@ void run(core::Context& context, const ops::TensorAdd& a) {
     visit(a.y->dtype, [&](auto to) {
       using From = decltype(from);
       using To = decltype(to);
-      launch(launch_of(context, "tensor_add", count), tensor_add<From, To>, data<const From>(a.x), places(*a.x),
+      launch(over(context, "tensor_add", count), tensor_add<From, To>, data<const From>(a.x), places(*a.x),
              data<To>(a.y), places(*a.y), count);
     });
   });
 }
 
 std::string refuse(const ops::TensorTranspose& a) {
-  if (a.x->shape[1] > std::int64_t{kTile} * 65535) return "more columns than a grid has";
+  if (a.x->shape[1] > std::int64_t{kCopyTile} * 65535) return "more columns than a grid has";
   return refuse_f64(*a.x);
 }
 
 void run(core::Context& context, const ops::TensorTranspose& a) {
   const std::int64_t rows = a.x->shape[0], columns = a.x->shape[1];
-  const auto tiles = [](std::int64_t size) { return static_cast<unsigned>(ceil_div<std::int64_t>(size, kTile)); };
+  const auto tiles = [](std::int64_t size) { return static_cast<unsigned>(ceil_div<std::int64_t>(size, kCopyTile)); };
   visit(a.x->dtype, [&](auto type) {
     using T = decltype(type);
     launch({"tensor_transpose", {tiles(rows), tiles(columns)}, kThreads, 0, stream(context)}, tensor_transpose<T>,

@@ -15,8 +15,8 @@
 namespace graft::cuda::sm90 {
 namespace {
 
-constexpr int kThreads = 4 * kGroup;
-constexpr int kLoaderRegisters = 40, kMultiplierRegisters = 184, kDecoderRegisters = 96;
+constexpr int kCodedThreads = 4 * kGroup;  // why fewer registers: a fourth warpgroup decodes
+constexpr int kCodedRegisters = 184, kDecoderRegisters = 96;
 constexpr int kCodesBytes = 4096;  // of a step, at most
 constexpr int kDecoders = 1;       // number of their barrier
 
@@ -33,7 +33,7 @@ GRAFT_DEVICE void load_codes(unsigned char* to, const TensorMap& codes, const So
 }
 
 template <Major major, class Source>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kCodedThreads, 1)
     coded_product(const GRAFT_GRID_CONSTANT TensorMap x, const GRAFT_GRID_CONSTANT TensorMap codes,
                   const GRAFT_GRID_CONSTANT TensorMap low, const GRAFT_GRID_CONSTANT TensorMap up, Source source,
                   int box_bytes, int steps, int low_steps, Result y) {
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kThreads, 1)
       }
     }
   } else {
-    take_registers<kMultiplierRegisters>();
+    take_registers<kCodedRegisters>();
     float sums[kSums] = {};
     multiply<Major::kAlongK, major>(sums, stages, full, empty, group - 1, 0, steps + low_steps);
     y.store(sums, row + (group - 1) * kHalf, column);
@@ -133,7 +133,7 @@ void run_coded(core::Context& context, const Product& p, const Source& source, i
       tensor_map({p.w->storage.data, p.w->n, source.row_bytes(), source.row_bytes(), 1, right, box_bytes, false});
   const TensorMap x = map_of(p.x, kTile);
   const TensorMap low = p.low == nullptr ? x : map_of(*p.low, kTile), up = p.up == nullptr ? x : map_of(*p.up, right);
-  const Launch where{"coded_product", tiles_of(p.y), kThreads, shared, stream(context)};
+  const Launch where{"coded_product", tiles_of(p.y), kCodedThreads, shared, stream(context)};
   const int low_steps = p.low == nullptr ? 0 : steps_over(p.low->shape[1]);
   const auto with = [&](auto kernel) {
     launch(where, kernel, x, codes, low, up, source, box_bytes, steps_over(p.x.shape[1]), low_steps,

@@ -12,6 +12,7 @@
 namespace graft::cuda::sm90 {
 
 inline constexpr int kGroup = 128;  // threads of a warpgroup
+inline constexpr int kThreads = 3 * kGroup, kLoaderRegisters = 40, kMultiplierRegisters = 232;
 inline constexpr int kTile = 128, kSteps = 64, kHalf = 64, kStages = 4, kMultiplyingWarps = 8;
 inline constexpr int kSums = kTile / 2;               // of a thread: 64 rows of 128 columns by a warpgroup
 inline constexpr int kRowBytes = kSteps * 2;          // of a swizzled tile

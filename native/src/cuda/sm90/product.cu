@@ -16,8 +16,6 @@
 namespace graft::cuda::sm90 {
 namespace {
 
-constexpr int kThreads = 3 * kGroup, kLoaderRegisters = 40, kMultiplierRegisters = 232;
-
 template <Major major>
 __global__ void __launch_bounds__(kThreads, 1)
     product_dense(const GRAFT_GRID_CONSTANT TensorMap x, const GRAFT_GRID_CONSTANT TensorMap w,

@@ -19,7 +19,6 @@
 namespace graft::cuda::sm90 {
 namespace {
 
-constexpr int kThreads = 3 * kGroup, kLoaderRegisters = 40, kMultiplierRegisters = 232;
 constexpr int kEntries = core::kSketchEntries,
               kPlaces = 2 * kEntries * kGroup;  // of a warpgroup, for two rows a thread
 
