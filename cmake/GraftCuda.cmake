@@ -38,3 +38,24 @@ function(graft_kernels name)
   set_target_properties(${name} PROPERTIES CUDA_STANDARD 20 CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
                         CUDA_COMPILER_LAUNCHER "${launcher}")
 endfunction()
+
+# graft_units(SOURCES FAMILY…): in the list SOURCES one file, which includes them, takes the place of the files of each
+# family "STEM STEM …". why: nvcc spends most of its time for a kernel on what all kernels include, once more for each
+# architecture. A family stays small, since a change of one kernel compiles all of it.
+function(graft_units sources)
+  set(files ${${sources}})
+  set(units "")
+  foreach(family ${ARGN})
+    set(members ${files})
+    string(REPLACE " " "|" stems "${family}")
+    list(FILTER members INCLUDE REGEX "/(${stems})\\.cu$")
+    list(REMOVE_ITEM files ${members})
+    list(TRANSFORM members REPLACE "${PROJECT_SOURCE_DIR}/src/(.*)" "#include \"\\1\"\n")
+    string(REPLACE " " "-" name "${family}")
+    set(unit ${CMAKE_CURRENT_BINARY_DIR}/units/${sources}/${name}.cu)
+    list(JOIN members "" text)
+    file(CONFIGURE OUTPUT ${unit} CONTENT "${text}" @ONLY)
+    list(APPEND units ${unit})
+  endforeach()
+  set(${sources} ${files} ${units} PARENT_SCOPE)
+endfunction()
