@@ -105,14 +105,12 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t row0 = blockIdx.x / tiles % tiles * kDiagonalTile, span = blockIdx.x / tiles / tiles;
   const std::int64_t first = blockIdx.y * groups.size;
   const std::int64_t end = first + groups.size < groups.rows ? first + groups.size : groups.rows;
-  const auto element = [&](const Rows<const T>& m, std::int64_t t, std::int64_t i) {
-    const std::int64_t column = blocks.at(span, i);
-    return column < 0 ? 0.0f : to_float(m[t][column]);
-  };
+  // A lane reads one column of x and one of dy in all rows.
+  const std::int64_t of_x = blocks.at(span, row0 + lane), of_dy = blocks.at(span, column0 + lane);
   float sums[kDiagonalRows] = {};
   multiply_tiles<true>(
-      first, end, [&](int row, std::int64_t t) { return element(x, t, row0 + row); },
-      [&](std::int64_t t, int c) { return element(dy, t, column0 + c); }, sums);
+      first, end, [&](int, std::int64_t t) { return of_x < 0 ? 0.0f : to_float(x[t][of_x]); },
+      [&](std::int64_t t, int) { return of_dy < 0 ? 0.0f : to_float(dy[t][of_dy]); }, sums);
   const std::int64_t c = column0 + lane, n = blocks.n;
   GRAFT_UNROLL
   for (int i = 0; i < kDiagonalRows; ++i) {

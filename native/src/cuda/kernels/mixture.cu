@@ -78,9 +78,9 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x % 32 == 0) to[2 * experts] = count;
 }
 
-/** sums [2E + 1] of the shares over all rows; NULL: no balance. */
+/** sums [2E + 1] of the shares over all rows; NULL: no balance. why 4 blocks: for six ptxas spills a few registers. */
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     mixture_route_backward(Rows<const T> logits, Rows<const T> gates, Rows<const T> dgates, std::int64_t rows,
                            std::int64_t experts, bool among_all, float balance, const float* sums, Counts counts,
                            Rows<T> dlogits) {
