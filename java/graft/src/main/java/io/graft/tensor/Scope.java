@@ -15,6 +15,7 @@ import io.graft.binding.Status;
 import io.graft.binding.graft_graph;
 import io.graft.binding.graft_tensor;
 import io.graft.binding.graft_weight;
+import java.nio.Buffer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerPointer;
 
@@ -70,13 +71,37 @@ public final class Scope implements AutoCloseable {
 
     /** A row-major tensor over the caller's memory, which is never freed here and must outlive the tensor. */
     public Tensor wrap(long address, DType dtype, long... shape) {
+        return wrap(address, null, dtype, shape);
+    }
+
+    /**
+     * The same, and keeps {@code holder} reachable until the tensor is closed: the object whose collection would free the
+     * memory, such as another framework's tensor, a pointer of JavaCPP or a memory segment; null for none.
+     */
+    public Tensor wrap(long address, Object holder, DType dtype, long... shape) {
         synchronized (context) {
             checkOpen();
             graft_tensor handle = new graft_tensor((Pointer) null);
             Status.check(graft_tensor_wrap(
                     context.pointer(), new Address(address), dtype.code(), shape.length, shape, null, handle));
-            return new Tensor(this, handle, null);
+            return new Tensor(this, handle, null, holder);
         }
+    }
+
+    /**
+     * A row-major tensor over a buffer's memory from its position to its limit, which is exactly that of the shape; the
+     * buffer stays reachable until the tensor is closed, and its position may move. For contexts of the CPU.
+     *
+     * @param buffer direct, writable, in the machine's byte order, on a multiple of an element's size; of bytes, or of
+     *     the tensor's elements: {@code ShortBuffer} for F16 and BF16, {@code FloatBuffer} for F32, and so on
+     * @throws IllegalArgumentException if it is another buffer, and says why
+     */
+    public Tensor wrap(Buffer buffer, DType dtype, long... shape) {
+        if (!context.device().isCpu()) {
+            throw new UnsupportedOperationException(
+                    "wrap: a buffer is memory of the CPU, and the context is on " + context.device());
+        }
+        return wrap(DirectMemory.address(buffer, dtype, shape), buffer, dtype, shape);
     }
 
     /** A part of a tensor that lives in any scope of this context; the view itself lives in this scope. */

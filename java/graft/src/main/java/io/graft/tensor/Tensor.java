@@ -18,10 +18,18 @@ public final class Tensor extends Handle {
     private final DType dtype;
     private final long[] shape;
     private final long[] strides;
+    // why unread: the collector leaves alone what an open tensor refers to.
+    private final Object holder;
 
     /** root: what holds the memory of a view, null for a tensor that holds its own. */
     Tensor(Scope scope, graft_tensor handle, Owner root) {
+        this(scope, handle, root, null);
+    }
+
+    /** holder: the Java object that the memory of others belongs to, or null. */
+    Tensor(Scope scope, graft_tensor handle, Owner root, Object holder) {
         super(scope, root);
+        this.holder = holder;
         this.handle = handle;
         this.dtype = DType.of(handle.dtype());
         int rank = handle.rank();
