@@ -32,6 +32,11 @@ example/lora_cpp
 set +x
 grep -qxF "$(./lora | head -n 1)" "$repository/docs/guide/c.md" || { echo "the page prints another loss"; exit 1; }
 
+# Another minor version is another library.
+mkdir newer && sed 's/find_package(graft [0-9.]*/find_package(graft 0.9/' native/examples/CMakeLists.txt > newer/CMakeLists.txt
+cmake -S newer -B newer -DCMAKE_PREFIX_PATH="$HOME/graft" > newer/log 2>&1 || true
+grep -q "graftConfig.cmake, version: 0" newer/log || { echo "0.9 was not refused"; exit 1; }
+
 # All that is loaded lies in the tree, which does not name where it was built.
 ldd lora | tee loaded
 grep -qE "libgraft\.so\.[0-9]+\.[0-9]+ => $work/second/graft/lib/" loaded
