@@ -5,7 +5,8 @@ include(CMakePackageConfigHelpers)
 install(TARGETS graft EXPORT graftTargets LIBRARY DESTINATION lib)
 install(DIRECTORY include/graft DESTINATION include)
 
-# why in a folder of their own: in /usr/local/lib they would be everybody's oneDNN, OpenMP and Highway. The RPATH of libgraft leads there.
+# why in a folder of their own: in /usr/local/lib they would be everybody's oneDNN, OpenMP and Highway. The RPATH of
+# libgraft leads there.
 foreach(loaded libdnnl.so.3 libgomp.so.1 libhwy.so.1)
   install(PROGRAMS $<TARGET_FILE_DIR:graft>/${loaded} DESTINATION lib/graft)
 endforeach()
