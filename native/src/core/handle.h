@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/context.h"
+#include "core/error.h"
 #include "graft/tensor.h"
 
 namespace graft::core {
@@ -27,12 +28,34 @@ void release(Context& context, graft_memory_category category, void* memory, std
 
 void forget_handle(Context& context);
 
-/** Hands a descriptor out; Owned begins with it, so that the handle is its address. */
-template <class Owned>
-void publish(Context& context, std::unique_ptr<Owned> owned, decltype(Owned::descriptor)** handle) {
+/** A descriptor with what is behind it; it begins with it, so that the handle is its address. */
+template <class Descriptor>
+struct Owned {
+  Descriptor descriptor{};
+  std::int64_t bytes = 0;  // 0: the memory is somebody else's
+  graft_memory_category category = GRAFT_MEMORY_ACTIVATION;
+  const Context* context = nullptr;  // that gave it out
+};
+
+/** Hands a descriptor out. */
+template <class Descriptor>
+void publish(Context& context, std::unique_ptr<Owned<Descriptor>> owned, Descriptor** handle) {
+  owned->context = &context;
   *handle = &owned.release()->descriptor;
   context.handles.fetch_add(1);
   live_handles.fetch_add(1);
+}
+
+/** Takes a descriptor back; INVALID_ARGUMENT where another context gave it out. */
+template <class Descriptor>
+std::unique_ptr<Owned<Descriptor>> take_back(Context& context, const char* name, Descriptor* handle) {
+  std::unique_ptr<Owned<Descriptor>> owned(reinterpret_cast<Owned<Descriptor>*>(handle));
+  if (owned->context != &context) {
+    static_cast<void>(owned.release());
+    fail(GRAFT_INVALID_ARGUMENT, "%s is of another context", name);
+  }
+  forget_handle(context);
+  return owned;
 }
 
 }  // namespace graft::core

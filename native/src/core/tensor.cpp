@@ -12,13 +12,7 @@
 namespace graft::core {
 namespace {
 
-/** What the library must remember about a tensor it made; the descriptor comes first, so that the handle is its
- * address. */
-struct OwnedTensor {
-  graft_tensor descriptor;
-  std::int64_t bytes;  // 0: the memory is somebody else's
-  graft_memory_category category;
-};
+using OwnedTensor = Owned<graft_tensor>;
 
 }  // namespace
 
@@ -212,9 +206,8 @@ graft_status graft_tensor_destroy(graft_context* context, graft_tensor* tensor) 
   return guard("graft_tensor_destroy", [&] {
     if (tensor == nullptr) return;
     Context& c = context_of(context);
-    std::unique_ptr<OwnedTensor> owned(reinterpret_cast<OwnedTensor*>(tensor));
+    const auto owned = take_back(c, "tensor", tensor);
     release(c, owned->category, owned->descriptor.data, owned->bytes);
-    forget_handle(c);
   });
 }
 }

@@ -11,11 +11,7 @@
 namespace graft::core {
 namespace {
 
-struct OwnedWeight {
-  graft_weight descriptor;
-  std::int64_t bytes;  // 0: the memory is somebody else's
-  graft_memory_category category;
-};
+using OwnedWeight = Owned<graft_weight>;
 
 std::unique_ptr<OwnedWeight> owned_weight(graft_memory_category category, graft_weight_kind kind, std::int64_t n,
                                           std::int64_t k, std::int32_t border) {
@@ -165,9 +161,8 @@ graft_status graft_weight_destroy(graft_context* context, graft_weight* weight) 
   return guard("graft_weight_destroy", [&] {
     if (weight == nullptr) return;
     Context& c = context_of(context);
-    std::unique_ptr<OwnedWeight> owned(reinterpret_cast<OwnedWeight*>(weight));
+    const auto owned = take_back(c, "weight", weight);
     release(c, owned->category, owned->descriptor.storage.data, owned->bytes);
-    forget_handle(c);
   });
 }
 }

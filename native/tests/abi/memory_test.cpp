@@ -41,6 +41,23 @@ std::int64_t held(const Context& c) {
   return current;
 }
 
+TEST(Memory, AnotherContextGivesNothingBack) {
+  const Context c, other;
+  const std::int64_t shape[] = {4, 64};
+  graft_tensor* tensor = nullptr;
+  graft_weight* weight = nullptr;
+  GRAFT_EXPECT_OK(graft_tensor_create(c, GRAFT_MEMORY_BASE, GRAFT_DTYPE_F32, 2, shape, nullptr, &tensor));
+  GRAFT_EXPECT_OK(graft_weight_wrap_dense(c, tensor, &weight));
+  EXPECT_EQ(graft_weight_destroy(other, weight), GRAFT_INVALID_ARGUMENT);
+  EXPECT_STREQ(graft_last_error(), "graft_weight_destroy: weight is of another context");
+  EXPECT_EQ(graft_tensor_destroy(other, tensor), GRAFT_INVALID_ARGUMENT);
+  EXPECT_EQ(held(other), 0);
+  EXPECT_EQ(held(c), 4 * 64 * 4);
+  GRAFT_EXPECT_OK(graft_weight_destroy(c, weight));
+  GRAFT_EXPECT_OK(graft_tensor_destroy(c, tensor));
+  EXPECT_EQ(held(c), 0);
+}
+
 TEST(Memory, LargeBlocksAreCountedAndGivenBack) {
   const Context c;
   const std::int64_t before = held(c), bytes = (3 << 20) + 5;
