@@ -84,16 +84,6 @@ class WrapTest extends InContext {
         assertThatThrownBy(() -> scope.wrap(direct(16), DType.F32, -2, -2)).isInstanceOf(GraftArgumentException.class);
     }
 
-    @Test
-    void contextsOfGpusTakeNoBuffers() {
-        try (Context gpu = Context.planning(Device.parse("cuda"), 1);
-                Scope elsewhere = gpu.scope()) {
-            assertThatThrownBy(() -> elsewhere.wrap(direct(8), DType.F32, 2))
-                    .isInstanceOf(UnsupportedOperationException.class)
-                    .hasMessageContaining("memory of the CPU");
-        }
-    }
-
     private void refused(Buffer buffer, String reason) {
         assertThatThrownBy(() -> scope.wrap(buffer, DType.F32, 2))
                 .isInstanceOf(IllegalArgumentException.class)
