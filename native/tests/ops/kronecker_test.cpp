@@ -161,6 +161,37 @@ TEST(Kronecker, SameBitsForAnyNumberOfThreads) {
     }
 }
 
+// Only matrices of one factor lie without gaps.
+TEST(Kronecker, TheMatricesOfAFactorMayLieApart) {
+  for (const char* prefer : {"fast", "reference"})
+    for (std::int64_t r : {0, 2})
+      for (std::int64_t t : {1, 12, 70}) {
+        const Context c(2, prefer);
+        Layer layer(c, {kF32, t, 2, 2, 2, 3, 3, r});
+        GRAFT_ASSERT_OK(layer.forward());
+        GRAFT_ASSERT_OK(layer.backward());
+        const auto apart = [&](const Tensor& factor) {
+          const std::int64_t rows = factor->shape[1], columns = factor->shape[2], step = rows * columns + 5;
+          Tensor all(c, kF32, {2, step});
+          all.fill(100);
+          all.view(0, {2, rows, columns}, {step, columns, 1}).set(factor.get());
+          return all;
+        };
+        const auto matrices = [](const Tensor& all, const Tensor& like) {
+          return all.view(0, {2, like->shape[1], like->shape[2]}, {all->shape[1], like->shape[2], 1});
+        };
+        const Tensor w1_all = apart(layer.w1), b_all = apart(layer.b), a_all = apart(layer.a);
+        const Tensor w1 = matrices(w1_all, layer.w1), b = matrices(b_all, layer.b), a = matrices(a_all, layer.a);
+        graft_tensor* down = r == 0 ? nullptr : static_cast<graft_tensor*>(a);
+        Tensor y(c, kF32, {t, 6}), dx(c, kF32, {t, 6});
+        GRAFT_ASSERT_OK(graft_kronecker_forward(c, layer.x, w1, b, down, 0.5, 0, y));
+        GRAFT_ASSERT_OK(
+            graft_kronecker_backward(c, layer.dy, layer.x, w1, b, down, 0.5, 0, dx, nullptr, nullptr, nullptr));
+        EXPECT_EQ(y.get(), layer.y.get()) << prefer << t;
+        EXPECT_EQ(dx.get(), layer.dx.get()) << prefer << t;
+      }
+}
+
 TEST(Kronecker, EmptyAndMissing) {
   for (const char* prefer : {"fast", "reference"}) {
     const Context c(2, prefer);

@@ -37,13 +37,17 @@ class Factor {
   Factor() = default;
   Factor(core::Context& context, core::Scratch& scratch, const graft_tensor& factor, double scale, graft_dtype dtype)
       : rows_(factor.shape[1]) {
-    graft_tensor flat = factor;
-    flat.rank = 2;
-    flat.shape[0] = factor.shape[0] * rows_;
-    flat.shape[1] = factor.shape[2];
-    flat.stride[0] = factor.shape[2];
-    flat.stride[1] = 1;
-    all_ = converted(context, scratch, flat, scale, dtype);
+    const std::int64_t count = factor.shape[0], columns = factor.shape[2], pieces = chunks_of(rows_, kForwardRows);
+    const std::int64_t step = factor.stride[0] * graft_dtype_bytes(factor.dtype);
+    void* memory = scratch.take<char>(count * rows_ * columns * graft_dtype_bytes(dtype));
+    all_ = row_major(memory, dtype, count * rows_, columns, columns);
+    core::parallel_for(context, count * pieces, [&](std::int64_t task, int) {
+      const std::int64_t m = task / pieces, first = task % pieces * kForwardRows;
+      const std::int64_t height = std::min(kForwardRows, rows_ - first);
+      const char* from = static_cast<const char*>(factor.data) + m * step;
+      convert(row_major(from, factor.dtype, rows_, columns, columns).part(first, 0, height, columns),
+              static_cast<float>(scale), all_.part(m * rows_ + first, 0, height, columns));
+    });
   }
   Matrix operator[](std::int64_t m) const { return all_.part(m * rows_, 0, rows_, all_.columns); }
 
