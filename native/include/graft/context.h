@@ -28,7 +28,8 @@ typedef enum graft_memory_category {
 } graft_memory_category;
 
 /** Creates a context. threads: 0 takes the number of processors the process may use. Results are the same bits for any
- * number of threads. Errors: DEVICE_UNAVAILABLE, INVALID_ARGUMENT (threads outside 0..1024). */
+ * number of threads. Errors: DEVICE_UNAVAILABLE, INVALID_ARGUMENT (threads outside 0..1024), OUT_OF_MEMORY (a thread
+ * cannot start). */
 GRAFT_API graft_status graft_context_create(graft_device device, int32_t threads, graft_context** context);
 
 /** A context that plans memory: ops check their arguments, choose an implementation and take its scratch, but compute

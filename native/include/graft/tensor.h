@@ -28,7 +28,7 @@ typedef struct graft_tensor {
   graft_dtype dtype;
   graft_device device;
   int32_t rank;
-  int32_t reserved; /**< 0 */
+  int32_t reserved; /**< 0 in a descriptor of the caller's own */
   int64_t shape[GRAFT_MAX_RANK];
   int64_t stride[GRAFT_MAX_RANK];
 } graft_tensor;

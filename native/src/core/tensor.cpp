@@ -47,6 +47,16 @@ graft_tensor make_descriptor(graft_dtype dtype, std::int32_t rank, const std::in
   return tensor;
 }
 
+namespace {
+
+/** In a view's descriptor: its memory ends with its last element, whatever the pitch. */
+constexpr std::int32_t kEndsInRow = 1;
+
+/** Elements that a tensor's views may reach. */
+std::int64_t held_by(const graft_tensor& parent) { return span(parent, (parent.reserved & kEndsInRow) == 0); }
+
+}  // namespace
+
 std::int64_t span(const graft_tensor& tensor, bool whole_rows) {
   std::int64_t last = 0;
   for (int i = 0; i < tensor.rank; ++i) {
@@ -172,11 +182,12 @@ graft_status graft_tensor_view(graft_context* context, const graft_tensor* paren
     check_tensor("parent", parent);
     auto owned = std::make_unique<OwnedTensor>(
         OwnedTensor{make_descriptor(parent->dtype, rank, shape, stride), 0, GRAFT_MEMORY_ACTIVATION});
-    const std::int64_t needed = span(owned->descriptor, false), held = span(*parent, true);
+    const std::int64_t needed = span(owned->descriptor, false), held = held_by(*parent);
     if (offset < 0 || offset > held || needed > held - offset)
       fail(GRAFT_INVALID_ARGUMENT, "%s from element %lld needs %lld elements, the parent %s has %lld",
            describe("the view", &owned->descriptor).c_str(), static_cast<long long>(offset),
            static_cast<long long>(needed), describe("tensor", parent).c_str(), static_cast<long long>(held));
+    if (span(owned->descriptor, true) > held - offset) owned->descriptor.reserved |= kEndsInRow;
     owned->descriptor.device = parent->device;
     owned->descriptor.data = static_cast<char*>(parent->data) + offset * graft_dtype_bytes(parent->dtype);
     publish(c, std::move(owned), tensor);

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/error.h"
+
 namespace graft::core {
 namespace {
 // why: ops follow each other within microseconds; a short spin saves the wake-up of a sleeping thread.
@@ -22,6 +24,7 @@ inline void relax() {
 struct ThreadPool::Shared {
   void work(int worker);
   void loop(int worker);
+  void end();
 
   std::vector<std::thread> workers;
   std::mutex mutex;
@@ -38,18 +41,26 @@ struct ThreadPool::Shared {
 
 ThreadPool::ThreadPool(int threads) : threads_(threads), shared_(std::make_unique<Shared>()) {
   shared_->workers.reserve(static_cast<std::size_t>(threads - 1));
-  for (int worker = 1; worker < threads; ++worker)
-    shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->loop(worker); });
+  for (int worker = 1; worker < threads; ++worker) {
+    try {
+      shared_->workers.emplace_back([shared = shared_.get(), worker] { shared->loop(worker); });
+    } catch (const std::exception& failure) {
+      shared_->end();
+      fail(GRAFT_OUT_OF_MEMORY, "thread %d of %d cannot start: %s", worker + 1, threads, failure.what());
+    }
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { shared_->end(); }
+
+void ThreadPool::Shared::end() {
   {
-    const std::lock_guard lock(shared_->mutex);
-    shared_->stop = true;
-    shared_->generation.fetch_add(1);
+    const std::lock_guard lock(mutex);
+    stop = true;
+    generation.fetch_add(1);
   }
-  shared_->wake.notify_all();
-  for (std::thread& thread : shared_->workers) thread.join();
+  wake.notify_all();
+  for (std::thread& thread : workers) thread.join();
 }
 
 void ThreadPool::run_erased(std::int64_t chunks, Call call, void* body) {

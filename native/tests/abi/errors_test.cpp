@@ -1,5 +1,10 @@
 // Contexts, tensors, weights: life, limits and errors through the C ABI. Nothing here may crash, whatever is passed.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
+#include <string>
 #include <thread>
 
 #include "tensors.h"
@@ -22,6 +27,27 @@ TEST(Context, BadArguments) {
   expect_error(graft_cuda_device_describe(999, nullptr, 0, nullptr), GRAFT_DEVICE_UNAVAILABLE, {"CUDA"});
   EXPECT_EQ(graft_context_destroy(nullptr), GRAFT_OK);
   expect_error(graft_context_memory(nullptr, GRAFT_MEMORY_BASE, nullptr, nullptr), GRAFT_INVALID_ARGUMENT, {"context"});
+}
+
+// Room for the stacks of a few threads, not of a thousand.
+TEST(Context, AThreadThatCannotStart) {
+  std::ifstream sizes("/proc/self/statm");
+  rlim_t pages = 0;
+  sizes >> pages;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{256} << 20);
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &low), 0);
+  graft_context* context = nullptr;
+  const graft_status status = graft_context_create(GRAFT_DEVICE_CPU, 1024, &context);
+  const std::string text = graft_last_error();
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_EQ(status, GRAFT_OUT_OF_MEMORY);
+  EXPECT_NE(text.find("of 1024 cannot start"), std::string::npos) << text;
+  EXPECT_EQ(context, nullptr);
+  GRAFT_EXPECT_OK(graft_context_create(GRAFT_DEVICE_CPU, 2, &context));
+  EXPECT_EQ(graft_context_destroy(context), GRAFT_OK);
 }
 
 TEST(Context, KnowsWhatStillLives) {
@@ -133,6 +159,25 @@ TEST(Tensor, BadArguments) {
                GRAFT_INVALID_ARGUMENT, {"i32"});
   expect_error(graft_weight_create_dense(c, GRAFT_MEMORY_BASE, GRAFT_DTYPE_F32, 2, 2, -4, &weight),
                GRAFT_INVALID_ARGUMENT, {"border is -4"});
+}
+
+TEST(Tensor, AViewOfAViewStaysInTheMemory) {
+  const Context c;
+  graft_tensor* tensor = nullptr;
+  const std::int64_t four[] = {4}, one[] = {1};
+  const auto view = [&](const Tensor& parent, std::int64_t offset, const std::int64_t* shape) {
+    return graft_tensor_view(c, parent, offset, 1, shape, nullptr, &tensor);
+  };
+  const Tensor parent(c, GRAFT_DTYPE_F32, {4, 8});
+  const Tensor right = parent.view(4, {4, 4}, {8, 1}), left = parent.view(0, {4, 4}, {8, 1});
+  const Tensor last = right.view(24, {4}, {1});
+  expect_error(view(right, 28, four), GRAFT_INVALID_ARGUMENT, {"element 28", "has 28"});
+  expect_error(view(last, 4, one), GRAFT_INVALID_ARGUMENT, {"element 4"});
+  // The last row of these has its whole pitch in the memory.
+  EXPECT_EQ(left.view(28, {4}, {1})->data, right.view(24, {4}, {1})->data);
+  const Tensor pitched(c, GRAFT_DTYPE_F32, {4, 5}, 8), upper = pitched.view(0, {3, 5}, {8, 1});
+  EXPECT_EQ(pitched.view(0, {4, 8}, {8, 1})->shape[1], 8);
+  EXPECT_EQ(upper.view(5, {3, 3}, {8, 1})->shape[1], 3);
 }
 
 TEST(Weight, BorderedRowsStartOnACacheLine) {
