@@ -100,6 +100,17 @@ TEST(Random, ElementDependsOnOffsetPlusIndexOnly) {
   }
 }
 
+TEST(Random, TheElementWrapsAtTheEndOfTheStream) {
+  const Context fast(2, "fast"), reference(1, "reference");
+  for (std::uint64_t back : {1, 4, 12, 13}) {
+    const std::uint64_t offset = 0 - back;
+    const std::vector<double> numbers = uniform(fast, kF32, {24}, offset), start = uniform(fast, kF32, {24});
+    EXPECT_EQ(numbers, uniform(reference, kF32, {24}, offset));
+    EXPECT_TRUE(std::equal(numbers.begin() + static_cast<std::ptrdiff_t>(back), numbers.end(), start.begin()));
+    expect_close(normal(fast, kF32, {24}, offset), normal(reference, kF32, {24}, offset), 2 * 0x1p-24, "normal");
+  }
+}
+
 TEST(Random, SameBitsForAnyNumberOfThreads) {
   const Shape shape{3, 20001};
   expect_same_bits([&](const Context& c) { return normal(c, kF32, shape, 5); }, "normal");

@@ -25,11 +25,11 @@ namespace graft::cpu::fast::HWY_NAMESPACE {
 
 constexpr std::int64_t kRandomBuffer = 256;  // elements; a multiple of 4 and of every vector
 
-/** buffer[i] = word(first + i)·2⁻³² for a first that is a multiple of 4. */
+/** buffer[i] = word(first + i)·2⁻³² for a first that is a multiple of 4. The element wraps at 2^64, not the block. */
 void random_words(std::uint64_t seed, std::uint64_t first, double* buffer) {
   for (std::int64_t block = 0; block < kRandomBuffer / 4; ++block) {
     const std::array<std::uint32_t, 4> words =
-        core::Philox::block(seed, (first >> 2) + static_cast<std::uint64_t>(block));
+        core::Philox::block(seed, (first + 4 * static_cast<std::uint64_t>(block)) >> 2);
     for (int w = 0; w < 4; ++w) buffer[4 * block + w] = words[static_cast<std::size_t>(w)] * 0x1p-32;
   }
 }
