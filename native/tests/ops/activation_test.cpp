@@ -1,4 +1,5 @@
 // activation: values, fast against reference, finite differences, saturation and NaN, aliasing, threads, bad arguments.
+#include <bit>
 #include <cmath>
 
 #include "gradients.h"
@@ -90,6 +91,19 @@ TEST(Activation, FiniteDifferences) {
 
 TEST(Activation, SameBitsForAnyNumberOfThreads) {
   for (int kind : kKinds) expect_same_bits([&](const Context& c) { return run(c, kind, kBf16, 300, 130); });
+}
+
+// One NaN has bits beside the quiet one.
+TEST(Activation, NaNStays) {
+  for (const char* prefer : {"fast", "reference"})
+    for (graft_activation_kind kind : {GRAFT_ACTIVATION_RELU, GRAFT_ACTIVATION_TANH, GRAFT_ACTIVATION_SIGMOID}) {
+      const Context c(1, prefer);
+      Tensor x(c, kF32, {1, 2}), y(c, kF32, {1, 2});
+      auto* values = static_cast<float*>(x->data);
+      values[0] = std::bit_cast<float>(0x7fc00001u), values[1] = std::bit_cast<float>(0xffc00000u);
+      GRAFT_ASSERT_OK(graft_activation_forward(c, kind, x, y));
+      for (double value : y.get()) EXPECT_TRUE(std::isnan(value)) << prefer << kind;
+    }
 }
 
 TEST(Activation, PitchEmptyAndAlias) {

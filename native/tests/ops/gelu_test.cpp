@@ -91,6 +91,20 @@ TEST(Gelu, FarFromZeroItIsTheLineOrNothing) {
   }
 }
 
+TEST(Gelu, TheLargestNumbersToo) {
+  for (graft_gelu_kind kind : kKinds)
+    for (const char* prefer : {"fast", "reference"}) {
+      const Context c(1, prefer);
+      Tensor x(c, kF32, {1, 4}), dy(c, kF32, {1, 4}), y(c, kF32, {1, 4}), dx(c, kF32, {1, 4});
+      x.set({-3e38, -1e37, 1e36, 3e38}), dy.fill(1);
+      GRAFT_ASSERT_OK(graft_gelu_forward(c, kind, x, y));
+      GRAFT_ASSERT_OK(graft_gelu_backward(c, kind, dy, x, dx));
+      const std::vector<double> from = x.get();
+      EXPECT_EQ(y.get(), (std::vector<double>{0, 0, from[2], from[3]})) << prefer << kind;
+      EXPECT_EQ(dx.get(), (std::vector<double>{0, 0, 1, 1})) << prefer << kind;
+    }
+}
+
 TEST(Gelu, SameBitsForAnyNumberOfThreads) {
   for (const auto& size : {std::pair{300, 130}, {3, 40000}})
     expect_same_bits([&](const Context& c) { return run(c, kBf16, size.first, size.second); });

@@ -6,7 +6,7 @@
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
 #include "core/context.h"
 #include "cpu/fast/elements.h"
-#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/sigmoid-inl.h"
 #include "cpu/fast/tanh-inl.h"
 #include "cpu/fast/visit.h"
 #include "ops/activation.h"
@@ -14,16 +14,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-HWY_INLINE VF sigmoid_of(F d, VF x) {
-  // why a limit: exp2_of serves arguments up to 127. NaN stays.
-  const VF limit = hn::Set(d, 126.0f), power = hn::Mul(x, hn::Set(d, -kLog2E));
-  const VF inside = hn::IfThenElse(hn::Gt(power, limit), limit, power);
-  return hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), exp2_of(inside)));
-}
-
 HWY_INLINE VF value_of(F d, std::int32_t kind, VF v) {
   if (kind == GRAFT_ACTIVATION_TANH) return tanh_of(d, v);
-  if (kind == GRAFT_ACTIVATION_SIGMOID) return sigmoid_of(d, v);
+  if (kind == GRAFT_ACTIVATION_SIGMOID) return sigmoid(d, v).s;
   return hn::IfThenZeroElse(hn::Lt(v, hn::Zero(d)), v);
 }
 

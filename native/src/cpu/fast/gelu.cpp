@@ -10,7 +10,7 @@
 
 #include "core/context.h"
 #include "cpu/fast/elements.h"
-#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/sigmoid-inl.h"
 #include "cpu/fast/visit.h"
 #include "ops/gelu.h"
 
@@ -23,16 +23,14 @@ constexpr float kGeluCubic = 0.044715f;
 /** why clamped: beyond, sigmoid(z) is 0 or 1, and the powers of x would be infinite times zero. */
 HWY_INLINE VF near_zero(F d, VF x) { return hn::Min(hn::Max(x, hn::Set(d, -20.0f)), hn::Set(d, 20.0f)); }
 
-/** e^-z of x that is near zero, so that sigmoid(z) = 1 / (1 + e^-z) and 1 − sigmoid(z) = e^-z sigmoid(z). */
-HWY_INLINE VF gelu_power(F d, VF x) {
-  const VF z =
-      hn::Mul(hn::Mul(x, hn::Set(d, kGeluScale)), hn::MulAdd(hn::Mul(x, x), hn::Set(d, kGeluCubic), hn::Set(d, 1.0f)));
-  // why: beyond 127 the power is infinite, and an infinity times zero would be NaN.
-  return exp2_of(hn::Min(hn::Mul(z, hn::Set(d, -kLog2E)), hn::Set(d, 126.0f)));
+/** sigmoid(z) of x that is near zero. */
+HWY_INLINE Sigmoid gelu_sigmoid(F d, VF x) {
+  const VF inner = hn::MulAdd(hn::Mul(x, x), hn::Set(d, kGeluCubic), hn::Set(d, 1.0f));
+  return sigmoid(d, hn::Mul(hn::Mul(x, hn::Set(d, kGeluScale)), inner));
 }
 
 /** y = x Φ(x), Φ(x) = erfc(−x/√2)/2. why: −∞ · 0 would be NaN. */
-inline float erf_gelu(float x) { return x < -40 ? 0 : x * std::erfc(-x / std::numbers::sqrt2_v<float>) / 2; }
+inline float erf_gelu(float x) { return x < -40 ? 0 : x * (std::erfc(-x / std::numbers::sqrt2_v<float>) / 2); }
 
 /** Φ(x) + x φ(x), φ(x) = e^(−x²/2)/√(2π). */
 inline float erf_slope(float x) {
@@ -55,7 +53,7 @@ void gelu_forward(core::Context& context, const ops::GeluForward& a) {
         const F d;
         for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
           const VF v = at(d, x + i, n);
-          put(d, hn::Div(v, hn::Add(hn::Set(d, 1.0f), gelu_power(d, near_zero(d, v)))), y + i, n);
+          put(d, hn::Mul(v, gelu_sigmoid(d, near_zero(d, v)).s), y + i, n);
         });
       });
     });
@@ -77,14 +75,13 @@ void gelu_backward(core::Context& context, const ops::GeluBackward& a) {
           return;
         }
         const F d;
-        const VF one = hn::Set(d, 1.0f);
         for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
-          const VF v = at(d, x + i, n), near = near_zero(d, v), e = gelu_power(d, near);
-          const VF s = hn::Div(one, hn::Add(one, e));
+          const VF v = at(d, x + i, n), near = near_zero(d, v);
+          const auto [s, rest] = gelu_sigmoid(d, near);
           const VF slope =
               hn::MulAdd(hn::Mul(near, near), hn::Set(d, 3 * kGeluCubic * kGeluScale), hn::Set(d, kGeluScale));
-          const VF rest = hn::Mul(hn::Mul(v, hn::Mul(e, s)), slope);
-          put(d, hn::Mul(at(d, dy + i, n), hn::Mul(s, hn::Add(one, rest))), dx + i, n);
+          // why this order: x · s is small wherever x is far below 0.
+          put(d, hn::Mul(at(d, dy + i, n), hn::MulAdd(hn::Mul(hn::Mul(v, s), rest), slope, s)), dx + i, n);
         });
       });
     });

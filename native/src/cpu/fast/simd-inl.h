@@ -105,7 +105,8 @@ constexpr float kLog2E = 1.44269504088896341f;
 HWY_INLINE VF exp2_of(VF x) {
   const F d;
   const hn::RebindToSigned<F> di;
-  const VF magic = hn::Set(d, 12582912.0f);  // 1.5·2^23: adding it rounds to an integer in the low bits
+  // 1.5·2^23 + 127: adding it leaves the exponent of the nearest power of two in the low bits.
+  const VF magic = hn::Set(d, 12583039.0f);
   const VF shifted = hn::Add(x, magic);
   const VF f = hn::Sub(x, hn::Sub(shifted, magic));
   VF p = hn::Set(d, 1.535336188319500e-4f);
@@ -115,8 +116,8 @@ HWY_INLINE VF exp2_of(VF x) {
   p = hn::MulAdd(p, f, hn::Set(d, 2.402264791363012e-1f));
   p = hn::MulAdd(p, f, hn::Set(d, 6.931472028550421e-1f));
   p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
-  const auto scaled = hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::BitCast(d, scaled));
+  const VF power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(di, shifted)));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::Mul(p, power));
 }
 
 }  // namespace graft::cpu::fast::HWY_NAMESPACE
