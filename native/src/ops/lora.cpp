@@ -1,5 +1,8 @@
 #include "ops/lora.h"
 
+#include <initializer_list>
+
+#include "core/overlap.h"
 #include "core/tensor_check.h"
 #include "graft/ops/lora.h"
 #include "ops/dispatch.h"
@@ -68,6 +71,36 @@ void check_low_gradients(const graft_tensor* dy, const graft_tensor* x, const gr
     for (int j = 0; j < i; ++j)
       check_no_overlap(outputs[i].name, outputs[i].tensor, outputs[j].name, outputs[j].tensor);
   }
+}
+
+namespace {
+
+std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* name, const graft_tensor& activation,
+                          std::initializer_list<const graft_tensor*> others) {
+  if (rank == 0) return "the rank is 0";
+  if (w.border < rank) return "the weight's border is " + std::to_string(w.border) + ", below the rank";
+  const std::int64_t columns = activation.shape[1], needed = columns + w.border;
+  if (activation.shape[0] > 0 && activation.stride[0] < needed)
+    return std::string(name) + " has a pitch of " + std::to_string(activation.stride[0]) + ", below " +
+           std::to_string(needed);
+  graft_tensor behind = activation;
+  behind.data = static_cast<char*>(activation.data) + columns * graft_dtype_bytes(activation.dtype);
+  behind.shape[1] = w.border;
+  for (const graft_tensor* other : others)
+    if (other != nullptr && share_memory(behind, *other))
+      return std::string("the columns behind ") + name + " belong to another tensor";
+  return {};
+}
+
+}  // namespace
+
+std::string refuse_border(const LoraForward& a) {
+  return refuse_border(*a.w, a.a->shape[0], "x", *a.x, {a.y, a.s, a.a, a.b, a.bias, &a.w->storage});
+}
+
+std::string refuse_border(const LoraBackward& a) {
+  return refuse_border(*a.w, a.a->shape[0], "dy", *a.dy,
+                       {a.dx, a.x, a.s, a.a, a.b, a.da, a.db, a.dbias, &a.w->storage});
 }
 
 void LoraPack::check() const {

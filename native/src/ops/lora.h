@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "core/graph.h"
 #include "graft/weight.h"
@@ -63,6 +64,11 @@ struct LoraBackward {
   graft_tensor* dbias;  // may be NULL
   void check() const;
 };
+
+/** Why S cannot stand in the columns behind x, or dS behind dy, and the adapter in w's border: no room, or columns that
+ * another tensor of the call uses. Empty: it can. */
+std::string refuse_border(const LoraForward& a);
+std::string refuse_border(const LoraBackward& a);
 
 /** w, a [r, K], b [N, r] and scale: what every low-rank layer has. */
 void check_adapter(const graft_weight* w, const graft_tensor* a, const graft_tensor* b, double scale);

@@ -228,6 +228,21 @@ TEST(Dora, ARowOfZerosStaysZero) {
   }
 }
 
+// y behind x is where lora keeps its S.
+TEST(Dora, SparesTheColumnsBehindX) {
+  const Context c(2);
+  Layer layer(c, {kF32, 5, 9, 8, 3, 0, true});
+  layer.norms();
+  GRAFT_ASSERT_OK(graft_lora_pack(c, layer.a, layer.b, Layer::kScale, layer.w));
+  Tensor both(c, kF32, {5, 17});
+  Tensor x = both.view(0, {5, 9}, {17, 1}), y = both.view(9, {5, 8}, {17, 1});
+  x.set(layer.x.get()), y.set(layer.y.get());
+  layer.forward();
+  GRAFT_ASSERT_OK(graft_dora_forward(c, x, layer.w, layer.a, layer.b, Layer::kScale, layer.m, layer.norm, layer.bias, 0,
+                                     7, 11, 1, y, nullptr));
+  expect_close(y.get(), layer.y.get(), 16 * 0x1p-24, "y");
+}
+
 TEST(Dora, EmptyAndNull) {
   for (const char* prefer : {"fast", "reference"}) {
     const Context c(2, prefer);

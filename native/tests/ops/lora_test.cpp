@@ -182,6 +182,14 @@ TEST(Lora, DropoutKeepsTheRightShare) {
   }
 }
 
+TEST(Lora, DropoutWrapsAtTheEndOfTheStream) {
+  const Context c(2);
+  for (std::uint64_t back : {8, 12, 300, 1003}) {
+    const Case s{kF32, 6, 271, 9, 2, 0.5, false, true, 0 - back};
+    expect_equal(run(c, s, "accumulating"), run(c, s, "reference"), s.text());
+  }
+}
+
 TEST(Lora, SameBitsForAnyNumberOfThreads) {
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16})
     for (double dropout : {0.0, 0.1})
@@ -213,6 +221,39 @@ TEST(Lora, ChoosesThePathByBorderAndPitch) {
   expect_error((graft_context_prefer(c, "bordered"),
                 graft_lora_forward(c, tight, bordered, a, b, 1, nullptr, 0, 0, 0, 0, y, nullptr)),
                GRAFT_UNSUPPORTED, {"bordered", "pitch of 6", "10"});
+}
+
+// Where other tensors lie in the columns behind x or dy, nothing may be kept there.
+TEST(Lora, SparesTheColumnsBehindThatAreNotFree) {
+  const Context c(2);
+  for (bool accumulate : {false, true}) {
+    const std::int64_t t = 7, k = 20, n = 12, r = 4;
+    Tensor both(c, kF32, {t, k + n}), y(c, kF32, {t, n}), dx(c, kF32, {t, k}), a(c, kF32, {r, k}), b(c, kF32, {n, r});
+    Tensor x(c, kF32, {t, k}), dy(c, kF32, {t, n});
+    const Weight w(c, kF32, n, k, 8);
+    w.matrix().random(1);
+    fill({&x, &dy, &y, &dx, &a, &b});
+    GRAFT_ASSERT_OK(graft_lora_pack(c, a, b, 0.5, w));
+    Tensor left = both.view(0, {t, k}, {k + n, 1}), right = both.view(k, {t, n}, {k + n, 1});
+    left.set(x.get()), right.set(y.get());
+    GRAFT_ASSERT_OK(graft_lora_forward(c, left, w, a, b, 0.5, nullptr, 0, 0, 0, accumulate, right, nullptr));
+    EXPECT_EQ(c.last_dispatch(), "lora_forward:cpu/accumulating");
+    GRAFT_ASSERT_OK(graft_lora_forward(c, x, w, a, b, 0.5, nullptr, 0, 0, 0, accumulate, y, nullptr));
+    EXPECT_EQ(right.get(), y.get()) << accumulate;
+    EXPECT_EQ(left.get(), x.get());
+
+    Tensor front = both.view(0, {t, n}, {k + n, 1}), back = both.view(n, {t, k}, {k + n, 1});
+    front.set(dy.get()), back.set(dx.get());
+    const auto backward = [&](graft_tensor* from, graft_tensor* to) {
+      GRAFT_EXPECT_OK(graft_lora_backward(c, from, nullptr, nullptr, w, a, b, 0.5, 0, 0, 0, accumulate, to, nullptr,
+                                          nullptr, nullptr));
+    };
+    backward(front, back);
+    EXPECT_EQ(c.last_dispatch(), "lora_backward:cpu/accumulating");
+    backward(dy, dx);
+    EXPECT_EQ(back.get(), dx.get()) << accumulate;
+    EXPECT_EQ(front.get(), dy.get());
+  }
 }
 
 TEST(Lora, EachOutputMayBeMissing) {

@@ -23,7 +23,7 @@ GRAFT_API graft_status graft_lora_pack(graft_context* context, const graft_tenso
  *
  * The bordered path (one plain GEMM over K+r) serves when w has a border >= r, which must hold this a, b and scale
  * (graft_lora_pack), and x a pitch >= K + border: those columns behind each row of x are then scratch and are
- * overwritten. Otherwise the accumulating path serves. */
+ * overwritten. Otherwise, or where another tensor of the call lies in those columns, the accumulating path serves. */
 GRAFT_API graft_status graft_lora_forward(graft_context* context, const graft_tensor* x, const graft_weight* w,
                                           const graft_tensor* a, const graft_tensor* b, double scale,
                                           const graft_tensor* bias, double dropout, uint64_t seed, uint64_t offset,

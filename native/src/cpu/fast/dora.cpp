@@ -112,7 +112,9 @@ void run(core::Context& context, const ops::DoraForward& a) {
   lora.bias = nullptr, lora.accumulate = false, lora.y = &v;
   const Scaling epilogue{
       .from = matrix_of(v), .across = gain, .shift = bias, .to = matrix_of(*a.lora.y), .accumulate = a.lora.accumulate};
-  lora_forward(context, lora, bordered::refuse(lora).empty(), &epilogue);
+  // why both: S behind x may overwrite neither v nor y.
+  const bool bordered = bordered::refuse(lora).empty() && bordered::refuse(a.lora).empty();
+  lora_forward(context, lora, bordered, &epilogue);
 }
 
 std::string refuse(const ops::DoraBackward& a) {

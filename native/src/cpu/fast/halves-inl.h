@@ -48,7 +48,9 @@ HWY_INLINE void batch(std::uint64_t seed, std::uint64_t block, Take&& take) {
   V32 c0[kVectors], c1[kVectors], c2[kVectors], c3[kVectors];
   for (int v = 0; v < kVectors; ++v) {
     // The first round: two words of the counter are 0.
-    const auto counter = hn::Add(order, hn::Set(d64, block + static_cast<std::uint64_t>(v) * lanes));
+    // why a mask: elements wrap at 2^64, so the block behind the last is block 0.
+    const auto counter = hn::And(hn::Add(order, hn::Set(d64, block + static_cast<std::uint64_t>(v) * lanes)),
+                                 hn::Set(d64, ~std::uint64_t{0} >> 3));
     const auto product = hn::MulEven(hn::BitCast(d32, counter), m0);
     c0[v] = hn::Xor(high(counter), hn::Set(d32, k0));
     c1[v] = hn::Zero(d32);

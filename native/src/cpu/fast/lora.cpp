@@ -21,16 +21,6 @@ std::int64_t whole_tiles(std::int64_t columns) { return (columns + kTileColumns 
 
 bool multiplies_in_tiles(graft_dtype dtype) { return has_bf16_tiles() && graft_dtype_bytes(dtype) == 2; }
 
-std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* name, const graft_tensor& activation) {
-  if (rank == 0) return "the rank is 0";
-  if (w.border < rank) return "the weight's border is " + std::to_string(w.border) + ", below the rank";
-  const std::int64_t needed = activation.shape[1] + w.border;
-  if (activation.shape[0] > 0 && activation.stride[0] < needed)
-    return std::string(name) + " has a pitch of " + std::to_string(activation.stride[0]) + ", below " +
-           std::to_string(needed);
-  return {};
-}
-
 }  // namespace
 
 std::string refuse_types(const graft_tensor& x, const graft_tensor& a, const graft_tensor& b,
@@ -159,11 +149,11 @@ namespace bordered {
 
 std::string refuse(const ops::LoraForward& a) {
   const std::string types = fast::refuse_types(*a.x, *a.a, *a.b, a.bias);
-  return types.empty() ? fast::refuse_border(*a.w, a.a->shape[0], "x", *a.x) : types;
+  return types.empty() ? ops::refuse_border(a) : types;
 }
 std::string refuse(const ops::LoraBackward& a) {
   const std::string types = fast::refuse_types(*a.dy, *a.a, *a.b, nullptr);
-  return types.empty() ? fast::refuse_border(*a.w, a.a->shape[0], "dy", *a.dy) : types;
+  return types.empty() ? ops::refuse_border(a) : types;
 }
 void run(core::Context& context, const ops::LoraForward& a) { fast::lora_forward(context, a, true); }
 void run(core::Context& context, const ops::LoraBackward& a) { fast::lora_backward(context, a, true); }

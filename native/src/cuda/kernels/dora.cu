@@ -174,6 +174,9 @@ void run(core::Context& context, const ops::DoraForward& a) {
     v = scratch_matrix(scratch, a.lora.x->dtype, t, n);
   }
   lora.bias = nullptr, lora.accumulate = false, lora.y = &v;
+  // why: without a border S is not kept behind x, where it would overwrite y.
+  graft_weight plain = *a.lora.w;
+  if (!ops::refuse_border(a.lora).empty()) plain.border = 0, lora.w = &plain;
   run(context, lora);
   scale(context, v, {vector(a.m), vector(a.norm)}, a.lora.bias, a.lora.accumulate, *a.lora.y);
 }

@@ -28,16 +28,6 @@ graft_tensor converted(core::Context& context, core::Scratch& scratch, const gra
   return to;
 }
 
-std::string refuse_border(const graft_weight& w, std::int64_t rank, const char* name, const graft_tensor& activation) {
-  if (rank == 0) return "the rank is 0";
-  if (w.border < rank) return "the weight's border is " + std::to_string(w.border) + ", below the rank";
-  const std::int64_t needed = activation.shape[1] + w.border;
-  if (activation.shape[0] > 0 && activation.stride[0] < needed)
-    return std::string(name) + " has a pitch of " + std::to_string(activation.stride[0]) + ", below " +
-           std::to_string(needed);
-  return {};
-}
-
 std::string refuse_types(const ops::LoraForward& a) {
   const std::string refusal = refuse(ops::LinearForward{a.x, a.w, a.bias, a.accumulate, a.y});
   return refusal.empty() ? refuse_f64(*a.a, *a.b) : refusal;
@@ -109,7 +99,7 @@ namespace bordered {
 
 std::string refuse(const ops::LoraForward& a) {
   const std::string refusal = refuse_types(a);
-  return refusal.empty() ? refuse_border(*a.w, a.a->shape[0], "x", *a.x) : refusal;
+  return refusal.empty() ? ops::refuse_border(a) : refusal;
 }
 
 void run(core::Context& context, const ops::LoraForward& a) {
@@ -126,7 +116,7 @@ void run(core::Context& context, const ops::LoraForward& a) {
 std::string refuse(const ops::LoraBackward& a) {
   if (a.dropout.active()) return "with dropout the low part of dx is masked";
   const std::string refusal = refuse_types(a);
-  return refusal.empty() ? refuse_border(*a.w, a.a->shape[0], "dy", *a.dy) : refusal;
+  return refusal.empty() ? ops::refuse_border(a) : refusal;
 }
 
 void run(core::Context& context, const ops::LoraBackward& a) {
