@@ -102,6 +102,34 @@ TEST(Mixture, FastAgreesWithReference) {
     }
 }
 
+TEST(Mixture, LogitsThatAreNotFinite) {
+  const Context fast(2, "fast"), reference(1, "reference");
+  for (int among_all : {0, 1})
+    for (int top_k : {1, 2, 4}) {
+      const auto all_of = [&](const Context& c) {
+        Tensor logits(c, kF32, {6, 4}), gates(c, kF32, {6, 4}), dgates(c, kF32, {6, 4}), dlogits(c, kF32, {6, 4});
+        Tensor loss(c, kF32, {1});
+        logits.set({1,         NAN, 2, 3, NAN,      1, 2, 3, 1, INFINITY, 2, 3,  //
+                    -INFINITY, 0,   1, 2, INFINITY, 0, 0, 0, 0, 1,        2, 3});
+        dgates.random(1);
+        GRAFT_EXPECT_OK(graft_mixture_route_forward(c, logits, top_k, among_all, gates));
+        GRAFT_EXPECT_OK(graft_mixture_route_backward(c, logits, gates, dgates, among_all, 0.3, nullptr, dlogits, loss));
+        return Results{gates.get(), dlogits.get(), loss.get()};
+      };
+      const Results actual = all_of(fast), expected = all_of(reference);
+      for (std::size_t result = 0; result < expected.size(); ++result)
+        for (std::size_t i = 0; i < expected[result].size(); ++i) {
+          EXPECT_EQ(std::isnan(actual[result][i]), std::isnan(expected[result][i]))
+              << top_k << among_all << result << i;
+          if (std::isnan(expected[result][i])) continue;
+          EXPECT_NEAR(actual[result][i], expected[result][i], 1e-6);
+        }
+      for (std::size_t i : {0, 3, 4, 7, 8, 11, 16, 19})
+        EXPECT_TRUE(std::isnan(actual[0][i])) << top_k << among_all << i;
+      EXPECT_EQ(actual[0][12], 0);
+    }
+}
+
 TEST(Mixture, FiniteDifferences) {
   const Context c(1);
   for (auto [top_k, among_all] : {std::pair{3, 0}, {2, 0}, {2, 1}, {1, 1}}) {

@@ -251,6 +251,7 @@ void run(core::Context& context, const ops::MixtureRouteForward& a) {
     T* gates = row<T>(*a.gates, t);
     float *p = all + t * experts, kept = 0;
     softmax(logits, experts, p);
+    const bool lost = std::isnan(p[0]);  // then all are: by a logit that is NaN or infinite
     // why by logits: two that differ may have one softmax.
     for (std::int64_t e = 0; e < experts; ++e) {
       std::int64_t before = 0;
@@ -261,7 +262,7 @@ void run(core::Context& context, const ops::MixtureRouteForward& a) {
       if (before >= a.top_k) p[e] = -1;
     }
     for (std::int64_t e = 0; !a.among_all && e < experts; ++e) kept += std::max(p[e], 0.0f);
-    if (a.among_all) kept = 1;
+    if (a.among_all) kept = lost ? NAN : 1;
     for (std::int64_t e = 0; e < experts; ++e) gates[e] = T(std::max(p[e], 0.0f) / kept);
   });
 }
