@@ -120,6 +120,22 @@ TEST(Swiglu, SaturatedGates) {
   }
 }
 
+TEST(Swiglu, TheLargestGates) {
+  for (graft_glu_kind kind : {GRAFT_GLU_SILU, GRAFT_GLU_GELU_TANH})
+    for (const char* prefer : {"fast", "reference"}) {
+      const Context c(1, prefer);
+      Tensor gate(c, kF32, {1, 4}), up(c, kF32, {1, 4}), y(c, kF32, {1, 4}), dgate(c, kF32, {1, 4});
+      Tensor dup(c, kF32, {1, 4});
+      gate.set({-3e38, -1e36, 1e36, 3e38}), up.fill(1);
+      GRAFT_ASSERT_OK(graft_swiglu_forward(c, kind, gate, up, y));
+      GRAFT_ASSERT_OK(graft_swiglu_backward(c, kind, up, gate, up, dgate, dup));
+      const std::vector<double> from = gate.get(), expected = {0, 0, from[2], from[3]};
+      EXPECT_EQ(y.get(), expected) << prefer << kind;
+      EXPECT_EQ(dup.get(), expected) << prefer << kind;
+      EXPECT_EQ(dgate.get(), (std::vector<double>{0, 0, 1, 1})) << prefer << kind;
+    }
+}
+
 TEST(Swiglu, SameBitsForAnyNumberOfThreads) {
   for (const auto& size : {std::pair{300, 130}, {3, 40000}})
     expect_same_bits([&](const Context& c) { return run(c, kBf16, size.first, size.second); });

@@ -7,40 +7,28 @@
 // why: foreach_target includes this file again for each instruction set; it must come before what follows.
 #include "core/context.h"
 #include "cpu/fast/elements.h"
-#include "cpu/fast/simd-inl.h"
+#include "cpu/fast/sigmoid-inl.h"
 #include "cpu/fast/visit.h"
 #include "ops/swiglu.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-/** s = sigmoid(x), and 1 − s, which does not cancel. */
-struct Sigmoid {
-  VF s, rest;
-};
-
-HWY_INLINE Sigmoid sigmoid(F d, VF x) {
-  // why: beyond 127 the power is infinite, and an infinity times zero would be NaN.
-  const VF e = exp2_of(hn::Min(hn::Mul(x, hn::Set(d, -kLog2E)), hn::Set(d, 126.0f)));
-  const VF s = hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), e));
-  return {s, hn::Mul(e, s)};
-}
-
 constexpr float kGluScale = 1.5957691216057308f;  // √(8/π)
 constexpr float kGluCubic = 0.044715f;
 
-/** f(g) = g · sigmoid(z): z, and what the gradient of f needs, g · z'. */
+/** f(g) = g · sigmoid(z): z, and what the gradient of f needs, z'. */
 struct Gate {
-  VF z, pull;
+  VF z, slope;
 };
 
 HWY_INLINE Gate gate_of(F d, std::int32_t kind, VF g) {
-  if (kind == GRAFT_GLU_SILU) return {g, g};
+  if (kind == GRAFT_GLU_SILU) return {g, hn::Set(d, 1.0f)};
   // why clamped: beyond, the sigmoid is 0 or 1, and the powers of g would be infinite times zero.
   const VF n = hn::Min(hn::Max(g, hn::Set(d, -20.0f)), hn::Set(d, 20.0f)), squares = hn::Mul(n, n);
   const VF scaled = hn::Mul(n, hn::Set(d, kGluScale)), one = hn::Set(d, 1.0f);
   return {hn::Mul(scaled, hn::MulAdd(squares, hn::Set(d, kGluCubic), one)),
-          hn::Mul(hn::Mul(g, hn::Set(d, kGluScale)), hn::MulAdd(squares, hn::Set(d, 3 * kGluCubic), one))};
+          hn::MulAdd(squares, hn::Set(d, 3 * kGluCubic * kGluScale), hn::Set(d, kGluScale))};
 }
 
 void swiglu_forward(core::Context& context, const ops::SwigluForward& a) {
@@ -66,12 +54,12 @@ template <class T>
 void swiglu_backward_run(std::int32_t kind, const T* dy, const T* gate, const T* up, T* dgate, T* dup,
                          std::int64_t count) {
   const F d;
-  const VF one = hn::Set(d, 1.0f);
   for_lanes(d, count, [&](std::int64_t i, std::int64_t n) {
     const VF grad = at(d, dy + i, n), g = at(d, gate + i, n), u = at(d, up + i, n);
     const Gate f = gate_of(d, kind, g);
     const auto [s, rest] = sigmoid(d, f.z);
-    const VF slope = hn::Mul(s, hn::MulAdd(f.pull, rest, one));
+    // why this order: g · s is small wherever g is far below 0.
+    const VF slope = hn::MulAdd(hn::Mul(hn::Mul(g, s), rest), f.slope, s);
     if (dgate != nullptr) put(d, hn::Mul(hn::Mul(grad, u), slope), dgate + i, n);
     if (dup != nullptr) put(d, hn::Mul(hn::Mul(grad, g), s), dup + i, n);
   });

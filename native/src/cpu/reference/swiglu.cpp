@@ -58,7 +58,7 @@ void run(core::Context&, const ops::SwigluBackward& a) {
       for (std::int64_t j = 0; j < gate.size(1); ++j) {
         const C d = dy(t, j), g = gate(t, j), u = up(t, j);
         const C s = sigmoid<C>(a.kind, g), rest = sigmoid<C>(a.kind, -g);
-        if (a.dgate != nullptr) View<C>(*a.dgate).set(d * u * s * (1 + g * rest * slope<C>(a.kind, g)), t, j);
+        if (a.dgate != nullptr) View<C>(*a.dgate).set(d * u * (s + g * s * rest * slope<C>(a.kind, g)), t, j);
         if (a.dup != nullptr) View<C>(*a.dup).set(d * g * s, t, j);
       }
     }
