@@ -214,6 +214,33 @@ TEST(Sketch, NaNStaysNaN) {
     }
 }
 
+// A group is filled up with code 0 to a whole block; no column has it here.
+TEST(Sketch, AnEntryThatNoColumnHasDoesNotCount) {
+  const Context c(2);
+  for (graft_dtype dtype : {f32, bf16})
+    for (int bits : {2, 3, 4})
+      for (std::int64_t columns : {5, 37, 70})
+        for (std::int64_t t : {1, 2, 8}) {
+          const Case s{.dtype = dtype, .t = t, .n = 21, .columns = columns, .bits = bits};
+          Layer l(c, s);
+          l.codes.integers(2, 1, s.entries() - 1);
+          GRAFT_ASSERT_OK(graft_sketch_pack(c, l.codes, l.w));
+          Tensor finite(c, dtype, {t, s.n}), y(c, dtype, {t, s.n});
+          const auto forward = [&](Tensor& to) {
+            GRAFT_EXPECT_OK(graft_context_prefer(c, "few_rows"));
+            GRAFT_EXPECT_OK(graft_linear_forward(c, l.x, l.w, nullptr, 0, to));
+            GRAFT_EXPECT_OK(graft_context_prefer(c, nullptr));
+          };
+          forward(finite);
+          std::vector<double> table = l.table.get();
+          for (std::size_t i = 0; i < table.size(); i += static_cast<std::size_t>(s.entries())) table[i] = INFINITY;
+          l.table.set(table);
+          forward(y);
+          for (double value : y.get()) ASSERT_TRUE(std::isfinite(value)) << s.text();
+          expect_close(y.get(), finite.get(), 2 * unit_roundoff(dtype) + 0x1p-15, s.text());
+        }
+}
+
 // In fp32 every path multiplies the very elements that decoding yields.
 TEST(Sketch, ProductsAreThoseOfTheDecodedMatrix) {
   const Context c(2);

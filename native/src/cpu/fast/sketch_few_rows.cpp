@@ -18,23 +18,29 @@
 HWY_BEFORE_NAMESPACE();
 namespace graft::cpu::fast::HWY_NAMESPACE {
 
-// acc[r][i] += vector q of row r's block · the same columns of x[i].
-template <int bits, int T, int R, std::size_t q>
-HWY_INLINE void add_vector(const SketchTable<bits> (&tables)[R], const std::uint8_t* const (&blocks)[R], const float* x,
-                           std::int64_t pitch, VF (&acc)[R][T]) {
+// acc[r][i] += vector q of row r's block · the same columns of x[i]. Not whole: a block of so many columns, whose
+// filling has codes too, which may name an entry that is not finite.
+template <int bits, int T, int R, bool whole, std::size_t q>
+HWY_INLINE void add_vector(const SketchTable<bits> (&tables)[R], const std::uint8_t* const (&blocks)[R],
+                           [[maybe_unused]] std::size_t columns, const float* x, std::int64_t pitch, VF (&acc)[R][T]) {
   const F d;
   VF values[R];
   for (int r = 0; r < R; ++r) values[r] = hn::BitCast(d, tables[r].at(codes_at<bits, q>(blocks[r])));
+  if constexpr (!whole) {
+    const auto real = hn::FirstN(d, std::clamp(columns, q * kLanes, (q + 1) * kLanes) - q * kLanes);
+    for (int r = 0; r < R; ++r) values[r] = hn::IfThenElseZero(real, values[r]);
+  }
   for (int i = 0; i < T; ++i) {
     const VF from = hn::LoadU(d, x + i * pitch + q * kLanes);
     for (int r = 0; r < R; ++r) acc[r][i] = hn::MulAdd(values[r], from, acc[r][i]);
   }
 }
 
-template <int bits, int T, int R, std::size_t... q>
-HWY_INLINE void add_block(const SketchTable<bits> (&tables)[R], const std::uint8_t* const (&blocks)[R], const float* x,
-                          std::int64_t pitch, VF (&acc)[R][T], std::index_sequence<q...>) {
-  (add_vector<bits, T, R, q>(tables, blocks, x, pitch, acc), ...);
+template <int bits, int T, int R, bool whole, std::size_t... q>
+HWY_INLINE void add_block(const SketchTable<bits> (&tables)[R], const std::uint8_t* const (&blocks)[R],
+                          std::size_t columns, const float* x, std::int64_t pitch, VF (&acc)[R][T],
+                          std::index_sequence<q...>) {
+  (add_vector<bits, T, R, whole, q>(tables, blocks, columns, x, pitch, acc), ...);
 }
 
 // sums[r·t + i] = W[n + r] · x[i] for i < t <= T
@@ -53,7 +59,12 @@ HWY_INLINE void dot_rows(const graft_weight& w, const core::SketchLayout& layout
     for (std::int64_t b = 0; b < layout.blocks; ++b) {
       const std::uint8_t* blocks[R];
       for (int r = 0; r < R; ++r) blocks[r] = layout.block(n + r, group, b);
-      add_block(tables, blocks, x + group * padded + b * core::kSketchBlock, pitch, acc, EachVector());
+      const float* from = x + group * padded + b * core::kSketchBlock;
+      const std::int64_t left = layout.columns - b * core::kSketchBlock;
+      left >= core::kSketchBlock
+          ? add_block<bits, T, R, true>(tables, blocks, core::kSketchBlock, from, pitch, acc, EachVector())
+          : add_block<bits, T, R, false>(tables, blocks, static_cast<std::size_t>(left), from, pitch, acc,
+                                         EachVector());
     }
   }
   for (int r = 0; r < R; ++r)
