@@ -275,6 +275,45 @@ TEST(Attention, NaNComesThrough) {
   }
 }
 
+TEST(Attention, KeysBeyondTheValidNumberNeverCount) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const char* path : {"fast", "decode", "reference"})
+    for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16}) {
+      const Context c(2, path);
+      const Case s{2, 3, 75, 1, 1, 16, 2, 0, {5, 70}};
+      Attention clean(c, dtype, s), a(c, dtype, s);
+      std::vector<double> k = a.k.get(), v = a.v.get();
+      for (std::size_t b : {0, 1})
+        for (std::size_t i = (b * 75 + static_cast<std::size_t>(s.lengths[b])) * 16; i < (b + 1) * 75 * 16; ++i)
+          k[i] = v[i] = nan;
+      a.k.set(k), a.v.set(v);
+      GRAFT_ASSERT_OK(clean.forward());
+      GRAFT_ASSERT_OK(a.forward());
+      EXPECT_EQ(a.o.get(), clean.o.get()) << path;
+      EXPECT_EQ(a.lse.get(), clean.lse.get()) << path;
+    }
+}
+
+// With scale 0 all scores are 0, below a cap too; a scale far below the cap gives none beyond it.
+TEST(Attention, ACapOverAScaleOfNothing) {
+  for (double scale : {0.0, 1e-30})
+    for (std::int64_t queries : {3, 70}) {
+      const Context fast(2, queries == 3 ? "decode" : "fast"), backward(2, "fast"), reference(1, "reference");
+      Case s{1, queries, queries, 2, 1, 16, 0, 0, {}};
+      s.softcap = scale == 0 ? 5 : 1e20;
+      Attention a(fast, GRAFT_DTYPE_F32, s), b(reference, GRAFT_DTYPE_F32, s), g(backward, GRAFT_DTYPE_F32, s);
+      a.scale = b.scale = g.scale = scale;
+      GRAFT_ASSERT_OK(a.forward());
+      GRAFT_ASSERT_OK(b.forward());
+      expect_near_all(a.o.get(), b.o.get(), 64 * 0x1p-24, "o");
+      g.o.set(b.o.get()), g.lse.set(b.lse.get());
+      GRAFT_ASSERT_OK(g.backward());
+      GRAFT_ASSERT_OK(b.backward());
+      expect_near_all(g.dq.get(), b.dq.get(), 64 * 0x1p-24, "dq");
+      expect_near_all(g.dv.get(), b.dv.get(), 64 * 0x1p-24, "dv");
+    }
+}
+
 TEST(Attention, NoMatrixOfAllScores) {
   for (graft_dtype dtype : {GRAFT_DTYPE_F32, GRAFT_DTYPE_BF16}) {
     const Context c(2, "fast");

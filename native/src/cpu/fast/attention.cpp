@@ -99,7 +99,7 @@ HWY_INLINE void forward_tile(const ForwardBuffers<Word>& w, const Tile& tile, st
           [&](std::int64_t, std::int64_t to) {
             return Span{0, w.words, tile.seen(base + to - 1).last};
           });
-  if (scores.capped()) scores.cap(w.s + base * kKeys, (last - base) * kKeys);
+  if (scores.capped) scores.cap(w.s + base * kKeys, (last - base) * kKeys);
   for (std::int64_t r = base; r < last; ++r) {
     const float before = w.m[r];
     const float total = softmax_row(w.s + r * kKeys, tile.seen(r), scores.factor, &w.m[r]);

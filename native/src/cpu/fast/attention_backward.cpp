@@ -70,7 +70,7 @@ HWY_INLINE Gradients gradients_of(const float* s, const float* dp, std::int64_t 
   const VF x = hn::LoadU(d, s + j);
   VF p = exp2_of(hn::MulSub(x, hn::Set(d, scores.factor), hn::Set(d, lse)));
   VF ds = hn::Mul(hn::Mul(p, hn::Set(d, scores.scale)), hn::Sub(hn::LoadU(d, dp + j), hn::Set(d, delta)));
-  if (scores.capped()) ds = hn::Mul(ds, hn::NegMulAdd(x, x, hn::Set(d, 1.0f)));
+  if (scores.capped) ds = hn::Mul(ds, hn::NegMulAdd(x, x, hn::Set(d, 1.0f)));
   if (seen.first > j || seen.last < j + static_cast<std::int64_t>(hn::Lanes(d))) {
     const VF at_key = hn::Add(hn::Iota(d, 0.0f), hn::Set(d, static_cast<float>(j)));
     const auto visible = hn::And(hn::Ge(at_key, hn::Set(d, static_cast<float>(seen.first))),
@@ -135,7 +135,7 @@ HWY_INLINE void backward_tile(const ops::AttentionBackward& a, const BackwardBuf
   const auto keys_of = [&](std::int64_t, std::int64_t to) { return Span{0, w.words, tile.seen(to - 1).last}; };
   product(rows, Operands<Word>{w.q_along, w.words, 1, w.k_across, kTile, w.s, kTile, false}, keys_of);
   product(rows, Operands<Word>{w.dout_along, w.words, 1, w.v_across, kTile, w.dp, kTile, false}, keys_of);
-  if (scores.capped()) scores.cap(w.s, rows * kTile);
+  if (scores.capped) scores.cap(w.s, rows * kTile);
   softmax_gradient(w, tile, rows, scores, lse, delta);
 
   const auto queries_of = [&](std::int64_t from, std::int64_t to) {

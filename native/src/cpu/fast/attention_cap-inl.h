@@ -16,15 +16,15 @@ namespace graft::cpu::fast::HWY_NAMESPACE {
 struct Scores {
   float factor;  // scale, or with a cap the cap; log2(e) in it
   float scale;
-  float inner;  // scale / cap; 0: no cap
+  float inner;  // scale / cap; 0 without a cap
+  bool capped;
 
   template <class Args>
   explicit Scores(const Args& a)
       : factor(static_cast<float>(a.softcap > 0 ? a.softcap : a.scale) * kLog2E),
         scale(static_cast<float>(a.scale)),
-        inner(a.softcap > 0 ? static_cast<float>(a.scale / a.softcap) : 0.0f) {}
-
-  bool capped() const { return inner != 0.0f; }
+        inner(a.softcap > 0 ? static_cast<float>(a.scale / a.softcap) : 0.0f),
+        capped(a.softcap > 0) {}
 
   /** x becomes tanh(x · inner), in place, over whole vectors. */
   HWY_NOINLINE void cap(float* x, std::int64_t count) const {

@@ -75,7 +75,7 @@ HWY_INLINE void weigh(const float* p, const T* v, std::int64_t stride, std::int6
 HWY_INLINE void soften(float* s, ops::KeyRange keys, ops::KeyRange seen, const Scores& scores, float* maximum,
                        float* total) {
   const float factor = scores.factor;
-  if (scores.capped()) scores.cap(s, kPieceKeys);
+  if (scores.capped) scores.cap(s, kPieceKeys);
   float m = kNone, l = 0;
   for (std::int64_t j = seen.first; j < seen.last; ++j) m = std::max(m, s[j] * factor);
   const F d;
