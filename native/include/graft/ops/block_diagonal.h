@@ -12,7 +12,8 @@ extern "C" {
 /** y [T, D·n] = x (I + diag(r_1 … r_D)): y[t, d·n + c] = x[t, d·n + c] + Σ_k x[t, d·n + k] · r[d, k, c]. x and y of one
  * float dtype, r float (usually f32), row-major: [D, n, n], or [1, n, n], the same for all blocks. y and x may not
  * overlap. columns [D·n] i32 or i64, or NULL: the order in which the blocks take x's columns and put y's, each once; so
- * a factor of BOFT's butterfly (arXiv 2311.06243, section 4) is P (I + diag(r_d)) Pᵀ. */
+ * a factor of BOFT's butterfly (arXiv 2311.06243, section 4) is P (I + diag(r_d)) Pᵀ. Blocks below 64 are multiplied
+ * together with zeros beside them: an element of x that is not finite may spread within those, here and in backward. */
 GRAFT_API graft_status graft_block_diagonal_forward(graft_context* context, const graft_tensor* x,
                                                     const graft_tensor* r, const graft_tensor* columns,
                                                     graft_tensor* y);
