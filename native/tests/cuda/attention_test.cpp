@@ -161,6 +161,33 @@ TEST(CudaAttention, QueriesThatSeeNothingAndEmptyShapes) {
   }
 }
 
+// lse [B, Hq, T] as a part of a wider tensor: the same numbers, and nothing between its rows.
+TEST(CudaAttention, StatisticsWithGaps) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  for (std::int64_t depth : {64, 10})
+    for (std::int64_t keys : {3, 700}) {
+      const Shape shape = {2, 3, 2, depth}, of_keys = {2, keys, 1, depth};
+      Tensor q = input(cuda, kBf16, kBf16, shape, 1), k = input(cuda, kBf16, kBf16, of_keys, 2);
+      Tensor v = input(cuda, kBf16, kBf16, of_keys, 3), dout = input(cuda, kBf16, kBf16, shape, 4);
+      Tensor tight(cuda, kF32, {2, 2, 3}), wide(cuda, kF32, {50});
+      wide.fill(7);
+      const Tensor apart = wide.view(1, {2, 2, 3}, {24, 8, 1});
+      std::vector<std::vector<double>> results[2];
+      for (const bool gaps : {false, true}) {
+        graft_tensor* const lse = gaps ? apart : tight;
+        Tensor o(cuda, kBf16, shape), dq(cuda, kBf16, shape), dk(cuda, kBf16, of_keys), dv(cuda, kBf16, of_keys);
+        GRAFT_EXPECT_OK(graft_attention_forward(cuda, q, k, v, nullptr, nullptr, 0.1, 0, keys - 3, 0, o, lse));
+        GRAFT_EXPECT_OK(
+            graft_attention_backward(cuda, dout, q, k, v, o, lse, nullptr, nullptr, 0.1, 0, keys - 3, 0, dq, dk, dv));
+        GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+        results[gaps] = {o.get(), (gaps ? apart : tight).get(), dq.get(), dk.get(), dv.get()};
+      }
+      EXPECT_EQ(results[1], results[0]);
+      const std::vector<double> all = wide.get();
+      for (std::size_t i : {0, 4, 8, 12, 20, 24, 28, 32, 49}) EXPECT_EQ(all[i], 7) << i;
+    }
+}
+
 TEST(CudaAttention, BadLengthsAreReportedAndHeadsThatAreTooLargeRefused) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor q = input(cuda, kBf16, kBf16, {2, 3, 1, 64}, 1), o(cuda, kBf16, {2, 3, 1, 64}), lengths(cuda, kI32, {2});

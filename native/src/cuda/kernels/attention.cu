@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     GRAFT_UNROLL
     for (int c = 0; c < Depth / 8; ++c)
       store_pair(to + c * 8, sums[c][2 * half] * factor, sums[c][2 * half + 1] * factor);
-    if (lse != nullptr && lane % 4 == 0) lse[n.statistic(b, head, query)] = m[half] * kLn2 + logf(l[half]);
+    if (lse != nullptr && lane % 4 == 0) lse[n.of_lse(b, head, query)] = m[half] * kLn2 + logf(l[half]);
   }
 }
 
@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
   const std::int64_t head = block % n.key_heads * n.group + row % n.group;
   const float factor = sum > 0 ? 1 / sum : 0.0f;
   for (int i = 0; i < Depth / 32; ++i) o.at(b, query, head)[i * 32 + lane] = from_float<T>(values[i] * factor);
-  if (lse != nullptr && lane == 0) lse[n.statistic(b, head, query)] = largest * kLn2 + logf(sum);
+  if (lse != nullptr && lane == 0) lse[n.of_lse(b, head, query)] = largest * kLn2 + logf(sum);
 }
 
 template <class T, int Depth>

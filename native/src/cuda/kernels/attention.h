@@ -54,6 +54,7 @@ struct AttentionSizes {
   const std::int32_t* lengths;               // NULL: all of S
   const std::int32_t* starts;                // of segments, never falling along a row; NULL: all 0
   std::int64_t start_batch, start_query;     // strides of starts
+  std::int64_t lse_batch, lse_head;          // strides of lse
   bool ends_with_queries;                    // of keys in pages: a row's queries are its last keys
 
   GRAFT_DEVICE std::int64_t rows() const { return queries * group; }
@@ -110,8 +111,12 @@ struct AttentionSizes {
     if (window > 0 && to < last) last = to > from ? to : from;
     return {(from < queries ? from : queries) * group, (last < queries ? last : queries) * group};
   }
-  /** Element (b, h, query) of lse and of what has its shape. */
-  GRAFT_DEVICE std::int64_t statistic(std::int64_t batch, std::int64_t head, std::int64_t query) const {
+  /** Element (b, h, query) of lse. */
+  GRAFT_DEVICE std::int64_t of_lse(std::int64_t batch, std::int64_t head, std::int64_t query) const {
+    return batch * lse_batch + head * lse_head + query;
+  }
+  /** The same of delta, which has no gaps. */
+  GRAFT_DEVICE std::int64_t of_delta(std::int64_t batch, std::int64_t head, std::int64_t query) const {
     return (batch * heads + head) * queries + query;
   }
 };
@@ -133,6 +138,8 @@ AttentionSizes attention_sizes(const Args& a) {
           a.starts == nullptr ? nullptr : static_cast<const std::int32_t*>(a.starts->data),
           a.starts == nullptr ? 0 : a.starts->stride[0],
           a.starts == nullptr ? 0 : a.starts->stride[1],
+          a.lse == nullptr ? 0 : a.lse->stride[0],
+          a.lse == nullptr ? 0 : a.lse->stride[1],
           a.pages != nullptr};
 }
 

@@ -82,12 +82,11 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_dkv(Inputs<T> in,
       return;
     }
     const Row row(n, kv, row0 + threadIdx.x);
-    const std::int64_t at = n.statistic(b, row.head, row.query);
     const std::int64_t first = n.first(b, row.query) - key0, end = n.end(row.query, length) - key0;
     seen_keys[stage] = static_cast<int>(first < 0 ? 0 : first < kFixed ? first : kFixed);
     seen_keys[stage + kMoving] = static_cast<int>(end < 0 ? 0 : end < kFixed ? end : kFixed);
-    statistics[stage] = in.lse[at] * kLog2E;
-    statistics[stage + kMoving] = in.delta[at];
+    statistics[stage] = in.lse[n.of_lse(b, row.head, row.query)] * kLog2E;
+    statistics[stage + kMoving] = in.delta[n.of_delta(b, row.head, row.query)];
   };
 
   const auto fixed_row = [&](const Heads<const T>& x, int r) -> const T* {
@@ -175,8 +174,8 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_dq(Inputs<T> in, 
   for (int half = 0; half < 2; ++half) {
     if (my_row + 8 * half >= rows) continue;
     const Row row(n, kv, my_row + 8 * half);
-    const std::int64_t at = n.statistic(b, row.head, row.query);
-    lse[half] = in.lse[at] * kLog2E, delta[half] = in.delta[at];
+    lse[half] = in.lse[n.of_lse(b, row.head, row.query)] * kLog2E;
+    delta[half] = in.delta[n.of_delta(b, row.head, row.query)];
     my_first[half] = n.first(b, row.query), my_end[half] = n.end(row.query, length);
   }
   float sums[Depth / 8][4] = {};

@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
     }
   }
   write_row(sums, sum > 0 ? 1 / sum : 0.0f, n.depth, o.at(p.batch, p.at, p.head));
-  if (lse != nullptr && lane == 0) lse[n.statistic(p.batch, p.head, p.at)] = largest + logf(sum);
+  if (lse != nullptr && lane == 0) lse[n.of_lse(p.batch, p.head, p.at)] = largest + logf(sum);
 }
 
 /** All that backward reads. */
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_delta(GeneralInpu
   float sum = 0;
   for (int c = static_cast<int>(threadIdx.x) % 32; c < n.depth; c += 32) sum += to_float(o[c]) * to_float(dout[c]);
   sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) delta[n.statistic(p.batch, p.head, p.at)] = sum;
+  if (threadIdx.x % 32 == 0) delta[n.of_delta(p.batch, p.head, p.at)] = sum;
 }
 
 template <class T>
@@ -129,14 +129,14 @@ __global__ void __launch_bounds__(kAttentionThreads)
   copy_row(in.dout.at(p.batch, p.at, p.head), n.depth, dout);
   clear_row(n.depth, sums);
   __syncwarp();
-  const std::int64_t end = n.end(p.at, n.length(p.batch)), at = n.statistic(p.batch, p.head, p.at);
+  const std::int64_t end = n.end(p.at, n.length(p.batch));
+  const float lse = in.lse[n.of_lse(p.batch, p.head, p.at)], own_delta = delta[n.of_delta(p.batch, p.head, p.at)];
   for (std::int64_t first = n.first(p.batch, p.at); first < end; first += 32) {
     const std::int64_t j = first + lane;
     float ds = 0;
     if (j < end) {
-      const float s = n.capped(dot(query, in.k.at(p.batch, j, kv), n.depth)),
-                  weight = expf(n.factor() * s - in.lse[at]);
-      ds = weight * (dot(dout, in.v.at(p.batch, j, kv), n.depth) - delta[at]) * n.slope(s);
+      const float s = n.capped(dot(query, in.k.at(p.batch, j, kv), n.depth)), weight = expf(n.factor() * s - lse);
+      ds = weight * (dot(dout, in.v.at(p.batch, j, kv), n.depth) - own_delta) * n.slope(s);
     }
     const int count = end - first < 32 ? static_cast<int>(end - first) : 32;
     for (int i = 0; i < count; ++i) {
@@ -169,10 +169,10 @@ __global__ void __launch_bounds__(kAttentionThreads)
     float weight = 0, ds = 0;
     if (row < range.end) {
       const std::int64_t query = row / n.group, head = p.head * n.group + row % n.group;
-      const std::int64_t at = n.statistic(p.batch, head, query);
       const float s = n.capped(dot(key, in.q.at(p.batch, query, head), n.depth));
-      weight = expf(n.factor() * s - in.lse[at]);
-      ds = weight * (dot(value, in.dout.at(p.batch, query, head), n.depth) - delta[at]) * n.slope(s);
+      weight = expf(n.factor() * s - in.lse[n.of_lse(p.batch, head, query)]);
+      ds = weight * (dot(value, in.dout.at(p.batch, query, head), n.depth) - delta[n.of_delta(p.batch, head, query)]) *
+           n.slope(s);
     }
     const int count = range.end - first < 32 ? static_cast<int>(range.end - first) : 32;
     for (int i = 0; i < count; ++i) {
