@@ -188,6 +188,43 @@ TEST(CudaAttention, StatisticsWithGaps) {
     }
 }
 
+// A cache that is not written yet, and what a window has left behind: no query sees the keys there.
+TEST(CudaAttention, KeysThatNobodySeesMayBeAnything) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  struct Cache {
+    std::int64_t keys, past, window;
+  };
+  for (std::int64_t depth : {64, 10})
+    for (std::int64_t queries : {1, 3, 8})
+      for (const Cache& cache : {Cache{100, 10, 0}, Cache{100, 45, 5}, Cache{700, 650, 300}}) {
+        SCOPED_TRACE("D=" + std::to_string(depth) + " T=" + std::to_string(queries) + " past " +
+                     std::to_string(cache.past));
+        const Shape shape = {1, queries, 2, depth}, of_keys = {1, cache.keys, 1, depth};
+        const std::int64_t first = cache.window == 0 ? 0 : cache.past - cache.window + 1, end = cache.past + queries;
+        std::vector<std::vector<double>> results[2];
+        for (const bool written : {true, false}) {
+          Tensor q = input(cuda, kBf16, kBf16, shape, 1), k = input(cuda, kBf16, kBf16, of_keys, 2);
+          Tensor v = input(cuda, kBf16, kBf16, of_keys, 3), dout = input(cuda, kBf16, kBf16, shape, 4);
+          for (Tensor* cached : {&k, &v}) {
+            std::vector<double> values = cached->get();
+            for (std::int64_t i = 0; i < cache.keys * depth; ++i)
+              if (!written && (i / depth < first || i / depth >= end))
+                values[static_cast<std::size_t>(i)] = std::numeric_limits<double>::quiet_NaN();
+            cached->set(values);
+          }
+          Tensor o(cuda, kBf16, shape), lse(cuda, kF32, {1, 2, queries}), dq(cuda, kBf16, shape);
+          Tensor dk(cuda, kBf16, of_keys), dv(cuda, kBf16, of_keys);
+          GRAFT_EXPECT_OK(
+              graft_attention_forward(cuda, q, k, v, nullptr, nullptr, 0.1, 0, cache.past, cache.window, o, lse));
+          GRAFT_EXPECT_OK(graft_attention_backward(cuda, dout, q, k, v, o, lse, nullptr, nullptr, 0.1, 0, cache.past,
+                                                   cache.window, dq, dk, dv));
+          GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+          results[written] = {o.get(), lse.get(), dq.get(), dk.get(), dv.get()};
+        }
+        EXPECT_EQ(results[0], results[1]);
+      }
+}
+
 TEST(CudaAttention, BadLengthsAreReportedAndHeadsThatAreTooLargeRefused) {
   const Context cuda(GRAFT_DEVICE_CUDA);
   Tensor q = input(cuda, kBf16, kBf16, {2, 3, 1, 64}, 1), o(cuda, kBf16, {2, 3, 1, 64}), lengths(cuda, kI32, {2});

@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kAttentionThreads)
   // Tiles of keys that some row sees, within this block's cut.
   const std::int64_t end = n.end(last_query, length), cut0 = blockIdx.z * cuts.tiles;
   const std::int64_t tiles = ceil_div<std::int64_t>(end > 0 ? end : 0, kKeys);
-  const std::int64_t from = n.first(b, first_query) / kKeys, tile0 = from > cut0 ? from : cut0;
+  const std::int64_t seen0 = n.first(b, first_query), from = seen0 / kKeys, tile0 = from > cut0 ? from : cut0;
   const std::int64_t tile1 = cut0 + cuts.tiles < tiles ? cut0 + cuts.tiles : tiles;
   const int count = tile1 > tile0 ? static_cast<int>(tile1 - tile0) : 0;
 
@@ -87,10 +87,12 @@ __global__ void __launch_bounds__(kAttentionThreads)
     const std::int64_t key0 = (tile0 + i) * kKeys;
     T* const to = stages + i % 2 * 2 * kTileSize<Depth>;
     const T *const keys = k.at(b, key0, kv), *const values = v.at(b, key0, kv);  // a tile lies in one page
+    // why: zeros for keys that no row sees, since 0 · NaN would be NaN.
+    const auto seen = [&](int r) { return key0 + r >= seen0 && key0 + r < end; };
     fetch_rows<kAttentionThreads, kKeys, Depth>(
-        to, keys, [&](int r) -> const T* { return key0 + r < length ? keys + r * k.heads.stride[1] : nullptr; });
+        to, keys, [&](int r) -> const T* { return seen(r) ? keys + r * k.heads.stride[1] : nullptr; });
     fetch_rows<kAttentionThreads, kKeys, Depth>(to + kTileSize<Depth>, values, [&](int r) -> const T* {
-      return key0 + r < length ? values + r * v.heads.stride[1] : nullptr;
+      return seen(r) ? values + r * v.heads.stride[1] : nullptr;
     });
     cp_async_commit();
   };

@@ -144,15 +144,17 @@ __global__ void __launch_bounds__(kAttentionThreads) attention_dq(Inputs<T> in, 
   const int kv = static_cast<int>(blockIdx.y) % n.key_heads;
   const std::int64_t row0 = std::int64_t{gridDim.x - 1 - blockIdx.x} * kFixed;
   const std::int64_t last_row = (row0 + kFixed < rows ? row0 + kFixed : rows) - 1;
-  const std::int64_t tile0 = n.first(b, row0 / n.group) / kMoving, end = n.end(last_row / n.group, length);
+  const std::int64_t seen0 = n.first(b, row0 / n.group), tile0 = seen0 / kMoving;
+  const std::int64_t end = n.end(last_row / n.group, length);
   const std::int64_t left = end - tile0 * kMoving;
   const int count = left > 0 ? static_cast<int>(ceil_div<std::int64_t>(left, kMoving)) : 0;
 
   const auto fetch = [&](int i) {
     const std::int64_t key0 = (tile0 + i) * kMoving;
     T* const to = stages + i % 2 * 2 * kMovingSize<Depth>;
+    // why: zeros for keys that no row sees, since 0 · NaN would be NaN.
     const auto row_of = [&](const Heads<const T>& x, int r) -> const T* {
-      return key0 + r < length ? x.at(b, key0 + r, kv) : nullptr;
+      return key0 + r >= seen0 && key0 + r < end ? x.at(b, key0 + r, kv) : nullptr;
     };
     fetch_rows<kAttentionThreads, kMoving, Depth>(to, in.k.data, [&](int r) { return row_of(in.k, r); });
     fetch_rows<kAttentionThreads, kMoving, Depth>(to + kMovingSize<Depth>, in.v.data,
