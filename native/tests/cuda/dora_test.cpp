@@ -117,5 +117,29 @@ TEST(CudaDora, AgreesWithFloat64) {
 
 TEST(CudaDora, ManySchedules) { compare({kBf16, 10, 8, 16, 2, 4, 0, true}, 1); }
 
+// A NaN in b's row, and in W's: both are to be seen in the norms, and a merge keeps what it cannot scale a NaN.
+TEST(CudaDora, ANormThatIsNotANumberStaysOne) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Weight w(cuda, kF32, 3, 4);
+  Tensor a = input(cuda, kF32, kF32, {2, 4}, 1), b(cuda, kF32, {3, 2}), m(cuda, kF32, {3}), squared(cuda, kF32, {3});
+  Tensor norm(cuda, kF32, {3});
+  w.matrix().fill(1), m.fill(1), b.set({0, 0, 1, nan, 0, 0});
+  std::vector<double> values = w.matrix().get();
+  values[8] = nan;
+  w.matrix().set(values);
+  GRAFT_EXPECT_OK(graft_dora_squared_norms(cuda, w, squared));
+  GRAFT_EXPECT_OK(graft_dora_norms(cuda, w, squared, a, b, 1, norm));
+  GRAFT_EXPECT_OK(graft_dora_merge(cuda, w, a, b, 1, m, norm, w.matrix()));
+  GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
+  const std::vector<double> norms = norm.get(), merged = w.matrix().get();
+  EXPECT_EQ(norms[0], 2);
+  for (std::size_t k = 0; k < 4; ++k) EXPECT_EQ(merged[k], 0.5);
+  for (std::size_t n : {1, 2}) {
+    EXPECT_TRUE(std::isnan(norms[n])) << norms[n];
+    for (std::size_t k = 0; k < 4; ++k) EXPECT_TRUE(std::isnan(merged[n * 4 + k])) << merged[n * 4 + k];
+  }
+}
+
 }  // namespace
 }  // namespace graft::test

@@ -53,7 +53,8 @@ __global__ void __launch_bounds__(kThreads)
     sum += (2 * cross[n * b.rank + j] + scale * quadratic) * b.at(n, j);
   }
   sum = squared.at(n) + scale * warp_sum(sum);
-  if (threadIdx.x % 32 == 0) norm[n] = sqrtf(fmaxf(sum, 0.0f));
+  // why: not fmaxf, which makes a NaN 0.
+  if (threadIdx.x % 32 == 0) norm[n] = sqrtf(sum < 0 ? 0.0f : sum);
 }
 
 /** y = g ⊙ v + bias (+ y); bias may be NULL. */
