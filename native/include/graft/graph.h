@@ -19,8 +19,8 @@ typedef struct graft_graph graft_graph;
  * All else is what it was at the call: shapes, addresses, and every number by value (a scale, an epsilon, past,
  * window). Numbers that no two steps of training share are refused with UNSUPPORTED instead: lr and step of
  * graft_adamw_*, and the offset of a dropout, unless graft_context_step_values says where they are; a normalizer of
- * graft_linear_cross_entropy_forward that is not 0; graft_random_*, and the segments of graft_lora_segments_*, which
- * are in host memory.
+ * graft_linear_cross_entropy_forward that is not 0; graft_random_*, graft_hard_concrete_* with sampled gates, and the
+ * segments of graft_lora_segments_*, which are in host memory.
  *
  * Tensors may be made meanwhile, and are zeroed at every launch; the memory of those destroyed meanwhile is the graph's
  * (counted as workspace), and is given to tensors of the same size. What waits for the device (copies from and to the

@@ -18,6 +18,7 @@ struct HardConcreteWrite {
   double factor;
   graft_weight* w;
   void check() const;
+  const char* frozen() const { return gates.mode == GRAFT_GATE_SAMPLED ? "offset" : nullptr; }
 };
 
 struct HardConcreteBackward {
@@ -31,6 +32,7 @@ struct HardConcreteBackward {
   graft_tensor* da;
   graft_tensor* sums;
   void check() const;
+  const char* frozen() const { return gates.mode == GRAFT_GATE_SAMPLED ? "offset" : nullptr; }
 };
 
 }  // namespace graft::ops

@@ -249,6 +249,8 @@ TEST(CudaGraph, NumbersThatWouldStayAreRefused) {
   Tensor y(cuda, kF32, {kRows, kHidden}), m(cuda, GRAFT_DTYPE_U8, {kRank, kIn}), m_scale(cuda, kF32, {1});
   Tensor v(cuda, GRAFT_DTYPE_U8, {kRank, kIn}), v_scale(cuda, kF32, {1});
   Tensor segments(host, kI32, {1, 2}), ranks(host, kI32, {1}), sizes(host, kF64, {1});
+  Tensor gate(cuda, kF32, {kHidden, kIn}), original(cuda, kF32, {kHidden, kIn}), g(cuda, kF32, {kHidden, kIn});
+  Tensor dgate(cuda, kF32, {kHidden, kIn}), gate_sums(cuda, kF64, {2});
   segments.set({kRows, 0}), ranks.fill(kRank);
   GRAFT_ASSERT_OK(graft_graph_begin(cuda));
   const auto refused = [](graft_status status, const char* what) {
@@ -267,6 +269,18 @@ TEST(CudaGraph, NumbersThatWouldStayAreRefused) {
   refused(graft_lora_segments_forward(cuda, model.x, model.w, segments, ranks, sizes, model.a, model.b, nullptr, 0, 0,
                                       0, 0, y, nullptr),
           "segments");
+  const auto write = [&](graft_gate_mode mode) {
+    return graft_hard_concrete_write(cuda, gate, gate, original, mode, 1, 0, -0.5, 1.5, 1, model.w);
+  };
+  const auto backward = [&](graft_gate_mode mode) {
+    return graft_hard_concrete_backward(cuda, gate, gate, mode, 1, 0, -0.5, 1.5, 1, 0, g, dgate, gate_sums);
+  };
+  refused(write(GRAFT_GATE_SAMPLED), "offset");
+  refused(backward(GRAFT_GATE_SAMPLED), "offset");
+  for (const graft_gate_mode mode : {GRAFT_GATE_MEAN, GRAFT_GATE_FIXED}) {
+    GRAFT_EXPECT_OK(write(mode));
+    GRAFT_EXPECT_OK(backward(mode));
+  }
   GRAFT_EXPECT_OK(graft_lora_forward(cuda, model.x, model.w, model.a, model.b, 1, nullptr, 0, 0, 0, 0, y, nullptr));
   GRAFT_EXPECT_OK(graft_graph_end(cuda, nullptr));
 }
