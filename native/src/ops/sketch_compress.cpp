@@ -22,9 +22,10 @@ void check_order(const graft_tensor* order, std::int64_t k) {
   check_shape("order", *order, {k});
 }
 
-// Calls body(value, row, column) for each element.
+// Calls body(value, row, column) for each element, where the host sees them.
 template <class Body>
 void for_values(const graft_tensor& matrix, Body&& body) {
+  if (!values_known) return;
   visit_float(matrix.dtype, [&](auto tag) {
     using T = decltype(tag);
     for (std::int64_t i = 0; i < matrix.shape[0]; ++i)

@@ -117,5 +117,16 @@ TEST(CudaSketch, EmptyShapes) {
   GRAFT_EXPECT_OK(graft_context_synchronize(cuda));
 }
 
+// The host does not look at values that are not in its memory: what it would refuse on the CPU changes nothing.
+TEST(CudaSketch, CompressionIsRefused) {
+  const Context cuda(GRAFT_DEVICE_CUDA);
+  Tensor h(cuda, kF32, {4, 4}), r(cuda, kF32, {4, 4}), order(cuda, kI32, {4}), matrix(cuda, kF32, {3, 4});
+  Tensor table(cuda, kF32, {3, 1, 16});
+  const Weight w(cuda, table, 4);
+  h.fill(-1), order.fill(9), matrix.fill(std::numeric_limits<double>::infinity());
+  expect_error(graft_sketch_compress_factor(cuda, h, 0, 1, order, r), GRAFT_UNSUPPORTED, {"on CUDA"});
+  expect_error(graft_sketch_compress_matrix(cuda, matrix, order, r, 2, w, nullptr), GRAFT_UNSUPPORTED, {"on CUDA"});
+}
+
 }  // namespace
 }  // namespace graft::test
