@@ -101,17 +101,14 @@ Args to_keep(const Args& args) {
   return args;
 }
 
-/** Serves a call, which is remembered where the context records: with the step values that it has then. */
+/** Serves a call, which is then remembered where the context records: with the step values that it has then. */
 template <class Args>
 void dispatch(graft_context* handle, const Args& args) {
   core::Context& context = core::context_of(handle);
   core::values_known = !context.planning && context.device == GRAFT_DEVICE_CPU;
-  if (context.recording) {
-    args.check();
-    context.recorded.push_back([handle, args = to_keep(args)] { dispatch(handle, args); });
-  }
   const bool follows = context.step_values.lr != nullptr && !context.planning;
   follows ? serve(context, with_step_values(context, args)) : serve(context, args);
+  if (context.recording) context.recorded.push_back([handle, args = to_keep(args)] { dispatch(handle, args); });
 }
 
 }  // namespace graft::ops

@@ -35,6 +35,19 @@ TEST(Replay, KeepsTheOrderAndReadsTensorsAnew) {
   EXPECT_EQ(y.get()[0], 25) << "a new record forgets the old one";
 }
 
+TEST(Replay, WhatFailedIsNotRun) {
+  const Context c;
+  Tensor x(c, kF32, {1}), y(c, kF32, {1});
+  x.fill(1);
+  GRAFT_ASSERT_OK(graft_context_record(c, 1));
+  GRAFT_ASSERT_OK(graft_context_prefer(c, "no such implementation"));
+  expect_error(graft_tensor_add(c, x, y), GRAFT_UNSUPPORTED, {"graft_tensor_add"});
+  GRAFT_ASSERT_OK(graft_context_prefer(c, nullptr));
+  GRAFT_ASSERT_OK(graft_tensor_add(c, x, y));
+  GRAFT_ASSERT_OK(graft_context_replay(c, 2));
+  EXPECT_EQ(y.get()[0], 3) << "what could not be done was done in a replay";
+}
+
 TEST(Replay, BadArguments) {
   const Context c;
   expect_error(graft_context_record(nullptr, 1), GRAFT_INVALID_ARGUMENT, {"graft_context_record", "context is NULL"});
