@@ -57,6 +57,8 @@ void HardConcreteBackward::check() const {
     check_no_overlap(name, output, "a", a);
   }
   check_no_overlap("g", g, "da", da);
+  check_no_overlap("sums", sums, "g", g);
+  check_no_overlap("sums", sums, "da", da);
 }
 
 }  // namespace graft::ops

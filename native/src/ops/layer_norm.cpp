@@ -71,8 +71,11 @@ void LayerNormBackward::check() const {
     check_no_overlap("dx", dx, "x", x);
     check_no_overlap("dx", dx, "w", w);
   }
-  check_gradient("dw", dw, *x, dx);
-  check_gradient("db", db, *x, dx);
+  for (const auto& [name, gradient] : {std::pair{"dw", dw}, {"db", db}}) {
+    check_gradient(name, gradient, *x, dx);
+    for (const auto& [input_name, input] : {std::pair{"dy", dy}, {"x", x}, {"w", w}, {"stats", stats}})
+      check_no_overlap(name, gradient, input_name, input);
+  }
   check_no_overlap("db", db, "dw", dw);
 }
 

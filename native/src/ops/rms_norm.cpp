@@ -53,7 +53,9 @@ void RmsNormBackward::check() const {
   if (dw != nullptr) {
     check_shape("dw", *dw, {x->shape[1]});
     check_dtype("dw", *dw, accumulator_dtype(x->dtype));
-    check_no_overlap("dw", dw, "dx", dx);
+    for (const auto& [name, other] :
+         {std::pair{"dx", static_cast<const graft_tensor*>(dx)}, {"dy", dy}, {"x", x}, {"w", w}, {"rstd", rstd}})
+      check_no_overlap("dw", dw, name, other);
   }
 }
 

@@ -162,6 +162,11 @@ TEST(HardConcrete, BadArguments) {
   expect_error(backward(other, layer.sums), GRAFT_SHAPE_MISMATCH, {"g [4, 5]"});
   expect_error(backward(layer.g, three), GRAFT_SHAPE_MISMATCH, {"sums [3]", "[2]"});
   expect_error(backward(layer.da, layer.sums), invalid, {"g", "da"});
+  for (const Tensor* other_output : {&layer.g, &layer.da}) {
+    graft_tensor inside = *static_cast<graft_tensor*>(layer.sums);
+    inside.data = (*other_output)->data;
+    expect_error(backward(layer.g, &inside), invalid, {"sums", "overlaps"});
+  }
 }
 
 }  // namespace

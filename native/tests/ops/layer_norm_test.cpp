@@ -143,6 +143,15 @@ TEST(LayerNorm, BadArguments) {
   expect_error(graft_layer_norm_backward(c, y, x, w, stats, 1, y, nullptr, nullptr), GRAFT_INVALID_ARGUMENT, {"dx"});
   expect_error(graft_layer_norm_backward(c, y, x, w, stats, 0, nullptr, short_w, nullptr), GRAFT_SHAPE_MISMATCH,
                {"dw [5]"});
+  for (const graft_tensor* input : {static_cast<graft_tensor*>(y), static_cast<graft_tensor*>(x),
+                                    static_cast<graft_tensor*>(w), static_cast<graft_tensor*>(stats)}) {
+    graft_tensor inside = *static_cast<graft_tensor*>(w);
+    inside.data = input->data;
+    expect_error(graft_layer_norm_backward(c, y, x, w, stats, 0, nullptr, &inside, nullptr), GRAFT_INVALID_ARGUMENT,
+                 {"dw", "overlaps"});
+    expect_error(graft_layer_norm_backward(c, y, x, w, stats, 0, nullptr, nullptr, &inside), GRAFT_INVALID_ARGUMENT,
+                 {"db", "overlaps"});
+  }
 }
 
 }  // namespace

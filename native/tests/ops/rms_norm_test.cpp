@@ -107,6 +107,14 @@ TEST(RmsNorm, BadArguments) {
   expect_error(graft_rms_norm_forward(c, x, w, 1e-5, half, nullptr), GRAFT_INVALID_ARGUMENT, {"y", "bf16"});
   expect_error(graft_rms_norm_forward(c, x, w, 0, y, nullptr), GRAFT_INVALID_ARGUMENT, {"eps is 0"});
   expect_error(graft_rms_norm_backward(c, y, x, w, nullptr, 0, y, nullptr), GRAFT_INVALID_ARGUMENT, {"rstd"});
+  Tensor rstd(c, kF32, {4}), dw(c, kF32, {6});
+  for (const graft_tensor* input : {static_cast<graft_tensor*>(y), static_cast<graft_tensor*>(x),
+                                    static_cast<graft_tensor*>(w), static_cast<graft_tensor*>(rstd)}) {
+    graft_tensor inside = *static_cast<graft_tensor*>(dw);
+    inside.data = input->data;
+    expect_error(graft_rms_norm_backward(c, y, x, w, rstd, 0, nullptr, &inside), GRAFT_INVALID_ARGUMENT,
+                 {"dw", "overlaps"});
+  }
   const Context nobody(1, "no such implementation");
   expect_error(graft_rms_norm_forward(nobody, x, w, 1e-5, y, nullptr), GRAFT_UNSUPPORTED, {"no such implementation"});
 }
