@@ -81,6 +81,7 @@ void SketchCompressMatrix::check() const {
     if (w->table.dtype == GRAFT_DTYPE_F64) check_dtype("r", *r, GRAFT_DTYPE_F64);
     check_order(order, w->k);
     check_ids("order", *order, w->k);
+    check_different("order", *order);
     check_no_overlap("r", r, "w", w);
     check_no_overlap("order", order, "w", w);
   }

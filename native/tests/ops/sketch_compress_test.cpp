@@ -362,6 +362,7 @@ TEST(SketchCompress, BadArguments) {
   bad(graft_sketch_compress_matrix(c, w, nullptr, nullptr, -1, sketch, loss), {"exponent is -1"});
   bad(graft_sketch_compress_matrix(c, flat, nullptr, nullptr, 4, sketch, loss), {"matrix"}, GRAFT_SHAPE_MISMATCH);
   bad(graft_sketch_compress_matrix(c, w, ids.fill(4), r, 4, sketch, loss), {"order[0] is 4"});
+  bad(graft_sketch_compress_matrix(c, w, ids.set({0, 2, 1, 2}), r, 4, sketch, loss), {"order hold 2 twice"});
   w.set({0, 0, 0, 0, 0, 0, INFINITY, 0});
   bad(graft_sketch_compress_matrix(c, w, nullptr, nullptr, 4, sketch, loss), {"matrix has inf at [1, 2]"});
 }
