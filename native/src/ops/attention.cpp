@@ -151,10 +151,10 @@ void AttentionBackward::check() const {
   check_same_dtype("dv", *dv, "v", *v);
   const graft_tensor* const outputs[] = {dq, dk, dv};
   const char* const output_names[] = {"dq", "dk", "dv"};
-  const graft_tensor* const inputs[] = {dout, q, k, v, o, lse};
-  const char* const input_names[] = {"dout", "q", "k", "v", "o", "lse"};
+  const graft_tensor* const inputs[] = {dout, q, k, v, o, lse, lengths, starts};
+  const char* const input_names[] = {"dout", "q", "k", "v", "o", "lse", "lengths", "starts"};
   for (int n = 0; n < 3; ++n) {
-    for (int m = 0; m < 6; ++m) check_no_overlap(output_names[n], outputs[n], input_names[m], inputs[m]);
+    for (int m = 0; m < 8; ++m) check_no_overlap(output_names[n], outputs[n], input_names[m], inputs[m]);
     for (int m = 0; m < n; ++m) check_no_overlap(output_names[n], outputs[n], output_names[m], outputs[m]);
   }
 }

@@ -358,7 +358,19 @@ TEST(Attention, BadArguments) {
   expect_error(
       graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, nullptr, 1, 0, 0, 0, a.dq, a.dk, a.dk),
       bad, {"dv", "overlaps", "dk"});
-  Tensor starts(c, GRAFT_DTYPE_I32, {2, 4});
+  Tensor starts(c, GRAFT_DTYPE_I32, {2, 4}), none(c, GRAFT_DTYPE_I32, {2});
+  for (Tensor* output : {&a.dq, &a.dk, &a.dv}) {
+    output->fill(0);
+    graft_tensor lengths_inside = *static_cast<graft_tensor*>(none),
+                 starts_inside = *static_cast<graft_tensor*>(starts);
+    lengths_inside.data = starts_inside.data = (*output)->data;
+    expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, &lengths_inside, nullptr, 1, 0, 0, 0,
+                                          a.dq, a.dk, a.dv),
+                 bad, {"overlaps", "lengths"});
+    expect_error(graft_attention_backward(c, a.dout, a.q, a.k, a.v, a.o, a.lse, nullptr, &starts_inside, 1, 0, 0, 0,
+                                          a.dq, a.dk, a.dv),
+                 bad, {"overlaps", "starts"});
+  }
   const auto packed = [&](const std::vector<double>& first, double softcap = 0) {
     starts.set(first);
     return graft_attention_forward(c, a.q, a.k, a.v, nullptr, starts, 1, softcap, 2, 0, a.o, nullptr);
