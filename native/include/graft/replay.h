@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/** on != 0: forgets what was recorded, and remembers every op that the context is asked for from now on, with its
- * arguments; ops run as ever. on = 0: remembers no more. Errors: INVALID_ARGUMENT. */
+/** on != 0: forgets what was recorded, and remembers every op that the context is asked for from now on and that does
+ * not fail, with its arguments; ops run as ever. on = 0: remembers no more. Errors: INVALID_ARGUMENT. */
 GRAFT_API graft_status graft_context_record(graft_context* context, int32_t on);
 
 /** Runs the recorded ops in their order, checks included, so many times; nothing is recorded meanwhile. All tensors and
