@@ -18,6 +18,12 @@ configure_and_build() {
         export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_DEPEND=1
         cache=ccache
     fi
+    local cached
+    cached=$(sed -n 's/^CMAKE_CACHEFILE_DIR:INTERNAL=//p' "$folder/CMakeCache.txt" 2>/dev/null || true)
+    if [ -n "$cached" ] && ! [ "$cached" -ef "$folder" ]; then
+        echo "build-native.sh: $folder was configured as $cached; it is made anew" >&2
+        rm -rf "$folder"
+    fi
     cmake -S "$root/native" -B "$folder" -G Ninja -DGRAFT_DNNL_ROOT="$GRAFT_DNNL_ROOT" \
         -DGRAFT_CUDA="${GRAFT_CUDA:-ON}" -DCMAKE_C_COMPILER_LAUNCHER="$cache" -DCMAKE_CXX_COMPILER_LAUNCHER="$cache" \
         "$@" >"$folder.log" 2>&1 ||
