@@ -32,7 +32,7 @@ final class TextOptions {
             required = true,
             paramLabel = "FILE|DIR",
             description =
-                    "Text files, or .jsonl or .parquet with \"text\", with \"prompt\" and \"completion\", or (.jsonl) with"
+                    "Text files, or .jsonl (.ndjson) or .parquet with \"text\", with \"prompt\" and \"completion\", or (.jsonl) with"
                             + " \"messages\".")
     Path data;
 
@@ -88,6 +88,13 @@ final class TextOptions {
 
     /** The rows of another text. */
     List<Example> examples(GraftCommand command, Tokenizer tokenizer, Path model, Path text) {
+        List<Path> skipped = DocumentReader.skipped(text);
+        if (!skipped.isEmpty()) {
+            command.out()
+                    .note(
+                            "%s: passed over %s%s; rows are read from .jsonl or .parquet",
+                            text, skipped.get(0), skipped.size() == 1 ? "" : " and " + (skipped.size() - 1) + " more");
+        }
         ChatTemplate chat = ChatTemplate.find(model);
         if (rows() == Rows.STREAM) {
             return TextExamples.of(TextDataset.read(tokenizer, chat, length, text));

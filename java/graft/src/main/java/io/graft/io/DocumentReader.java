@@ -10,9 +10,9 @@ import java.util.OptionalInt;
 import java.util.function.Consumer;
 
 /**
- * Reads training text a document at a time: files and directories of {@code .java}, {@code .txt}, {@code .jsonl} and {@code
- * .parquet}. A text file is a document; a row of the others has {@code text}, a {@code prompt} and a {@code completion}, of
- * which the latter is learnt, or, in {@code .jsonl}, {@code messages}, of which the assistant's are learnt.
+ * Reads training text a document at a time: files and directories of {@code .java}, {@code .txt}, {@code .jsonl} (or {@code
+ * .ndjson}) and {@code .parquet}. A text file is a document; a row of the others has {@code text}, a {@code prompt} and a {@code
+ * completion}, of which the latter is learnt, or, in {@code .jsonl}, {@code messages}, of which the assistant's are learnt.
  *
  * <p>Texts and completions get begin-of-text and end-of-text, as far as the tokenizer has these; messages get what the chat
  * template says.
@@ -25,6 +25,20 @@ public final class DocumentReader {
     public DocumentReader(Tokenizer tokenizer, ChatTemplate chat) {
         this.tokenizer = tokenizer;
         this.chat = chat;
+    }
+
+    /**
+     * The files that are read of {@code source}, in this order.
+     *
+     * @throws FormatException if there is none, or the file is a table ({@code .json}, {@code .csv}, {@code .tsv})
+     */
+    public static List<Path> files(Path source) {
+        return TextFiles.files(source);
+    }
+
+    /** The tables ({@code .json}, {@code .csv}, {@code .tsv}) in a directory, which are passed over. */
+    public static List<Path> skipped(Path source) {
+        return TextFiles.skipped(source);
     }
 
     /**

@@ -13,8 +13,9 @@ import java.util.Locale;
 import java.util.stream.Stream;
 
 /**
- * Finds training text: a directory's {@code .java}, {@code .txt}, {@code .jsonl} and {@code .parquet} files in the order of
- * their paths, or one file of any name. The latter two have rows with fields; any other file is one document.
+ * Finds training text: a directory's {@code .java}, {@code .txt}, {@code .jsonl}, {@code .ndjson} and {@code .parquet} files in
+ * the order of their paths, or one file of any name but {@code .json}, {@code .csv} and {@code .tsv}. The endings count in any
+ * case. The latter three kinds of a directory's files have rows with fields; any other file is one document.
  */
 final class TextFiles {
     /** Takes what is found. */
@@ -26,17 +27,21 @@ final class TextFiles {
         void row(String where, JsonFields fields);
     }
 
-    private static final List<String> ENDINGS = List.of(".java", ".txt", ".jsonl", ".parquet");
+    private static final List<String> LINES = List.of(".jsonl", ".ndjson");
+    private static final List<String> ENDINGS = List.of(".java", ".txt", ".jsonl", ".ndjson", ".parquet");
+
+    /** Tables, of which nobody says what is to be read; as text their syntax would be learnt. */
+    private static final List<String> TABLES = List.of(".json", ".csv", ".tsv");
 
     private TextFiles() {}
 
     static void read(Path source, Documents documents) {
         for (Path file : files(source)) {
-            if (file.toString().endsWith(".jsonl")) {
+            if (ends(file, LINES)) {
                 readLines(file, documents);
                 continue;
             }
-            if (file.toString().endsWith(".parquet")) {
+            if (ends(file, List.of(".parquet"))) {
                 reading(file, () -> {
                     ParquetRows.read(file, documents);
                     return null;
@@ -50,21 +55,41 @@ final class TextFiles {
         }
     }
 
-    private static List<Path> files(Path source) {
+    /** What is read of a source, in this order. */
+    static List<Path> files(Path source) {
         if (!Files.isDirectory(source)) {
+            if (ends(source, TABLES)) {
+                throw new FormatException(
+                        source,
+                        "is no text that can be read; write its rows as .jsonl, one object with 'text', or with 'prompt'"
+                                + " and 'completion', on each line");
+            }
             return List.of(source);
         }
-        try (Stream<Path> found = Files.walk(source)) {
-            List<Path> files = found.filter(Files::isRegularFile)
-                    .filter(file -> ENDINGS.stream().anyMatch(file.toString().toLowerCase(Locale.ROOT)::endsWith))
-                    .sorted()
-                    .toList();
-            if (files.isEmpty()) {
-                throw new FormatException(source, "holds no file that ends with one of " + ENDINGS);
-            }
-            return files;
+        List<Path> files =
+                all(source).stream().filter(file -> ends(file, ENDINGS)).toList();
+        if (files.isEmpty()) {
+            throw new FormatException(source, "holds no file that ends with one of " + ENDINGS);
+        }
+        return files;
+    }
+
+    /** The tables of a directory, which are passed over. */
+    static List<Path> skipped(Path source) {
+        return Files.isDirectory(source)
+                ? all(source).stream().filter(file -> ends(file, TABLES)).toList()
+                : List.of();
+    }
+
+    private static boolean ends(Path file, List<String> endings) {
+        return endings.stream().anyMatch(file.toString().toLowerCase(Locale.ROOT)::endsWith);
+    }
+
+    private static List<Path> all(Path directory) {
+        try (Stream<Path> found = Files.walk(directory)) {
+            return found.filter(Files::isRegularFile).sorted().toList();
         } catch (IOException e) {
-            throw new FormatException(source, "cannot be listed: " + e, e);
+            throw new FormatException(directory, "cannot be listed: " + e, e);
         }
     }
 
