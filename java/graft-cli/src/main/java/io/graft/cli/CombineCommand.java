@@ -3,6 +3,7 @@ package io.graft.cli;
 import io.graft.adapter.AdapterAverage;
 import io.graft.adapter.LoraHub;
 import io.graft.adapter.LoraSum;
+import io.graft.io.AtomicFiles;
 import io.graft.io.ChatTemplate;
 import io.graft.io.TextDataset;
 import io.graft.io.Tokenizer;
@@ -13,12 +14,13 @@ import io.graft.tensor.DType;
 import io.graft.train.Example;
 import io.graft.train.Trainer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -91,6 +93,9 @@ final class CombineCommand extends GraftCommand {
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Where the result goes.")
     Path folder;
 
+    @Option(names = "--overwrite", description = "Replace the adapter, run or model in --out.")
+    boolean overwrite;
+
     @Override
     protected int execute() throws IOException {
         positive("--rank", rank);
@@ -108,23 +113,12 @@ final class CombineCommand extends GraftCommand {
         }
         for (Path adapter : adapters) {
             existingFolder("--adapter", adapter);
-            if (Files.exists(folder) && Files.isSameFile(folder, adapter)) {
-                throw new InputException("--out must not be the folder of an adapter, " + adapter);
-            }
         }
+        OutputTarget target = new OutputTarget("--out", folder);
+        target.checkFolder(overwrite, false, sources());
+        target.makeParent();
         try (Context context = openContext()) {
-            switch (how) {
-                case LINEAR, CAT, SVD ->
-                    LoraSum.write(
-                            context,
-                            adapters,
-                            weights,
-                            LoraSum.How.valueOf(how.name()),
-                            rank == null ? 0 : rank,
-                            folder);
-                case LORAHUB -> search(context);
-                case AVERAGE, MERA -> AdapterAverage.write(context, adapters, weights, how == How.MERA, folder);
-            }
+            AtomicFiles.replaceDirectory(folder, fresh -> write(context, fresh));
         }
         String name = how.name().toLowerCase(Locale.ROOT);
         out().say(
@@ -135,6 +129,22 @@ final class CombineCommand extends GraftCommand {
                         folder);
         out().event("combined", "how", name, "weights", weights, "out", folder.toString());
         return 0;
+    }
+
+    private Path[] sources() {
+        return Stream.concat(adapters.stream(), Stream.of(model, data))
+                .filter(Objects::nonNull)
+                .toArray(Path[]::new);
+    }
+
+    private void write(Context context, Path fresh) {
+        switch (how) {
+            case LINEAR, CAT, SVD ->
+                LoraSum.write(
+                        context, adapters, weights, LoraSum.How.valueOf(how.name()), rank == null ? 0 : rank, fresh);
+            case LORAHUB -> search(context, fresh);
+            case AVERAGE, MERA -> AdapterAverage.write(context, adapters, weights, how == How.MERA, fresh);
+        }
     }
 
     private void checkSearch() {
@@ -153,7 +163,7 @@ final class CombineCommand extends GraftCommand {
         existing("--data", data);
     }
 
-    private void search(Context context) {
+    private void search(Context context, Path fresh) {
         LoraHub hub = new LoraHub(context, adapters);
         try (Tokenizer tokenizer = Tokenizer.load(model);
                 OpenModel opened = OpenModel.open(
@@ -175,7 +185,7 @@ final class CombineCommand extends GraftCommand {
                 return loss;
             });
             hub.set(weights);
-            hub.adapter().save(folder);
+            hub.adapter().save(fresh);
         }
     }
 }

@@ -3,6 +3,7 @@ package io.graft.cli;
 import io.graft.model.Batch;
 import io.graft.model.Llama;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 
 /**
  * Mean loss over all targets of some batches.
@@ -12,6 +13,11 @@ import java.util.List;
  */
 public record Evaluation(double loss, long tokens, double seconds) {
     public static Evaluation of(Output out, Llama llama, List<Batch> batches) {
+        return of(out, llama, batches, () -> false);
+    }
+
+    /** @param stop asked after each batch; once it says yes, the result is null */
+    static Evaluation of(Output out, Llama llama, List<Batch> batches, BooleanSupplier stop) {
         long started = System.nanoTime();
         double sum = 0;
         long targets = 0;
@@ -26,6 +32,9 @@ public record Evaluation(double loss, long tokens, double seconds) {
                 double seconds = (System.nanoTime() - started) * 1e-9;
                 progress.update(
                         i + 1, sum / targets, tokens / seconds, llama.context().memory());
+                if (stop.getAsBoolean()) {
+                    return null;
+                }
             }
         }
         return new Evaluation(sum / targets, tokens, (System.nanoTime() - started) * 1e-9);

@@ -10,7 +10,6 @@ import io.graft.train.ExampleBatches;
 import io.graft.train.Schedule;
 import io.graft.train.Trainer;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -102,7 +101,7 @@ final class FinetuneCommand extends GraftCommand {
     @Option(names = "--resume", description = "Continue the run in --out.")
     boolean resume;
 
-    @Option(names = "--overwrite", description = "Replace an older run in --out.")
+    @Option(names = "--overwrite", description = "Replace the run, adapter or model in --out.")
     boolean overwrite;
 
     @Option(
@@ -131,13 +130,9 @@ final class FinetuneCommand extends GraftCommand {
             if (missing != null) {
                 throw plan.refusal(method, missing);
             }
-            prepareFolder();
             RunSettings settings = settings(method);
-            if (resume) {
-                settings.expectIn(folder);
-            } else {
-                settings.write(folder);
-            }
+            OutputTarget target = target(settings);
+            Interruption.install();
             List<Example> examples = text.examples(this, tokenizer, model.folder);
             List<Batch> validation = evalData == null
                     ? List.of()
@@ -149,6 +144,10 @@ final class FinetuneCommand extends GraftCommand {
             try (OpenModel opened = open(context, options)) {
                 Calibration.run(opened.llama(), source, methodOptions.samples);
                 describe(method, opened, examples.size(), total);
+                if (!resume) {
+                    target.clear();
+                    settings.write(folder);
+                }
                 try (Trainer trainer = new Trainer(opened.llama(), options(total, method), source)) {
                     FinetuneRun run = new FinetuneRun(out(), opened, trainer, method, folder, total, saveEvery);
                     return run.execute(resume, validation, () -> ModelFiles.copyTokenizer(model.folder, folder));
@@ -214,6 +213,9 @@ final class FinetuneCommand extends GraftCommand {
             throw usage("--quantize " + model.quantize + " freezes the linear layers, which --method " + method.name()
                     + " trains; take lora");
         }
+        if (fromScratch && method.peftType() != null) {
+            throw usage("--from-scratch goes with --method full: the random base of an adapter would be saved nowhere");
+        }
         if (cudaGraph && model.device.isCpu()) {
             throw usage("--cuda-graph goes with --device cuda");
         }
@@ -228,18 +230,15 @@ final class FinetuneCommand extends GraftCommand {
         return method;
     }
 
-    private void prepareFolder() throws IOException {
-        Path checkpoint = folder.resolve(FinetuneRun.CHECKPOINT);
-        if (Files.exists(checkpoint) && !resume && !overwrite) {
-            throw new InputException(folder + " already holds a run; --resume continues it, --overwrite replaces it");
+    /** why before any work: an older result stays until the model is there and the new run begins. */
+    private OutputTarget target(RunSettings settings) throws IOException {
+        OutputTarget target = new OutputTarget("--out", folder);
+        if (resume) {
+            settings.expectIn(folder);
+        } else {
+            target.checkFolder(overwrite, true, model.folder, text.data, evalData);
         }
-        if (Files.exists(folder) && Files.exists(model.folder) && Files.isSameFile(folder, model.folder)) {
-            throw new InputException("--out must not be the model's own folder, " + model.folder);
-        }
-        Files.createDirectories(folder);
-        if (overwrite) {
-            Files.deleteIfExists(checkpoint);
-        }
+        return target.make();
     }
 
     private long steps(ExampleBatches source) {
@@ -271,11 +270,12 @@ final class FinetuneCommand extends GraftCommand {
                 total, accumulate, after.withWarmup(rising), optimizer.settings(seed), seed, adapterDrop, cudaGraph);
     }
 
-    private RunSettings settings(Method method) {
+    private RunSettings settings(Method method) throws IOException {
         return optimizer
                 .in(new RunSettings())
                 .with("--model", model.folder.toAbsolutePath().normalize())
                 .with("--data", text.data.toAbsolutePath().normalize())
+                .with("text of --data:", Fingerprint.of(text.data))
                 .with("--method", method.name())
                 .with("--parameters", methodOptions.parameters)
                 .with("--rank", methodOptions.rank)

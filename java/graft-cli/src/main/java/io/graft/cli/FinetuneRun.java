@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 
 /**
  * The loop of {@code graft finetune}: steps with their report, a checkpoint now and then, at the end the result; on
@@ -48,8 +49,7 @@ final class FinetuneRun {
         if (resume) {
             resume();
         }
-        evaluate(validation, "before");
-        Interruption.install();
+        evaluate(validation, "before", Interruption::requested);
         long started = System.nanoTime();
         long first = trainer.steps();
         train();
@@ -62,7 +62,7 @@ final class FinetuneRun {
             out.event("interrupted", "step", trainer.steps(), "steps", total, "checkpoint", file.toString());
             return Interruption.STATUS;
         }
-        evaluate(validation, "after");
+        evaluate(validation, "after", () -> false);
         method.save(opened.llama(), folder);
         extras.run();
         long done = trainer.steps() - first;
@@ -137,11 +137,14 @@ final class FinetuneRun {
         out.event("checkpoint", "step", trainer.steps(), "file", file.toString());
     }
 
-    private void evaluate(List<Batch> validation, String when) {
+    private void evaluate(List<Batch> validation, String when, BooleanSupplier stop) {
         if (validation.isEmpty()) {
             return;
         }
-        Evaluation result = Evaluation.of(out, opened.llama(), validation);
+        Evaluation result = Evaluation.of(out, opened.llama(), validation, stop);
+        if (result == null) {
+            return;
+        }
         out.say("validation loss %s: %.4f (perplexity %.2f)", when, result.loss(), result.perplexity());
         out.event(
                 "eval",

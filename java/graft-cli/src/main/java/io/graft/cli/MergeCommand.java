@@ -10,10 +10,8 @@ import io.graft.model.Merger;
 import io.graft.tensor.Context;
 import io.graft.tensor.Weight;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -72,7 +70,8 @@ final class MergeCommand extends GraftCommand {
     @Option(
             names = "--overwrite",
             description =
-                    "Replace the model that --out holds, with all that is in its folder, once the new one is whole.")
+                    "Replace the model, adapter or run in --out, with all that is in its folder, once the new one is"
+                            + " whole.")
     boolean overwrite;
 
     private String worst = "";
@@ -82,7 +81,9 @@ final class MergeCommand extends GraftCommand {
     protected int execute() throws IOException {
         existingFolder("--model", model);
         Method.load(existingFolder("--adapter", adapter), false);
-        checkTarget();
+        OutputTarget target = new OutputTarget("--out", folder);
+        target.checkFolder(overwrite, false, model, adapter);
+        target.makeParent();
         if (base != Quantization.NONE && ModelFiles.stored(model) != Weight.Kind.DENSE) {
             throw new InputException(model + " holds codes already; --base is for dense models");
         }
@@ -93,7 +94,6 @@ final class MergeCommand extends GraftCommand {
         try (Context context = openContext();
                 Checkpoint checkpoint = Checkpoint.open(model)) {
             Merger merger = new Merger(context, checkpoint, config, this::load, options);
-            Files.createDirectories(folder.toAbsolutePath().getParent());
             AtomicFiles.replaceDirectory(folder, fresh -> {
                 result[0] = merger.run(fresh, this::report);
                 ModelFiles.copyTokenizer(model, fresh);
@@ -105,30 +105,6 @@ final class MergeCommand extends GraftCommand {
 
     private Adapter load() {
         return Method.load(adapter, false);
-    }
-
-    /** why all of it before any work: what is there is only ever replaced as a whole, and only when that was asked for. */
-    private void checkTarget() throws IOException {
-        if (!Files.exists(folder)) {
-            return;
-        }
-        existingFolder("--out", folder);
-        for (Path source : new Path[] {model, adapter}) {
-            if (source.toRealPath().startsWith(folder.toRealPath())) {
-                throw new InputException("--out must not be, or hold, a folder that is read, " + source);
-            }
-        }
-        if (Files.exists(folder.resolve("config.json"))) {
-            if (!overwrite) {
-                throw new InputException(folder + " already holds a model; --overwrite replaces it");
-            }
-            return;
-        }
-        try (Stream<Path> inside = Files.list(folder)) {
-            if (inside.findAny().isPresent()) {
-                throw new InputException(folder + " is not empty and holds no model, so it is not replaced");
-            }
-        }
     }
 
     private void report(String name, Deviation error) {

@@ -7,7 +7,6 @@ import io.graft.model.Recoder;
 import io.graft.tensor.Context;
 import io.graft.tensor.Scope;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import picocli.CommandLine.Option;
@@ -26,7 +25,9 @@ abstract class RecodeCommand extends GraftCommand {
     @Option(names = "--resume", description = "Continue a run in --output that ended early; its blocks are kept.")
     boolean resume;
 
-    @Option(names = "--overwrite", description = "Replace what --output holds.")
+    @Option(
+            names = "--overwrite",
+            description = "Replace the model, adapter or run in --output, with all that is in its folder.")
     boolean overwrite;
 
     /** Complains about options; nothing is written yet. */
@@ -47,7 +48,7 @@ abstract class RecodeCommand extends GraftCommand {
         LlamaConfig config = LlamaConfig.read(model);
         int layers = config.projections().size();
         ShardedWriter files = new ShardedWriter(output, Recoder.shards(config));
-        prepare(files, config);
+        prepare();
         Interruption.install();
         boolean whole;
         try (Context context = openContext();
@@ -90,29 +91,17 @@ abstract class RecodeCommand extends GraftCommand {
         return made;
     }
 
-    private void prepare(ShardedWriter files, LlamaConfig config) throws IOException {
-        if (Files.exists(output) && Files.isSameFile(output, model)) {
-            throw new InputException("--output must not be the model's own folder, " + model);
-        }
+    private void prepare() throws IOException {
         RunSettings settings =
                 settings().with("--model", model.toAbsolutePath().normalize()).with("--dtype", dtype);
+        OutputTarget target = new OutputTarget("--output", output);
         if (resume) {
             settings.expectIn(output);
+            target.make();
             return;
         }
-        if (!overwrite && (RunSettings.in(output) || Files.exists(output.resolve("config.json")))) {
-            throw new InputException(
-                    output + " already holds a model or a run; --resume continues a run, --overwrite replaces it");
-        }
-        Files.createDirectories(output);
-        // why first: without configuration and index the folder is no model until all of its files are there.
-        Files.deleteIfExists(output.resolve("config.json"));
-        for (String name : new String[] {"model.safetensors.index.json", "model.safetensors"}) {
-            Files.deleteIfExists(output.resolve(name));
-        }
-        for (int shard = 0; shard < Recoder.shards(config); shard++) {
-            Files.deleteIfExists(files.path(shard));
-        }
+        target.checkFolder(overwrite, true, model);
+        target.make().clear();
         settings.write(output);
     }
 }

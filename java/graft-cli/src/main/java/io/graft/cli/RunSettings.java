@@ -16,7 +16,9 @@ import java.util.Objects;
  * the same run, and is refused with the name of the option that differs.
  */
 final class RunSettings {
-    private static final String FILE = "training.json";
+    /** The file in a run's folder. */
+    static final String FILE = "training.json";
+
     private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
 
     private final Map<String, String> values = new LinkedHashMap<>();

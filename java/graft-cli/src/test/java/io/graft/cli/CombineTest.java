@@ -88,7 +88,9 @@ class CombineTest {
         assertThat(Math.abs(found.get(1).asDouble())).isGreaterThan(0.5);
         assertThat(loss(out)).isLessThan(loss(null) - 0.3);
         byte[] first = Files.readAllBytes(out.resolve("adapter_model.safetensors"));
-        Cli.run(search);
+        Object[] again = Arrays.copyOf(search, search.length + 1);
+        again[search.length] = "--overwrite";
+        assertThat(Cli.run(again).status()).isZero();
         assertThat(Files.readAllBytes(out.resolve("adapter_model.safetensors"))).isEqualTo(first);
     }
 
@@ -121,10 +123,26 @@ class CombineTest {
         Path adapter = Cli.adapter("llama_tied", "lora");
         assertThat(Cli.run("combine", "--adapter", adapter, "--how", "cat", "--out", adapter)
                         .err())
-                .contains("--out must not be the folder of an adapter");
+                .contains("--out must not be, or hold, what is read");
         assertThat(Cli.run("combine", "--adapter", folder.resolve("no"), "--how", "cat", "--out", folder)
                         .err())
                 .contains("--adapter does not exist");
+        Path out = folder.resolve("out");
+        assertThat(Cli.run(
+                                "combine",
+                                "--adapter",
+                                adapter,
+                                "--adapter",
+                                adapter,
+                                "--how",
+                                "svd",
+                                "--rank",
+                                4000,
+                                "--out",
+                                out)
+                        .err())
+                .contains("rank 4000 is more than", "the sum of the adapters' ranks");
+        assertThat(folder).isEmptyDirectory();
     }
 
     private double loss(Path adapter) throws Exception {

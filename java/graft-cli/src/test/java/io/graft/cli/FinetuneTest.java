@@ -101,7 +101,25 @@ class FinetuneTest extends FinetuneRuns {
         assertThat(mixed.err()).contains("--rank 16, not 4");
         assertThat(finetune(folder.resolve("new"), "--steps", 1, "--resume").err())
                 .contains("no run to continue");
-        assertThat(finetune(MODEL, "--steps", 1).err()).contains("--out must not be the model's own folder");
+        assertThat(finetune(MODEL, "--steps", 1).err()).contains("--out must not be, or hold, what is read");
+    }
+
+    @Test
+    void anotherTextIsNotResumed() throws Exception {
+        Path out = folder.resolve("out");
+        assertThat(finetune(out, "--steps", 1).status()).isZero();
+        assertThat(finetune(out, "--steps", 1, "--resume").status()).isZero();
+        String same = Files.readString(text).replace("list", "lost");
+        Files.writeString(text, same);
+        assertThat(finetune(out, "--steps", 1, "--resume").err()).contains("text of --data", "SHA-256");
+    }
+
+    @Test
+    void anAdapterOverRandomWeightsIsRefused() {
+        Cli run = finetune(folder.resolve("out"), "--steps", 1, "--from-scratch");
+        assertThat(run.status()).isEqualTo(2);
+        assertThat(run.err()).contains("--from-scratch goes with --method full");
+        assertThat(folder.resolve("out")).doesNotExist();
     }
 
     @Test

@@ -217,7 +217,7 @@ class MergeTest {
         assertThat(folder).isEmptyDirectory();
         assertThat(Cli.run("merge", "--model", MODEL, "--adapter", adapter, "--out", MODEL)
                         .err())
-                .contains("must not be, or hold, a folder that is read");
+                .contains("must not be, or hold, what is read");
     }
 
     @Test
@@ -256,7 +256,7 @@ class MergeTest {
         Files.writeString(other.resolve("thesis.txt"), "mine");
         assertThat(Cli.run("merge", "--model", MODEL, "--adapter", adapter, "--out", other, "--overwrite")
                         .err())
-                .contains("is not empty and holds no model");
+                .contains("holds thesis.txt");
         assertThat(other.resolve("thesis.txt")).hasContent("mine");
     }
 

@@ -55,7 +55,8 @@ public final class LoraSum {
      * @param folders the adapters; with a single one every way is LINEAR
      * @param weights one for each, of any sign
      * @param rank of the result of SVD; 0: the largest of the adapters' ranks
-     * @throws IllegalArgumentException if adapters do not fit each other, or hold more than plain LoRA
+     * @throws IllegalArgumentException if adapters do not fit each other, or hold more than plain LoRA, or if the rank is
+     *     more than the sum of theirs
      */
     public static void write(Context context, List<Path> folders, double[] weights, How how, int rank, Path out) {
         if (folders.isEmpty() || weights.length != folders.size()) {
@@ -76,10 +77,14 @@ public final class LoraSum {
                 .mapToInt(one -> one.config.largestRank())
                 .max()
                 .orElseThrow();
+        int all = adapters.stream().mapToInt(one -> one.config.largestRank()).sum();
+        if (way == How.SVD && rank > all) {
+            throw new IllegalArgumentException("LoraSum: rank " + rank + " is more than " + all
+                    + ", the sum of the adapters' ranks, with which the result is exact");
+        }
         int result = switch (way) {
             case LINEAR -> most;
-            case CAT ->
-                adapters.stream().mapToInt(one -> one.config.largestRank()).sum();
+            case CAT -> all;
             case SVD -> rank == 0 ? most : rank;
         };
         PeftLoraConfig config =
