@@ -136,6 +136,7 @@ final class GenerateCommand extends GraftCommand {
         positive("--cache-tokens", cacheTokens);
         if (file != null) {
             existing("--prompts", file);
+            new OutputTarget("--results", results).checkFile(file);
             if (chat) {
                 throw usage("--chat is for --prompt; lines with \"messages\" are chats");
             }
@@ -153,8 +154,7 @@ final class GenerateCommand extends GraftCommand {
             opened.llama().leaveOutAdapters(adapterDrop);
             ends = StopTokens.read(model.folder, opened.config());
             if (file != null) {
-                new PromptRun(this, tokenizer, opened.llama(), ends).run(ChatTemplate.find(model.folder));
-                return 0;
+                return new PromptRun(this, tokenizer, opened.llama(), ends).run(ChatTemplate.find(model.folder));
             }
             for (int i = 0; i < prompts.size(); i++) {
                 String adapter = adapters.size() > 1 ? adapters.get(i).toString() : null;

@@ -23,11 +23,12 @@ final class PromptFile {
     /**
      * A line.
      *
+     * @param where file and line
      * @param fields as they are in the file
      * @param ids the prompt's tokens
      * @param adapter the adapter that it names, or null
      */
-    record Prompt(ObjectNode fields, int[] ids, String adapter) {}
+    record Prompt(String where, ObjectNode fields, int[] ids, String adapter) {}
 
     private PromptFile() {}
 
@@ -69,7 +70,7 @@ final class PromptFile {
         if (ids.length == 0) {
             throw new FormatException(where, "has a prompt of no tokens");
         }
-        return new Prompt(fields, ids, fields.path("adapter").textValue());
+        return new Prompt(where, fields, ids, fields.path("adapter").textValue());
     }
 
     private static String render(String where, JsonNode messages, ChatTemplate chat) {

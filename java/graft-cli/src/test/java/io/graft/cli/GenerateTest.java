@@ -277,7 +277,28 @@ class GenerateTest {
                 .isEqualTo(
                         texts("--adapter", ADAPTER, "--prompt", "assertEquals(").get(0));
         Files.writeString(prompts, "{\"prompt\": \"int a\"}\n");
-        assertThat(Cli.run(FinetuneRuns.with(line, "--adapter", other)).err()).contains("names no adapter");
+        assertThat(Cli.run(FinetuneRuns.with(line, "--adapter", other)).err())
+                .contains("prompts.jsonl:1: names no adapter", ADAPTER.toString(), "__base__");
+        Files.delete(results);
+        Files.writeString(
+                prompts, "{\"prompt\": \"a\", \"adapter\": \"__base__\"}\n{\"prompt\": \"a\", \"adapter\": \"x\"}\n");
+        assertThat(Cli.run(FinetuneRuns.with(line, "--adapter", other)).err())
+                .contains("prompts.jsonl:2: names the adapter x");
+        assertThat(results).doesNotExist();
+    }
+
+    @Test
+    void whereResultsCannotGoIsSaidFirst() throws Exception {
+        Path prompts = Files.writeString(folder.resolve("prompts.jsonl"), "not read\n");
+        Object[] line = {"generate", "--model", MODEL, "--prompts", prompts, "--results"};
+        Path missing = folder.resolve("missing");
+        assertThat(Cli.run(FinetuneRuns.with(line, missing.resolve("results.jsonl")))
+                        .err())
+                .contains("the folder of --results does not exist: " + missing);
+        assertThat(Cli.run(FinetuneRuns.with(line, folder)).err()).contains("--results is a directory: " + folder);
+        assertThat(Cli.run(FinetuneRuns.with(line, prompts)).err())
+                .contains("--results must not be the file that is read");
+        assertThat(prompts).hasContent("not read");
     }
 
     @Test

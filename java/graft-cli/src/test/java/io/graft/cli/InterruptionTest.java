@@ -57,6 +57,40 @@ class InterruptionTest {
         assertSameAsUninterrupted(out);
     }
 
+    @Test
+    void aSignalDuringTheEvaluationBeforeEndsIt() throws Exception {
+        Path large = Files.writeString(
+                folder.resolve("large.txt"), Files.readString(text).repeat(200));
+        Path out = folder.resolve("evaluating");
+        Process process = launch(with("--out", out, "--json", "--eval-data", large));
+        await(process, "\"event\":\"start\"", 1);
+        process.destroy();
+        assertThat(process.waitFor()).isEqualTo(143);
+        assertThat(said()).contains("\"event\":\"interrupted\",\"step\":0").doesNotContain("\"event\":\"eval\"");
+    }
+
+    @Test
+    void aSignalKeepsThePromptsThatAreDone() throws Exception {
+        int count = 20_000;
+        Path prompts = Files.writeString(folder.resolve("prompts.jsonl"), "{\"prompt\": \"assert\"}\n".repeat(count));
+        Path results = folder.resolve("results.jsonl");
+        Object[] line = {
+            "generate", "--model", Cli.model("llama_tied"), "--prompts", prompts, "--results", results, "--json"
+        };
+        Process process = launch(line);
+        while (!Files.exists(results) || Files.size(results) == 0) {
+            assertThat(process.isAlive()).as(said()).isTrue();
+            Thread.sleep(20);
+        }
+        process.destroy();
+        assertThat(process.waitFor()).isEqualTo(143);
+        List<String> lines = Files.readAllLines(results);
+        assertThat(lines)
+                .hasSizeBetween(1, count - 1)
+                .allMatch(each -> each.endsWith("\"end\":\"length\"}") || each.endsWith("\"end\":\"token\"}"));
+        assertThat(said()).contains("\"event\":\"interrupted\",\"prompts\":" + lines.size());
+    }
+
     private void assertSameAsUninterrupted(Path out) throws Exception {
         assertThat(out.resolve("adapter_model.safetensors")).doesNotExist();
         Cli resumed = Cli.run(with("--out", out, "--resume", "--json"));
@@ -71,13 +105,17 @@ class InterruptionTest {
     }
 
     private Process start(Path out) throws IOException {
+        return launch(with("--out", out, "--json"));
+    }
+
+    private Process launch(Object... arguments) throws IOException {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Dorg.bytedeco.javacpp.cachedir=" + System.getProperty("org.bytedeco.javacpp.cachedir"),
                 "-cp",
                 System.getProperty("java.class.path"),
                 Graft.class.getName()));
-        for (Object argument : with("--out", out, "--json")) {
+        for (Object argument : arguments) {
             command.add(argument.toString());
         }
         return new ProcessBuilder(command)
