@@ -26,7 +26,11 @@ import picocli.CommandLine.Option;
             "",
             "The methods take turns of a few steps each, so that a machine whose speed changes is as fast for all."
         },
-        footer = {"", "Ctrl-C ends the training after the current round and still gives the table."})
+        footer = {
+            "",
+            "Ctrl-C ends the training after the current round, the first at the earliest, and still gives the table;"
+                    + " before the training it gives none."
+        })
 final class CompareCommand extends GraftCommand {
     /** Of the data, where no other text is named to measure the loss on. */
     private static final int HELD_OUT = 10;
@@ -68,6 +72,8 @@ final class CompareCommand extends GraftCommand {
     protected int execute() throws IOException {
         List<Method> methods = check();
         methodOptions.withBaseModel(model.folder).withSteps(steps);
+        new OutputTarget("--out", folder).make();
+        Interruption.install();
         try (Tokenizer tokenizer = Tokenizer.load(model.folder);
                 Field field = new Field(() -> openContext(model.device), model::open, seed)) {
             List<Example> examples = text.examples(this, tokenizer, model.folder);
@@ -83,7 +89,10 @@ final class CompareCommand extends GraftCommand {
                             "%d methods on %s, %d steps each in turns",
                             field.contenders().size(), model.folder, steps);
             field.contenders().forEach(contender -> contender.model().remark(out()));
-            Interruption.install();
+            if (Interruption.requested()) {
+                out().note("interrupted before the training: there is nothing to compare");
+                return Interruption.STATUS;
+            }
             Comparison comparison = new Comparison(out(), field.contenders(), validation, Interruption::requested);
             report(comparison.run(steps), training.size());
         }

@@ -100,6 +100,25 @@ class CompareTest {
     }
 
     @Test
+    void whereTheReportCannotGoIsSaidBeforeTheTraining() throws Exception {
+        Path out = Files.writeString(folder.resolve("out"), "mine");
+        Cli run = compare("--steps", 1, "--methods", "lora");
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(run.err()).contains("--out is not a directory: " + out);
+        assertThat(run.out()).isEmpty();
+        assertThat(out).hasContent("mine");
+    }
+
+    @Test
+    void theTableComesAlsoWhereTheReportCannotBeWritten() throws Exception {
+        Path report = Files.createDirectories(folder.resolve("out").resolve("report.html"));
+        Cli run = compare("--steps", 1, "--methods", "lora");
+        assertThat(run.status()).isEqualTo(1);
+        assertThat(run.err()).contains("cannot write " + report);
+        assertThat(run.events("result")).hasSize(1);
+    }
+
+    @Test
     void whatIsMissingIsSaid() throws Exception {
         assertThat(compare("--methods", "lora,fancy").err()).contains("--methods: unknown method 'fancy'");
         Files.writeString(text, "assertTrue(list.isEmpty());\n".repeat(2));

@@ -67,7 +67,7 @@ public final class Comparison {
 
     private List<Result> train() {
         try (Progress progress = new Progress(out, "training", steps * contenders.size())) {
-            while (done < steps && !interrupted.getAsBoolean()) {
+            while (done < steps && (done == 0 || !interrupted.getAsBoolean())) {
                 double left = (deadline - System.nanoTime()) * 1e-9;
                 long fitting = done == 0 ? TURN : (long) (left / secondsPerRoundOfOne);
                 if (fitting <= 0) {

@@ -1,5 +1,6 @@
 package io.graft.cli.compare;
 
+import io.graft.cli.InputException;
 import io.graft.cli.Machine;
 import io.graft.cli.Output;
 import io.graft.cli.TextTable;
@@ -86,12 +87,16 @@ public final class Report {
     /** Writes everything: one table with this heading, what was given before, and where the report is. */
     public void write(String heading, List<String> header, List<List<String>> rows) throws IOException {
         fact("peak resident memory of the process", Units.bytes(Machine.peakResidentMemory()));
-        Path html = folder.resolve(FILE);
-        HtmlReport.write(html, title, facts, heading, header, rows, pictures, samples);
         TextTable table = new TextTable(header);
         rows.forEach(table::add);
         out.say("");
         out.say("%s", table);
+        Path html = folder.resolve(FILE);
+        try {
+            HtmlReport.write(html, title, facts, heading, header, rows, pictures, samples);
+        } catch (IOException e) {
+            throw new InputException("cannot write " + html + ": " + e.getMessage(), e);
+        }
         out.event("report", "file", html.toString(), "peak_resident_bytes", Machine.peakResidentMemory());
         out.say("report: %s", html);
     }
