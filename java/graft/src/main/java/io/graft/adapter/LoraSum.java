@@ -55,8 +55,8 @@ public final class LoraSum {
      * @param folders the adapters; with a single one every way is LINEAR
      * @param weights one for each, of any sign
      * @param rank of the result of SVD; 0: the largest of the adapters' ranks
-     * @throws IllegalArgumentException if adapters do not fit each other, or hold more than plain LoRA, or if the rank is
-     *     more than the sum of theirs
+     * @throws IllegalArgumentException if adapters do not fit each other, or hold more than plain LoRA, or if the rank of
+     *     SVD is more than that of a whole weight
      */
     public static void write(Context context, List<Path> folders, double[] weights, How how, int rank, Path out) {
         if (folders.isEmpty() || weights.length != folders.size()) {
@@ -77,14 +77,10 @@ public final class LoraSum {
                 .mapToInt(one -> one.config.largestRank())
                 .max()
                 .orElseThrow();
-        int all = adapters.stream().mapToInt(one -> one.config.largestRank()).sum();
-        if (way == How.SVD && rank > all) {
-            throw new IllegalArgumentException("LoraSum: rank " + rank + " is more than " + all
-                    + ", the sum of the adapters' ranks, with which the result is exact");
-        }
         int result = switch (way) {
             case LINEAR -> most;
-            case CAT -> all;
+            case CAT ->
+                adapters.stream().mapToInt(one -> one.config.largestRank()).sum();
             case SVD -> rank == 0 ? most : rank;
         };
         PeftLoraConfig config =
@@ -96,7 +92,13 @@ public final class LoraSum {
                 throw new IllegalArgumentException("LoraSum: " + config + " of " + adapters.get(0).folder + " excludes "
                         + name + ", which another adapter changes");
             }
-            add(module, way, result, terms(module, adapters, weights), sum);
+            List<Term> terms = terms(module, adapters, weights);
+            long whole = Math.min(terms.get(0).a().shape()[1], terms.get(0).b().shape()[0]);
+            if (way == How.SVD && rank > whole) {
+                throw new IllegalArgumentException(
+                        "LoraSum: rank " + rank + " is more than " + whole + ", the full rank of " + name);
+            }
+            add(module, way, result, terms, sum);
         }
         try (Scope scope = context.scope()) {
             PeftAdapter.write(out, config, List.of(), StoredTensors.tensors(scope, sum));
