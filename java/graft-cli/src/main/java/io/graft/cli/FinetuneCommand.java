@@ -11,7 +11,6 @@ import io.graft.train.Schedule;
 import io.graft.train.Trainer;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.Command;
@@ -122,7 +121,7 @@ final class FinetuneCommand extends GraftCommand {
     @Override
     protected int execute() throws IOException {
         Method method = check();
-        methodOptions.withBaseModel(model.folder);
+        methodOptions.withBaseModel(model.folder).expectReadBy(this, List.of(method));
         try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder)) {
             Plan plan = new Plan(model, methodOptions.withSteps(2), optimizer, checkpointing, 1, 2);
@@ -139,7 +138,7 @@ final class FinetuneCommand extends GraftCommand {
                     : text.batches(text.examples(this, tokenizer, model.folder, evalData), Integer.MAX_VALUE);
             ExampleBatches source = new ExampleBatches(examples, text.batch, text.length, text.multiple(), seed);
             long total = steps != null ? steps : steps(source);
-            Llama.Options options = Llama.Options.training(method.create().apply(methodOptions.withSteps(total), seed))
+            Llama.Options options = Llama.Options.training(method.create(methodOptions.withSteps(total), seed))
                     .withGradientCheckpointing(checkpointing);
             try (OpenModel opened = open(context, options)) {
                 Calibration.run(opened.llama(), source, methodOptions.samples);
@@ -171,6 +170,7 @@ final class FinetuneCommand extends GraftCommand {
         positive("--accumulate", accumulate);
         positive("--lr", rate);
         positive("--rank", methodOptions.rank);
+        positive("--alpha", methodOptions.alpha);
         positive("--virtual-tokens", methodOptions.virtualTokens);
         positive("--last-layers", methodOptions.lastLayers);
         positive("--places", methodOptions.places);
@@ -180,7 +180,9 @@ final class FinetuneCommand extends GraftCommand {
         positive("--update-rate-ratio", methodOptions.updateRateRatio);
         share("--keep-tokens", methodOptions.keptTokens);
         share("--keep-pieces", methodOptions.keptPieces);
-        share("--kept-share", methodOptions.keptShare(1));
+        if (methodOptions.keptShare != null) {
+            share("--kept-share", methodOptions.keptShare);
+        }
         positive("--copies", methodOptions.copies);
         share("--kept-gradients", methodOptions.keptGradients);
         positive("--samples", methodOptions.samples);
@@ -277,43 +279,7 @@ final class FinetuneCommand extends GraftCommand {
                 .with("--data", text.data.toAbsolutePath().normalize())
                 .with("text of --data:", Fingerprint.of(text.data))
                 .with("--method", method.name())
-                .with("--parameters", methodOptions.parameters)
-                .with("--rank", methodOptions.rank)
-                .with("--alpha", methodOptions.alpha())
-                .with("--dropout", methodOptions.dropout)
-                .with("--save-ranks", Arrays.toString(methodOptions.saveRanks))
-                .with("--sparsity", methodOptions.sparsity)
-                .with("--rank-stabilised", methodOptions.rankStabilised)
-                .with("--lora-bias", methodOptions.loraBias)
-                .with("--factor-dropout", methodOptions.factorDropout)
-                .with("--period", methodOptions.period)
-                .with("--rate-ratio", methodOptions.rateRatio)
-                .with("--target-modules", methodOptions.targets(List.of()))
-                .with("--columns", methodOptions.columns)
-                .with("--reselect-every", methodOptions.reselectEvery)
-                .with("--reselect-by", methodOptions.reselectBy)
-                .with("--selection", methodOptions.selection)
-                .with("--samples", methodOptions.samples)
-                .with("--rank-spread", methodOptions.rankSpread)
-                .with("--corda-mode", methodOptions.cordaMode)
-                .with("--gate-penalty", methodOptions.gatePenalty)
-                .with("--kept-share", methodOptions.keptShare)
-                .with("--copies", methodOptions.copies)
-                .with("--kept-gradients", methodOptions.keptGradients)
-                .with("--stochastic-rounding", methodOptions.stochasticRounding)
-                .with("--changed-model", methodOptions.changedModel)
-                .with("--virtual-tokens", methodOptions.virtualTokens)
-                .with("--reparametrise", methodOptions.reparametrise)
-                .with("--last-layers", methodOptions.lastLayers)
-                .with("--places", methodOptions.places)
-                .with("--dimension", methodOptions.dimension)
-                .with("--reduction", methodOptions.reduction)
-                .with("--update-rate-ratio", methodOptions.updateRateRatio)
-                .with("--keep-tokens", methodOptions.keptTokens)
-                .with("--keep-pieces", methodOptions.keptPieces)
-                .with("--parallel", methodOptions.parallel)
-                .with("--bits", methodOptions.bits)
-                .with("--groups", methodOptions.groups)
+                .with(method.reads(methodOptions))
                 .with("--from-scratch", fromScratch)
                 .with("--epochs", epochs)
                 .with("--steps", steps)
@@ -346,6 +312,7 @@ final class FinetuneCommand extends GraftCommand {
                         model.quantize == Quantization.NONE ? "" : " over " + model.quantize,
                         model.device.isCpu() ? "" : " on " + model.device);
         opened.remark(out());
+        opened.remarkLength(out(), "--length", text.length);
         out().event(
                         "start",
                         "method",

@@ -5,9 +5,12 @@ import io.graft.tensor.Device;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -75,6 +78,14 @@ public abstract class GraftCommand implements Callable<Integer> {
         return threads == null ? Context.on(device) : Context.cpu(threads);
     }
 
+    /** The names of those options on the command line that an object like this one has. */
+    final Stream<String> given(Object options) {
+        Map<String, OptionSpec> own = CommandSpec.forAnnotatedObject(options).optionsMap();
+        return spec.commandLine().getParseResult().matchedOptions().stream()
+                .map(OptionSpec::longestName)
+                .filter(own::containsKey);
+    }
+
     protected final ParameterException usage(String message) {
         return new ParameterException(spec.commandLine(), message);
     }
@@ -83,11 +94,19 @@ public abstract class GraftCommand implements Callable<Integer> {
         if (value != null && !(value.doubleValue() > 0)) {
             throw usage(option + " must be positive, got " + value);
         }
+        finite(option, value);
     }
 
     final void notNegative(String option, Number value) {
         if (value != null && !(value.doubleValue() >= 0)) {
             throw usage(option + " must not be negative, got " + value);
+        }
+        finite(option, value);
+    }
+
+    private void finite(String option, Number value) {
+        if (value != null && Double.isInfinite(value.doubleValue())) {
+            throw usage(option + " must be finite, got " + value);
         }
     }
 

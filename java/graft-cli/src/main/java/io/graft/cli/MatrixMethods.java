@@ -48,12 +48,12 @@ final class MatrixMethods {
                     1e-2,
                     (options, seed) -> Lokr.create(
                             PeftLokrConfig.of(
-                                    options.baseModel,
+                                    options.baseModel(),
                                     options.projections(),
-                                    options.rank,
+                                    options.rank(),
                                     options.alpha(),
-                                    options.decomposeFactor,
-                                    options.decomposeBoth),
+                                    options.decomposeFactor(),
+                                    options.decomposeBoth()),
                             seed)),
             new Method(
                     "loha",
@@ -61,7 +61,8 @@ final class MatrixMethods {
                     "LOHA",
                     1e-2,
                     (options, seed) -> Loha.create(
-                            PeftLohaConfig.of(options.baseModel, options.projections(), options.rank, options.alpha()),
+                            PeftLohaConfig.of(
+                                    options.baseModel(), options.projections(), options.rank(), options.alpha()),
                             seed)),
             new Method(
                     "oft",
@@ -70,7 +71,7 @@ final class MatrixMethods {
                     5e-3,
                     (options, seed) -> Oft.create(
                             PeftOftConfig.of(
-                                    options.baseModel, options.projections(), options.blockSize, options.exact),
+                                    options.baseModel(), options.projections(), options.blockSize(), options.exact()),
                             seed)),
             new Method(
                     "boft",
@@ -79,10 +80,10 @@ final class MatrixMethods {
                     5e-3,
                     (options, seed) -> Boft.create(
                             PeftBoftConfig.of(
-                                    options.baseModel,
+                                    options.baseModel(),
                                     options.projections(),
-                                    options.butterflySize,
-                                    options.butterflyFactors),
+                                    options.butterflySize(),
+                                    options.butterflyFactors()),
                             seed)),
             new Method(
                     "said",
@@ -90,7 +91,7 @@ final class MatrixMethods {
                     "INTRINSIC_SAID",
                     1e-2,
                     (options, seed) -> Said.create(
-                            PeftSaidConfig.of(options.baseModel, options.projections(), options.dimension, seed))),
+                            PeftSaidConfig.of(options.baseModel(), options.projections(), options.dimension(), seed))),
             new Method("qalora", "QA-LoRA", "LORA", 2e-3, MatrixMethods::qaLora),
             new Method(
                     "hira",
@@ -98,28 +99,28 @@ final class MatrixMethods {
                     "HIRA",
                     1e-2,
                     (options, seed) -> Hira.create(
-                            PeftHiraConfig.of(options.baseModel, options.projections(), options.rank), seed)),
+                            PeftHiraConfig.of(options.baseModel(), options.projections(), options.rank()), seed)),
             new Method(
                     "glora",
                     "GLoRA",
                     "GLORA",
                     5e-3,
                     (options, seed) -> Glora.create(
-                            PeftGloraConfig.of(options.baseModel, options.projections(), options.rank), seed)),
+                            PeftGloraConfig.of(options.baseModel(), options.projections(), options.rank()), seed)),
             new Method(
                     "hiwi",
                     "HiWi",
                     "HIWI",
                     2e-3,
                     (options, seed) -> Hiwi.create(
-                            PeftHiwiConfig.of(options.baseModel, options.projections(), options.rank), seed)),
+                            PeftHiwiConfig.of(options.baseModel(), options.projections(), options.rank()), seed)),
             new Method(
                     "compacter",
                     "Compacter",
                     "COMPACTER",
                     1e-2,
                     (options, seed) -> Compacter.create(
-                            PeftCompacterConfig.of(options.baseModel, options.last(), options.rank), seed)),
+                            PeftCompacterConfig.of(options.baseModel(), options.last(), options.rank()), seed)),
             new Method(
                     "c3a",
                     "C3A",
@@ -127,11 +128,11 @@ final class MatrixMethods {
                     1e-1,
                     (options, seed) -> C3a.create(
                             PeftC3aConfig.of(
-                                    options.baseModel,
+                                    options.baseModel(),
                                     options.projections(),
-                                    options.circulantSize == null
-                                            ? divisor(LlamaConfig.read(Path.of(options.baseModel)))
-                                            : options.circulantSize),
+                                    options.circulantSize() == null
+                                            ? divisor(LlamaConfig.read(Path.of(options.baseModel())))
+                                            : options.circulantSize()),
                             seed)),
             new Method("fourierft", "FourierFT", "FOURIERFT", 5e-3, MatrixMethods::fourierFt),
             new Method(
@@ -140,7 +141,8 @@ final class MatrixMethods {
                     "KADAPTATION",
                     5e-3,
                     (options, seed) -> KAdaptation.create(
-                            PeftKAdaptationConfig.of(options.baseModel, options.projections(), options.rank), seed)),
+                            PeftKAdaptationConfig.of(options.baseModel(), options.projections(), options.rank()),
+                            seed)),
             new Method(
                     "capaboost",
                     "CapaBoost",
@@ -148,12 +150,12 @@ final class MatrixMethods {
                     2e-3,
                     (options, seed) -> CapaBoost.create(
                             PeftCapaBoostConfig.of(
-                                    options.baseModel,
+                                    options.baseModel(),
                                     options.projections(),
-                                    options.rank,
+                                    options.rank(),
                                     options.alpha(),
-                                    options.dropout,
-                                    options.copies,
+                                    options.dropout(),
+                                    options.copies(),
                                     options.keptShare(0.5),
                                     seed & Integer.MAX_VALUE),
                             seed)),
@@ -163,12 +165,14 @@ final class MatrixMethods {
                     "PEQA",
                     5e-3,
                     (options, seed) -> Peqa.create(PeftPeqaConfig.of(
-                            options.baseModel, options.projections(), options.bits, options.groups))));
+                            options.baseModel(), options.projections(), options.bits(), options.groups()))));
 
-    private static Adapter qaLora(MethodOptions options, long seed) {
-        int group = options.groupSize == null ? group(LlamaConfig.read(Path.of(options.baseModel))) : options.groupSize;
+    private static Adapter qaLora(MethodSettings options, long seed) {
+        int group = options.groupSize() == null
+                ? group(LlamaConfig.read(Path.of(options.baseModel())))
+                : options.groupSize();
         return QaLora.create(
-                PeftQaLoraConfig.of(options.baseModel, options.projections(), options.rank, options.alpha(), group),
+                PeftQaLoraConfig.of(options.baseModel(), options.projections(), options.rank(), options.alpha(), group),
                 seed);
     }
 
@@ -184,21 +188,21 @@ final class MatrixMethods {
     }
 
     /** The places of a layer's entries come from a seed in the file, which PEFT reads as 32 bits. */
-    private static Adapter fourierFt(MethodOptions options, long seed) {
+    private static Adapter fourierFt(MethodSettings options, long seed) {
         return FourierFt.create(
                 PeftFourierConfig.of(
-                        options.baseModel,
+                        options.baseModel(),
                         options.projections(),
-                        options.frequencies,
-                        options.alpha == null ? scaling(options) : options.alpha,
+                        options.frequencies(),
+                        options.givenAlpha() == null ? scaling(options) : options.givenAlpha(),
                         seed & Integer.MAX_VALUE),
                 seed);
     }
 
     /** Weights then move in a step about as far as LoRA's do at a scale of 2 and the same learning rate. */
-    private static double scaling(MethodOptions options) {
-        double width = LlamaConfig.read(Path.of(options.baseModel)).hiddenSize();
-        return 2 * width * Math.sqrt(width) / Math.sqrt(options.frequencies);
+    private static double scaling(MethodSettings options) {
+        double width = LlamaConfig.read(Path.of(options.baseModel())).hiddenSize();
+        return 2 * width * Math.sqrt(width) / Math.sqrt(options.frequencies());
     }
 
     /** The largest size of blocks up to 256 that divides every layer. */

@@ -28,14 +28,14 @@ import java.util.stream.Collectors;
  * @param title what a table shows
  * @param peftType {@code peft_type} in adapter_config.json; null for a method that saves a whole model
  * @param learningRate the rate where none is given
- * @param create makes a fresh adapter from the options and a seed
+ * @param make makes a fresh adapter from the options and a seed
  */
 public record Method(
         String name,
         String title,
         String peftType,
         double learningRate,
-        BiFunction<MethodOptions, Long, Adapter> create) {
+        BiFunction<MethodSettings, Long, Adapter> make) {
 
     static final String COMBINED = "COMBINED";
 
@@ -128,6 +128,20 @@ public record Method(
                 () -> new IllegalArgumentException("unknown method '" + name + "', known: " + names()));
     }
 
+    /** A fresh adapter. */
+    public Adapter create(MethodOptions options, long seed) {
+        return make.apply(new MethodSettings(options), seed);
+    }
+
+    /** The options that the method reads where it is used with these, and their values. */
+    Map<String, Object> reads(MethodOptions options) {
+        MethodSettings settings = new MethodSettings(options);
+        if (make.apply(settings, 0L).needsCalibration()) {
+            settings.samples();
+        }
+        return settings.read();
+    }
+
     /** The method whose adapter has the same size and needs no numbers to be made. */
     public Method planned() {
         return STARTS_FROM_NUMBERS.contains(name) ? named("lora") : this;
@@ -181,7 +195,7 @@ public record Method(
                 (options, seed) -> {
                     Map<String, Adapter> adapters = new LinkedHashMap<>();
                     for (Method part : parts) {
-                        adapters.put(part.name, part.create.apply(options, seed + adapters.size()));
+                        adapters.put(part.name, part.make.apply(options, seed + adapters.size()));
                     }
                     return Combined.of(adapters);
                 });

@@ -1,16 +1,16 @@
 package io.graft.cli;
 
 import io.graft.adapter.Reselection;
-import io.graft.io.Architecture;
-import io.graft.io.LlamaConfig;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Settings of the methods; each method takes what it needs. */
+/** Settings of the methods; each method reads what it needs, through {@link MethodSettings}. */
 public final class MethodOptions {
     @Option(
             names = "--rank",
@@ -137,7 +137,7 @@ public final class MethodOptions {
             names = "--target-modules",
             paramLabel = "NAME",
             split = ",",
-            description = "Linear layers that get an adapter (default: all seven of each block; ia3: k, v and down;"
+            description = "Linear layers that get an adapter; all-linear: all of each block (the default; ia3: k, v and down;"
                     + " bottleneck: o and down).")
     String[] targets;
 
@@ -348,44 +348,18 @@ public final class MethodOptions {
         return this;
     }
 
-    /** The layers that the user named, else these. */
-    List<String> targets(List<String> otherwise) {
-        return targets == null
-                ? otherwise
-                : Arrays.stream(targets).map(String::strip).toList();
-    }
-
-    /** The layers that the user named, else all linear layers of the base model's blocks. */
-    List<String> projections() {
-        return targets(architecture().projections());
-    }
-
-    /** The layers that the user named, else those that (IA)³ scales in the base model. */
-    List<String> scaled() {
-        return targets(architecture().scaledModules());
-    }
-
-    /** The layers that the user named, else the last one of attention and of the MLP in the base model. */
-    List<String> last() {
-        return targets(architecture().lastModules());
-    }
-
-    Architecture architecture() {
-        return baseModel.isEmpty()
-                ? Architecture.LLAMA
-                : LlamaConfig.read(Path.of(baseModel)).design().architecture();
-    }
-
     /** How many examples a method may look at before it trains. */
     public int samples() {
         return samples;
     }
 
-    double alpha() {
-        return alpha == null ? 2.0 * rank : alpha;
-    }
-
-    double keptShare(double absent) {
-        return keptShare == null ? absent : keptShare;
+    /** Complains about an option on the command line that none of these methods reads. */
+    void expectReadBy(GraftCommand command, List<Method> methods) {
+        Set<String> read = new HashSet<>();
+        methods.forEach(method -> read.addAll(method.reads(this).keySet()));
+        command.given(new MethodOptions()).filter(option -> !read.contains(option)).forEach(option -> {
+            throw command.usage(option + " is nothing that --method "
+                    + methods.stream().map(Method::name).collect(Collectors.joining(",")) + " reads");
+        });
     }
 }

@@ -45,7 +45,7 @@ final class MethodTable {
                     "LoRA+",
                     "LORA",
                     5e-4,
-                    (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio)),
+                    (options, seed) -> lora(options, seed, false).withRateRatio(options.rateRatio())),
             new Method(
                     "lora-fa",
                     "LoRA-FA",
@@ -57,14 +57,15 @@ final class MethodTable {
                     "LoRA Dropout",
                     "LORA",
                     2e-3,
-                    (options, seed) -> lora(options, seed, false).withFactorDropout(options.factorDropout)),
+                    (options, seed) -> lora(options, seed, false).withFactorDropout(options.factorDropout())),
             new Method(
                     "periodic-lora",
                     "PeriodicLoRA",
                     "LORA",
                     2e-3,
                     (options, seed) -> lora(options, seed, false)
-                            .withPeriod(options.period == null ? Math.max(1, options.steps / 4) : options.period)),
+                            .withPeriod(
+                                    options.period() == null ? Math.max(1, options.steps() / 4) : options.period())),
             new Method("dora", "DoRA", "LORA", 2e-3, (options, seed) -> lora(options, seed, true)),
             new Method(
                     "pissa",
@@ -91,7 +92,7 @@ final class MethodTable {
                     2e-3,
                     (options, seed) -> lora(options, seed, false)
                             .startingFrom(LoraStart.ACTIVATIONS)
-                            .withRankSpread(options.rankSpread)),
+                            .withRankSpread(options.rankSpread())),
             new Method(
                     "loraga",
                     "LoRA-GA",
@@ -105,7 +106,7 @@ final class MethodTable {
                     1e-3,
                     (options, seed) -> lora(options, seed, false)
                             .startingFrom(
-                                    options.cordaMode == MethodOptions.CordaMode.IPM
+                                    options.cordaMode() == MethodOptions.CordaMode.IPM
                                             ? LoraStart.COVARIANCE_LARGEST
                                             : LoraStart.COVARIANCE_SMALLEST)),
             new Method("adalora", "AdaLoRA", "ADALORA", 1e-2, MethodTable::adaLora),
@@ -115,13 +116,13 @@ final class MethodTable {
                     "LORA",
                     2e-3,
                     (options, seed) ->
-                            DyLora.create(loraConfig(options, false), seed).saving(options.saveRanks)),
+                            DyLora.create(loraConfig(options, false), seed).saving(options.saveRanks())),
             new Method(
                     "sora",
                     "SoRA",
                     "LORA",
                     2e-3,
-                    (options, seed) -> Sora.create(loraConfig(options, false), options.sparsity, seed)),
+                    (options, seed) -> Sora.create(loraConfig(options, false), options.sparsity(), seed)),
             new Method(
                     "propetl",
                     "ProPETL",
@@ -134,10 +135,10 @@ final class MethodTable {
                     "VERA",
                     2e-2,
                     (options, seed) -> Vera.create(PeftVeraConfig.of(
-                            options.baseModel,
+                            options.baseModel(),
                             options.projections(),
-                            options.rank,
-                            options.dropout,
+                            options.rank(),
+                            options.dropout(),
                             seed & Integer.MAX_VALUE))),
             new Method(
                     "miss",
@@ -145,7 +146,8 @@ final class MethodTable {
                     "MISS",
                     2e-3,
                     (options, seed) -> Miss.create(
-                            PeftMissConfig.of(options.baseModel, options.projections(), options.rank, options.dropout),
+                            PeftMissConfig.of(
+                                    options.baseModel(), options.projections(), options.rank(), options.dropout()),
                             seed)),
             new Method(
                     "sketchtune",
@@ -153,21 +155,21 @@ final class MethodTable {
                     "SKETCHTUNE",
                     2e-3,
                     (options, seed) -> SketchTune.create(
-                            PeftSketchTuneConfig.of(options.baseModel, options.projections()),
-                            options.bits,
-                            options.groups)),
+                            PeftSketchTuneConfig.of(options.baseModel(), options.projections()),
+                            options.bits(),
+                            options.groups())),
             new Method(
                     "ia3",
                     "(IA)³",
                     "IA3",
                     5e-2,
-                    (options, seed) -> Ia3.create(PeftIa3Config.of(options.baseModel, options.scaled()))),
+                    (options, seed) -> Ia3.create(PeftIa3Config.of(options.baseModel(), options.scaled()))),
             new Method(
                     "ssf",
                     "SSF",
                     "SSF",
                     1e-2,
-                    (options, seed) -> Ssf.create(PeftSsfConfig.of(options.baseModel, options.projections()))),
+                    (options, seed) -> Ssf.create(PeftSsfConfig.of(options.baseModel(), options.projections()))),
             new Method("bitfit", "BitFit", "BITFIT", 1e-2, (options, seed) -> bitFit(options)),
             new Method(
                     "u-bitfit",
@@ -201,71 +203,76 @@ final class MethodTable {
                     "LN_TUNING",
                     2e-2,
                     (options, seed) -> LnTuning.create(PeftLnTuningConfig.of(
-                            options.baseModel, options.architecture().norms()))));
+                            options.baseModel(), options.architecture().norms()))));
 
     static final List<Method> ALL = Stream.of(
                     OWN, SelectiveMethods.ALL, PromptMethods.ALL, MatrixMethods.ALL, MixtureMethods.ALL)
             .flatMap(List::stream)
             .toList();
 
-    private static BitFit bitFit(MethodOptions options) {
-        return BitFit.create(PeftBitFitConfig.of(options.baseModel, options.projections()));
+    private static BitFit bitFit(MethodSettings options) {
+        return BitFit.create(PeftBitFitConfig.of(options.baseModel(), options.projections()));
     }
 
-    private static PeftBottleneckConfig bottleneck(MethodOptions options) {
-        return PeftBottleneckConfig.of(options.baseModel, options.last(), options.rank, options.parallel);
+    private static PeftBottleneckConfig bottleneck(MethodSettings options) {
+        return PeftBottleneckConfig.of(options.baseModel(), options.last(), options.rank(), options.parallel());
     }
 
     /** A prefix, and networks beside the second layer of each MLP. */
-    private static Adapter mam(MethodOptions options, long seed) {
+    private static Adapter mam(MethodSettings options, long seed) {
         Map<String, Adapter> parts = new LinkedHashMap<>();
-        parts.put("prefix", Method.named("prefix").create().apply(options, seed));
+        parts.put("prefix", Method.named("prefix").make().apply(options, seed));
         parts.put(
                 "bottleneck",
                 Bottleneck.create(
                         PeftBottleneckConfig.of(
-                                options.baseModel, options.targets(List.of("down_proj")), options.rank, true),
+                                options.baseModel(), options.targets(List.of("down_proj")), options.rank(), true),
                         seed + 1));
         return Combined.of(parts);
     }
 
-    static Full full(MethodOptions options) {
-        Full full = options.parameters == null ? new Full() : new Full(options.parameters.asMatchPredicate());
-        return options.stochasticRounding ? full.withoutMasters() : full;
+    static Full full(MethodSettings options) {
+        Full full = options.parameters() == null
+                ? new Full()
+                : new Full(options.parameters().asMatchPredicate());
+        return options.stochasticRounding() ? full.withoutMasters() : full;
     }
 
-    private static Lora lora(MethodOptions options, long seed, boolean weightDecomposed) {
+    private static Lora lora(MethodSettings options, long seed, boolean weightDecomposed) {
         return Lora.create(
-                loraBuilder(options, weightDecomposed).biases(options.loraBias).build(), seed);
+                loraBuilder(options, weightDecomposed)
+                        .biases(options.loraBias())
+                        .build(),
+                seed);
     }
 
-    static PeftLoraConfig loraConfig(MethodOptions options, boolean weightDecomposed) {
+    static PeftLoraConfig loraConfig(MethodSettings options, boolean weightDecomposed) {
         return loraBuilder(options, weightDecomposed).build();
     }
 
-    private static PeftLoraConfigBuilder loraBuilder(MethodOptions options, boolean weightDecomposed) {
+    private static PeftLoraConfigBuilder loraBuilder(MethodSettings options, boolean weightDecomposed) {
         return PeftLoraConfig.builder()
-                .rank(options.rank)
+                .rank(options.rank())
                 .alpha(options.alpha())
-                .dropout(options.dropout)
-                .rankStabilised(options.rankStabilised)
+                .dropout(options.dropout())
+                .rankStabilised(options.rankStabilised())
                 .weightDecomposed(weightDecomposed)
-                .baseModel(options.baseModel)
+                .baseModel(options.baseModel())
                 .targets(options.projections().toArray(String[]::new));
     }
 
     /** Half as many triplets again at the start as the rank that is to be left. */
-    private static Adapter adaLora(MethodOptions options, long seed) {
-        int initial = options.rank + (options.rank + 1) / 2;
+    private static Adapter adaLora(MethodSettings options, long seed) {
+        int initial = options.rank() + (options.rank() + 1) / 2;
         return AdaLora.create(
                 PeftAdaLoraConfig.of(
-                        options.baseModel,
+                        options.baseModel(),
                         options.projections(),
                         initial,
-                        options.rank,
+                        options.rank(),
                         options.alpha(),
-                        options.dropout,
-                        PeftAdaLoraConfig.Schedule.of(options.steps)),
+                        options.dropout(),
+                        PeftAdaLoraConfig.Schedule.of(options.steps())),
                 seed);
     }
 }

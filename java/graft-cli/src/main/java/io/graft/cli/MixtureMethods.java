@@ -27,14 +27,13 @@ final class MixtureMethods {
                     "MoELoRA",
                     "MOE_LORA",
                     2e-3,
-                    (options, seed) ->
-                            moeLora(options, seed, Math.max(1, options.rank / options.mixture.experts), false)),
+                    (options, seed) -> moeLora(options, seed, Math.max(1, options.rank() / options.experts()), false)),
             new Method(
                     "mixlora",
                     "MixLoRA",
                     "MOE_LORA",
                     2e-3,
-                    (options, seed) -> moeLora(options, seed, options.rank, true)),
+                    (options, seed) -> moeLora(options, seed, options.rank(), true)),
             new Method(
                     "mov",
                     "MoV",
@@ -42,9 +41,7 @@ final class MixtureMethods {
                     2e-2,
                     (options, seed) -> Mov.create(
                             PeftMovConfig.of(
-                                    options.baseModel,
-                                    options.scaled(),
-                                    options.mixture.router(options.mixture.experts, 0)),
+                                    options.baseModel(), options.scaled(), options.router(options.experts(), 0)),
                             seed)),
             new Method(
                     "adamix",
@@ -52,8 +49,9 @@ final class MixtureMethods {
                     "BOTTLENECK",
                     5e-3,
                     (options, seed) -> AdaMix.create(
-                            PeftBottleneckConfig.of(options.baseModel, options.last(), options.rank, options.parallel),
-                            options.mixture.experts,
+                            PeftBottleneckConfig.of(
+                                    options.baseModel(), options.last(), options.rank(), options.parallel()),
+                            options.experts(),
                             seed)),
             new Method(
                     "smop",
@@ -61,47 +59,48 @@ final class MixtureMethods {
                     "SMOP",
                     5e-2,
                     (options, seed) -> Smop.create(
-                            PeftSmopConfig.of(options.baseModel, options.virtualTokens, options.mixture.router(1, 0)),
+                            PeftSmopConfig.of(options.baseModel(), options.virtualTokens(), options.router(1, 0)),
                             seed)),
             new Method("unipelt", "UniPELT", Method.COMBINED, 2e-3, MixtureMethods::uniPelt),
             new Method("mole", "MoLE", "MOE_LORA", 1e-2, MixtureMethods::mole),
             new Method("fusion", "AdapterFusion", "ADAPTER_FUSION", 1e-3, MixtureMethods::fusion));
 
     /** A prefix, and LoRA and networks with gates. */
-    private static Adapter uniPelt(MethodOptions options, long seed) {
+    private static Adapter uniPelt(MethodSettings options, long seed) {
         Map<String, Adapter> parts = new LinkedHashMap<>();
-        parts.put("prefix", Method.named("prefix").create().apply(options, seed));
+        parts.put("prefix", Method.named("prefix").make().apply(options, seed));
         parts.put(
                 "lora",
                 MoeLora.create(
                         PeftMoeLoraConfig.gated(
-                                options.baseModel, List.of("q_proj", "v_proj"), options.rank, options.alpha()),
+                                options.baseModel(), List.of("q_proj", "v_proj"), options.rank(), options.alpha()),
                         seed + 1));
         parts.put(
                 "bottleneck",
                 Bottleneck.create(
-                        PeftBottleneckConfig.of(options.baseModel, List.of("down_proj"), options.rank, false)
+                        PeftBottleneckConfig.of(options.baseModel(), List.of("down_proj"), options.rank(), false)
                                 .withGates(),
                         seed + 2));
         return Combined.of(parts);
     }
 
-    private static Adapter mole(MethodOptions options, long seed) {
+    private static Adapter mole(MethodSettings options, long seed) {
         Map<String, Path> adapters = given("mole", "LoRA", options);
-        int topK = options.mixture.topK == null ? adapters.size() : options.mixture.topK;
+        int topK = options.topK() == null ? adapters.size() : options.topK();
         return MoeLora.over(
-                options.baseModel, adapters, topK, options.mixture.balance == null ? 0 : options.mixture.balance, seed);
+                options.baseModel(), adapters, topK, options.balance() == null ? 0 : options.balance(), seed);
     }
 
-    private static Adapter fusion(MethodOptions options, long seed) {
-        return AdapterFusion.create(options.baseModel, given("fusion", "bottleneck", options), seed);
+    private static Adapter fusion(MethodSettings options, long seed) {
+        return AdapterFusion.create(options.baseModel(), given("fusion", "bottleneck", options), seed);
     }
 
     /** The folders of --fuse, by names for them. */
-    private static Map<String, Path> given(String method, String kind, MethodOptions options) {
+    private static Map<String, Path> given(String method, String kind, MethodSettings options) {
         Map<String, Path> adapters = new LinkedHashMap<>();
-        options.fuse.forEach(folder ->
-                adapters.put("adapter" + (adapters.size() + 1), GraftCommand.existingFolder("--fuse", folder)));
+        options.fuse()
+                .forEach(folder ->
+                        adapters.put("adapter" + (adapters.size() + 1), GraftCommand.existingFolder("--fuse", folder)));
         if (adapters.size() < 2) {
             throw new InputException(
                     "--method " + method + " needs --fuse for each of at least two " + kind + " adapters");
@@ -110,13 +109,13 @@ final class MixtureMethods {
     }
 
     /** The scale is that of LoRA with the whole rank. */
-    private static Adapter moeLora(MethodOptions options, long seed, int rank, boolean sparse) {
+    private static Adapter moeLora(MethodSettings options, long seed, int rank, boolean sparse) {
         PeftMoeLoraConfig config = PeftMoeLoraConfig.of(
-                options.baseModel,
+                options.baseModel(),
                 options.projections(),
                 rank,
-                options.alpha() * rank / options.rank,
-                sparse ? options.mixture.router(2, 0.01) : options.mixture.router(options.mixture.experts, 0));
+                options.alpha() * rank / options.rank(),
+                sparse ? options.router(2, 0.01) : options.router(options.experts(), 0));
         return MoeLora.create(config, seed);
     }
 }

@@ -1,6 +1,5 @@
 package io.graft.cli;
 
-import io.graft.io.RouterSettings;
 import picocli.CommandLine.Option;
 
 /** Settings of the methods with several experts for each layer and a router between them. */
@@ -22,10 +21,4 @@ final class MixtureOptions {
             paramLabel = "X",
             description = "Mixtures: weight of the loss that keeps experts in equal use (default: 0; mixlora: 0.01).")
     Double balance;
-
-    /** What the user said about routers, else at most so many experts for a token, and this balance. */
-    RouterSettings router(int atMost, double balanced) {
-        return new RouterSettings(
-                experts, topK == null ? Math.min(atMost, experts) : topK, balance == null ? balanced : balance);
-    }
 }

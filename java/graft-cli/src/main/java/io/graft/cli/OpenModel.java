@@ -86,6 +86,15 @@ public final class OpenModel implements AutoCloseable {
         }
     }
 
+    /** Says so where a sequence of so many tokens is longer than the model was made for. */
+    void remarkLength(Output out, String option, long tokens) {
+        if (tokens > config.maxPositions()) {
+            out.note(
+                    "%s makes sequences of up to %d tokens; the model was made for %d (max_position_embeddings)",
+                    option, tokens, config.maxPositions());
+        }
+    }
+
     /** Numbers of the base model. */
     public long parameters() {
         return llama.size();

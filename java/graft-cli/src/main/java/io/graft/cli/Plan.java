@@ -50,7 +50,7 @@ record Plan(
             examples.add(Example.of(new int[length]));
         }
         ExampleBatches source = new ExampleBatches(examples, batch, length, length, 0);
-        Llama.Options options = Llama.Options.training(method.planned().create().apply(methods, 0L))
+        Llama.Options options = Llama.Options.training(method.planned().create(methods, 0L))
                 .withGradientCheckpointing(checkpointing)
                 .withBase(model.quantize.kind());
         try (Context context = Context.planning(model.device, threads);

@@ -28,8 +28,8 @@ final class PromptMethods {
                     "PROMPT_TUNING",
                     5e-2,
                     (options, seed) -> prompt(options, seed)
-                            .withPruning(
-                                    new PromptTuning.Pruning(options.steps, options.keptTokens, options.keptPieces))),
+                            .withPruning(new PromptTuning.Pruning(
+                                    options.steps(), options.keptTokens(), options.keptPieces()))),
             new Method(
                     "dept",
                     "DePT",
@@ -37,16 +37,20 @@ final class PromptMethods {
                     5e-2,
                     (options, seed) -> Dept.create(
                                     PeftDeptConfig.of(
-                                            options.baseModel, options.virtualTokens, options.places, options.rank),
+                                            options.baseModel(),
+                                            options.virtualTokens(),
+                                            options.places(),
+                                            options.rank()),
                                     seed)
-                            .withRateRatio(options.updateRateRatio)),
+                            .withRateRatio(options.updateRateRatio())),
             new Method(
                     "prefix",
                     "prefix tuning",
                     "PREFIX_TUNING",
                     1e-1,
                     (options, seed) -> PrefixTuning.create(
-                            PeftPrefixTuningConfig.of(options.baseModel, options.virtualTokens, options.reparametrise),
+                            PeftPrefixTuningConfig.of(
+                                    options.baseModel(), options.virtualTokens(), options.reparametrise()),
                             seed)),
             new Method(
                     "propagation",
@@ -54,14 +58,14 @@ final class PromptMethods {
                     "PREFIX_PROPAGATION",
                     5e-2,
                     (options, seed) -> PrefixPropagation.create(
-                            PeftPrefixPropagationConfig.of(options.baseModel, options.virtualTokens), seed)),
+                            PeftPrefixPropagationConfig.of(options.baseModel(), options.virtualTokens()), seed)),
             new Method(
                     "ptuning",
                     "P-tuning",
                     "P_TUNING",
                     5e-3,
                     (options, seed) -> PTuning.create(
-                            PeftPromptEncoderConfig.of(options.baseModel, options.virtualTokens, 0), seed)),
+                            PeftPromptEncoderConfig.of(options.baseModel(), options.virtualTokens(), 0), seed)),
             new Method(
                     "llama-adapter",
                     "LLaMA-Adapter",
@@ -69,21 +73,21 @@ final class PromptMethods {
                     2e-2,
                     (options, seed) -> AdaptionPrompt.create(
                             PeftAdaptionPromptConfig.of(
-                                    options.baseModel,
-                                    options.virtualTokens,
-                                    options.lastLayers == null ? 0 : options.lastLayers),
+                                    options.baseModel(),
+                                    options.virtualTokens(),
+                                    options.lastLayers() == null ? 0 : options.lastLayers()),
                             seed)),
             new Method(
                     "lst",
                     "ladder side tuning",
                     "LST",
                     1e-2,
-                    (options, seed) -> Lst.create(PeftLstConfig.of(options.baseModel, options.reduction), seed)));
+                    (options, seed) -> Lst.create(PeftLstConfig.of(options.baseModel(), options.reduction()), seed)));
 
-    private static PromptTuning prompt(MethodOptions options, long seed) {
+    private static PromptTuning prompt(MethodSettings options, long seed) {
         return PromptTuning.create(
                 PeftPromptTuningConfig.of(
-                        options.baseModel, options.virtualTokens, PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
+                        options.baseModel(), options.virtualTokens(), PeftPromptTuningConfig.Init.SAMPLE_VOCAB),
                 seed);
     }
 }

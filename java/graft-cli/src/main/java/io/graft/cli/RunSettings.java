@@ -4,9 +4,11 @@ import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import io.graft.io.AtomicFiles;
+import io.graft.tensor.Weight;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
@@ -28,6 +30,18 @@ final class RunSettings {
         return this;
     }
 
+    RunSettings with(Map<String, Object> options) {
+        options.forEach((option, value) -> with(option, text(value)));
+        return this;
+    }
+
+    private static Object text(Object value) {
+        if (value instanceof int[] numbers) {
+            return Arrays.toString(numbers);
+        }
+        return value instanceof Object[] several ? Arrays.toString(several) : value;
+    }
+
     void write(Path folder) throws IOException {
         AtomicFiles.write(folder.resolve(FILE), JSON.writeValueAsString(values) + "\n");
     }
@@ -37,18 +51,43 @@ final class RunSettings {
         return Files.exists(folder.resolve(FILE));
     }
 
+    /** A remark where the run that made an adapter trained over other numbers of the base than it is used with. */
+    static void remarkBase(Output out, Path adapter, Path model, String option, Quantization base) {
+        Path file = adapter.resolve(FILE);
+        if (!Files.exists(file) || ModelFiles.stored(model) != Weight.Kind.DENSE) {
+            return;
+        }
+        String trained = read(file).get("--quantize");
+        if (trained != null && !trained.equals(base.toString())) {
+            out.note("%s was trained with --quantize %s; with %s %s it does not do the same", adapter, trained, option, base);
+            out.event("other_base", "adapter", adapter.toString(), "trained", trained, "used", base.toString());
+        }
+    }
+
+    private static Map<String, String> read(Path file) {
+        try {
+            return JSON.readValue(file.toFile(), new TypeReference<>() {});
+        } catch (IOException failure) {
+            throw new InputException(file + " is no record of a run: " + failure.getMessage());
+        }
+    }
+
     /** Complains if the folder holds a run with other options. */
-    void expectIn(Path folder) throws IOException {
+    void expectIn(Path folder) {
         Path file = folder.resolve(FILE);
         if (!Files.exists(file)) {
             throw new InputException("--resume: " + file + " is missing, so there is no run to continue in " + folder);
         }
-        Map<String, String> found = JSON.readValue(file.toFile(), new TypeReference<>() {});
+        Map<String, String> found = read(file);
         values.forEach((option, value) -> {
             if (!Objects.equals(found.get(option), value)) {
-                throw new InputException("--resume: the run in " + folder + " has " + option + " " + found.get(option)
-                        + ", not " + value);
+                throw new InputException("--resume: the run in " + folder + " has " + option + " "
+                        + said(found.get(option)) + ", not " + said(value));
             }
         });
+    }
+
+    private static String said(String value) {
+        return value == null || value.equals("null") ? "not given" : value;
     }
 }

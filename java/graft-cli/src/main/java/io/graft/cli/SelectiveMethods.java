@@ -31,7 +31,7 @@ final class SelectiveMethods {
                     "Child-tuning F",
                     null,
                     5e-4,
-                    (options, seed) -> MethodTable.full(options).withGradientMask(options.keptGradients, seed)),
+                    (options, seed) -> MethodTable.full(options).withGradientMask(options.keptGradients(), seed)),
             new Method("paca", "PaCA", "PACA", 2e-3, SelectiveMethods::paca),
             new Method("s2ft", "S2FT", "PACA", 2e-3, SelectiveMethods::s2ft),
             new Method("rows", "trained rows", "ROWS", 2e-3, SelectiveMethods::rows),
@@ -60,25 +60,25 @@ final class SelectiveMethods {
                     "SPT",
                     Method.COMBINED,
                     2e-3,
-                    (options, seed) -> Spt.create(options.baseModel, MethodTable.loraConfig(options, false), seed)),
+                    (options, seed) -> Spt.create(options.baseModel(), MethodTable.loraConfig(options, false), seed)),
             new Method("fish-dip", "Fish-Dip", "SHIRA", 2e-3, SelectiveMethods::fishDip));
 
     /** Columns or rows of whole heads and of channels, about as many of each; the scale is 1. */
-    private static Adapter s2ft(MethodOptions options, long seed) {
-        LlamaConfig model = LlamaConfig.read(Path.of(options.baseModel));
+    private static Adapter s2ft(MethodSettings options, long seed) {
+        LlamaConfig model = LlamaConfig.read(Path.of(options.baseModel()));
         Structures structures = new Structures(seed, model.heads(), model.kvHeads(), model.headDim());
-        int heads = (options.rank + model.headDim() - 1) / model.headDim() * model.headDim();
+        int heads = (options.rank() + model.headDim() - 1) / model.headDim() * model.headDim();
         Map<Boolean, List<String>> targets = options.targets(List.of("o_proj", "down_proj")).stream()
                 .collect(Collectors.partitioningBy(Structures::hasColumns));
         Map<String, Adapter> parts = new LinkedHashMap<>();
         if (!targets.get(true).isEmpty()) {
             PeftPacaConfig config = PeftPacaConfig.builder()
-                    .rank(options.rank)
-                    .alpha(options.rank)
+                    .rank(options.rank())
+                    .alpha(options.rank())
                     .rankPattern(Map.of("o_proj", heads))
                     .alphaPattern(Map.of("o_proj", (double) heads))
                     .randomSeed(seed)
-                    .baseModel(options.baseModel)
+                    .baseModel(options.baseModel())
                     .targets(targets.get(true).toArray(String[]::new))
                     .build();
             parts.put("columns", Paca.create(config, structures.columns()));
@@ -88,49 +88,49 @@ final class SelectiveMethods {
             parts.put(
                     "rows",
                     Rows.create(
-                            PeftRowsConfig.of(options.baseModel, targets.get(false), options.rank, ranks),
+                            PeftRowsConfig.of(options.baseModel(), targets.get(false), options.rank(), ranks),
                             structures.rows()));
         }
         return parts.size() > 1 ? Combined.of(parts) : parts.values().iterator().next();
     }
 
-    private static Adapter rows(MethodOptions options, long seed) {
-        RowSelection selection = switch (options.selection) {
+    private static Adapter rows(MethodSettings options, long seed) {
+        RowSelection selection = switch (options.selection()) {
             case RANDOM -> RowSelection.random(seed);
             case MAGNITUDE -> RowSelection.norm();
             case CHANGE -> RowSelection.change(changedModel(options));
             default ->
                 throw new InputException("--method rows takes --selection random, magnitude or change, not "
-                        + options.selection.toString().toLowerCase(Locale.ROOT));
+                        + options.selection().toString().toLowerCase(Locale.ROOT));
         };
         return Rows.create(
-                PeftRowsConfig.of(options.baseModel, options.projections(), options.rank, Map.of()), selection);
+                PeftRowsConfig.of(options.baseModel(), options.projections(), options.rank(), Map.of()), selection);
     }
 
-    private static Path changedModel(MethodOptions options) {
-        if (options.changedModel == null) {
+    private static Path changedModel(MethodSettings options) {
+        if (options.changedModel() == null) {
             throw new InputException("--selection change needs --changed-model, a folder of the trained model");
         }
-        return GraftCommand.existingFolder("--changed-model", options.changedModel);
+        return GraftCommand.existingFolder("--changed-model", options.changedModel());
     }
 
-    private static Shira shira(MethodOptions options, EntrySelection selection, long seed) {
-        return Shira.create(options.baseModel, options.projections(), options.rank, selection, seed);
+    private static Shira shira(MethodSettings options, EntrySelection selection, long seed) {
+        return Shira.create(options.baseModel(), options.projections(), options.rank(), selection, seed);
     }
 
     /** Ten choices, where the user does not say how many steps lie between them. */
-    private static Adapter fishDip(MethodOptions options, long seed) {
-        int every = options.reselectEvery == 0 ? Math.max(1, options.steps / 10) : options.reselectEvery;
-        return shira(options, EntrySelection.fisher(), seed).reselecting(every, options.samples);
+    private static Adapter fishDip(MethodSettings options, long seed) {
+        int every = options.reselectEvery() == 0 ? Math.max(1, options.steps() / 10) : options.reselectEvery();
+        return shira(options, EntrySelection.fisher(), seed).reselecting(every, options.samples());
     }
 
-    private static Adapter diffPruning(MethodOptions options, boolean structured, long seed) {
+    private static Adapter diffPruning(MethodSettings options, boolean structured, long seed) {
         return DiffPruning.create(
-                options.baseModel, options.projections(), options.rank, structured, options.gatePenalty, seed);
+                options.baseModel(), options.projections(), options.rank(), structured, options.gatePenalty(), seed);
     }
 
-    private static EntrySelection selection(MethodOptions options, long seed) {
-        return switch (options.selection) {
+    private static EntrySelection selection(MethodSettings options, long seed) {
+        return switch (options.selection()) {
             case RANDOM -> EntrySelection.random(seed);
             case MAGNITUDE -> EntrySelection.magnitude();
             case SMALLEST -> EntrySelection.smallest();
@@ -142,19 +142,19 @@ final class SelectiveMethods {
         };
     }
 
-    private static Adapter paca(MethodOptions options, long seed) {
+    private static Adapter paca(MethodSettings options, long seed) {
         PeftPacaConfig config = PeftPacaConfig.builder()
-                .rank(options.rank)
+                .rank(options.rank())
                 .alpha(options.alpha())
                 .randomSeed(seed)
-                .baseModel(options.baseModel)
+                .baseModel(options.baseModel())
                 .targets(options.projections().toArray(String[]::new))
                 .build();
         Paca paca = Paca.create(
                 config,
-                options.columns == MethodOptions.Columns.NORM
+                options.columns() == MethodOptions.Columns.NORM
                         ? ColumnSelection.norm()
                         : ColumnSelection.random(config.randomSeed()));
-        return options.reselectEvery == 0 ? paca : paca.reselecting(options.reselectEvery, options.reselectBy);
+        return options.reselectEvery() == 0 ? paca : paca.reselecting(options.reselectEvery(), options.reselectBy());
     }
 }

@@ -48,6 +48,18 @@ class FinetuneOptionsTest extends FinetuneRuns {
                 .contains("--method rows takes --selection random, magnitude or change, not snip");
     }
 
+    @Test
+    void layersThatAreNotThereAreNamed() throws Exception {
+        Cli run = finetune(folder.resolve("none"), "--target-modules", "q_proj,foo", "--steps", 1);
+        assertThat(run.err()).contains("--target-modules: the model has no linear layer 'foo'", "q_proj, k_proj", "all-linear");
+        Path every = folder.resolve("every");
+        trained(every, "--method", "ia3", "--target-modules", "all-linear", "--steps", 2);
+        assertThat(Files.readString(every.resolve("adapter_config.json"))).contains("gate_proj", "o_proj", "q_proj");
+        Path one = folder.resolve("one");
+        trained(one, "--target-modules", "layers.1.self_attn.q_proj", "--steps", 2);
+        assertThat(lossOf(one)).isPositive();
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"random", "norm", "gradient"})
     void columnsAreChosenAgain(String how) {
@@ -63,7 +75,9 @@ class FinetuneOptionsTest extends FinetuneRuns {
     @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip", "second_order"})
     void entriesAreChosenInEveryWay(String selection) throws Exception {
         Path out = folder.resolve(selection);
-        Object[] settings = {"--method", "shira", "--selection", selection, "--rank", 4, "--samples", 5};
+        boolean byWeights = List.of("magnitude", "smallest").contains(selection);
+        Object[] own = byWeights ? new Object[0] : new Object[] {"--samples", 5};
+        Object[] settings = with(own, "--method", "shira", "--selection", selection, "--rank", 4);
         Cli run = trained(out, with(settings, "--steps", 20));
         assertThat(after(run)).isLessThan(before(run));
         assertThat(Files.readString(out.resolve("adapter_config.json")))
@@ -86,7 +100,8 @@ class FinetuneOptionsTest extends FinetuneRuns {
     void startsFromExamplesResume(String method) throws Exception {
         Path whole = folder.resolve("whole");
         Path again = folder.resolve("again");
-        Object[] settings = {"--method", method, "--rank", 4, "--corda-mode", "kpm", "--save-every", 3, "--steps", 6};
+        Object[] own = method.equals("corda") ? new Object[] {"--corda-mode", "kpm"} : new Object[0];
+        Object[] settings = with(own, "--method", method, "--rank", 4, "--save-every", 3, "--steps", 6);
         trained(whole, settings);
         trained(again, settings);
         Files.delete(adapter(again));

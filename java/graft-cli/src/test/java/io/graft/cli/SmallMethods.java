@@ -82,7 +82,7 @@ final class SmallMethods {
 
     /** A fresh adapter over the base that it needs. */
     static Llama.Options training(Method method, MethodOptions options) {
-        Llama.Options training = Llama.Options.training(method.create().apply(options, SEED));
+        Llama.Options training = Llama.Options.training(method.create(options, SEED));
         return method.name().equals("loftq") ? training.withBase(Quantization.NF4.kind()) : training;
     }
 

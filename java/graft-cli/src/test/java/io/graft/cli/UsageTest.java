@@ -73,6 +73,8 @@ class UsageTest {
                 "finetune --model m --data d --out o --steps 3 --epochs 1|--steps and --epochs exclude each other",
                 "finetune --model m --data d --out o --batch 0|--batch must be positive, got 0",
                 "finetune --model m --data d --out o --lr -1|--lr must be positive, got -1",
+                "finetune --model m --data d --out o --lr 1e400|--lr must be finite, got Infinity",
+                "finetune --model m --data d --out o --alpha 0|--alpha must be positive, got 0",
                 "finetune --model m --data d --out o --dropout 1|--dropout must be in [0, 1), got 1.0",
                 "finetune --model m --data d --out o --dtype f8|--dtype",
                 "finetune --model m --data d --out o --quantize nf4 --method full|which --method full trains; take lora",

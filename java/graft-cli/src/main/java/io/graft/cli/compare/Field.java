@@ -42,7 +42,7 @@ public final class Field implements AutoCloseable {
     public void add(Method method, MethodOptions options, BatchSource source, long tokensPerStep) {
         Context context = contexts.get();
         try {
-            Llama.Options training = Llama.Options.training(method.create().apply(options, seed));
+            Llama.Options training = Llama.Options.training(method.create(options, seed));
             OpenModel opened = opener.open(context, training);
             Calibration.run(opened.llama(), source, options.samples());
             contenders.add(

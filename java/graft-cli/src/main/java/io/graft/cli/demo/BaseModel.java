@@ -67,7 +67,7 @@ final class BaseModel {
     /** Trains the model, for about so many seconds and at most for so many, and puts it into the cache. */
     Result train(Output out, double seconds, double most) throws IOException {
         Llama.Options options =
-                Llama.Options.training(Method.named("full").create().apply(new MethodOptions(), settings.seed()));
+                Llama.Options.training(Method.named("full").create(new MethodOptions(), settings.seed()));
         Context context = settings.openContext();
         OpenModel model =
                 OpenModel.create(context, config(), settings.precision().dtype(), settings.seed(), options);
