@@ -97,7 +97,7 @@ final class TextOptions {
         }
         ChatTemplate chat = ChatTemplate.find(model);
         if (rows() == Rows.STREAM) {
-            return TextExamples.of(TextDataset.read(tokenizer, chat, length, text));
+            return stream(command.out(), new DocumentReader(tokenizer, chat), text);
         }
         TextExamples.Documents found =
                 TextExamples.documents(new DocumentReader(tokenizer, chat), text, length, tooLong == TooLong.DROP);
@@ -121,6 +121,20 @@ final class TextOptions {
                     text + " has no document with anything to learn in its first " + length + " tokens");
         }
         return pack ? Packing.rows(found.examples(), length) : found.examples();
+    }
+
+    private List<Example> stream(Output out, DocumentReader reader, Path text) {
+        TextDataset.Builder builder = TextDataset.builder(reader, length).add(text);
+        if (builder.tokens() < length) {
+            throw new InputException(text + " holds " + builder.tokens() + " tokens, a row of " + length
+                    + " needs as many; a smaller --length or --rows documents needs less");
+        }
+        TextDataset rows = builder.build();
+        if (rows.leftOut() > 0) {
+            out.note("%s: the last %d tokens fill no row of %d and are left out", text, rows.leftOut(), length);
+        }
+        out.event("data", "source", text.toString(), "rows", rows.blocks(), "left_out_tokens", rows.leftOut());
+        return TextExamples.of(rows);
     }
 
     /** These rows in their order, at most so many batches. */

@@ -87,6 +87,9 @@ public final class DocumentReader {
         if (fields.has("messages")) {
             return conversation(where, fields);
         }
+        if (fields.names().contains("text")) {
+            throw fields.refuse("text", "is null");
+        }
         throw new FormatException(where, "has neither 'text' nor 'prompt' and 'completion' nor 'messages'");
     }
 

@@ -54,6 +54,11 @@ public final class TextDataset {
         return blocks;
     }
 
+    /** Tokens behind the last whole block of what was read, which are in none. */
+    public int leftOut() {
+        return (int) (tokens.tokens() % blockLength);
+    }
+
     /** Tokens in a block. */
     public int blockLength() {
         return blockLength;
@@ -85,6 +90,11 @@ public final class TextDataset {
         return "TextDataset[" + blocks + " blocks of " + blockLength + " tokens]";
     }
 
+    /** As {@link #builder(Tokenizer, int)}, of documents that this reader reads. */
+    public static Builder builder(DocumentReader reader, int blockLength) {
+        return new Builder(reader, blockLength);
+    }
+
     /** Collects documents. */
     public static final class Builder {
         private final DocumentReader reader;
@@ -114,6 +124,11 @@ public final class TextDataset {
         public Builder addExample(String prompt, String completion) {
             add(reader.document(prompt, completion));
             return this;
+        }
+
+        /** Tokens of all documents so far. */
+        public long tokens() {
+            return tokens.tokens();
         }
 
         /**

@@ -62,6 +62,7 @@ class TextDatasetTest {
         dataset.fill(1, ids, new int[8], 4);
         assertThat("a b c d e f g h i j k")
                 .startsWith(tokenizer.decode(ids, true).strip());
+        assertThat(dataset.leftOut()).isEqualTo((tokenizer.encode("a b c d e f g h i j k", false).length + 2) % 4);
         TextDataset rest = dataset.slice(1, dataset.blocks());
         assertThat(rest.blocks()).isEqualTo(dataset.blocks() - 1);
         int[] again = new int[4];
@@ -97,6 +98,7 @@ class TextDatasetTest {
             value = {
                 "{'text':'a'}⏎{'text':5} | data.jsonl:2: field 'text' is 5, expected a text",
                 "{'text':'a'}⏎⏎{'prompt':'a'} | data.jsonl:3: field 'completion' is missing",
+                "{'text':null} | data.jsonl:1: field 'text' is null",
                 "{'txt':'a'} | data.jsonl:1: has neither 'text' nor",
                 "nonsense | data.jsonl:1: not valid JSON",
                 "[] | data.jsonl:1: expected a JSON object",
