@@ -5,6 +5,7 @@ import io.graft.model.Batch;
 import io.graft.model.Llama;
 import io.graft.tensor.Context;
 import io.graft.train.Laplace;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import picocli.CommandLine.Command;
@@ -45,10 +46,16 @@ final class EvalCommand extends GraftCommand {
         }
         model.check();
         existing("--data", text.data);
+        if (draws != null && !Files.exists(adapter.resolve(Laplace.FILE))) {
+            throw new InputException("--draws: " + adapter + " has no posterior; `graft laplace` makes one");
+        }
         try (Context context = openContext(model.device);
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = model.open(context, adapter, false)) {
             opened.llama().leaveOutAdapters(adapterDrop);
+            if (adapter != null) {
+                model.remarkBase(out(), adapter);
+            }
             List<Batch> batches = text.batches(text.examples(this, tokenizer, model.folder), Integer.MAX_VALUE);
             Evaluation result = Evaluation.of(out(), opened.llama(), batches);
             out().say(

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -66,9 +67,10 @@ final class FinetuneRun {
         method.save(opened.llama(), folder);
         extras.run();
         long done = trainer.steps() - first;
-        out.say(
-                "%s: %d steps in %s, last loss %.4f, peak memory %s; saved in %s",
-                method.name(), done, Units.duration(seconds), lastLoss, Units.bytes(context.peakMemory()), folder);
+        String made = done == 0
+                ? "no steps were left"
+                : String.format(Locale.ROOT, "%d steps in %s, last loss %.4f", done, Units.duration(seconds), lastLoss);
+        out.say("%s: %s, peak memory %s; saved in %s", method.name(), made, Units.bytes(context.peakMemory()), folder);
         out.event(
                 "done",
                 "steps",
@@ -121,8 +123,11 @@ final class FinetuneRun {
             while (trainer.steps() < total && !Interruption.requested()) {
                 float loss = trainer.step();
                 if (!Float.isFinite(loss)) {
-                    throw new InputException("the loss of step " + trainer.steps() + " is " + loss
-                            + "; the last checkpoint is untouched. A smaller --lr or --clip may help");
+                    String kept = Files.exists(folder.resolve(CHECKPOINT))
+                            ? "the last checkpoint is untouched"
+                            : "there is no checkpoint yet";
+                    throw new InputException("the loss of step " + trainer.steps() + " is " + loss + "; " + kept
+                            + ". A smaller --lr or --clip may help");
                 }
                 if (saveEvery > 0 && trainer.steps() % saveEvery == 0 && trainer.steps() < total) {
                     checkpoint();

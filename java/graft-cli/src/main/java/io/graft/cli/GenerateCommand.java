@@ -152,11 +152,12 @@ final class GenerateCommand extends GraftCommand {
                 Tokenizer tokenizer = Tokenizer.load(model.folder);
                 OpenModel opened = open(context)) {
             opened.llama().leaveOutAdapters(adapterDrop);
+            adapters.forEach(folder -> model.remarkBase(out(), folder));
             ends = StopTokens.read(model.folder, opened.config());
             if (file != null) {
                 return new PromptRun(this, tokenizer, opened.llama(), ends).run(ChatTemplate.find(model.folder));
             }
-            for (int i = 0; i < prompts.size(); i++) {
+            for (int i = 0; i < prompts.size() && !out().closed(); i++) {
                 String adapter = adapters.size() > 1 ? adapters.get(i).toString() : null;
                 generate(tokenizer, opened, template, prompts.get(i), adapter);
             }
@@ -195,6 +196,7 @@ final class GenerateCommand extends GraftCommand {
         if (ids.length == 0) {
             throw usage("--prompt has no tokens");
         }
+        opened.remarkLength(out(), "--max-tokens", (long) ids.length + maxTokens);
         TextStream text = new TextStream(tokens -> tokenizer.decode(tokens, true), stops);
         long started = System.nanoTime();
         out().stream(template == null ? prompt : "");
@@ -207,7 +209,7 @@ final class GenerateCommand extends GraftCommand {
                 String piece = text.add(token);
                 out().stream(piece);
                 out().event("token", "id", token, "text", piece);
-                return !text.stopped();
+                return !text.stopped() && !out().closed();
             });
         }
         out().stream(text.finish());

@@ -87,6 +87,7 @@ final class MergeCommand extends GraftCommand {
         if (base != Quantization.NONE && ModelFiles.stored(model) != Weight.Kind.DENSE) {
             throw new InputException(model + " holds codes already; --base is for dense models");
         }
+        RunSettings.remarkBase(out(), adapter, model, "--base", base);
         LlamaConfig config = LlamaConfig.read(model);
         Merger.Options options =
                 new Merger.Options(dtype == null ? null : dtype.dtype(), base.kind(), quantize.kind(), fileBytes);

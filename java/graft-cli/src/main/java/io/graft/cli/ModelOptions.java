@@ -32,6 +32,11 @@ final class ModelOptions {
         return OpenModel.open(context, folder, adapter, dtype.dtype(), quantize, training);
     }
 
+    /** Says so where an adapter was trained over other numbers of the base than these options give. */
+    void remarkBase(Output out, Path adapter) {
+        RunSettings.remarkBase(out, adapter, folder, "--quantize", quantize);
+    }
+
     OpenModel open(Context context, Llama.Options options) {
         return OpenModel.open(context, folder, dtype.dtype(), options.withBase(quantize.kind()));
     }

@@ -50,6 +50,11 @@ public final class Output {
         }
     }
 
+    /** Whether nobody reads any more what is written, such as behind {@code | head}. */
+    boolean closed() {
+        return out.checkError();
+    }
+
     /** A remark that must not mix with the result: progress, warnings. Silent in JSON mode. */
     public void note(String format, Object... values) {
         if (!json) {

@@ -1,6 +1,7 @@
 package io.graft.cli;
 
 import io.graft.binding.GraftDeviceException;
+import io.graft.binding.GraftException;
 import io.graft.io.LlamaConfig;
 import io.graft.model.Llama;
 import io.graft.nn.Parameter;
@@ -8,6 +9,7 @@ import io.graft.tensor.Context;
 import io.graft.tensor.Memory;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Consumer;
@@ -27,6 +29,8 @@ import picocli.CommandLine.Option;
             "The bytes are those of a run with the same options on a machine like this one, without Java's own. Methods that"
                     + " choose by looking at weights or gradients see zeros here; what is chosen has the same size. Starts of"
                     + " LoRA (pissa, eva, …) are counted as lora, without what making them takes.",
+            "",
+            "Of several methods one that cannot train so has a row without numbers, and the reason below.",
             "",
             "For the method that takes most, a second table shows what options would save, each planned the same way."
         })
@@ -56,6 +60,8 @@ final class PlanCommand extends GraftCommand {
     @Option(names = "--gradient-checkpointing", description = "Less memory; forward runs once more.")
     boolean checkpointing;
 
+    private final List<String> reasons = new ArrayList<>();
+
     @Override
     protected int execute() {
         List<Method> methods = check();
@@ -64,10 +70,17 @@ final class PlanCommand extends GraftCommand {
         Method largest = null;
         long most = 0;
         for (Method method : methods) {
-            long peak = peak(config, method, llama -> add(llama, method, table));
-            if (peak > most) {
-                largest = method;
-                most = peak;
+            try {
+                long peak = peak(config, method, llama -> add(llama, method, table));
+                if (peak > most) {
+                    largest = method;
+                    most = peak;
+                }
+            } catch (IllegalArgumentException | UnsupportedOperationException | GraftException unfit) {
+                if (methods.size() == 1) {
+                    throw unfit;
+                }
+                addReason(method, unfit.getMessage(), table);
             }
         }
         out().say(
@@ -81,7 +94,10 @@ final class PlanCommand extends GraftCommand {
                         length,
                         memory());
         out().say("%s", table.toString().stripTrailing());
-        show(largest, most, Savings.of(words(), largest, most));
+        reasons.forEach(reason -> out().say("%s", reason));
+        if (largest != null) {
+            show(largest, most, Savings.of(words(), largest, most));
+        }
         return 0;
     }
 
@@ -160,6 +176,15 @@ final class PlanCommand extends GraftCommand {
         }
         columns.add("peak");
         return columns;
+    }
+
+    /** A row without numbers; why is said below the table. */
+    private void addReason(Method method, String reason, TextTable table) {
+        List<String> row = new ArrayList<>(Collections.nCopies(columns().size(), "-"));
+        row.set(0, method.name());
+        table.add(row);
+        reasons.add(method.name() + ": " + reason);
+        out().event("unplanned", "method", method.name(), "reason", reason);
     }
 
     private void add(Llama llama, Method method, TextTable table) {

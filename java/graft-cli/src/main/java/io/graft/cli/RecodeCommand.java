@@ -16,18 +16,22 @@ abstract class RecodeCommand extends GraftCommand {
     @Option(names = "--model", required = true, paramLabel = "DIR", description = "Model in Hugging Face's layout.")
     Path model;
 
-    @Option(names = "--output", required = true, paramLabel = "DIR", description = "Where the new model goes.")
+    @Option(
+            names = {"--out", "--output"},
+            required = true,
+            paramLabel = "DIR",
+            description = "Where the new model goes.")
     Path output;
 
     @Option(names = "--dtype", paramLabel = "f32|bf16", description = "Compute type (default: ${DEFAULT-VALUE}).")
     Precision dtype = Precision.F32;
 
-    @Option(names = "--resume", description = "Continue a run in --output that ended early; its blocks are kept.")
+    @Option(names = "--resume", description = "Continue a run in --out that ended early; its blocks are kept.")
     boolean resume;
 
     @Option(
             names = "--overwrite",
-            description = "Replace the model, adapter or run in --output, with all that is in its folder.")
+            description = "Replace the model, adapter or run in --out, with all that is in its folder.")
     boolean overwrite;
 
     /** Complains about options; nothing is written yet. */
@@ -94,7 +98,7 @@ abstract class RecodeCommand extends GraftCommand {
     private void prepare() throws IOException {
         RunSettings settings =
                 settings().with("--model", model.toAbsolutePath().normalize()).with("--dtype", dtype);
-        OutputTarget target = new OutputTarget("--output", output);
+        OutputTarget target = new OutputTarget("--out", output);
         if (resume) {
             settings.expectIn(output);
             target.make();

@@ -94,6 +94,7 @@ class CompareTest {
         Cli run = compare("--steps", 2, "--methods", "lora,bitfit", "--quantize", "nf4");
         assertThat(run.err()).isEmpty();
         assertThat(run.events("result")).hasSize(2);
+        assertThat(run.events("result").get(0).toString()).doesNotContain("null");
         assertThat(compare("--steps", 2, "--methods", "dora", "--quantize", "nf4")
                         .err())
                 .contains("needs a dense base");

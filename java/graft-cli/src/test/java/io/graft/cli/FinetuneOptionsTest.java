@@ -51,7 +51,8 @@ class FinetuneOptionsTest extends FinetuneRuns {
     @Test
     void layersThatAreNotThereAreNamed() throws Exception {
         Cli run = finetune(folder.resolve("none"), "--target-modules", "q_proj,foo", "--steps", 1);
-        assertThat(run.err()).contains("--target-modules: the model has no linear layer 'foo'", "q_proj, k_proj", "all-linear");
+        assertThat(run.err())
+                .contains("--target-modules: the model has no linear layer 'foo'", "q_proj, k_proj", "all-linear");
         Path every = folder.resolve("every");
         trained(every, "--method", "ia3", "--target-modules", "all-linear", "--steps", 2);
         assertThat(Files.readString(every.resolve("adapter_config.json"))).contains("gate_proj", "o_proj", "q_proj");
@@ -75,9 +76,7 @@ class FinetuneOptionsTest extends FinetuneRuns {
     @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip", "second_order"})
     void entriesAreChosenInEveryWay(String selection) throws Exception {
         Path out = folder.resolve(selection);
-        boolean byWeights = List.of("magnitude", "smallest").contains(selection);
-        Object[] own = byWeights ? new Object[0] : new Object[] {"--samples", 5};
-        Object[] settings = with(own, "--method", "shira", "--selection", selection, "--rank", 4);
+        Object[] settings = {"--method", "shira", "--selection", selection, "--rank", 4, "--samples", 5};
         Cli run = trained(out, with(settings, "--steps", 20));
         assertThat(after(run)).isLessThan(before(run));
         assertThat(Files.readString(out.resolve("adapter_config.json")))

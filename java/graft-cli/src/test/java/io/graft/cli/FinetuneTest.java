@@ -62,6 +62,10 @@ class FinetuneTest extends FinetuneRuns {
         Cli run = trained(out, "--method", method, "--quantize", "nf4", "--steps", 30);
         assertThat(after(run)).isLessThan(before(run));
         assertThat(lossOf(out, "--quantize", "nf4")).isEqualTo(after(run));
+        Object[] dense = {"eval", "--model", MODEL, "--adapter", out, "--data", text, "--length", 32};
+        String other = "was trained with --quantize nf4; with --quantize none it does not do the same";
+        assertThat(Cli.run(dense).err()).contains(other);
+        assertThat(Cli.run(with(dense, "--quantize", "nf4")).err()).doesNotContain("was trained");
         Object[] generate = {"generate", "--model", MODEL, "--adapter", out, "--quantize", "nf4"};
         assertThat(Cli.run(with(generate, "--prompt", "assert", "--max-tokens", 2))
                         .status())
@@ -123,11 +127,28 @@ class FinetuneTest extends FinetuneRuns {
     }
 
     @Test
+    void aRunWithoutStepsLeftHasNoLoss() {
+        Path out = folder.resolve("done");
+        assertThat(finetune(out, "--steps", 1).out()).contains("1 steps in", "last loss");
+        assertThat(finetune(out, "--steps", 1, "--resume").out())
+                .contains("no steps were left")
+                .doesNotContain("NaN");
+        assertThat(finetune(out, "--steps", 1, "--lr", 0.5, "--resume").err())
+                .contains("has --lr not given, not 0.5");
+    }
+
+    @Test
+    void aRunThatFailsBeforeItsFirstCheckpointSaysSo() {
+        Object[] far = {"--method", "full", "--lr", 1e10, "--clip", 0, "--warmup", 0, "--steps", 40};
+        assertThat(finetune(folder.resolve("first"), far).err()).contains("there is no checkpoint yet");
+    }
+
+    @Test
     void textThatIsTooShortIsSaid() throws Exception {
         Files.writeString(text, "a");
         Cli run = finetune(folder.resolve("out"), "--steps", 1);
         assertThat(run.status()).isEqualTo(1);
-        assertThat(run.err()).contains("tokens, a block needs");
+        assertThat(run.err()).contains(text.toString(), "tokens, a row of 32 needs as many", "--length", "--rows documents");
     }
 
     @Test

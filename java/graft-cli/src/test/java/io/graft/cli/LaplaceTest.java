@@ -28,7 +28,7 @@ class LaplaceTest {
         assertThat(trained.status()).as(trained.err()).isZero();
         Cli early = run(common, "eval", "--data", other, "--adapter", out, "--draws", 4);
         assertThat(early.status()).isEqualTo(1);
-        assertThat(early.err()).contains("posterior.safetensors");
+        assertThat(early.err()).contains("has no posterior; `graft laplace` makes one");
 
         Cli laplace = run(common, "laplace", "--data", text, "--adapter", out);
         assertThat(laplace.err()).isEmpty();

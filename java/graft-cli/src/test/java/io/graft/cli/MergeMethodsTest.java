@@ -77,5 +77,9 @@ class MergeMethodsTest extends FinetuneRuns {
         assertThat(evaluate("--model", merged))
                 .isCloseTo(lossOf(out, "--quantize", "nf4"), Offset.offset(2e-5))
                 .isNotCloseTo(lossOf(out), Offset.offset(1e-4));
+        Path dense = folder.resolve("dense");
+        assertThat(Cli.run("merge", "--model", MODEL, "--adapter", out, "--out", dense)
+                        .err())
+                .contains("was trained with --quantize nf4; with --base none it does not do the same");
     }
 }

@@ -4,8 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.Writer;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -30,6 +32,26 @@ class OutputTest {
         assertThat(line.get("name").asText()).isEqualTo("a \"b\"\n");
         assertThat(written.toString().lines()).hasSize(1);
         assertThat(remarks.toString()).isEmpty();
+    }
+
+    @Test
+    void aReaderThatHasGoneIsSeen() {
+        Writer full = new Writer() {
+            @Override
+            public void write(char[] text, int from, int length) throws IOException {
+                throw new IOException("Broken pipe");
+            }
+
+            @Override
+            public void flush() {}
+
+            @Override
+            public void close() {}
+        };
+        assertThat(output(false).closed()).isFalse();
+        Output out = new Output(new PrintWriter(full), new PrintWriter(remarks), false);
+        out.stream("a");
+        assertThat(out.closed()).isTrue();
     }
 
     @Test

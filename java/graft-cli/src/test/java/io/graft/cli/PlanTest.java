@@ -31,6 +31,20 @@ class PlanTest {
         assertThat(Context.liveHandles()).isZero();
     }
 
+    @Test
+    void aMethodThatCannotIsARowWithTheReason() {
+        Object[] plan = {"plan", "--model", MODEL, "--length", 16, "--quantize", "nf4", "--methods"};
+        Cli run = Cli.run(FinetuneRuns.with(plan, "lora,dora,ia3"));
+        assertThat(run.status()).as(run.err()).isZero();
+        assertThat(run.out())
+                .containsPattern("(?m)^dora +-")
+                .containsPattern("(?m)^dora: .+")
+                .containsPattern("(?m)^lora +[0-9]");
+        Cli json = Cli.run(FinetuneRuns.with(plan, "lora,dora", "--json"));
+        assertThat(json.events("unplanned").get(0).get("reason").asText()).isNotEmpty();
+        assertThat(Cli.run(FinetuneRuns.with(plan, "dora")).status()).isEqualTo(1);
+    }
+
     @ParameterizedTest
     @ValueSource(
             strings = {

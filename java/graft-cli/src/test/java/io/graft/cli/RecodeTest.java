@@ -195,6 +195,6 @@ class RecodeTest {
         assertThat(sketch("--exponent", -1).err()).contains("--exponent");
         assertThat(sketch("--groups", 7).err()).contains("7 does not divide");
         assertThat(Cli.run("quantize", "--model", MODEL, "--output", MODEL).err())
-                .contains("--output must not be, or hold, what is read");
+                .contains("--out must not be, or hold, what is read");
     }
 }

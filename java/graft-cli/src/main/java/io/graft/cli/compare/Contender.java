@@ -28,6 +28,7 @@ public final class Contender implements AutoCloseable {
     private final StepPlan plan;
     private final long tokensPerStep;
     private final List<Double> seconds = new ArrayList<>();
+    private final List<Double> untimedSeconds = new ArrayList<>();
     private final List<Double> losses = new ArrayList<>();
     private double before;
 
@@ -79,16 +80,15 @@ public final class Contender implements AutoCloseable {
         for (long i = 0; i < steps; i++) {
             long start = System.nanoTime();
             losses.add((double) trainer.step());
-            if (i >= untimed) {
-                seconds.add((System.nanoTime() - start) * 1e-9);
-            }
+            (i >= untimed ? seconds : untimedSeconds).add((System.nanoTime() - start) * 1e-9);
         }
         model.llama().release();
         return losses.get(losses.size() - 1);
     }
 
+    /** Median of the timed steps; of the first ones where there were no others. */
     double secondsPerStep() {
-        return Result.median(seconds);
+        return Result.median(seconds.isEmpty() ? untimedSeconds : seconds);
     }
 
     double tokensPerSecond() {
