@@ -59,7 +59,9 @@ final class RunSettings {
         }
         String trained = read(file).get("--quantize");
         if (trained != null && !trained.equals(base.toString())) {
-            out.note("%s was trained with --quantize %s; with %s %s it does not do the same", adapter, trained, option, base);
+            out.note(
+                    "%s was trained with --quantize %s; with %s %s it does not do the same",
+                    adapter, trained, option, base);
             out.event("other_base", "adapter", adapter.toString(), "trained", trained, "used", base.toString());
         }
     }

@@ -133,8 +133,7 @@ class FinetuneTest extends FinetuneRuns {
         assertThat(finetune(out, "--steps", 1, "--resume").out())
                 .contains("no steps were left")
                 .doesNotContain("NaN");
-        assertThat(finetune(out, "--steps", 1, "--lr", 0.5, "--resume").err())
-                .contains("has --lr not given, not 0.5");
+        assertThat(finetune(out, "--steps", 1, "--lr", 0.5, "--resume").err()).contains("has --lr not given, not 0.5");
     }
 
     @Test
@@ -148,7 +147,8 @@ class FinetuneTest extends FinetuneRuns {
         Files.writeString(text, "a");
         Cli run = finetune(folder.resolve("out"), "--steps", 1);
         assertThat(run.status()).isEqualTo(1);
-        assertThat(run.err()).contains(text.toString(), "tokens, a row of 32 needs as many", "--length", "--rows documents");
+        assertThat(run.err())
+                .contains(text.toString(), "tokens, a row of 32 needs as many", "--length", "--rows documents");
     }
 
     @Test
