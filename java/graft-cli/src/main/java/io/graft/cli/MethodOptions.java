@@ -137,8 +137,9 @@ public final class MethodOptions {
             names = "--target-modules",
             paramLabel = "NAME",
             split = ",",
-            description = "Linear layers that get an adapter; all-linear: all of each block (the default; ia3: k, v and down;"
-                    + " bottleneck: o and down).")
+            description =
+                    "Linear layers that get an adapter; all-linear: all of each block (the default; ia3: k, v and down;"
+                            + " bottleneck: o and down).")
     String[] targets;
 
     @Option(
@@ -357,9 +358,11 @@ public final class MethodOptions {
     void expectReadBy(GraftCommand command, List<Method> methods) {
         Set<String> read = new HashSet<>();
         methods.forEach(method -> read.addAll(method.reads(this).keySet()));
-        command.given(new MethodOptions()).filter(option -> !read.contains(option)).forEach(option -> {
-            throw command.usage(option + " is nothing that --method "
-                    + methods.stream().map(Method::name).collect(Collectors.joining(",")) + " reads");
-        });
+        command.given(new MethodOptions())
+                .filter(option -> !read.contains(option))
+                .forEach(option -> {
+                    throw command.usage(option + " is nothing that --method "
+                            + methods.stream().map(Method::name).collect(Collectors.joining(",")) + " reads");
+                });
     }
 }

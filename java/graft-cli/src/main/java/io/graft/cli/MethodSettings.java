@@ -269,8 +269,8 @@ final class MethodSettings {
         }
         for (String name : names) {
             if (!known.contains(name.substring(name.lastIndexOf('.') + 1))) {
-                throw new InputException("--target-modules: the model has no linear layer '" + name + "' in its blocks, only "
-                        + String.join(", ", known) + "; " + ALL_LINEAR + ": all of them");
+                throw new InputException("--target-modules: the model has no linear layer '" + name
+                        + "' in its blocks, only " + String.join(", ", known) + "; " + ALL_LINEAR + ": all of them");
             }
         }
         return names;
