@@ -9,6 +9,7 @@ import java.util.List;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The options of {@code finetune} that belong to single methods and optimisers. */
@@ -73,11 +74,15 @@ class FinetuneOptionsTest extends FinetuneRuns {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"magnitude", "smallest", "gradient", "snip", "second_order"})
-    void entriesAreChosenInEveryWay(String selection) throws Exception {
+    @CsvSource({"magnitude, false", "smallest, false", "gradient, true", "snip, true", "second_order, true"})
+    void entriesAreChosenInEveryWay(String selection, boolean byExamples) throws Exception {
         Path out = folder.resolve(selection);
-        Object[] settings = {"--method", "shira", "--selection", selection, "--rank", 4, "--samples", 5};
-        Cli run = trained(out, with(settings, "--steps", 20));
+        Object[] settings = {"--method", "shira", "--selection", selection, "--rank", 4, "--steps", 20};
+        Object[] examples = with(settings, "--samples", 5);
+        if (!byExamples) {
+            assertThat(finetune(out, examples).err()).contains("--samples is nothing that --method shira reads");
+        }
+        Cli run = trained(out, byExamples ? examples : settings);
         assertThat(after(run)).isLessThan(before(run));
         assertThat(Files.readString(out.resolve("adapter_config.json")))
                 .contains("\"mask_type\": \"" + selection + "\"");
