@@ -116,7 +116,7 @@ class TextDatasetTest {
     void whatIsNotTextIsRefused() throws IOException {
         assertThatThrownBy(() -> TextDataset.read(tokenizer, 4, directory))
                 .isInstanceOf(FormatException.class)
-                .hasMessageContaining("holds no file that ends with one of [.java, .txt, .jsonl, .parquet]");
+                .hasMessageContaining("holds no file that ends with one of [.java, .txt, .jsonl, .ndjson, .parquet]");
         assertThatThrownBy(() -> TextDataset.read(tokenizer, 4, directory.resolve("none")))
                 .isInstanceOf(FormatException.class)
                 .hasMessageContaining("no such file");
