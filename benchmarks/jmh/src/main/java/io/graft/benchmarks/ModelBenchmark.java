@@ -104,7 +104,7 @@ public abstract class ModelBenchmark extends TrialBenchmark {
             folder.with("config.json", model().config().toJson());
             MethodOptions options =
                     new MethodOptions().withSteps(Integer.MAX_VALUE).withBaseModel(folder.path());
-            return method.create().apply(options, SEED);
+            return method.create(options, SEED);
         }
     }
 
